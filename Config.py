@@ -1,0 +1,377 @@
+"""Every setting of the program: frozen dataclasses, named presets, and the command line made from them.
+
+The docstring under a field is its `--help`. Values are only checked here; what can be derived is a property.
+Published results are presets; flags are for one-off changes. This module imports no torch, so `--help` is fast.
+"""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Settings = TypeVar("Settings")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError(message) unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class DatabaseConfig:
+    """What Database_create.py builds."""
+
+    name: str = "scenes"
+    """Name of the database; it is written to ROOT/NAME."""
+    root: str = "Database"
+    """Folder of all databases."""
+    scenes: int = 8000
+    """Number of drawn scenes, used when no folder of photographs is given."""
+    flickr8k: str | None = None
+    """Folder with Flicker8k_Dataset/, Flickr8k.token.txt and the official Flickr_8k.*Images.txt lists."""
+    flickr30k: str | None = None
+    """Folder with flickr30k-images/ and results_20130124.token."""
+    short_side: int = 256
+    """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
+    jpeg_quality: int = 90
+    """Quality of the stored JPEG, 1 to 95. A JPEG that already fits is stored untouched."""
+    workers: int = 2
+    """Processes for pictures and parses; the database is the same whatever their number."""
+    seed: int = 0
+    """Seed of the drawn scenes."""
+    overwrite: bool = False
+    """Replace a database of the same name."""
+
+    def __post_init__(self) -> None:
+        # No dot in front: ".." would be outside the root, and hidden names are those of unfinished databases.
+        is_name = re.fullmatch(r"[\w-][\w.-]*", self.name)
+        require(bool(is_name), f"--name {self.name!r}: use letters, digits, . _ - and no dot in front")
+        has_photographs = self.flickr8k is not None or self.flickr30k is not None
+        require(not (has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
+        require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 (for three splits) to 500,000")
+        require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
+        require(32 <= self.short_side <= 2048, f"--short-side {self.short_side}: must be 32 to 2048")
+        require(1 <= self.jpeg_quality <= 95, f"--jpeg-quality {self.jpeg_quality}: must be 1 to 95")
+        require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root) / self.name
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which database, and how batches are made of it."""
+
+    name: str = "scenes"
+    """Name of the database."""
+    root: str = "Database"
+    """Folder of all databases."""
+    side: int = 128
+    """Pictures enter the model as SIDE x SIDE pixels."""
+    batch_pictures: int = 64
+    """Pictures in one batch; the contrastive loss sees them all at once."""
+    captions_per_picture: int = 2
+    """Captions of each picture in one batch."""
+    max_words: int = 64
+    """Longer captions are cut after this many words."""
+    min_count: int = 1
+    """Words rarer than this in the training captions become <unk>."""
+    workers: int = 1
+    """Loader processes; 0 loads in the training process."""
+
+    def __post_init__(self) -> None:
+        require(self.side >= 32, f"--data.side {self.side}: must be at least 32")
+        require(self.batch_pictures >= 2, "--data.batch-pictures: a contrastive loss needs at least 2 pictures")
+        require(self.captions_per_picture >= 1, "--data.captions-per-picture: must be at least 1")
+        require(self.max_words >= 1, "--data.max-words: must be at least 1")
+        require(self.workers >= 0, "--data.workers: must not be negative")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root) / self.name
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes of the picture that leave its captions true."""
+
+    crop: float = 1.0
+    """Smallest share of the picture's area that a random crop keeps; 1 is no crop."""
+    shift: float = 0.0
+    """Largest random shift, as a share of the side; the border is repeated."""
+    flip: float = 0.0
+    """Probability of a mirror image; never where a caption speaks of left or right, or of writing."""
+    jitter: float = 0.0
+    """Strength of random brightness, contrast and saturation; never where a caption names a colour."""
+
+    def __post_init__(self) -> None:
+        require(0.05 <= self.crop <= 1, f"--augment.crop {self.crop}: must be 0.05 to 1")
+        require(0 <= self.shift <= 0.5, f"--augment.shift {self.shift}: must be 0 to 0.5")
+        require(0 <= self.flip <= 1, f"--augment.flip {self.flip}: must be 0 to 1")
+        require(0 <= self.jitter <= 1, f"--augment.jitter {self.jitter}: must be 0 to 1")
+
+    @property
+    def active(self) -> bool:
+        return self.crop < 1 or self.shift > 0 or self.flip > 0 or self.jitter > 0
+
+
+@dataclass(frozen=True)
+class NegativesConfig:
+    """Hard negatives: captions made false by swapping words."""
+
+    per_caption: int = 2
+    """Hard negatives drawn for each caption in each epoch."""
+    most_swaps: int = 1
+    """A negative differs from its caption by one to this many words."""
+
+    def __post_init__(self) -> None:
+        require(self.per_caption >= 1, "--negatives.per-caption: must be at least 1")
+        require(1 <= self.most_swaps <= 3, "--negatives.most-swaps: must be 1 to 3")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The convolutional network under the image branch."""
+
+    name: Literal["small", "resnet50"] = "small"
+    """small: 10 convolutions trained from scratch. resnet50: pretrained on ImageNet."""
+    weights: str = "IMAGENET1K_V2"
+    """resnet50: a name of torchvision's ResNet50_Weights (downloaded once), or a file with a state dict."""
+    stride_in_1x1: bool = False
+    """resnet50: the file holds a v1 network, with each stride in the first 1x1 convolution of its block."""
+    unfreeze_epoch: int | None = 0
+    """The backbone is trained from this epoch on; None keeps it frozen and caches its output."""
+    views: int = 1
+    """Frozen: cached views of each training picture (the picture, its mirror image)."""
+    channels: int = 32
+    """small: channels after the first convolution; they double at each of three reductions."""
+
+    def __post_init__(self) -> None:
+        require(self.unfreeze_epoch is None or self.unfreeze_epoch >= 0, "--backbone.unfreeze-epoch: negative")
+        require(self.views in (1, 2), "--backbone.views: must be 1 or 2")
+        require(self.name == "resnet50" or self.unfreeze_epoch == 0, "the small backbone has no weights to freeze")
+
+    @property
+    def frozen(self) -> bool:
+        return self.unfreeze_epoch is None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two branches above the backbone, and their score."""
+
+    width: int = 256
+    """D, the width of patch and word vectors."""
+    word_width: int = 128
+    """Width of a word's embedding before the LSTM."""
+    lstm_layers: int = 2
+    """Residual bidirectional LSTM layers."""
+    dropout: float = 0.1
+    """Dropout on embeddings, between LSTM layers, and on backbone features."""
+    score: Literal["patch_word", "pooled"] = "patch_word"
+    """patch_word: each word's best patch. pooled: cosine of the two pooled vectors."""
+    sharpness: float = 10.0
+    """patch_word: 0 averages the words; larger values lean on the worst word, since one false word suffices."""
+
+    def __post_init__(self) -> None:
+        require(self.width >= 2 and self.width % 2 == 0, "--model.width: must be even")
+        require(self.lstm_layers >= 1, "--model.lstm-layers: must be at least 1")
+        require(0 <= self.dropout < 1, "--model.dropout: must be at least 0 and below 1")
+        require(self.sharpness >= 0, "--model.sharpness: must not be negative")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """InfoNCE in both directions, a triplet margin on the hard negatives, and one threshold for all."""
+
+    contrastive: float = 1.0
+    """Weight of the contrastive loss."""
+    triplet: float = 1.0
+    """Weight of the triplet loss."""
+    match: float = 1.0
+    """Weight of the match loss: one learned threshold must separate all captions from all hard negatives."""
+    margin: float = 0.2
+    """The caption must beat its hard negative by this much cosine."""
+    temperature: float = 0.07
+    """Temperature at the start; it is learned."""
+    max_logit_scale: float = 100.0
+    """1/temperature never grows past this (Radford et al. 2021)."""
+
+    def __post_init__(self) -> None:
+        weights = (self.contrastive, self.triplet, self.match)
+        require(min(weights) >= 0 and max(weights) > 0, "--loss: weights must not be negative, nor all 0")
+        require(0 < self.temperature <= 1, "--loss.temperature: must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with warm-up and cosine decay."""
+
+    epochs: int = 30
+    """Passes over the training photographs."""
+    lr: float = 1e-3
+    """Highest learning rate of the two branches."""
+    backbone_lr: float = 1e-3
+    """Highest learning rate of the backbone, once it is unfrozen."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; not on norms, biases, embeddings and the temperature."""
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises."""
+    max_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    accumulation: int = 1
+    """The batch is encoded in this many chunks; the loss and its gradient stay those of the whole batch."""
+    patience: int = 10
+    """Stop after this many epochs without a better validation score."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "--optim.epochs: must be at least 1")
+        require(self.lr > 0 and self.backbone_lr > 0, "--optim.lr: must be positive")
+        require(0 <= self.warmup < 1, "--optim.warmup: must be at least 0 and below 1")
+        require(self.accumulation >= 1, "--optim.accumulation: must be at least 1")
+        require(self.patience >= 1, "--optim.patience: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one training run."""
+
+    name: str = "scenes"
+    """Name of the run: the model goes to Models/NAME, its log and plots to Plots/NAME."""
+    models: str = "Models"
+    """Folder of all models."""
+    plots: str = "Plots"
+    """Folder of all logs and plots."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps ..."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
+    resume: bool = False
+    """Go on from the last checkpoint of this run as if nothing had happened."""
+    overwrite: bool = False
+    """Replace an earlier run of the same name."""
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        require(bool(re.fullmatch(r"[\w.-]+", self.name)), f"--name {self.name!r}: use letters, digits, . _ -")
+        require(not (self.resume and self.overwrite), "--resume and --overwrite exclude each other")
+        require(
+            self.optim.accumulation <= self.data.batch_pictures,
+            "--optim.accumulation: more chunks than pictures in a batch",
+        )
+
+    @property
+    def model_folder(self) -> Path:
+        return Path(self.models) / self.name
+
+    @property
+    def plots_folder(self) -> Path:
+        return Path(self.plots) / self.name
+
+
+PRESETS: dict[str, tuple[str, Config]] = {
+    "scenes": (
+        "the embedded default: drawn scenes, everything from scratch, minutes on a laptop CPU",
+        Config(),
+    ),
+    "frozen": (
+        "photographs on a CPU: ResNet-50 stays frozen and its output is cached once",
+        Config(
+            name="frozen",
+            data=DataConfig(name="photos", side=224, batch_pictures=128, min_count=2),
+            backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2),
+            model=ModelConfig(width=512, word_width=300, dropout=0.2),
+            optim=OptimConfig(epochs=30, lr=5e-4),
+        ),
+    ),
+    "finetune": (
+        "photographs on a GPU: frozen warm-up, then ResNet-50 is trained at its own lower rate",
+        Config(
+            name="finetune",
+            data=DataConfig(name="photos", side=224, batch_pictures=256, min_count=2, workers=8),
+            augment=AugmentConfig(crop=0.6, flip=0.5, jitter=0.3),
+            backbone=BackboneConfig(name="resnet50", unfreeze_epoch=3),
+            model=ModelConfig(width=1024, word_width=300, dropout=0.2),
+            optim=OptimConfig(epochs=30, lr=5e-4, backbone_lr=2e-5, accumulation=4),
+        ),
+    ),
+}
+
+
+def to_json(config: Config) -> str:
+    """The configuration as JSON text, as it is stored beside the weights."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_json(text: str) -> Config:
+    """Rebuild a configuration from `to_json`.
+
+    Raises ValueError if the text was written by a version with other settings.
+    """
+    return _build(Config, json.loads(text))
+
+
+def _build(kind: type, values: Mapping[str, Any]) -> Any:
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown, absent = sorted(set(values) - set(known)), sorted(set(known) - set(values))
+    if unknown or absent:
+        raise ValueError(
+            f"{kind.__name__} of another version: unknown settings {unknown}, absent settings {absent}; "
+            "train the model again with this version"
+        )
+    sections = {n: f.default_factory for n, f in known.items() if dataclasses.is_dataclass(f.default_factory)}
+    return kind(**{n: _build(sections[n], v) if n in sections else v for n, v in values.items()})  # type: ignore[arg-type]
+
+
+def read_command_line(
+    settings: type[Settings] | Mapping[str, tuple[str, Settings]],
+    description: str,
+    args: Sequence[str] | None = None,
+) -> Settings:
+    """Read sys.argv (or `args`) into a dataclass, or into one of several presets.
+
+    The first preset is used when none is named. A wrong flag or value prints one line and exits with 2.
+    """
+    import tyro
+
+    args = list(sys.argv[1:] if args is None else args)
+    presets = isinstance(settings, Mapping)
+    if presets and not (args and args[0] in (*settings, "-h", "--help")):
+        if args and not args[0].startswith("-"):
+            fail(f"there is no preset {args[0]!r}; choose from: {', '.join(settings)}")
+        args.insert(0, next(iter(settings)))
+    parse = tyro.extras.overridable_config_cli if presets else tyro.cli
+    error = io.StringIO()
+    try:
+        # tyro explains an error in a box of several lines; it is caught here and told in one.
+        with contextlib.redirect_stderr(error):
+            return parse(settings, description=description, args=args)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        lines = [line.strip(" \u2502") for line in error.getvalue().splitlines()[1:]]
+        told = itertools.takewhile(lambda line: not line.startswith("\u2500"), lines)
+        fail(re.sub(r"__tyro-dummy-inner__\S*: ", "", " ".join(told)))
+
+
+def fail(message: str, code: int = 2) -> Any:
+    """Print one line on stderr and exit: how every script reports what its user can mend."""
+    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
+    raise SystemExit(code)

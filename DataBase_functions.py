@@ -1,0 +1,451 @@
+"""The opened database: splits, batches, augmentation, negatives on the fly, and the cache of backbone features.
+
+Everything random is drawn from (seed, epoch, row), never from a shared generator: a sample is the same whatever the
+number of loader processes, after a resume, and in whatever order it is read.
+"""
+
+import hashlib
+import io
+import json
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from Architectures import SiameseModel, import_torchvision
+from Config import AugmentConfig, DataConfig, NegativesConfig
+from Functions import TextBatch
+from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, swap
+from Tokenizer_lib import Tokenizer, split_words
+
+FORMAT = 1  # of the database; Database_create.py writes the same number
+SPLITS = ("train", "validation", "test")
+PREPROCESSING = 1  # of the feature cache: counts up when pictures are prepared in another way
+
+# A mirror image of these is false or unreadable.
+SIDED = {"left", "right", "leftmost", "rightmost", "left-hand", "right-hand", "clockwise"}
+WRITTEN = {"sign", "signs", "letters", "lettering", "words", "number", "text", "writing", "written", "logo"}
+COLOURED = {word for group in CATEGORIES["colour"] for word in group} | {
+    *("color", "colour", "colors", "colours", "colored", "coloured", "colorful", "colourful"),
+    *("dark", "bright", "light", "blond", "blonde"),
+}
+
+
+class Caption(NamedTuple):
+    """A true text of a photograph, with all that is needed to make it false."""
+
+    text: str
+    kind: str
+    parse: Parse
+    slots: tuple[Slot, ...]
+    words: frozenset[str]  # its lower-case words
+    lemmas: frozenset[str]
+
+
+class Database:
+    """A database folder, memory-mapped: opening reads no picture, and a row is read when it is asked for."""
+
+    def __init__(self, folder: Path):
+        """FileNotFoundError or ValueError tells the command that mends it."""
+        self.folder = Path(folder)
+        build = f"build one with: python Database_create.py --name {self.folder.name}"
+        build += "" if self.folder.name == "scenes" else " --flickr8k DIR"
+        if not (self.folder / "manifest.json").is_file():
+            raise FileNotFoundError(f"no database at {self.folder}; {build}")
+        self.manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        if self.manifest.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.folder} has database format {self.manifest.get('format')}, this version reads {FORMAT}; "
+                f"{build} --overwrite"
+            )
+        self.fingerprint: str = self.manifest["fingerprint"]
+        files = [part["filename"] for part in json.loads((self.folder / "state.json").read_text())["_data_files"]]
+        tables = [pa.ipc.open_stream(pa.memory_map(str(self.folder / name))).read_all() for name in files]
+        self.table = pa.concat_tables(tables)
+        self.ids: list[str] = self.table.column("image_id").to_pylist()
+        self.groups: list[str] = self.table.column("group").to_pylist()
+        self.split_of: list[str] = self.table.column("split").to_pylist()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, split: str) -> list[int]:
+        """Row numbers of a split, in stored order. ValueError if it is empty."""
+        if split not in SPLITS:
+            raise ValueError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
+        rows = [row for row, name in enumerate(self.split_of) if name == split]
+        if not rows:
+            raise ValueError(f"the {split} split of {self.folder} is empty; build it from more photographs")
+        return rows
+
+    @cached_property
+    def word_counts(self) -> dict[str, int]:
+        """How often each word stands in the captions of the train split."""
+        return json.loads((self.folder / "word_counts.json").read_text(encoding="utf-8"))
+
+    def picture(self, row: int) -> Image.Image:
+        """The stored picture, RGB."""
+        stored = self.table.column("image")[row].as_py()
+        return Image.open(io.BytesIO(stored["bytes"])).convert("RGB")
+
+    def scene(self, row: int) -> dict[str, Any] | None:
+        """What was drawn, for Scenes."""
+        text = self.table.column("scene")[row].as_py()
+        return None if text is None else json.loads(text)
+
+    def captions(self, row: int) -> tuple[Caption, ...]:
+        """All true texts of a photograph."""
+        captions = []
+        for stored in self.table.column("captions")[row].as_py():
+            parse = Parse(stored["text"], **stored["parse"])
+            words = frozenset(word.text for word in split_words(parse.text))
+            lemmas = frozenset(lemma.lower() for lemma in parse.lemma)
+            captions.append(Caption(parse.text, stored["kind"], parse, find_slots(parse), words, lemmas))
+        return tuple(captions)
+
+
+def seeded(*key: object) -> random.Random:
+    """A generator that depends on the key alone, on every machine."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return random.Random(int.from_bytes(digest, "big"))
+
+
+def draw_negatives(
+    captions: Sequence[Caption],
+    which: int,
+    count: int,
+    allowed: Mapping[str, int],
+    rng: random.Random,
+    most_swaps: int = 1,
+) -> list[Negative]:
+    """Up to `count` different hard negatives of captions[which].
+
+    A word that another caption of the photograph uses is never put in: it may be true.
+    """
+    caption = captions[which]
+    if not caption.slots:
+        return []
+    licensed = frozenset().union(*(c.lemmas for c in captions))
+    found: dict[str, Negative] = {}
+    for _ in range(2 * count):  # a few more tries, since two draws may agree
+        negative = swap(caption.parse, caption.slots, rng, allowed=allowed, licensed=licensed, most=most_swaps)
+        if negative is not None:
+            found.setdefault(negative.text, negative)
+        if negative is None or len(found) == count:
+            break
+    return list(found.values())
+
+
+def prepare(picture: Image.Image, side: int) -> Tensor:
+    """A picture as the model takes it: bytes (3, side, side).
+
+    The whole picture is squeezed into the square: what a caption names must not be cut off.
+    """
+    if picture.size != (side, side):
+        picture = picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return to_bytes(picture)
+
+
+def to_bytes(picture: Image.Image) -> Tensor:
+    """RGB picture -> (3, H, W) of bytes."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def may_mirror(captions: Sequence[Caption]) -> bool:
+    """A mirror image keeps these captions true."""
+    return not any(caption.words & SIDED or caption.words & WRITTEN for caption in captions)
+
+
+def may_recolour(captions: Sequence[Caption]) -> bool:
+    """Another tint keeps these captions true."""
+    return not any(caption.words & COLOURED for caption in captions)
+
+
+def augment(
+    picture: Image.Image, captions: Sequence[Caption], side: int, settings: AugmentConfig, rng: random.Random
+) -> Tensor:
+    """A random variant of the picture of which the given captions are still true, as bytes (3, side, side)."""
+    if settings.flip and rng.random() < settings.flip and may_mirror(captions):
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if settings.crop < 1:
+        width, height = picture.size
+        area = rng.uniform(settings.crop, 1.0) ** 0.5
+        stretch = rng.uniform(0.9, 1.1)
+        w, h = min(1.0, area * stretch) * width, min(1.0, area / stretch) * height
+        x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+        picture = picture.resize(
+            (side, side), Image.Resampling.BICUBIC, box=(x, y, x + w, y + h), reducing_gap=2.0
+        )
+    tensor = prepare(picture, side)
+    if settings.shift:
+        most = round(settings.shift * side)
+        dx, dy = rng.randint(-most, most), rng.randint(-most, most)
+        columns = (torch.arange(side) - dx).clamp(0, side - 1)
+        lines = (torch.arange(side) - dy).clamp(0, side - 1)
+        tensor = tensor[:, lines][:, :, columns]
+    if settings.jitter and may_recolour(captions):
+        change = import_torchvision().transforms.v2.functional
+        for adjust in (change.adjust_brightness, change.adjust_contrast, change.adjust_saturation):
+            tensor = adjust(tensor, rng.uniform(1 - settings.jitter, 1 + settings.jitter))
+    return tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step of training or evaluation needs.
+
+    N pictures, T captions, K hard negatives, L words of the longest text.
+    """
+
+    pictures: Tensor  # (N, 3, side, side) bytes, or (N, C, h, w) cached features
+    words: Tensor  # (T + K, L) indices: captions, then hard negatives; 0 is padding
+    owner: Tensor  # (T,) picture of each caption
+    negative_of: Tensor  # (K,) caption of each hard negative
+    groups: Tensor  # (N,) identity of each photograph
+    rows: tuple[int, ...]  # database rows of the pictures
+
+    def to(self, device: torch.device) -> "Batch":
+        move = {name: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for name, v in vars(self).items()}
+        return Batch(**move)
+
+    def pin_memory(self) -> "Batch":
+        return Batch(**{name: v.pin_memory() if isinstance(v, Tensor) else v for name, v in vars(self).items()})
+
+    @property
+    def texts(self) -> TextBatch:
+        return TextBatch(self.owner, self.negative_of, self.groups)
+
+
+class Key(NamedTuple):
+    """Which variant of which row: what the sampler hands to the dataset."""
+
+    epoch: int
+    row: int
+
+
+class PairDataset(Dataset):
+    """Photographs with some of their captions and fresh hard negatives, as a batch at a time.
+
+    With `features` it hands out cached backbone output instead of pictures.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tokenizer: Tokenizer,
+        data: DataConfig,
+        negatives: NegativesConfig,
+        augmentation: AugmentConfig | None,
+        seed: int,
+        features: "FeatureCache | None" = None,
+    ):
+        self.database, self.tokenizer, self.data = database, tokenizer, data
+        self.negatives, self.augmentation, self.seed, self.features = negatives, augmentation, seed, features
+        # A replacement must be a word that the model knows from true captions, else <unk> marks the negative.
+        self.allowed = {word: n for word, n in database.word_counts.items() if word in tokenizer.index}
+        # Parsed captions of a photograph cost 1 ms to read; 20,000 photographs keep about 200 MB.
+        self.captions = lru_cache(maxsize=20_000)(database.captions)
+
+    def __getitem__(self, key: Key) -> Batch:
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+        pictures, captions, negatives, owner, negative_of = [], [], [], [], []
+        for n, key in enumerate(keys):
+            rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
+            everything = self.captions(key.row)
+            chosen = rng.sample(range(len(everything)), min(self.data.captions_per_picture, len(everything)))
+            for which in chosen:
+                drawn = draw_negatives(
+                    everything, which, self.negatives.per_caption, self.allowed, rng, self.negatives.most_swaps
+                )
+                negative_of += [len(captions)] * len(drawn)
+                negatives += [self.tokenizer.encode(negative.text, self.data.max_words) for negative in drawn]
+                captions.append(self.tokenizer.encode(everything[which].text, self.data.max_words))
+                owner.append(n)
+            pictures.append(self._picture(key.row, [everything[which] for which in chosen], rng))
+        identity: dict[str, int] = {}
+        groups = [identity.setdefault(self.database.groups[key.row], len(identity)) for key in keys]
+        return Batch(
+            torch.stack(pictures),
+            pad(captions + negatives),
+            torch.tensor(owner),
+            torch.tensor(negative_of, dtype=torch.long),
+            torch.tensor(groups),
+            tuple(key.row for key in keys),
+        )
+
+    def _picture(self, row: int, captions: Sequence[Caption], rng: random.Random) -> Tensor:
+        if self.features is not None:
+            mirror = self.augmentation is not None and self.features.views > 1 and may_mirror(captions)
+            return self.features.read(row, view=rng.randrange(self.features.views) if mirror else 0)
+        picture = self.database.picture(row)
+        if self.augmentation is not None and self.augmentation.active:
+            return augment(picture, captions, self.data.side, self.augmentation, rng)
+        return prepare(picture, self.data.side)
+
+
+def pad(texts: Sequence[Sequence[int]]) -> Tensor:
+    """Lists of word indices -> (T, L), padded with 0 to the longest."""
+    padded = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
+    for line, words in zip(padded, texts):
+        line[: len(words)] = words
+    return torch.from_numpy(padded)
+
+
+class EpochSampler(Sampler[list[Key]]):
+    """Batches of keys: shuffled anew each epoch (training), or in stored order and always alike (epoch None)."""
+
+    def __init__(self, rows: Sequence[int], batch: int, seed: int, shuffle: bool):
+        self.rows, self.batch, self.seed, self.shuffle = list(rows), batch, seed, shuffle
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.batch if self._drop_last else -(-len(self.rows) // self.batch)
+
+    @property
+    def _drop_last(self) -> bool:
+        """A last, smaller batch would have an easier contrastive loss; the next epoch has its photographs again."""
+        return self.shuffle and len(self.rows) > self.batch
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        rows = list(self.rows)
+        if self.shuffle:
+            seeded(self.seed, "order", self.epoch).shuffle(rows)
+        keys = [Key(self.epoch if self.shuffle else -1, row) for row in rows]
+        for start in range(0, len(self) * self.batch, self.batch):
+            yield keys[start : start + self.batch]
+
+
+def make_loader(
+    dataset: PairDataset, rows: Sequence[int], seed: int, shuffle: bool, device: torch.device
+) -> tuple[DataLoader, EpochSampler]:
+    """Loader and its sampler; set `sampler.epoch` before each pass over the loader."""
+    sampler = EpochSampler(rows, dataset.data.batch_pictures, seed, shuffle)
+    workers = dataset.data.workers
+    loader = DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_one_thread,
+    )
+    return loader, sampler
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    """The training process owns the cores; a loader that starts threads of its own slows both."""
+    torch.set_num_threads(1)
+
+
+class FeatureCache:
+    """Output of a frozen backbone for every picture, computed once and memory-mapped after that.
+
+    The folder's name is a hash of all that the numbers depend on: pictures, weights, side, views, precision and
+    preprocessing. Another value of any of them is another folder, so a wrong cache cannot be met.
+    """
+
+    def __init__(self, folder: Path, rows: int, views: int, shape: tuple[int, int, int]):
+        self.folder, self.views = folder, views
+        self.shape = (views, rows, *shape)
+        self._array: np.ndarray | None = None
+
+    @property
+    def array(self) -> np.ndarray:
+        """(views, rows, C, h, w) float16, opened in each process on first use."""
+        if self._array is None:
+            self._array = np.load(self.folder / "features.npy", mmap_mode="r")
+        return self._array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_array": None}
+
+    def read(self, row: int, view: int = 0) -> Tensor:
+        """Features (C, h, w) of a picture in float16; view 1 is its mirror image."""
+        return torch.from_numpy(self.array[view, row].copy())
+
+    @classmethod
+    def open(
+        cls,
+        database: Database,
+        model: SiameseModel,
+        side: int,
+        views: int,
+        encode: Callable[[Tensor], Tensor],
+        precision: torch.dtype,
+        batch: int = 32,
+    ) -> "FeatureCache":
+        """The cache of this backbone for this database; what of it is absent is computed, with a progress bar.
+
+        encode: pictures (N, 3, side, side) of bytes -> features (N, C, h, w), on whatever device. An interrupted
+        computation goes on where it was.
+        """
+        key = hashlib.sha256(
+            repr((database.fingerprint, PREPROCESSING, side, views, str(precision))).encode()
+            + hash_of_weights(model.backbone).encode()
+        ).hexdigest()[:16]
+        folder = database.folder / "features" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
+        cache = cls(folder, len(database), views, shape)
+        if not (folder / "features.npy").is_file():
+            cache._compute(database, side, encode, batch)
+        return cache
+
+    def _compute(self, database: Database, side: int, encode: Callable[[Tensor], Tensor], batch: int) -> None:
+        part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
+        done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
+        size = int(np.prod(self.shape)) * 2
+        free = os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize if hasattr(os, "statvfs") else size
+        if not done and free < size:
+            raise OSError(f"the feature cache needs {size / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free")
+        array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
+        # Row-major over rows then views: what is done is one number.
+        jobs = [(row, view) for row in range(len(database)) for view in range(self.views)]
+        bar = tqdm(total=len(jobs), initial=done, desc="backbone features", unit="picture", smoothing=0.05)
+        with bar, torch.no_grad():
+            for start in range(done, len(jobs), batch):
+                some = jobs[start : start + batch]
+                pictures = torch.stack([self._view(database, row, view, side) for row, view in some])
+                features = encode(pictures).float().cpu().numpy().astype(np.float16)
+                for (row, view), value in zip(some, features):
+                    array[view, row] = value
+                bar.update(len(some))
+                if (start // batch) % 20 == 19:
+                    array.flush()
+                    done_file.write_text(str(start + len(some)))
+        array.flush()
+        del array
+        part.replace(self.folder / "features.npy")
+        done_file.unlink(missing_ok=True)
+
+    @staticmethod
+    def _view(database: Database, row: int, view: int, side: int) -> Tensor:
+        picture = prepare(database.picture(row), side)
+        return picture.flip(-1) if view else picture
+
+
+def hash_of_weights(module: torch.nn.Module) -> str:
+    """SHA-256 of a module's structure and every tensor in it."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,476 @@
+"""Losses, metrics, the threshold, seeds, devices, model folders and the training log.
+
+Shapes: N pictures, T texts, K hard negatives; scores are cosines in [-1, 1].
+"""
+
+import csv
+import json
+import math
+import os
+import platform
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import Config
+from Architectures import SiameseModel, import_torchvision
+from Config import BackboneConfig, LossConfig
+from Tokenizer_lib import Tokenizer
+
+FORMAT = 1  # of the model folder
+Floats = NDArray[np.floating]
+OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no nan where a whole row is out
+
+
+def contrastive_loss(scores: Tensor, owner: Tensor, groups: Tensor, hard: Tensor, hard_of: Tensor) -> Tensor:
+    """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
+
+    scores: (N, T) of all pictures with all texts, already divided by the temperature; owner: (T,) the picture of
+    each text; groups: (N,) identity of each photograph; hard: (K,) scores of hard negatives with their own picture;
+    hard_of: (K,) their picture. A text of the same photograph is never counted as a negative.
+    Source: Oord et al. 2018; both directions as in Radford et al. 2021.
+    """
+    same = groups.unsqueeze(1) == groups[owner].unsqueeze(0)
+    others = scores.masked_fill(same, OUT)
+    pictures = torch.arange(len(scores), device=scores.device)
+    extra = hard.expand(len(scores), -1).masked_fill(hard_of != pictures.unsqueeze(1), OUT)
+    positive = scores[owner, torch.arange(len(owner), device=scores.device)]
+    wrong_texts = torch.logsumexp(torch.cat([others, extra], dim=1), dim=1)[owner]
+    wrong_pictures = torch.logsumexp(others, dim=0)
+    # -log(e^p / (e^p + e^w)) = softplus(w - p)
+    return (F.softplus(wrong_texts - positive).mean() + F.softplus(wrong_pictures - positive).mean()) / 2
+
+
+def triplet_loss(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Mean of max(0, margin + negative - positive); (K,), (K,) -> (). Without a triplet it is 0."""
+    return F.relu(margin + negative - positive).sum() / max(1, len(positive))
+
+
+def match_loss(positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tensor) -> Tensor:
+    """Binary cross-entropy of "is it a match?" at one learned threshold, true and false texts weighing the same.
+
+    The ranking losses compare the texts of one picture only; a single threshold for all pictures needs scores that
+    can be compared across them. Source: the sigmoid loss of Zhai et al. 2023, here on captions and hard negatives.
+    """
+    true = F.softplus(-scale * (positive - match_at)).mean()
+    false = F.softplus(scale * (negative - match_at)).sum() / max(1, len(negative))
+    return (true + false) / 2
+
+
+class TextBatch(NamedTuple):
+    """Which text belongs to which picture: captions first, then their hard negatives."""
+
+    owner: Tensor  # (T,) the picture of each caption
+    negative_of: Tensor  # (K,) the caption that each hard negative was made from
+    groups: Tensor  # (N,) identity of each photograph
+
+
+def total_loss(
+    model: SiameseModel, patches: Tensor, words: Tensor, batch: TextBatch, settings: LossConfig
+) -> Tensor:
+    """Contrastive + triplet + match loss of a whole batch.
+
+    patches (N, P, D); words (T + K, L, D), captions first.
+    """
+    captions, negatives = words.split([len(batch.owner), len(batch.negative_of)])
+    scale = model.log_scale.exp().clamp(max=settings.max_logit_scale)
+    scores = model.all_scores(patches, captions)
+    positive = scores[batch.owner, torch.arange(len(batch.owner), device=scores.device)]
+    hard_of = batch.owner[batch.negative_of]
+    hard = model.pair_scores(patches[hard_of], negatives)
+    return (
+        settings.contrastive
+        * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of)
+        + settings.triplet * triplet_loss(positive[batch.negative_of], hard, settings.margin)
+        + settings.match * match_loss(positive, hard, scale, model.match_at)
+    )
+
+
+def backward_in_chunks(
+    encoders: Sequence[tuple[Callable[[Tensor], Tensor], Tensor]],
+    loss_of: Callable[..., Tensor],
+    chunks: int,
+    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:
+    """Gradient of a loss over the whole batch, in the memory of one chunk.
+
+    Each encoder's input is encoded in `chunks` parts without a graph; the loss of all vectors together gives the
+    gradient of every vector; a second pass with the same dropout carries it into the weights. The sum of small
+    losses is another loss: for a contrastive one 16 pairs in 4 chunks gave 6.93 where the batch gave 10.08.
+    Source: Gao et al. 2021 (GradCache). Returns the loss, detached.
+    """
+    if chunks == 1:
+        loss = loss_of(*(encode(inputs) for encode, inputs in encoders))
+        scale(loss).backward()
+        return loss.detach()
+    parts = [(encode, piece) for encode, inputs in encoders for piece in inputs.chunk(chunks)]
+    states, vectors = [], []
+    for encode, piece in parts:
+        states.append(rng_state())
+        with torch.no_grad():
+            vectors.append(encode(piece).requires_grad_())
+    sizes = [len(inputs.chunk(chunks)) for _, inputs in encoders]
+    split = np.cumsum([0, *sizes])
+    loss = loss_of(*(torch.cat(vectors[a:b]) for a, b in zip(split, split[1:])))
+    scale(loss).backward()
+    after = rng_state()
+    for (encode, piece), state, vector in zip(parts, states, vectors):
+        set_rng_state(state)
+        encode(piece).backward(vector.grad)
+    set_rng_state(after)
+    return loss.detach()
+
+
+class Rates(NamedTuple):
+    """Recall = share of true captions accepted; specificity = share of false ones refused."""
+
+    balanced_accuracy: float
+    recall: float
+    specificity: float
+
+
+def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
+    """Rates at a threshold; a score equal to it is a match. Without scores of a kind its rate is nan."""
+    recall = float(np.mean(positive >= threshold)) if len(positive) else math.nan
+    specificity = float(np.mean(negative < threshold)) if len(negative) else math.nan
+    return Rates((recall + specificity) / 2, recall, specificity)
+
+
+class Curve(NamedTuple):
+    """Recall and specificity at every threshold that makes a difference, in rising order."""
+
+    thresholds: Floats
+    recall: Floats
+    specificity: Floats
+
+
+def threshold_curve(positive: Floats, negative: Floats) -> Curve:
+    """Exact rates at every distinct score, and just above the highest."""
+    if not len(positive) or not len(negative):
+        raise ValueError("a threshold needs scores of true and of false captions; got none of one kind")
+    positive, negative = np.sort(positive), np.sort(negative)
+    scores = np.unique(np.concatenate([positive, negative]))
+    thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
+    recall = 1 - np.searchsorted(positive, thresholds) / len(positive)
+    specificity = np.searchsorted(negative, thresholds) / len(negative)
+    return Curve(thresholds, recall, specificity)
+
+
+def best_threshold(positive: Floats, negative: Floats) -> float:
+    """Threshold of the highest balanced accuracy; halfway to the score below, so that rounding moves nothing."""
+    curve = threshold_curve(positive, negative)
+    best = int(np.argmax(curve.recall + curve.specificity))
+    below = curve.thresholds[max(0, best - 1)]
+    return float((below + curve.thresholds[best]) / 2)
+
+
+def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
+    """Threshold at which recall and specificity are nearest to each other."""
+    curve = threshold_curve(positive, negative)
+    return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
+
+
+def retrieval_metrics(scores: Floats, owner: NDArray[np.integer]) -> dict[str, float]:
+    """recall@1/5/10 and median rank, both ways. scores (N, T), owner (T,) the picture of each text.
+
+    Picture to text: the best-placed of the picture's captions counts. A tie counts against us.
+    """
+    texts = np.arange(len(owner))
+    own = scores[owner, texts]
+    text_rank = (scores >= own).sum(0) - 1  # pictures that are placed before the right one
+    mine = owner == np.arange(len(scores))[:, None]
+    best = np.where(mine, scores, -np.inf).max(1)
+    picture_rank = ((scores >= best[:, None]) & ~mine).sum(1)
+    result = {}
+    for name, rank in (("picture_to_text", picture_rank), ("text_to_picture", text_rank)):
+        for k in (1, 5, 10):
+            result[f"{name}_recall@{k}"] = float(np.mean(rank < k))
+        result[f"{name}_median_rank"] = float(np.median(rank) + 1)
+    return result
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries below us draw from the global state
+    torch.manual_seed(seed)
+
+
+def rng_state() -> dict[str, Any]:
+    """State of torch's generators, on the CPU and on every CUDA device."""
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_rng_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def choose_device(wanted: str) -> torch.device:
+    """auto is CUDA, else Apple's MPS, else the CPU. ValueError names what is there instead."""
+    if wanted == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {wanted}: {str(error).splitlines()[0]}; use --device cpu") from error
+    return device
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """auto is bfloat16 where the hardware computes with it, else float16 on CUDA, else float32.
+
+    On a CPU with bfloat16 units it pays (ResNet-50 here: 7 pictures/s in float32, 44 in bfloat16); without them it
+    is emulated and slower than float32.
+    """
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    return torch.float32
+
+
+def hardware() -> str:
+    """The device that numbers were measured on, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
+    """Fill a ResNet-50 backbone with pretrained weights; the small one has none.
+
+    ValueError or FileNotFoundError tells both ways to get them.
+    """
+    if settings.name == "small":
+        return
+    names = import_torchvision().models.ResNet50_Weights.__members__
+    ways = (
+        "either let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
+        "or give a file: --backbone.weights FILE.pth (with --backbone.stride-in-1x1 if it is a v1 network)"
+    )
+    if settings.weights in names:
+        try:
+            state = names[settings.weights].get_state_dict(progress=True, check_hash=True)
+        except OSError as error:
+            raise FileNotFoundError(f"cannot download {settings.weights} ({error}); {ways}") from error
+    else:
+        path = Path(settings.weights)
+        if not path.is_file():
+            raise FileNotFoundError(f"no backbone weights at {path}; {ways}")
+        state = read_state_dict(path)
+    state = {name: value.float() for name, value in state.items() if not name.startswith("fc.")}
+    absent, unknown = model.backbone.network.load_state_dict(state, strict=False)
+    absent = [name for name in absent if not name.endswith("num_batches_tracked")]
+    if absent or unknown:
+        raise ValueError(
+            f"{settings.weights} is no ResNet-50 of torchvision's layout: absent {absent[:3]}, "
+            f"unknown {unknown[:3]}; {ways}"
+        )
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors or torch file; nothing in the file is executed."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle, zip and safetensors each raise their own
+        raise ValueError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call write(temporary path), then move it into place: a reader sees the old file or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The score from which a text counts as a match, and where it comes from."""
+
+    threshold: float
+    chosen_on: str
+    balanced_accuracy: float
+    recall: float
+    specificity: float
+    epoch: int
+
+
+def save_threshold(folder: Path, threshold: Threshold) -> None:
+    write_json(folder / "threshold.json", asdict(threshold))
+
+
+def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
+    """Weights for use, then the threshold that belongs to them."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch)}
+    write_atomically(folder / "best.safetensors", lambda path: save_file(tensors, path, metadata))
+    save_threshold(folder, threshold)
+
+
+class LoadedModel(NamedTuple):
+    """A trained model, ready for use."""
+
+    model: SiameseModel
+    tokenizer: Tokenizer
+    config: Config.Config
+    threshold: Threshold
+
+
+def load_model(folder: Path, device: torch.device) -> LoadedModel:
+    """Rebuild a trained model from its folder alone: config.json, vocabulary.json, best.safetensors, threshold.json.
+
+    FileNotFoundError or ValueError says what is absent or of another version.
+    """
+    for name in ("config.json", "vocabulary.json", "best.safetensors", "threshold.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no {name} in {folder}; train a model with: python Main_train.py")
+    tokenizer = Tokenizer.load(folder / "vocabulary.json")
+    try:
+        config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+        threshold = Threshold(**json.loads((folder / "threshold.json").read_text(encoding="utf-8")))
+        with safe_open(folder / "best.safetensors", "pt") as file:
+            found = (file.metadata() or {}).get("format")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{folder} holds no model of this version: {error}") from error
+    if found != str(FORMAT):
+        raise ValueError(
+            f"{folder} has model format {found}, this version reads {FORMAT}; train the model again"
+        )
+    model = SiameseModel(len(tokenizer), config.backbone, config.model)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {folder} do not fit its config.json: {error}") from error
+    return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
+
+
+def save_state(folder: Path, epoch: int, state: Mapping[str, Any]) -> None:
+    """Everything that `--resume` needs. The pointer last.json is written last, so a kill at any moment leaves
+    either the earlier checkpoint or this one."""
+    name = f"last-{epoch:04d}.pt"
+    write_atomically(folder / name, lambda path: torch.save(dict(state), path))
+    write_json(folder / "last.json", {"format": FORMAT, "epoch": epoch, "state": name})
+    for old in folder.glob("last-*.pt"):
+        if old.name != name:
+            old.unlink()
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What `save_state` wrote last; FileNotFoundError if there is no checkpoint."""
+    pointer = folder / "last.json"
+    if not pointer.is_file():
+        raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
+    last = json.loads(pointer.read_text(encoding="utf-8"))
+    if last.get("format") != FORMAT:
+        raise ValueError(
+            f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; start anew"
+        )
+    return torch.load(folder / last["state"], map_location="cpu", weights_only=True)
+
+
+LOG_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "balanced_accuracy",
+    "recall",
+    "specificity",
+    "threshold",
+    "learning_rate",
+    "seconds",
+    "pairs_per_second",
+)
+
+
+def append_log(path: Path, row: Mapping[str, float]) -> None:
+    """Add one epoch to training_log.csv; rows of this epoch or later, left by a run that is resumed, go."""
+    rows = [old for old in read_log(path) if old["epoch"] < row["epoch"]] if path.exists() else []
+    write_atomically(path, lambda temporary: _write_log(temporary, [*rows, row]))
+
+
+def _write_log(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, LOG_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Rows of a training log. ValueError if the file is not one; a cut-off last line is left out."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no training log at {path}; train a model with: python Main_train.py")
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != LOG_COLUMNS:
+            raise ValueError(
+                f"{path} is no training log of this version: its first line is {reader.fieldnames}"
+            )
+        rows = []
+        for row in reader:
+            try:
+                rows.append({name: float(row[name]) for name in LOG_COLUMNS})
+            except (TypeError, ValueError):
+                break
+    return rows
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot for files only, in the one style of all our plots; its colours are safe for colour blindness.
+
+    Source of the colours: Okabe & Ito 2008.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"]
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": matplotlib.cycler(color=colours),
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 11,
+        }
+    )
+    return plt

@@ -1,0 +1,126 @@
+"""Is this text an accurate description of this picture?
+
+python Predict.py IMAGE "TEXT" [--model Models/NAME]
+
+Prints the score, the threshold, MATCH or MISMATCH, and each word's own score: how well its best place in the picture
+fits. Exit status 0: match, 1: mismatch, 2: error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch
+import tyro
+from PIL import Image
+
+import Functions
+from Architectures import real_words
+from Config import fail, read_command_line
+from DataBase_functions import prepare
+from Database_sources import open_picture
+from Functions import LoadedModel
+from Tokenizer_lib import split_words
+
+
+class WordScore(NamedTuple):
+    """One word of the text: where it stands, its best cosine over the patches, and that patch."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+    patch: tuple[int, int]  # line and column of the patch grid
+    known: bool  # False: the word is not in the vocabulary, so its score says little
+
+
+class Verdict(NamedTuple):
+    """What the model says of one picture and one text."""
+
+    score: float
+    threshold: float
+    match: bool
+    words: tuple[WordScore, ...]
+
+
+class Judge:
+    """A trained model, ready to check pictures against texts."""
+
+    def __init__(self, loaded: LoadedModel):
+        self.model, self.tokenizer, self.config, self.threshold = loaded
+
+    @classmethod
+    def load(cls, model_folder: str | Path, device: str = "auto") -> "Judge":
+        """FileNotFoundError or ValueError tells what is absent or of another version."""
+        return cls(Functions.load_model(Path(model_folder), Functions.choose_device(device)))
+
+    @torch.no_grad()
+    def check(self, picture: Image.Image, text: str) -> Verdict:
+        """Judge one RGB picture against one text. ValueError if the text holds no word."""
+        words = split_words(text)[: self.config.data.max_words]
+        if not words:
+            raise ValueError(f"the text {text!r} holds no word to check")
+        device = self.model.log_scale.device
+        indices = torch.tensor([self.tokenizer.encode(text, self.config.data.max_words)], device=device)
+        pixels = prepare(picture, self.config.data.side).unsqueeze(0).to(device)
+        features = self.model.features(pixels)
+        patches, vectors = self.model.neck(features), self.model.encode_texts(indices)
+        score = self.model.pair_scores(patches, vectors).item()
+        best, where = (vectors @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
+        columns = features.shape[-1]
+        return Verdict(
+            score=score,
+            threshold=self.threshold.threshold,
+            match=score >= self.threshold.threshold,
+            words=tuple(
+                WordScore(
+                    text[word.start : word.end],
+                    word.start,
+                    word.end,
+                    value,
+                    divmod(patch, columns),
+                    word.text in self.tokenizer.index,
+                )
+                for word, value, patch in zip(words, best.tolist(), where.tolist())
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """One picture, one text, one model."""
+
+    image: tyro.conf.Positional[str]
+    """Picture file."""
+    text: tyro.conf.Positional[str]
+    """Text to check, in quotes."""
+    model: str = "Models/scenes"
+    """Folder of the trained model."""
+    device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
+    """auto, cpu, cuda, cuda:1, mps ..."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    settings = read_command_line(PredictConfig, __doc__ or "", args)
+    try:
+        judge = Judge.load(settings.model, settings.device)
+        verdict = judge.check(open_picture(Path(settings.image)), settings.text)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    print_verdict(verdict)
+    raise SystemExit(0 if verdict.match else 1)
+
+
+def print_verdict(verdict: Verdict) -> None:
+    name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
+    print(f"{name}  score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}")
+    width = max(len(word.text) for word in verdict.words)
+    for word in verdict.words:
+        bar = "█" * round(20 * max(0.0, word.score))
+        note = "" if word.known else "  (not in the vocabulary)"
+        print(f"  {word.text:{width}s}  {word.score:6.3f}  {bar}{note}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Text to numbers and back: normalising, words, vocabulary, encode, decode.
+
+Case, punctuation and spacing are dropped on purpose. In caption sets with generated negatives they can tell true
+from false without any picture (a rule on "space before punctuation" alone reached 0.82 balanced accuracy on a
+published one), so a judge that sees them learns the generator and not the picture.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+FORMAT = 1
+PAD, UNKNOWN = "<pad>", "<unk>"
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+
+
+class Word(NamedTuple):
+    """One word of a text: its normal form, and where it stands in the text as it was given."""
+
+    text: str
+    start: int
+    end: int
+
+
+def normalise(word: str) -> str:
+    """Lower case, compatibility forms unified (NFKC), one kind of apostrophe."""
+    return unicodedata.normalize("NFKC", word).lower().replace("’", "'")
+
+
+def split_words(text: str) -> list[Word]:
+    """Words with their character offsets in `text`; hyphens and apostrophes inside a word stay in it.
+
+    A possessive 's is dropped from the word ("dog's" -> "dog"), so that it shares the noun's embedding.
+    """
+    words = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        normal = normalise(match.group())
+        if normal.endswith("'s"):
+            normal, end = normal[:-2], end - 2
+        words.append(Word(normal, start, end))
+    return words
+
+
+class Tokenizer:
+    """A vocabulary of words, most frequent first; index 0 pads, index 1 stands for every unknown word."""
+
+    def __init__(self, words: Sequence[str]):
+        self.words = [PAD, UNKNOWN, *words]
+        self.index = {word: i for i, word in enumerate(self.words)}
+        if len(self.index) != len(self.words):
+            raise ValueError("a vocabulary must not hold a word twice")
+
+    @classmethod
+    def build(cls, counts: Mapping[str, int], min_count: int = 1) -> "Tokenizer":
+        """Vocabulary of the words seen at least `min_count` times; `counts` come from the train split only."""
+        kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
+        return cls(kept)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, text: str, max_words: int | None = None) -> list[int]:
+        """Indices of the words of `text`, at most `max_words`; a text without a word gives one <unk>."""
+        indices = [self.index.get(word.text, 1) for word in split_words(text)[:max_words]]
+        return indices or [1]
+
+    def decode(self, indices: Iterable[int]) -> str:
+        """The words of `indices`, joined by spaces, without padding."""
+        return " ".join(self.words[i] for i in indices if i != 0)
+
+    def save(self, path: Path) -> None:
+        text = json.dumps({"format": FORMAT, "words": self.words[2:]}, ensure_ascii=False, indent=0)
+        path.write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """Read a vocabulary; ValueError if another version of the program wrote it."""
+        if not path.is_file():
+            raise FileNotFoundError(f"no vocabulary at {path}; train a model with: python Main_train.py")
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            found, words = stored["format"], stored["words"]
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path} is no vocabulary of this program ({error}); train the model again"
+            ) from error
+        if found != FORMAT:
+            raise ValueError(
+                f"{path} has vocabulary format {found}, this version reads {FORMAT}; train the model again"
+            )
+        return cls(words)
