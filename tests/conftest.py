@@ -1,0 +1,45 @@
+"""What several test files share: the scripts as a user runs them, and one tiny database of scenes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+SMALL = [
+    *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
+    *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
+    *("--model.word-width", "16", "--precision", "float32", "--device", "cpu"),
+]
+
+
+def run_script(name: str, *args: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a script of the project from its folder; its exit status must be `status`."""
+    done = subprocess.run(
+        [sys.executable, ROOT / name, *map(str, args)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == status, f"{name} {args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the database `tiny`: 48 drawn scenes in all three splits."""
+    root = tmp_path_factory.mktemp("databases")
+    run_script("Database_create.py", "--root", root, "--name", "tiny", "--scenes", 48, "--workers", 1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Models/small and Plots/small after two epochs on `tiny`."""
+    root = tmp_path_factory.mktemp("trained")
+    run_script("Main_train.py", "scenes", *training_flags(root, databases, "small"), "--optim.epochs", 2)
+    return root
+
+
+def training_flags(root: Path, databases: Path, name: str) -> list[str]:
+    folders = ["--models", root / "Models", "--plots", root / "Plots", "--data.root", databases]
+    return [*map(str, folders), "--name", name, *SMALL]

@@ -1,0 +1,166 @@
+"""Architectures: shapes, padding and batch invariance, scores against values worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from Architectures import (
+    ResNet50Backbone,
+    SiameseModel,
+    average_words,
+    import_torchvision,
+    patch_word_matrix,
+    patch_word_score,
+    pooled_score,
+    real_words,
+)
+from Config import BackboneConfig, ModelConfig
+
+SCORES = ("pooled", "patch_word")
+
+
+def small_model(score="patch_word", **settings):
+    torch.manual_seed(0)
+    model = ModelConfig(width=32, word_width=16, dropout=0.0, score=score, **settings)
+    return SiameseModel(50, BackboneConfig(channels=8), model)
+
+
+def some_words(lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    words = torch.randint(2, 50, (len(lengths), max(lengths)), generator=generator)
+    for line, length in zip(words, lengths):
+        line[length:] = 0
+    return words
+
+
+def some_pictures(count, side=64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+def test_vectors_have_unit_length_and_padding_is_zero():
+    model = small_model().eval()
+    patches, words = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([3, 5]))
+    assert patches.shape == (2, 16, 32)
+    assert words.shape == (2, 5, 32)
+    torch.testing.assert_close(patches.norm(dim=-1), torch.ones(2, 16))
+    torch.testing.assert_close(words.norm(dim=-1), torch.tensor([[1.0, 1, 1, 0, 0], [1, 1, 1, 1, 1]]))
+    assert real_words(words).tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_padding_changes_nothing(score):
+    model = small_model(score).eval()
+    patches = model.encode_pictures(some_pictures(3))
+    words = some_words([4, 7, 1])
+    wide = torch.cat([words, torch.zeros(3, 20, dtype=torch.long)], dim=1)
+    alone = [model.encode_texts(line[line != 0].unsqueeze(0)) for line in words]
+    for padded in (model.encode_texts(words), model.encode_texts(wide)):
+        for i, expected in enumerate(alone):
+            torch.testing.assert_close(padded[i, : expected.shape[1]], expected[0], atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            model.all_scores(patches, padded),
+            torch.cat([model.all_scores(patches, text) for text in alone], dim=1),
+            atol=1e-5,
+            rtol=0,
+        )
+
+
+def test_the_order_of_words_matters_in_both_directions():
+    model = small_model().eval()
+    vectors = model.encode_texts(torch.tensor([[5, 6, 7], [5, 6, 8], [9, 6, 7]]))
+    assert (vectors[0, 0] - vectors[1, 0]).abs().max() > 1e-3  # the first word feels a change of the last
+    assert (vectors[0, 2] - vectors[2, 2]).abs().max() > 1e-3  # and the last a change of the first
+
+
+def test_a_picture_does_not_depend_on_its_batch():
+    model = small_model().train()
+    pictures = some_pictures(4)
+    together, alone = model.encode_pictures(pictures), model.encode_pictures(pictures[1:2])
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("sharpness", [0.0, 10.0])
+def test_matrix_of_scores_equals_scores_of_pairs(score, sharpness):
+    model = small_model(score, sharpness=sharpness).eval()
+    patches, words = model.encode_pictures(some_pictures(3)), model.encode_texts(some_words([2, 6, 4, 5]))
+    matrix = model.all_scores(patches, words)
+    assert matrix.shape == (3, 4)
+    assert matrix.abs().max() <= 1 + 1e-5
+    for n in range(3):
+        pairs = model.pair_scores(patches[n].expand(4, -1, -1), words)
+        torch.testing.assert_close(matrix[n], pairs, atol=1e-5, rtol=0)
+
+
+def test_blocks_change_neither_scores_nor_gradients():
+    generator = torch.Generator().manual_seed(1)
+    patches = torch.nn.functional.normalize(torch.randn(5, 4, 8, generator=generator), dim=-1).requires_grad_()
+    words = torch.nn.functional.normalize(torch.randn(3, 6, 8, generator=generator), dim=-1).requires_grad_()
+    mask = torch.arange(6) < torch.tensor([[6], [2], [4]])
+    results = []
+    for block in (1, 2**25):
+        matrix = patch_word_matrix(patches, words, mask, sharpness=5.0, block=block)
+        gradients = torch.autograd.grad((matrix * torch.arange(15.0).view(5, 3)).sum(), (patches, words))
+        results.append((matrix, *gradients))
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other)
+
+
+def test_scores_worked_out_by_hand():
+    patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    words = torch.tensor([[[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]])
+    mask = torch.tensor([[True, True, False]])
+    # Best cosines 1 and 0.8; their mean is 0.9.
+    torch.testing.assert_close(patch_word_score(patches, words, mask), torch.tensor([0.9]))
+    soft = -math.log((math.exp(-10) + math.exp(-8)) / 2) / 10
+    torch.testing.assert_close(patch_word_score(patches, words, mask, sharpness=10.0), torch.tensor([soft]))
+    # Pooled: (1, 1)/sqrt 2 and (1.6, 0.8)/sqrt 3.2.
+    expected = (1.6 + 0.8) / math.sqrt(2 * 3.2)
+    torch.testing.assert_close(pooled_score(patches, words, mask), torch.tensor([expected]))
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 10.0])
+def test_a_text_without_words_scores_0_and_passes_no_nan(sharpness):
+    best = torch.tensor([[0.3, 0.4]], requires_grad=True)
+    score = average_words(best, torch.tensor([[False, False]]), sharpness)
+    score.sum().backward()
+    assert score.tolist() == [0.0]
+    assert best.grad.tolist() == [[0.0, 0.0]]
+
+
+def test_soft_minimum_lies_between_the_least_and_the_mean():
+    best = torch.rand(100, 12) * 2 - 1
+    mask = torch.ones(100, 12, dtype=torch.bool)
+    soft = average_words(best, mask, 10.0)
+    assert (soft <= average_words(best, mask) + 1e-6).all()
+    assert (soft >= best.amin(-1) - 1e-6).all()
+
+
+def test_torchvision_imports_beside_any_torch():
+    vision = import_torchvision()
+    from torchvision.transforms.v2 import functional
+
+    assert vision.models.resnet50
+    assert functional.adjust_brightness
+    assert import_torchvision() is vision
+
+
+def test_resnet50_strides_and_frozen_statistics():
+    for in_1x1, strides in ((False, ((1, 1), (2, 2))), (True, ((2, 2), (1, 1)))):
+        backbone = ResNet50Backbone(in_1x1)
+        for stage in (backbone.network.layer2, backbone.network.layer3, backbone.network.layer4):
+            assert (stage[0].conv1.stride, stage[0].conv2.stride) == strides
+    backbone.train()
+    before = backbone.network.bn1.running_mean.clone()
+    features = backbone(torch.randn(2, 3, 64, 64))
+    assert features.shape == (2, 2048, 2, 2)
+    assert torch.equal(backbone.network.bn1.running_mean, before)
+    assert backbone.training
+
+
+def test_cached_features_take_the_place_of_pictures():
+    model = small_model().eval()
+    pictures = some_pictures(2)
+    torch.testing.assert_close(model.encode_pictures(model.features(pictures)), model.encode_pictures(pictures))

@@ -1,0 +1,262 @@
+"""DataBase_functions: splits, batches that depend on nothing but their key, augmentation that keeps captions true."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_Architectures import small_model
+
+import DataBase_functions as db
+from Architectures import SiameseModel
+from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
+from DataBase_functions import Caption, Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
+from Scenes_lib import is_true
+from Tokenizer_lib import Tokenizer, split_words
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny(databases):
+    return Database(databases / "tiny")
+
+
+def make_dataset(database, augmentation=None, **data):
+    settings = DataConfig(name="tiny", side=64, batch_pictures=8, **data)
+    tokenizer = Tokenizer.build(database.word_counts)
+    return PairDataset(database, tokenizer, settings, NegativesConfig(), augmentation, seed=5)
+
+
+def caption(text):
+    return Caption(text, "caption", None, (), frozenset(w.text for w in split_words(text)))
+
+
+def same(one, other):
+    return all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+        for a, b in zip(vars(one).values(), vars(other).values())
+    )
+
+
+def test_splits_are_disjoint_by_photograph_and_complete(tiny):
+    groups = {split: {tiny.groups[row] for row in tiny.rows(split)} for split in db.SPLITS}
+    assert sum(len(tiny.rows(split)) for split in db.SPLITS) == len(tiny) == 48
+    assert sum(map(len, groups.values())) == len(set().union(*groups.values()))
+
+
+def test_vocabulary_comes_from_the_train_split_only(tiny):
+    counts: dict[str, int] = {}
+    for row in tiny.rows("train"):
+        for text in tiny.captions(row):
+            for word in split_words(text.text):
+                counts[word.text] = counts.get(word.text, 0) + 1
+    assert tiny.word_counts == counts
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": 99}, r"format 99, this version reads 1; build one with: python Database_create\.py"),
+        (None, r"no database at .*; build one with: python Database_create\.py --name other --flickr8k DIR"),
+    ],
+)
+def test_an_absent_database_or_one_of_another_version_is_refused(tiny, tmp_path, change, told):
+    folder = tmp_path / "other"
+    if change:
+        shutil.copytree(tiny.folder, folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | change))
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        Database(folder)
+
+
+def test_hard_negatives_differ_from_every_caption_and_are_false_of_the_scene(tiny):
+    drawn = true = 0
+    for row in range(len(tiny)):
+        captions = tiny.captions(row)
+        for which in range(len(captions)):
+            for seed in range(5):
+                rng = db.seeded(seed, row, which)
+                for negative in db.draw_negatives(captions, which, 3, tiny.word_counts, rng):
+                    drawn += 1
+                    assert negative.text not in {c.text for c in captions}
+                    assert {w.text for w in split_words(negative.text)} <= set(tiny.word_counts)
+                    true += is_true(negative.text, tiny.scene(row))
+    assert drawn > 2000
+    assert true / drawn < 0.01
+
+
+def test_the_negatives_of_one_draw_are_all_different(tiny):
+    captions = tiny.captions(0)
+    drawn = db.draw_negatives(captions, 0, 4, tiny.word_counts, random.Random(0))
+    assert len({negative.text for negative in drawn}) == len(drawn) > 1
+
+
+def test_a_batch_depends_on_seed_epoch_and_row_alone(tiny):
+    dataset = make_dataset(tiny, AugmentConfig(shift=0.1, flip=0.5))
+    keys = [Key(3, row) for row in tiny.rows("train")[:4]]
+    batch = dataset.__getitems__(keys)
+    torch.manual_seed(99)
+    random.seed(99)
+    assert same(batch, make_dataset(tiny, AugmentConfig(shift=0.1, flip=0.5)).__getitems__(keys))
+    assert not same(batch, dataset.__getitems__([key._replace(epoch=4) for key in keys]))
+    alone = dataset[keys[2]]
+    assert torch.equal(alone.pictures[0], batch.pictures[2])
+
+
+def test_a_batch_is_consistent(tiny):
+    dataset = make_dataset(tiny, captions_per_picture=3)
+    batch = dataset.__getitems__([Key(0, row) for row in range(6)])
+    assert batch.pictures.shape == (6, 3, 64, 64)
+    assert batch.pictures.dtype == torch.uint8
+    assert batch.owner.tolist() == sorted(list(range(6)) * 3)
+    assert len(batch.words) == 18 + len(batch.negative_of)
+    own = {tuple(dataset.tokenizer.encode(c.text)) for c in tiny.captions(0)}
+    texts = [tuple(line[line != 0].tolist()) for line in batch.words]
+    assert set(texts[:3]) <= own
+    for negative, of in zip(texts[18:], batch.negative_of.tolist()):
+        assert negative != texts[of]
+
+
+def test_loader_processes_change_nothing(tiny):
+    batches = []
+    for workers in (0, 2):
+        dataset = make_dataset(tiny, AugmentConfig(shift=0.1), workers=workers)
+        loader, sampler = make_loader(dataset, tiny.rows("train"), 1, shuffle=True, device=CPU)
+        sampler.epoch = 2
+        batches.append(list(loader))
+    assert len(batches[0]) == len(batches[1]) == len(tiny.rows("train")) // 8
+    assert all(same(one, other) for one, other in zip(*batches))
+
+
+def test_training_order_changes_each_epoch_and_validation_is_always_alike():
+    sampler = EpochSampler(range(20), 8, seed=0, shuffle=True)
+    first = list(sampler)
+    sampler.epoch = 1
+    second = list(sampler)
+    assert len(first) == len(sampler) == 2  # the last four wait for another epoch
+    assert [key.row for batch in first for key in batch] != [key.row for batch in second for key in batch]
+    fixed = EpochSampler(range(20), 8, seed=0, shuffle=False)
+    before = list(fixed)
+    fixed.epoch = 7
+    assert list(fixed) == before
+    assert [key.row for batch in before for key in batch] == list(range(20))
+    assert len(list(EpochSampler(range(3), 8, seed=0, shuffle=True))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mirror", "recolour"),
+    [
+        ("A dog runs on grass.", True, True),
+        ("A dog on the LEFT of a man.", False, True),
+        ("A red dog.", True, False),
+        ("A man holds a sign.", False, True),
+        ("A brightly coloured kite.", True, False),
+        ("The leftover food.", True, True),
+    ],
+)
+def test_what_a_caption_allows(text, mirror, recolour):
+    assert db.may_mirror([caption(text)]) is mirror
+    assert db.may_recolour([caption(text)]) is recolour
+    assert not db.may_mirror([caption("A dog."), caption("To the right.")])
+
+
+def test_augmentation_keeps_left_left_and_red_red():
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:, :32] = (200, 30, 40)
+    picture = Image.fromarray(pixels)
+    strong = AugmentConfig(flip=1.0, jitter=0.9)
+    plain = db.prepare(picture, 64)
+    rng = random.Random(0)
+    assert torch.equal(db.augment(picture, [caption("a red left half")], 64, strong, rng), plain)
+    mirrored = db.augment(picture, [caption("a red half")], 64, strong, rng)
+    assert torch.equal(mirrored, plain.flip(-1))
+    recoloured = db.augment(picture, [caption("the left half")], 64, strong, rng)
+    assert not torch.equal(recoloured, plain)
+    assert recoloured[0, :, :32].float().mean() > recoloured[0, :, 32:].float().mean()
+
+
+def test_shift_and_crop_stay_inside():
+    picture = Image.fromarray(np.full((80, 100, 3), 77, dtype=np.uint8))
+    settings = AugmentConfig(shift=0.2, crop=0.5)
+    for seed in range(20):
+        tensor = db.augment(picture, [], 64, settings, random.Random(seed))
+        assert tensor.shape == (3, 64, 64)
+        assert tensor.unique().tolist() == [77]
+
+
+def test_the_whole_picture_is_kept_without_augmentation():
+    pixels = np.zeros((50, 200, 3), dtype=np.uint8)
+    pixels[:, :8] = pixels[:, -8:] = 255
+    tensor = db.prepare(Image.fromarray(pixels), 64)
+    assert tensor.shape == (3, 64, 64)
+    assert tensor[0, 32, 0] > 200
+    assert tensor[0, 32, -1] > 200
+
+
+def frozen_model(seed=0):
+    torch.manual_seed(seed)
+    return SiameseModel(9, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32)).eval()
+
+
+def open_cache(database, model, views=2, side=64, encode=None):
+    return FeatureCache.open(database, model, side, views, encode or model.features, torch.float32)
+
+
+@torch.no_grad()
+def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
+    model = frozen_model()
+    cache = open_cache(tiny, model)
+    pixels = db.prepare(tiny.picture(3), 64).unsqueeze(0)
+    torch.testing.assert_close(cache.read(3).float(), model.features(pixels)[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(cache.read(3, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
+
+    def computed_again(pictures):
+        assert len(pictures) == 1, "the cache was computed a second time"  # one picture tells the shape
+        return model.features(pictures)
+
+    again = open_cache(tiny, model, encode=computed_again)
+    assert torch.equal(again.read(7), cache.read(7))
+
+
+@torch.no_grad()
+def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny):
+    model = small_model().eval()
+    folders = {open_cache(tiny, model).folder, open_cache(tiny, model, views=1).folder}
+    folders.add(open_cache(tiny, model, side=32).folder)
+    next(model.backbone.parameters())[0] += 1e-3
+    folders.add(open_cache(tiny, model).folder)
+    fingerprint, tiny.fingerprint = tiny.fingerprint, "other pictures"
+    folders.add(open_cache(tiny, model).folder)
+    tiny.fingerprint = fingerprint
+    assert len(folders) == 5
+
+
+@torch.no_grad()
+def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
+    model, seen = frozen_model(seed=1), []
+    monkeypatch.setattr(tiny, "fingerprint", "interrupted")
+
+    def stops(pictures):
+        if len(seen) > 60:
+            raise KeyboardInterrupt
+        seen.extend(range(len(pictures)))
+        return model.features(pictures)
+
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache.open(tiny, model, 64, 2, stops, torch.float32, batch=3)
+    first = len(seen)
+    seen.clear()
+    cache = FeatureCache.open(
+        tiny, model, 64, 2, lambda p: (seen.extend(range(len(p))), model.features(p))[1], torch.float32, batch=3
+    )
+    assert len(seen) - 1 == 2 * 48 - 60  # 20 batches of 3 were safe; one picture told the shape
+    assert first > 60
+    whole = open_cache(tiny, model)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(cache.array, whole.array)
+    np.testing.assert_allclose(cache.array, open_cache(tiny, model).array, atol=2e-2)

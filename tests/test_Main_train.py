@@ -1,0 +1,208 @@
+"""Main_train: a whole run, exact resume, overfitting eight pairs, and what goes wrong in plain words."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT, SMALL, run_script, training_flags
+from safetensors.torch import load_file
+
+import Functions
+import Main_train
+from Config import Config, OptimConfig, PRESETS, read_command_line
+
+
+def states(root, name):
+    folder = root / "Models" / name
+    return Functions.load_state(folder), Functions.read_log(root / "Plots" / name / "training_log.csv")
+
+
+def assert_same(one, other):
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other):
+            assert_same(a, b)
+    else:
+        assert one == other
+
+
+def test_a_run_writes_all_that_a_model_needs(trained):
+    folder = trained / "Models" / "small"
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "last.json"}
+    log = Functions.read_log(trained / "Plots" / "small" / "training_log.csv")
+    assert [row["epoch"] for row in log] == [1, 2]
+    assert all(0 <= row["balanced_accuracy"] <= 1 and row["pairs_per_second"] > 0 for row in log)
+    best = max(log, key=lambda row: row["balanced_accuracy"])
+    threshold = json.loads((folder / "threshold.json").read_text())
+    assert threshold["threshold"] == pytest.approx(best["threshold"])
+    assert Functions.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
+
+
+def test_resume_equals_no_interruption(databases, tmp_path):
+    """Killed in its third epoch and resumed, a run ends with the same numbers, bit for bit."""
+    flags = ["--optim.epochs", "4", "--augment.shift", "0.1", "--optim.accumulation", "2"]
+    whole = training_flags(tmp_path, databases, "whole")
+    run_script("Main_train.py", "scenes", *whole, *flags)
+
+    broken = [sys.executable, str(ROOT / "Main_train.py"), "scenes", *training_flags(tmp_path, databases, "broken")]
+    process = subprocess.Popen([*broken, *flags], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pointer = tmp_path / "Models" / "broken" / "last.json"
+    for _ in range(600):
+        if pointer.exists() and json.loads(pointer.read_text())["epoch"] >= 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert json.loads(pointer.read_text())["epoch"] in (2, 3)
+    run_script("Main_train.py", "scenes", *training_flags(tmp_path, databases, "broken"), *flags, "--resume")
+
+    (one, log_one), (other, log_other) = states(tmp_path, "whole"), states(tmp_path, "broken")
+    one.pop("config"), other.pop("config")
+    assert_same(one, other)
+    for a, b in zip(log_one, log_other, strict=True):
+        timeless = [name for name in Functions.LOG_COLUMNS if name not in ("seconds", "pairs_per_second")]
+        assert [a[name] for name in timeless] == [b[name] for name in timeless]
+    best = [load_file(tmp_path / "Models" / name / "best.safetensors") for name in ("whole", "broken")]
+    assert_same(*best)
+
+
+def test_an_earlier_run_is_kept_unless_told(trained, databases):
+    flags = training_flags(trained, databases, "small")
+    refused = run_script("Main_train.py", "scenes", *flags, status=2)
+    assert "holds an earlier run; add --resume, --overwrite or --name OTHER" in refused.stderr
+    other = run_script("Main_train.py", "scenes", *flags, "--resume", "--optim.lr", "0.5", status=2)
+    assert "resume with the same flags" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--data.name", "nowhere"], "no database at"),
+        (["--device", "cuda:77"], "use --device cpu"),
+        (["--resume"], "no checkpoint in"),
+        (["frozen", "--data.name", "tiny", "--backbone.weights", "absent.pth"], "no backbone weights at absent.pth"),
+    ],
+)
+def test_what_a_user_can_mend_gets_one_line(databases, tmp_path, flags, told):
+    preset = [flags.pop(0)] if flags[0] == "frozen" else ["scenes"]
+    own = training_flags(tmp_path, databases, "wrong")
+    if preset == ["frozen"]:
+        own = own[: own.index("--backbone.channels")] + own[own.index("--model.width") :]
+    done = run_script("Main_train.py", *preset, *own, *flags, status=2)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def build(databases, tmp_path, *flags):
+    args = ["scenes", *training_flags(tmp_path, databases, "built"), *flags]
+    return Main_train.build_run(read_command_line(PRESETS, "", args))
+
+
+def test_the_model_can_overfit_eight_pairs(databases, tmp_path):
+    run = build(databases, tmp_path, "--model.dropout", "0", "--data.captions-per-picture", "1")
+    run.scheduler.step = lambda: None
+    for group in run.optimizer.param_groups:
+        group["lr"] = 3e-3
+    run.model.train()
+    batch = Main_train.to_device(next(iter(run.train_loader)), run.device)
+    first = Main_train.train_step(run, batch).item()
+    for _ in range(150):
+        last = Main_train.train_step(run, batch).item()
+    assert last < 0.1 * first
+    run.model.eval()
+    with torch.no_grad():
+        patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
+        scores = run.model.all_scores(patches, words[:8])
+        hard = run.model.pair_scores(patches[batch.owner[batch.negative_of]], words[8:])
+    assert (scores.argmax(0) == torch.arange(8)).all()
+    assert (scores.diag()[batch.negative_of] > hard).float().mean() > 0.9
+
+
+def test_validation_negatives_are_the_same_in_every_epoch(databases, tmp_path):
+    run = build(databases, tmp_path)
+    first = Main_train.validate(run)
+    run.train_sampler.epoch = 5
+    assert Main_train.validate(run) == first
+
+
+def test_learning_rates_over_the_whole_run():
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": [w], "lr": 1.0, "backbone": b} for w, b in zip(weights, (False, True))]
+    optimizer = torch.optim.SGD(groups)
+    settings = OptimConfig(epochs=10, warmup=0.1)
+    scheduler = Main_train.make_scheduler(optimizer, settings, steps_per_epoch=10, unfreeze_epoch=4)
+    rates = []
+    for _ in range(100):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    head, backbone = zip(*rates)
+    assert head[0] == pytest.approx(0.1)
+    assert max(head) == head[9] == head[10] == 1.0
+    assert backbone[:40] == (0.0,) * 40
+    assert backbone[40] > 0
+    assert max(backbone) == 1.0
+    assert head[99] < 0.01
+    assert backbone[99] < 0.01
+
+
+def test_weight_decay_spares_norms_biases_embeddings_and_scalars(databases, tmp_path):
+    run = build(databases, tmp_path)
+    decayed = {id(p) for group in run.optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    for name, weight in run.model.named_parameters():
+        spared = weight.ndim < 2 or name == "text.embed.weight"
+        assert (id(weight) in decayed) is not spared, name
+
+
+def test_a_loss_that_is_no_number_stops_the_run(databases, tmp_path):
+    run = build(databases, tmp_path)
+    with torch.no_grad():
+        run.model.log_scale.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match=r"epoch 1 .* rows .* --resume"):
+        Main_train.train_epoch(run, 0)
+
+
+def test_ctrl_c_ends_with_the_command_that_goes_on(databases, tmp_path):
+    flags = training_flags(tmp_path, databases, "long")
+    command = [sys.executable, str(ROOT / "Main_train.py"), "scenes", *flags, "--optim.epochs", "500"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (tmp_path / "Models" / "long" / "last.json").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in error
+    assert "Traceback" not in error
+
+
+def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, tmp_path):
+    from Architectures import ResNet50Backbone
+
+    weights = tmp_path / "resnet.pth"
+    torch.manual_seed(0)
+    torch.save(ResNet50Backbone().network.state_dict(), weights)
+    own = training_flags(tmp_path, databases, "frozen")
+    own = own[: own.index("--backbone.channels")] + own[own.index("--model.width") :]
+    flags = [*own, "--backbone.weights", weights, "--backbone.views", "1"]
+    run_script("Main_train.py", "frozen", *flags, "--optim.epochs", 2, "--data.min-count", 1)
+    state = Functions.load_state(tmp_path / "Models" / "frozen")
+    assert not any(name.startswith("backbone.") for name in state["model"])
+    stored = load_file(tmp_path / "Models" / "frozen" / "best.safetensors")
+    assert any(name.startswith("backbone.") for name in stored)
+    resumed = run_script("Main_train.py", "frozen", *flags, "--optim.epochs", 2, "--data.min-count", 1, "--resume")
+    assert "resumed after epoch 2" in resumed.stdout
+
+
