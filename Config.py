@@ -199,6 +199,8 @@ class LossConfig:
     """Weight of the triplet loss."""
     match: float = 1.0
     """Weight of the match loss: one learned threshold must separate all captions from all hard negatives."""
+    word: float = 1.0
+    """Weight of the word loss: the changed word of a hard negative fits nowhere (patch_word only)."""
     margin: float = 0.2
     """The caption must beat its hard negative by this much cosine."""
     temperature: float = 0.07
@@ -207,7 +209,7 @@ class LossConfig:
     """1/temperature never grows past this (Radford et al. 2021)."""
 
     def __post_init__(self) -> None:
-        weights = (self.contrastive, self.triplet, self.match)
+        weights = (self.contrastive, self.triplet, self.match, self.word)
         require(min(weights) >= 0 and max(weights) > 0, "--loss: weights must not be negative, nor all 0")
         require(0 < self.temperature <= 1, "--loss.temperature: must be above 0 and at most 1")
 

@@ -27,7 +27,7 @@ from Architectures import SiameseModel, import_torchvision
 from Config import AugmentConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
 from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, known_words, swap
-from Tokenizer_lib import Tokenizer
+from Tokenizer_lib import Tokenizer, split_words
 
 FORMAT = 1  # of the database; Database_create.py writes the same number
 SPLITS = ("train", "validation", "test")
@@ -144,6 +144,15 @@ def draw_negatives(
     return list(found.values())
 
 
+def changed_words(negative: Negative) -> list[int]:
+    """Which words of a hard negative were changed, counted as the tokenizer counts them."""
+    return [
+        i
+        for i, word in enumerate(split_words(negative.text))
+        if any(word.start < end and start < word.end for start, end in negative.changed)
+    ]
+
+
 def prepare(picture: Image.Image, side: int) -> Tensor:
     """A picture as the model takes it: bytes (3, side, side).
 
@@ -211,6 +220,7 @@ class Batch:
     words: Tensor  # (T + K, L) indices: captions, then hard negatives; 0 is padding
     owner: Tensor  # (T,) picture of each caption
     negative_of: Tensor  # (K,) caption of each hard negative
+    changed: Tensor  # (K, L) which of its words were changed
     groups: Tensor  # (N,) identity of each photograph
     rows: tuple[int, ...]  # database rows of the pictures
 
@@ -223,7 +233,7 @@ class Batch:
 
     @property
     def texts(self) -> TextBatch:
-        return TextBatch(self.owner, self.negative_of, self.groups)
+        return TextBatch(self.owner, self.negative_of, self.changed, self.groups)
 
 
 class Key(NamedTuple):
@@ -260,7 +270,7 @@ class PairDataset(Dataset):
         return self.__getitems__([key])
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        pictures, captions, negatives, owner, negative_of = [], [], [], [], []
+        pictures, captions, negatives, changed, owner, negative_of = [], [], [], [], [], []
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             everything = self.captions(key.row)
@@ -271,16 +281,22 @@ class PairDataset(Dataset):
                 )
                 negative_of += [len(captions)] * len(drawn)
                 negatives += [self.tokenizer.encode(negative.text, self.data.max_words) for negative in drawn]
+                changed += [changed_words(negative) for negative in drawn]
                 captions.append(self.tokenizer.encode(everything[which].text, self.data.max_words))
                 owner.append(n)
             pictures.append(self._picture(key.row, [everything[which] for which in chosen], rng))
         identity: dict[str, int] = {}
         groups = [identity.setdefault(self.database.groups[key.row], len(identity)) for key in keys]
+        words = pad(captions + negatives)
+        marks = torch.zeros(len(negatives), words.shape[1], dtype=torch.bool)
+        for line, positions in zip(marks, changed):
+            line[[position for position in positions if position < len(line)]] = True
         return Batch(
             torch.stack(pictures),
-            pad(captions + negatives),
+            words,
             torch.tensor(owner),
             torch.tensor(negative_of, dtype=torch.long),
+            marks,
             torch.tensor(groups),
             tuple(key.row for key in keys),
         )

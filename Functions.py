@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import Config
-from Architectures import SiameseModel, import_torchvision
+from Architectures import SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
 from Tokenizer_lib import Tokenizer
 
@@ -67,20 +67,31 @@ def match_loss(positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tens
     return (true + false) / 2
 
 
+def word_loss(true: Tensor, real: Tensor, false: Tensor, changed: Tensor, scale: Tensor, match_at: Tensor) -> Tensor:
+    """The match loss of single words: each word of a caption fits its picture, each changed word does not.
+
+    true: (T, L) best cosines of the captions' words, real: (T, L) where there is a word; false, changed: (K, L) the
+    same for the hard negatives and their changed words. We made the negatives, so we know which word is false; told
+    only that some word of twelve is, a score's gradient spreads over all of them.
+    """
+    fits = (F.softplus(-scale * (true - match_at)) * real).sum() / real.sum().clamp(min=1)
+    fails = (F.softplus(scale * (false - match_at)) * changed).sum() / changed.sum().clamp(min=1)
+    return (fits + fails) / 2
+
+
 class TextBatch(NamedTuple):
     """Which text belongs to which picture: captions first, then their hard negatives."""
 
     owner: Tensor  # (T,) the picture of each caption
     negative_of: Tensor  # (K,) the caption that each hard negative was made from
+    changed: Tensor  # (K, L) which of its words were changed
     groups: Tensor  # (N,) identity of each photograph
 
 
-def total_loss(
-    model: SiameseModel, patches: Tensor, words: Tensor, batch: TextBatch, settings: LossConfig
-) -> Tensor:
-    """Contrastive + triplet + match loss of a whole batch.
+def total_loss(model: SiameseModel, patches: Tensor, words: Tensor, batch: TextBatch, settings: LossConfig) -> Tensor:
+    """Contrastive + triplet + match + word loss of a whole batch.
 
-    patches (N, P, D); words (T + K, L, D), captions first.
+    patches (N, P, D); words (T + K, L, D), captions first. The word loss needs the patch_word score.
     """
     captions, negatives = words.split([len(batch.owner), len(batch.negative_of)])
     scale = model.log_scale.exp().clamp(max=settings.max_logit_scale)
@@ -88,12 +99,17 @@ def total_loss(
     positive = scores[batch.owner, torch.arange(len(batch.owner), device=scores.device)]
     hard_of = batch.owner[batch.negative_of]
     hard = model.pair_scores(patches[hard_of], negatives)
-    return (
-        settings.contrastive
-        * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of)
+    loss = (
+        settings.contrastive * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of)
         + settings.triplet * triplet_loss(positive[batch.negative_of], hard, settings.margin)
         + settings.match * match_loss(positive, hard, scale, model.match_at)
     )
+    if settings.word and model.score_name == "patch_word":
+        true, false = best_cosines(patches[batch.owner], captions), best_cosines(patches[hard_of], negatives)
+        loss = loss + settings.word * word_loss(
+            true, real_words(captions), false, batch.changed, scale, model.match_at
+        )
+    return loss
 
 
 def backward_in_chunks(
