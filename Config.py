@@ -6,15 +6,16 @@ Published results are presets; flags are for one-off changes. This module import
 
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
 
@@ -77,7 +78,7 @@ class DataConfig:
     """Folder of all databases."""
     side: int = 128
     """Pictures enter the model as SIDE x SIDE pixels."""
-    batch_pictures: int = 64
+    batch_pictures: int = 32
     """Pictures in one batch; the contrastive loss sees them all at once."""
     captions_per_picture: int = 2
     """Captions of each picture in one batch."""
@@ -169,17 +170,17 @@ class BackboneConfig:
 class ModelConfig:
     """The two branches above the backbone, and their score."""
 
-    width: int = 256
+    width: int = 128
     """D, the width of patch and word vectors."""
     word_width: int = 128
     """Width of a word's embedding before the LSTM."""
     lstm_layers: int = 2
     """Residual bidirectional LSTM layers."""
-    dropout: float = 0.1
+    dropout: float = 0.0
     """Dropout on embeddings, between LSTM layers, and on backbone features."""
     score: Literal["patch_word", "pooled"] = "patch_word"
     """patch_word: each word's best patch. pooled: cosine of the two pooled vectors."""
-    sharpness: float = 10.0
+    sharpness: float = 5.0
     """patch_word: 0 averages the words; larger values lean on the worst word, since one false word suffices."""
 
     def __post_init__(self) -> None:
@@ -218,7 +219,7 @@ class LossConfig:
 class OptimConfig:
     """AdamW with warm-up and cosine decay."""
 
-    epochs: int = 30
+    epochs: int = 11
     """Passes over the training photographs."""
     lr: float = 1e-3
     """Highest learning rate of the two branches."""
@@ -272,7 +273,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        require(bool(re.fullmatch(r"[\w.-]+", self.name)), f"--name {self.name!r}: use letters, digits, . _ -")
+        require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), f"--name {self.name!r}: use letters, digits, . _ -")
         require(not (self.resume and self.overwrite), "--resume and --overwrite exclude each other")
         require(
             self.optim.accumulation <= self.data.batch_pictures,
@@ -298,9 +299,10 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             name="frozen",
             data=DataConfig(name="photos", side=224, batch_pictures=128, min_count=2),
+            negatives=NegativesConfig(per_caption=1),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2),
             model=ModelConfig(width=512, word_width=300, dropout=0.2),
-            optim=OptimConfig(epochs=30, lr=5e-4),
+            optim=OptimConfig(epochs=40, lr=5e-4),
         ),
     ),
     "finetune": (
@@ -354,17 +356,20 @@ def read_command_line(
     import tyro
 
     args = list(sys.argv[1:] if args is None else args)
-    presets = isinstance(settings, Mapping)
-    if presets and not (args and args[0] in (*settings, "-h", "--help")):
-        if args and not args[0].startswith("-"):
-            fail(f"there is no preset {args[0]!r}; choose from: {', '.join(settings)}")
-        args.insert(0, next(iter(settings)))
-    parse = tyro.extras.overridable_config_cli if presets else tyro.cli
+    parse: Callable[..., Settings]
+    if isinstance(settings, Mapping):
+        if not (args and args[0] in (*settings, "-h", "--help")):
+            if args and not args[0].startswith("-"):
+                fail(f"there is no preset {args[0]!r}; choose from: {', '.join(settings)}")
+            args.insert(0, next(iter(settings)))
+        parse = functools.partial(tyro.extras.overridable_config_cli, dict(settings))
+    else:
+        parse = functools.partial(tyro.cli, settings)
     error = io.StringIO()
     try:
         # tyro explains an error in a box of several lines; it is caught here and told in one.
         with contextlib.redirect_stderr(error):
-            return parse(settings, description=description, args=args)
+            return parse(description=description, args=args)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -373,7 +378,7 @@ def read_command_line(
         fail(re.sub(r"__tyro-dummy-inner__\S*: ", "", " ".join(told)))
 
 
-def fail(message: str, code: int = 2) -> Any:
+def fail(message: str, code: int = 2) -> NoReturn:
     """Print one line on stderr and exit: how every script reports what its user can mend."""
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     raise SystemExit(code)

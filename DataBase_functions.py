@@ -190,9 +190,7 @@ def augment(
         stretch = rng.uniform(0.9, 1.1)
         w, h = min(1.0, area * stretch) * width, min(1.0, area / stretch) * height
         x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
-        picture = picture.resize(
-            (side, side), Image.Resampling.BICUBIC, box=(x, y, x + w, y + h), reducing_gap=2.0
-        )
+        picture = picture.resize((side, side), Image.Resampling.BICUBIC, box=(x, y, x + w, y + h), reducing_gap=2.0)
     tensor = prepare(picture, side)
     if settings.shift:
         most = round(settings.shift * side)

@@ -4,6 +4,7 @@ Shapes: N pictures, T texts, K hard negatives; scores are cosines in [-1, 1].
 """
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -106,9 +107,7 @@ def total_loss(model: SiameseModel, patches: Tensor, words: Tensor, batch: TextB
     )
     if settings.word and model.score_name == "patch_word":
         true, false = best_cosines(patches[batch.owner], captions), best_cosines(patches[hard_of], negatives)
-        loss = loss + settings.word * word_loss(
-            true, real_words(captions), false, batch.changed, scale, model.match_at
-        )
+        loss = loss + settings.word * word_loss(true, real_words(captions), false, batch.changed, scale, model.match_at)
     return loss
 
 
@@ -137,7 +136,7 @@ def backward_in_chunks(
             vectors.append(encode(piece).requires_grad_())
     sizes = [len(inputs.chunk(chunks)) for _, inputs in encoders]
     split = np.cumsum([0, *sizes])
-    loss = loss_of(*(torch.cat(vectors[a:b]) for a, b in zip(split, split[1:])))
+    loss = loss_of(*(torch.cat(vectors[a:b]) for a, b in itertools.pairwise(split)))
     scale(loss).backward()
     after = rng_state()
     for (encode, piece), state, vector in zip(parts, states, vectors):
@@ -387,9 +386,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} holds no model of this version: {error}") from error
     if found != str(FORMAT):
-        raise ValueError(
-            f"{folder} has model format {found}, this version reads {FORMAT}; train the model again"
-        )
+        raise ValueError(f"{folder} has model format {found}, this version reads {FORMAT}; train the model again")
     model = SiameseModel(len(tokenizer), config.backbone, config.model)
     try:
         model.load_state_dict(state)
@@ -416,9 +413,7 @@ def load_state(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
     last = json.loads(pointer.read_text(encoding="utf-8"))
     if last.get("format") != FORMAT:
-        raise ValueError(
-            f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; start anew"
-        )
+        raise ValueError(f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; start anew")
     return torch.load(folder / last["state"], map_location="cpu", weights_only=True)
 
 
@@ -456,9 +451,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != LOG_COLUMNS:
-            raise ValueError(
-                f"{path} is no training log of this version: its first line is {reader.fieldnames}"
-            )
+            raise ValueError(f"{path} is no training log of this version: its first line is {reader.fieldnames}")
         rows = []
         for row in reader:
             try:

@@ -80,7 +80,10 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
     except FloatingPointError as error:
         fail(str(error), code=1)
-    print(f"best validation balanced accuracy {run.best:.4f}; next: python Evaluate_test.py --model {config.model_folder}")
+    print(
+        f"best validation balanced accuracy {run.best:.4f} on captions against hard negatives; "
+        f"next: python Evaluate_test.py --model {config.model_folder}"
+    )
 
 
 def build_missing_scenes(config: Config) -> None:
@@ -130,9 +133,7 @@ def build_run(config: Config) -> Run:
         f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(sampler.rows)} training and "
         f"{len(database.rows('validation'))} validation photographs; {Functions.hardware()}, {precision}"
     )
-    return Run(
-        config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader
-    )
+    return Run(config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader)
 
 
 def open_feature_cache(
@@ -261,9 +262,7 @@ def validate(run: Run) -> dict[str, float]:
     return {"loss": torch.stack(losses).mean().item(), "threshold": threshold, **at._asdict()}
 
 
-def finish_epoch(
-    run: Run, epoch: int, trained: dict[str, float], validated: dict[str, float], seconds: float
-) -> None:
+def finish_epoch(run: Run, epoch: int, trained: dict[str, float], validated: dict[str, float], seconds: float) -> None:
     """Log, keep the best weights, and save what --resume needs."""
     config = run.config
     row = {

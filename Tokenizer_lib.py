@@ -85,9 +85,7 @@ class Tokenizer:
             stored = json.loads(path.read_text(encoding="utf-8"))
             found, words = stored["format"], stored["words"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{path} is no vocabulary of this program ({error}); train the model again"
-            ) from error
+            raise ValueError(f"{path} is no vocabulary of this program ({error}); train the model again") from error
         if found != FORMAT:
             raise ValueError(
                 f"{path} has vocabulary format {found}, this version reads {FORMAT}; train the model again"

@@ -20,9 +20,9 @@ from Config import BackboneConfig, ModelConfig
 SCORES = ("pooled", "patch_word")
 
 
-def small_model(score="patch_word", **settings):
+def small_model(score="patch_word", dropout=0.0, **settings):
     torch.manual_seed(0)
-    model = ModelConfig(width=32, word_width=16, dropout=0.0, score=score, **settings)
+    model = ModelConfig(width=32, word_width=16, dropout=dropout, score=score, **settings)
     return SiameseModel(50, BackboneConfig(channels=8), model)
 
 
@@ -75,7 +75,7 @@ def test_the_order_of_words_matters_in_both_directions():
 
 
 def test_a_picture_does_not_depend_on_its_batch():
-    model = small_model().train()
+    model = small_model().eval()
     pictures = some_pictures(4)
     together, alone = model.encode_pictures(pictures), model.encode_pictures(pictures[1:2])
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
@@ -158,6 +158,15 @@ def test_resnet50_strides_and_frozen_statistics():
     assert features.shape == (2, 2048, 2, 2)
     assert torch.equal(backbone.network.bn1.running_mean, before)
     assert backbone.training
+
+
+def test_patches_know_their_place():
+    model = small_model().eval()
+    with torch.no_grad():
+        model.neck.place.weight.normal_()
+    grey = torch.full((1, 64, 4, 4), 0.5)
+    patches = model.neck(grey)[0]
+    assert torch.cdist(patches, patches).fill_diagonal_(9).min() > 1e-3
 
 
 def test_cached_features_take_the_place_of_pictures():

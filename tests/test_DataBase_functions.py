@@ -14,6 +14,7 @@ import DataBase_functions as db
 from Architectures import SiameseModel
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
 from DataBase_functions import Caption, Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
+from Negative_map import Negative
 from Scenes_lib import is_true
 from Tokenizer_lib import Tokenizer, split_words
 
@@ -120,6 +121,21 @@ def test_a_batch_is_consistent(tiny):
     assert set(texts[:3]) <= own
     for negative, of in zip(texts[18:], batch.negative_of.tolist()):
         assert negative != texts[of]
+
+
+def test_changed_words_are_counted_as_the_tokenizer_counts():
+    negative = Negative("Two dogs' red t-shirts, near a fire truck.", "swap", "colour", ((10, 13), (30, 40)))
+    assert [split_words(negative.text)[i].text for i in db.changed_words(negative)] == ["red", "fire", "truck"]
+
+
+def test_marked_words_differ_from_the_caption(tiny):
+    dataset = make_dataset(tiny)
+    batch = dataset.__getitems__([Key(0, row) for row in range(6)])
+    captions, negatives = batch.words.split([len(batch.owner), len(batch.negative_of)])
+    assert batch.changed.shape == negatives.shape
+    assert batch.changed.any(1).all()
+    for words, marks, of in zip(negatives, batch.changed, batch.negative_of):
+        assert not set(words[marks].tolist()) & set(captions[of].tolist())
 
 
 def test_loader_processes_change_nothing(tiny):

@@ -11,7 +11,7 @@ from test_Architectures import small_model, some_pictures, some_words
 import Functions
 from Architectures import SiameseModel
 from Config import BackboneConfig, Config, LossConfig, ModelConfig, to_json
-from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss
+from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss, word_loss
 from Tokenizer_lib import Tokenizer
 
 NONE = torch.zeros(0)
@@ -69,28 +69,74 @@ def test_triplet_and_match_loss():
     assert loss.item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("score", ["pooled", "patch_word"])
-@pytest.mark.parametrize("chunks", [2, 3, 8])
-def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
-    """With dropout, hard negatives and both scores; 8 pictures in 3 chunks also divide unevenly."""
-    model = small_model(score).train()
-    pictures, words = some_pictures(8), some_words([5] * 11 + [3, 7, 4, 6, 2])
+def test_word_loss_by_hand():
+    true, real = torch.tensor([[0.9, 0.4, 0.0]]), torch.tensor([[True, True, False]])
+    false, changed = torch.tensor([[0.8, 0.7, 0.1]]), torch.tensor([[False, True, False]])
+    fits = np.mean([math.log1p(math.exp(-10 * (x - 0.5))) for x in (0.9, 0.4)])
+    fails = math.log1p(math.exp(10 * (0.7 - 0.5)))
+    loss = word_loss(true, real, false, changed, torch.tensor(10.0), torch.tensor(0.5))
+    assert loss.item() == pytest.approx((fits + fails) / 2)
+
+
+def whole_batch_gradient(model, inputs, batch, chunks):
+    """The gradient that backward_in_chunks must give: all chunks in one graph, with the same draws of dropout."""
+    torch.manual_seed(7)
+    model.zero_grad()
+    encoders = (model.encode_pictures, model.encode_texts)
+    vectors = [torch.cat([encode(piece) for piece in x.chunk(chunks)]) for encode, x in zip(encoders, inputs)]
+    loss = Functions.total_loss(model, *vectors, batch, LossConfig())
+    loss.backward()
+    return loss.detach(), [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+
+
+def gradient_in_chunks(model, inputs, batch, chunks):
+    torch.manual_seed(7)
+    model.zero_grad()
+    loss = Functions.backward_in_chunks(
+        list(zip((model.encode_pictures, model.encode_texts), inputs)),
+        lambda patches, vectors: Functions.total_loss(model, patches, vectors, batch, LossConfig()),
+        chunks,
+    )
+    return loss, [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+
+
+def a_batch(pictures):
+    """8 pictures, 11 captions and 5 hard negatives."""
+    words = some_words([5] * 11 + [3, 7, 4, 6, 2])
+    changed = torch.zeros(5, 7, dtype=torch.bool)
+    changed[:, 1] = True
     owner = torch.tensor([*range(8), 0, 3, 3])
-    batch = TextBatch(owner, torch.tensor([0, 1, 2, 2, 10]), torch.arange(8))
+    return (pictures, words), TextBatch(owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8))
 
-    def gradient(parts):
-        model.zero_grad()
-        loss = Functions.backward_in_chunks(
-            [(model.encode_pictures, pictures), (model.encode_texts, words)],
-            lambda patches, vectors: Functions.total_loss(model, patches, vectors, batch, LossConfig()),
-            parts,
-        )
-        return loss, [weight.grad.clone() for weight in model.parameters()]
 
-    whole, in_parts = gradient(1), gradient(chunks)
-    torch.testing.assert_close(whole[0], in_parts[0])
-    for one, other in zip(whole[1], in_parts[1]):
+@pytest.mark.parametrize("score", ["pooled", "patch_word"])
+@pytest.mark.parametrize("chunks", [1, 2, 3, 8])
+def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
+    """With dropout, hard negatives and both scores, on cached features; 8 pictures in 3 chunks divide unevenly."""
+    model = small_model(score, dropout=0.3).train()
+    inputs, batch = a_batch(torch.randn(8, 64, 3, 3, generator=torch.Generator().manual_seed(0)))
+    (loss, gradient), (expected_loss, expected) = (
+        compute(model, inputs, batch, chunks) for compute in (gradient_in_chunks, whole_batch_gradient)
+    )
+    torch.testing.assert_close(loss, expected_loss)
+    assert len(gradient) == len(expected) > 10
+    for one, other in zip(gradient, expected):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_chunks_of_an_unfrozen_resnet_add_up_to_the_whole_batch():
+    """Its batch norm keeps ImageNet's statistics, so a picture does not depend on its chunk."""
+    torch.manual_seed(0)
+    settings = BackboneConfig("resnet50", unfreeze_epoch=0)
+    model = SiameseModel(50, settings, ModelConfig(width=32, word_width=16, dropout=0.0)).train()
+    inputs, batch = a_batch(some_pictures(8, side=32))
+    (loss, gradient), (whole_loss, whole) = (
+        compute(model, inputs, batch, chunks)
+        for compute, chunks in ((gradient_in_chunks, 4), (whole_batch_gradient, 1))
+    )
+    torch.testing.assert_close(loss, whole_loss)
+    for one, other in zip(gradient, whole):
+        assert (one - other).norm() <= 1e-4 * max(1e-3, other.norm())
 
 
 def test_second_pass_sees_the_dropout_of_the_first():

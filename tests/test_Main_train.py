@@ -8,12 +8,12 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, SMALL, run_script, training_flags
+from conftest import ROOT, run_script, training_flags
 from safetensors.torch import load_file
 
 import Functions
 import Main_train
-from Config import Config, OptimConfig, PRESETS, read_command_line
+from Config import PRESETS, OptimConfig, read_command_line
 
 
 def states(root, name):
@@ -204,5 +204,3 @@ def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, t
     assert any(name.startswith("backbone.") for name in stored)
     resumed = run_script("Main_train.py", "frozen", *flags, "--optim.epochs", 2, "--data.min-count", 1, "--resume")
     assert "resumed after epoch 2" in resumed.stdout
-
-

@@ -52,7 +52,7 @@ def test_predict_agrees_with_the_batched_scores_of_an_evaluation(model):
     with torch.no_grad():
         pixels = torch.stack([prepare(database.picture(r), 64) for r in (row, 0)])
         patches = judge.model.encode_pictures(pixels)
-        words = judge.model.encode_texts(torch.tensor([judge.tokenizer.encode(text) + [0, 0, 0]]))
+        words = judge.model.encode_texts(torch.tensor([[*judge.tokenizer.encode(text), 0, 0, 0]]))
         expected = judge.model.all_scores(patches, words)[0, 0].item()
     assert judge.check(database.picture(row), text).score == pytest.approx(expected, abs=1e-5)
 
