@@ -7,6 +7,7 @@ C channels of the backbone.
 """
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 import torch
@@ -194,6 +195,23 @@ class TextEncoder(nn.Module):
         return F.normalize(self.project(x).float(), dim=-1) * mask.unsqueeze(-1)
 
 
+def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: int = 128) -> Tensor:
+    """encode(words), computed in groups of like length, each only as wide as its longest text.
+
+    words (T, L) -> (T, L, D). The result is the same, since padding changes nothing; with captions of 6 to 25 words
+    it takes half the time on a CPU. On a GPU it would wait for the lengths, so there it encodes at once.
+    """
+    if words.device.type != "cpu" or len(words) <= size:
+        return encode(words)
+    lengths = (words != 0).sum(1)
+    order = lengths.argsort()
+    parts = []
+    for some in order.split(size):
+        longest = max(1, int(lengths[some[-1]]))
+        parts.append(F.pad(encode(words[some, :longest]), (0, 0, 0, words.shape[1] - longest)))
+    return torch.cat(parts)[order.argsort()]
+
+
 class SiameseModel(nn.Module):
     """Two branches, one score: `encode_pictures`, `encode_texts`, and `score` of what they return."""
 
@@ -220,7 +238,7 @@ class SiameseModel(nn.Module):
 
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> word vectors (T, L, D), zero where there is no word."""
-        return self.text(words)
+        return encode_by_length(self.text, words)
 
     def pair_scores(self, patches: Tensor, words: Tensor) -> Tensor:
         """Scores (B,) of picture i with text i."""
@@ -233,7 +251,7 @@ class SiameseModel(nn.Module):
         """Scores (N, T) of every picture with every text."""
         mask = real_words(words)
         if self.score_name == "pooled":
-            return pool(patches) @ pool(words, mask).T
+            return (pool(patches) @ pool(words, mask).T).float()
         return patch_word_matrix(patches, words, mask, self.sharpness)
 
 
@@ -266,7 +284,7 @@ def patch_word_score(patches: Tensor, words: Tensor, mask: Tensor, sharpness: fl
 
 def best_cosines(patches: Tensor, words: Tensor) -> Tensor:
     """Cosine of each word with its best patch: (B, P, D), (B, L, D) -> (B, L)."""
-    return (words @ patches.transpose(1, 2)).max(dim=-1).values
+    return (words @ patches.transpose(1, 2)).max(dim=-1).values.float()
 
 
 def average_words(best: Tensor, mask: Tensor, sharpness: float = 0.0) -> Tensor:
@@ -293,9 +311,11 @@ def patch_word_matrix(
     """
     p = patches.shape[1]
     t, length, d = words.shape
-    real = words.reshape(t * length, d)
+    place = mask.flatten().nonzero().squeeze(1)  # captions of 6 to 25 words are half padding in a common tensor
+    real = words.reshape(t * length, d)[place]
     rows = []
-    for part in patches.split(max(1, block // (p * t * length))):
-        best = (part @ real.T).max(dim=1).values.view(len(part), t, length)
+    for part in patches.split(max(1, block // max(1, p * len(place)))):
+        found = (part @ real.T).max(dim=1).values.float()
+        best = found.new_zeros(len(part), t * length).index_copy(1, place, found).view(len(part), t, length)
         rows.append(average_words(best, mask, sharpness))
     return torch.cat(rows)

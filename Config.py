@@ -232,7 +232,8 @@ class OptimConfig:
     max_norm: float = 1.0
     """Gradients are clipped to this norm."""
     accumulation: int = 1
-    """The batch is encoded in this many chunks; the loss and its gradient stay those of the whole batch."""
+    """The batch is encoded in this many chunks; loss and gradient stay those of the whole batch (the small backbone's
+    batch norm alone sees one chunk at a time)."""
     patience: int = 10
     """Stop after this many epochs without a better validation score."""
 
@@ -276,6 +277,10 @@ class Config:
         require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), f"--name {self.name!r}: use letters, digits, . _ -")
         require(not (self.resume and self.overwrite), "--resume and --overwrite exclude each other")
         require(
+            not (self.backbone.frozen and self.augment.active),
+            "--augment: a frozen backbone's output is cached and cannot be augmented; use --backbone.views 2",
+        )
+        require(
             self.optim.accumulation <= self.data.batch_pictures,
             "--optim.accumulation: more chunks than pictures in a batch",
         )
@@ -301,7 +306,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
             data=DataConfig(name="photos", side=224, batch_pictures=128, min_count=2),
             negatives=NegativesConfig(per_caption=1),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2),
-            model=ModelConfig(width=512, word_width=300, dropout=0.2),
+            model=ModelConfig(width=512, word_width=300, lstm_layers=1, dropout=0.2),
             optim=OptimConfig(epochs=40, lr=5e-4),
         ),
     ),

@@ -65,18 +65,25 @@ def main(args: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     folder = Path(settings.model)
     try:
-        loaded = Functions.load_model(folder, Functions.choose_device(settings.device))
+        device = Functions.choose_device(settings.device)
+        loaded = Functions.load_model(folder, device)
         database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
         texts = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
     except (ValueError, OSError) as error:
         fail(str(error))
     scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
 
-    threshold = choose_threshold(scores["validation"], loaded.threshold.epoch)
-    Functions.save_threshold(folder, threshold)
+    try:
+        threshold = choose_threshold(scores["validation"], loaded.threshold.epoch)
+    except ValueError as error:
+        fail(str(error))
+    own = database.folder.resolve() == loaded.config.data.folder.resolve()
+    if own:  # another database's threshold is for this report, not for the model's users
+        Functions.save_threshold(folder, threshold)
     blind = blind_control(database, texts["test"], settings.blind_captions)
     rows = judge(texts["test"], scores["test"], threshold.threshold, blind)
-    retrieval = Functions.retrieval_metrics(scores["test"].matrix, texts["test"].owner)
+    groups = np.array([database.groups[row] for row in database.rows("test")])
+    retrieval = Functions.retrieval_metrics(scores["test"].matrix, texts["test"].owner, groups)
     results = {
         "model": str(folder),
         "database": str(database.folder),
@@ -90,14 +97,15 @@ def main(args: Sequence[str] | None = None) -> None:
         "test_captions": len(texts["test"].captions),
         "test": rows,
         "retrieval": retrieval,
-        "hardware": Functions.hardware(),
+        "hardware": Functions.hardware(device),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    Functions.write_json(folder / "results.json", results)
-    picture = loaded.config.plots_folder / f"Threshold_Analysis_{folder.name}.png"
+    suffix = "" if own else f"_{database.folder.name}"
+    Functions.write_json(folder / f"results{suffix}.json", results)
+    picture = loaded.config.plots_folder / f"Threshold_Analysis_{folder.name}{suffix}.png"
     plot_thresholds(picture, scores, texts["test"], threshold.threshold, rows)
     print_report(results)
-    print(f"written: {folder / 'results.json'}, {picture}")
+    print(f"written: {folder / f'results{suffix}.json'}, {picture}")
 
 
 def collect_texts(database: Database, rows: Sequence[int]) -> Texts:
@@ -137,7 +145,7 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
     model, device = loaded.model, loaded.model.log_scale.device
     precision = Functions.choose_precision(loaded.config.precision, device)
     rows, side = database.rows(split), loaded.config.data.side
-    with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+    with Functions.autocast(device, precision):
         patches = []
         for start in tqdm(range(0, len(rows), BATCH), desc=f"{split} pictures", unit="batch", leave=False):
             some = torch.stack([prepare(database.picture(row), side) for row in rows[start : start + BATCH]])

@@ -95,7 +95,7 @@ def total_loss(model: SiameseModel, patches: Tensor, words: Tensor, batch: TextB
     patches (N, P, D); words (T + K, L, D), captions first. The word loss needs the patch_word score.
     """
     captions, negatives = words.split([len(batch.owner), len(batch.negative_of)])
-    scale = model.log_scale.exp().clamp(max=settings.max_logit_scale)
+    scale = model.log_scale.exp()
     scores = model.all_scores(patches, captions)
     positive = scores[batch.owner, torch.arange(len(batch.owner), device=scores.device)]
     hard_of = batch.owner[batch.negative_of]
@@ -173,7 +173,8 @@ def threshold_curve(positive: Floats, negative: Floats) -> Curve:
     """Exact rates at every distinct score, and just above the highest."""
     if not len(positive) or not len(negative):
         raise ValueError("a threshold needs scores of true and of false captions; got none of one kind")
-    positive, negative = np.sort(positive), np.sort(negative)
+    # In float64 there is room between two neighbours of float32 for a threshold halfway.
+    positive, negative = np.sort(positive.astype(np.float64)), np.sort(negative.astype(np.float64))
     scores = np.unique(np.concatenate([positive, negative]))
     thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
     recall = 1 - np.searchsorted(positive, thresholds) / len(positive)
@@ -195,17 +196,20 @@ def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
     return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
 
 
-def retrieval_metrics(scores: Floats, owner: NDArray[np.integer]) -> dict[str, float]:
+def retrieval_metrics(
+    scores: Floats, owner: NDArray[np.integer], groups: NDArray[Any] | None = None
+) -> dict[str, float]:
     """recall@1/5/10 and median rank, both ways. scores (N, T), owner (T,) the picture of each text.
 
-    Picture to text: the best-placed of the picture's captions counts. A tie counts against us.
+    Picture to text: the best-placed of the picture's captions counts. A tie counts against us. groups: (N,) identity
+    of each photograph; one that is there twice, from two sources, is no wrong answer.
     """
-    texts = np.arange(len(owner))
-    own = scores[owner, texts]
-    text_rank = (scores >= own).sum(0) - 1  # pictures that are placed before the right one
+    groups = np.arange(len(scores)) if groups is None else groups
+    wrong = groups[:, None] != groups[owner]
     mine = owner == np.arange(len(scores))[:, None]
+    text_rank = ((scores >= scores[owner, np.arange(len(owner))]) & wrong).sum(0)
     best = np.where(mine, scores, -np.inf).max(1)
-    picture_rank = ((scores >= best[:, None]) & ~mine).sum(1)
+    picture_rank = ((scores >= best[:, None]) & wrong).sum(1)
     result = {}
     for name, rank in (("picture_to_text", picture_rank), ("text_to_picture", text_rank)):
         for k in (1, 5, 10):
@@ -222,10 +226,11 @@ def seed_everything(seed: int) -> None:
 
 
 def rng_state() -> dict[str, Any]:
-    """State of torch's generators, on the CPU and on every CUDA device."""
+    """State of torch's generators: CPU, every CUDA device, Apple's MPS."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
@@ -233,6 +238,8 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
+    if state["mps"] is not None:
+        torch.mps.set_rng_state(state["mps"])
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -264,16 +271,21 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def hardware() -> str:
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """The one way in which training, evaluation and prediction compute, so that their scores agree."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
+
+
+def hardware(device: torch.device) -> str:
     """The device that numbers were measured on, in words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, {os.cpu_count()} cores" + (", MPS" if device.type == "mps" else "")
 
 
 def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
@@ -298,6 +310,8 @@ def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"no backbone weights at {path}; {ways}")
         state = read_state_dict(path)
+    if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
+        raise ValueError(f"{settings.weights} holds no plain state dict, name by name a tensor; {ways}")
     state = {name: value.float() for name, value in state.items() if not name.startswith("fc.")}
     absent, unknown = model.backbone.network.load_state_dict(state, strict=False)
     absent = [name for name in absent if not name.endswith("num_batches_tracked")]
@@ -381,17 +395,25 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
         config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
         threshold = Threshold(**json.loads((folder / "threshold.json").read_text(encoding="utf-8")))
         with safe_open(folder / "best.safetensors", "pt") as file:
-            found = (file.metadata() or {}).get("format")
+            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} holds no model of this version: {error}") from error
-    if found != str(FORMAT):
-        raise ValueError(f"{folder} has model format {found}, this version reads {FORMAT}; train the model again")
+    if metadata.get("format") != str(FORMAT):
+        raise ValueError(
+            f"{folder} has model format {metadata.get('format')}, this version reads {FORMAT}; train the model again"
+        )
+    if metadata["epoch"] != str(threshold.epoch):
+        raise ValueError(
+            f"{folder} holds the weights of epoch {metadata['epoch']} and the threshold of epoch {threshold.epoch}; "
+            "finish the training with --resume"
+        )
     model = SiameseModel(len(tokenizer), config.backbone, config.model)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"the weights in {folder} do not fit its config.json: {error}") from error
+        told = str(error).splitlines()[0]
+        raise ValueError(f"the weights in {folder} do not fit its config.json: {told}") from error
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 

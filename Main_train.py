@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -43,9 +44,10 @@ class Run:
     epoch: int = 0  # the next one
     best: float = -1.0  # validation balanced accuracy
     waited: int = 0  # epochs since then
+    fingerprint: str = ""  # of the database
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32)
+        return Functions.autocast(self.device, self.precision)
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         with self.autocast():
@@ -54,6 +56,10 @@ class Run:
     def encode_texts(self, words: Tensor) -> Tensor:
         with self.autocast():
             return self.model.encode_texts(words)
+
+    def loss(self, patches: Tensor, words: Tensor, batch: Batch) -> Tensor:
+        with self.autocast():
+            return Functions.total_loss(self.model, patches, words, batch.texts, self.config.loss)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -65,25 +71,34 @@ def main(args: Sequence[str] | None = None) -> None:
             resume(run)
     except (ValueError, OSError) as error:
         fail(str(error))
-    try:
-        for epoch in range(run.epoch, config.optim.epochs):
-            started = time.perf_counter()
-            trained = train_epoch(run, epoch)
-            seconds = time.perf_counter() - started
-            validated = validate(run)
-            finish_epoch(run, epoch, trained, validated, seconds)
-            if run.waited >= config.optim.patience:
-                print(f"no better validation score for {run.waited} epochs: stopped early")
-                break
     except KeyboardInterrupt:
-        print(f"\nstopped; go on with: python Main_train.py {' '.join(sys.argv[1:])} --resume", file=sys.stderr)
-        raise SystemExit(130) from None
+        fail("stopped before the first epoch; the same command starts again", code=130)
+    try:
+        train(run)
+    except KeyboardInterrupt:
+        saved = f"{run.epoch} whole epochs are saved; go on with the same command and --resume"
+        fail(f"stopped; {saved if run.epoch else 'no whole epoch is saved yet, start again'}", code=130)
     except FloatingPointError as error:
         fail(str(error), code=1)
+    except (ValueError, OSError) as error:
+        fail(f"{error}; the last whole epoch is saved, go on with --resume")
     print(
         f"best validation balanced accuracy {run.best:.4f} on captions against hard negatives; "
         f"next: python Evaluate_test.py --model {config.model_folder}"
     )
+
+
+def train(run: Run) -> None:
+    """Epochs until the last one, or until validation no longer gets better."""
+    for epoch in range(run.epoch, run.config.optim.epochs):
+        if run.waited >= run.config.optim.patience:
+            print(f"no better validation score for {run.waited} epochs: stopped early")
+            break
+        started = time.perf_counter()
+        trained = train_epoch(run, epoch)
+        seconds = time.perf_counter() - started
+        validated = validate(run)
+        finish_epoch(run, epoch, trained, validated, seconds)
 
 
 def build_missing_scenes(config: Config) -> None:
@@ -98,7 +113,8 @@ def build_missing_scenes(config: Config) -> None:
 def build_run(config: Config) -> Run:
     """Everything before the first step. ValueError or OSError tells what its user can mend."""
     folder = config.model_folder
-    if folder.exists() and any(folder.glob("*.json")) and not (config.resume or config.overwrite):
+    earlier = [folder / name for name in ("last.json", "best.safetensors") if (folder / name).exists()]
+    if earlier and not (config.resume or config.overwrite):
         raise ValueError(f"{folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
     device = Functions.choose_device(config.device)
     precision = Functions.choose_precision(config.precision, device)
@@ -121,9 +137,8 @@ def build_run(config: Config) -> Run:
     scheduler = make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     if not config.resume:
-        for old in (*folder.glob("*"), config.plots_folder / "training_log.csv"):
-            if old.is_file():
-                old.unlink()
+        for old in (*folder.glob("last*"), *folder.glob("*.json"), *earlier, config.plots_folder / "training_log.csv"):
+            old.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         config.plots_folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
@@ -131,9 +146,12 @@ def build_run(config: Config) -> Run:
     weights = sum(p.numel() for p in model.parameters())
     print(
         f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(sampler.rows)} training and "
-        f"{len(database.rows('validation'))} validation photographs; {Functions.hardware()}, {precision}"
+        f"{len(database.rows('validation'))} validation photographs; {Functions.hardware(device)}, {precision}"
     )
-    return Run(config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader)
+    return Run(
+        *(config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader),
+        fingerprint=database.fingerprint,
+    )
 
 
 def open_feature_cache(
@@ -143,7 +161,7 @@ def open_feature_cache(
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+        with Functions.autocast(device, precision):
             return model.features(pictures.to(device).contiguous(memory_format=torch.channels_last))
 
     return FeatureCache.open(database, model, config.data.side, config.backbone.views, encode, precision)
@@ -200,7 +218,7 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     """One update from one batch; returns its loss, still on the device."""
     loss = Functions.backward_in_chunks(
         [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.words)],
-        lambda patches, words: Functions.total_loss(run.model, patches, words, batch.texts, run.config.loss),
+        lambda patches, words: run.loss(patches, words, batch),
         run.config.optim.accumulation,
         run.scaler.scale,
     )
@@ -208,6 +226,8 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     clip_grad_norm_(run.model.parameters(), run.config.optim.max_norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
+    with torch.no_grad():  # the weight is held, not its use: above the limit that would have no gradient to return by
+        run.model.log_scale.clamp_(max=math.log(run.config.loss.max_logit_scale))
     run.optimizer.zero_grad(set_to_none=True)
     run.scheduler.step()
     return loss
@@ -225,12 +245,12 @@ def train_epoch(run: Run, epoch: int) -> dict[str, float]:
         batch = to_device(batch, run.device)
         total += train_step(run, batch)
         pairs += len(batch.owner)
-        if step % 20 == 0:  # reading the loss makes a GPU wait, so only now and then
+        if step % 20 == 0 or step + 1 == len(run.train_loader):  # reading the loss makes a GPU wait
             mean = total.item() / (step + 1)
             if not math.isfinite(mean):
                 raise FloatingPointError(
-                    f"the loss is {mean} in epoch {epoch + 1} by step {step + 1}, rows {batch.rows[:5]}...; "
-                    "the last whole epoch is saved; try --resume with a lower --optim.lr or --precision float32"
+                    f"the loss is {mean} in epoch {epoch + 1} by step {step + 1}, rows {batch.rows[:5]}...; the last "
+                    "whole epoch is saved. Train again with --overwrite and a lower --optim.lr or --precision float32"
                 )
             bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
     return {"loss": total.item() / len(run.train_loader), "pairs": pairs}
@@ -251,12 +271,16 @@ def validate(run: Run) -> dict[str, float]:
     for batch in run.val_loader:
         batch = to_device(batch, run.device)
         patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
-        losses.append(Functions.total_loss(run.model, patches, words, batch.texts, run.config.loss))
+        losses.append(run.loss(patches, words, batch))
         owner = torch.cat([batch.owner, batch.owner[batch.negative_of]])
         scores = run.model.pair_scores(patches[owner], words)
         positive.append(scores[: len(batch.owner)])
         negative.append(scores[len(batch.owner) :])
     true, false = torch.cat(positive).cpu().numpy(), torch.cat(negative).cpu().numpy()
+    if not (np.isfinite(true).all() and np.isfinite(false).all()):
+        raise FloatingPointError(
+            "validation scores are no numbers; train again with --overwrite and a lower --optim.lr"
+        )
     threshold = Functions.best_threshold(true, false)
     at = Functions.rates(true, false, threshold)
     return {"loss": torch.stack(losses).mean().item(), "threshold": threshold, **at._asdict()}
@@ -303,15 +327,21 @@ def state_of(run: Run) -> dict[str, Any]:
         "rng": Functions.rng_state(),
         "progress": {"epoch": run.epoch, "best": run.best, "waited": run.waited},
         "config": to_json(replace(run.config, resume=False, overwrite=False)),
+        "database": run.fingerprint,
     }
 
 
 def resume(run: Run) -> None:
     """Go on from the last checkpoint. ValueError if the settings are not those of the run."""
     state = Functions.load_state(run.config.model_folder)
-    if state["config"] != to_json(replace(run.config, resume=False, overwrite=False)):
+    before, now = state["config"], to_json(replace(run.config, resume=False, overwrite=False))
+    if before != now:
+        differ = [old.strip(" ,") for old, new in zip(before.splitlines(), now.splitlines()) if old != new]
+        raise ValueError(f"resume with the flags that the run began with; it had {'; '.join(differ)}")
+    if state["database"] != run.fingerprint:
         raise ValueError(
-            f"the settings differ from those of {run.config.model_folder}/config.json; resume with the same flags"
+            f"{run.config.data.folder} was built anew since the run began, and its vocabulary may differ; "
+            "train again with --overwrite"
         )
     run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
     run.optimizer.load_state_dict(state["optimizer"])

@@ -6,6 +6,8 @@ Prints the score, the threshold, MATCH or MISMATCH, and each word's own score: h
 fits. Exit status 0: match, 1: mismatch, 2: error.
 """
 
+import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,7 @@ class Verdict(NamedTuple):
     threshold: float
     match: bool
     words: tuple[WordScore, ...]
+    unread: int  # words after the most that the model reads
 
 
 class Judge:
@@ -58,14 +61,17 @@ class Judge:
     @torch.no_grad()
     def check(self, picture: Image.Image, text: str) -> Verdict:
         """Judge one RGB picture against one text. ValueError if the text holds no word."""
-        words = split_words(text)[: self.config.data.max_words]
+        everything = split_words(text)
+        words = everything[: self.config.data.max_words]
         if not words:
             raise ValueError(f"the text {text!r} holds no word to check")
         device = self.model.log_scale.device
         indices = torch.tensor([self.tokenizer.encode(text, self.config.data.max_words)], device=device)
         pixels = prepare(picture, self.config.data.side).unsqueeze(0).to(device)
-        features = self.model.features(pixels)
-        patches, vectors = self.model.neck(features), self.model.encode_texts(indices)
+        # In the precision that the threshold was tuned in.
+        with Functions.autocast(device, Functions.choose_precision(self.config.precision, device)):
+            features = self.model.features(pixels.contiguous(memory_format=torch.channels_last))
+            patches, vectors = self.model.neck(features), self.model.encode_texts(indices)
         score = self.model.pair_scores(patches, vectors).item()
         best, where = (vectors @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
         columns = features.shape[-1]
@@ -84,6 +90,7 @@ class Judge:
                 )
                 for word, value, patch in zip(words, best.tolist(), where.tolist())
             ),
+            unread=len(everything) - len(words),
         )
 
 
@@ -103,6 +110,8 @@ class PredictConfig:
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(PredictConfig, __doc__ or "", args)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a Windows pipe may not know the bar's block
     try:
         judge = Judge.load(settings.model, settings.device)
         verdict = judge.check(open_picture(Path(settings.image)), settings.text)
@@ -120,6 +129,8 @@ def print_verdict(verdict: Verdict) -> None:
         bar = "█" * round(20 * max(0.0, word.score))
         note = "" if word.known else "  (not in the vocabulary)"
         print(f"  {word.text:{width}s}  {word.score:6.3f}  {bar}{note}")
+    if verdict.unread:
+        print(f"  the last {verdict.unread} words were not read: the model reads {len(verdict.words)}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 FORMAT = 1
 PAD, UNKNOWN = "<pad>", "<unk>"
-_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+_WORD = re.compile(r"[\w\u0300-\u036f]+(?:[-'’][\w\u0300-\u036f]+)*")  # accents may stand as characters of their own
 
 
 class Word(NamedTuple):

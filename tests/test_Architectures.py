@@ -9,6 +9,7 @@ from Architectures import (
     ResNet50Backbone,
     SiameseModel,
     average_words,
+    encode_by_length,
     import_torchvision,
     patch_word_matrix,
     patch_word_score,
@@ -106,6 +107,13 @@ def test_blocks_change_neither_scores_nor_gradients():
         results.append((matrix, *gradients))
     for one, other in zip(*results):
         torch.testing.assert_close(one, other)
+
+
+def test_texts_in_groups_of_like_length_are_encoded_as_at_once():
+    model = small_model().eval()
+    words = some_words([1, 9, 3, 3, 8, 2, 5, 7, 9, 4])
+    vectors = encode_by_length(model.text, words, size=3)
+    torch.testing.assert_close(vectors, model.text(words), atol=1e-6, rtol=0)
 
 
 def test_scores_worked_out_by_hand():

@@ -45,6 +45,8 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--optim.epochs", "0"], "--optim.epochs: must be at least 1"),
         (["--resume", "--overwrite"], "exclude each other"),
         (["--name", "../up"], "use letters, digits"),
+        (["--name", ".."], "use letters, digits"),
+        (["frozen", "--augment.crop", "0.5"], "cannot be augmented"),
         (["--optim.accumulation", "1000"], "more chunks than pictures"),
     ],
 )

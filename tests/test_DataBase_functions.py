@@ -1,6 +1,7 @@
 """DataBase_functions: splits, batches that depend on nothing but their key, augmentation that keeps captions true."""
 
 import json
+import pickle
 import random
 import shutil
 
@@ -107,6 +108,23 @@ def test_a_batch_depends_on_seed_epoch_and_row_alone(tiny):
     assert not same(batch, dataset.__getitems__([key._replace(epoch=4) for key in keys]))
     alone = dataset[keys[2]]
     assert torch.equal(alone.pictures[0], batch.pictures[2])
+
+
+def test_a_dataset_survives_the_way_into_a_loader_process(tiny):
+    """macOS and Windows start loader processes afresh, with a pickled data set."""
+    dataset = make_dataset(tiny, AugmentConfig(shift=0.1))
+    stored = pickle.dumps(dataset)
+    assert len(stored) < 100_000  # the pictures stay where they are
+    assert same(pickle.loads(stored)[Key(0, 3)], dataset[Key(0, 3)])
+
+
+def test_the_loader_leaves_torch_s_generator_alone(tiny):
+    for workers in (0, 1):
+        loader, _ = make_loader(make_dataset(tiny, workers=workers), tiny.rows("train"), 1, shuffle=True, device=CPU)
+        torch.manual_seed(3)
+        before = torch.get_rng_state()
+        next(iter(loader))
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_batch_is_consistent(tiny):

@@ -50,6 +50,16 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     assert loaded.threshold.threshold == pytest.approx(expected)
 
 
+def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_path):
+    root = evaluated[0]
+    folder = root / "Models" / "small"
+    before = {name: (folder / name).read_bytes() for name in ("threshold.json", "results.json")}
+    run_script("Database_create.py", "--root", tmp_path, "--name", "other", "--scenes", 40, "--seed", 5)
+    run_script("Evaluate_test.py", "--model", folder, "--database", tmp_path / "other", "--blind-captions", 100)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert (folder / "results_other.json").is_file()
+
+
 def test_scores_of_pairs_agree_with_the_model(evaluated):
     root = evaluated[0]
     loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))

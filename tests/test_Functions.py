@@ -1,6 +1,7 @@
 """Functions: losses and metrics against values worked out by hand, exact chunked gradients, files that survive."""
 
 import math
+import urllib.error
 
 import numpy as np
 import pytest
@@ -200,6 +201,21 @@ def test_retrieval_by_hand():
     assert found["text_to_picture_median_rank"] == 2
 
 
+def test_a_photograph_that_is_there_twice_is_no_wrong_answer():
+    owner = np.array([0, 1, 2])
+    scores = np.array([[0.5, 0.9, 0.1], [0.9, 0.5, 0.1], [0.0, 0.0, 0.9]])
+    assert Functions.retrieval_metrics(scores, owner)["picture_to_text_recall@1"] == pytest.approx(1 / 3)
+    found = Functions.retrieval_metrics(scores, owner, np.array(["a", "a", "b"]))
+    assert found["picture_to_text_recall@1"] == found["text_to_picture_recall@1"] == 1
+
+
+def test_a_threshold_fits_between_neighbouring_floats():
+    low = np.float32(0.5)
+    high = np.nextafter(low, np.float32(1))
+    threshold = Functions.best_threshold(np.array([high]), np.array([low]))
+    assert Functions.rates(np.array([high]), np.array([low]), threshold).balanced_accuracy == 1
+
+
 def test_a_constant_score_retrieves_nothing():
     found = Functions.retrieval_metrics(np.zeros((20, 40)), np.repeat(np.arange(20), 2))
     assert found["picture_to_text_recall@10"] == found["text_to_picture_recall@10"] == 0
@@ -223,6 +239,7 @@ def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
         (None, "no backbone weights at"),
         (b"not a checkpoint", "cannot read weights"),
         ({"layer9.weight": torch.zeros(2)}, "no ResNet-50 of torchvision's layout"),
+        ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "no plain state dict"),
     ],
 )
 def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
@@ -234,6 +251,16 @@ def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
         torch.save(content, path)
     with pytest.raises((ValueError, FileNotFoundError), match=told):
         Functions.load_backbone(model, BackboneConfig("resnet50", weights=str(path), unfreeze_epoch=None))
+
+
+def test_no_weights_and_no_network_tell_both_ways(monkeypatch):
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(FileNotFoundError, match=r"--backbone\.weights IMAGENET1K_V2.*--backbone\.weights FILE\.pth"):
+        Functions.load_backbone(model, BackboneConfig("resnet50", unfreeze_epoch=None))
 
 
 def test_a_weights_file_that_would_run_code_is_refused(tmp_path):
@@ -276,6 +303,13 @@ def test_a_model_folder_with_a_part_absent_or_broken_is_refused(tmp_path, name):
         Functions.load_model(tmp_path, torch.device("cpu"))
     (tmp_path / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"no {name}"):
+        Functions.load_model(tmp_path, torch.device("cpu"))
+
+
+def test_weights_and_threshold_of_different_epochs_are_refused(tmp_path):
+    model_folder(tmp_path)
+    Functions.save_threshold(tmp_path, Functions.Threshold(0.4, "validation", 0.9, 0.9, 0.9, epoch=4))
+    with pytest.raises(ValueError, match="epoch 3 and the threshold of epoch 4"):
         Functions.load_model(tmp_path, torch.device("cpu"))
 
 

@@ -57,6 +57,13 @@ def test_predict_agrees_with_the_batched_scores_of_an_evaluation(model):
     assert judge.check(database.picture(row), text).score == pytest.approx(expected, abs=1e-5)
 
 
+def test_words_beyond_the_longest_text_are_told(model, picture):
+    judge = Judge.load(model, "cpu")
+    verdict = judge.check(Image.open(picture).convert("RGB"), "a red ball " * 30)
+    assert len(verdict.words) == judge.config.data.max_words == 64
+    assert verdict.unread == 26
+
+
 @pytest.mark.parametrize(
     ("content", "text", "told"),
     [

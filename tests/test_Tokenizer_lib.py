@@ -17,6 +17,7 @@ from Tokenizer_lib import Tokenizer, normalise, split_words
         ("the dog's ball", ["the", "dog", "ball"]),
         ("Ein Straßencafé, ﬁsh \N{KANGAROO}", ["ein", "straßencafé", "fish"]),
         ("two\n\tcats", ["two", "cats"]),
+        ("cafe\N{COMBINING ACUTE ACCENT} nai\N{COMBINING DIAERESIS}ve", ["café", "naïve"]),
         ("", []),
         ("?!", []),
     ],
