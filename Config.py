@@ -307,7 +307,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
             negatives=NegativesConfig(per_caption=1),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2),
             model=ModelConfig(width=512, word_width=300, lstm_layers=1, dropout=0.2),
-            optim=OptimConfig(epochs=40, lr=5e-4),
+            optim=OptimConfig(epochs=30, lr=1e-3),
         ),
     ),
     "finetune": (
