@@ -213,11 +213,14 @@ def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: in
 
 
 class SiameseModel(nn.Module):
-    """Two branches, one score: `encode_pictures`, `encode_texts`, and `score` of what they return."""
+    """Two branches, one score: `encode_pictures`, `encode_texts`, then `pair_scores` or `all_scores` of both."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07):
         super().__init__()
-        self.backbone = (
+        self.backbone: SmallBackbone | ResNet50Backbone = (
             SmallBackbone(backbone.channels) if backbone.name == "small" else ResNet50Backbone(backbone.stride_in_1x1)
         )
         self.neck = Neck(self.backbone.channels, model.width, model.dropout)

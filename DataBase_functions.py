@@ -11,7 +11,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,11 +228,14 @@ class Batch:
     rows: tuple[int, ...]  # database rows of the pictures
 
     def to(self, device: torch.device) -> "Batch":
-        move = {name: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for name, v in vars(self).items()}
-        return Batch(**move)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        return Batch(**{name: v.pin_memory() if isinstance(v, Tensor) else v for name, v in vars(self).items()})
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **changed)  # type: ignore[arg-type]
 
     @property
     def texts(self) -> TextBatch:
@@ -283,7 +286,12 @@ class PairDataset(Dataset):
         return self.__getitems__([key])
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        pictures, captions, negatives, changed, owner, negative_of = [], [], [], [], [], []
+        pictures: list[Tensor] = []
+        captions: list[list[int]] = []
+        negatives: list[list[int]] = []
+        changed: list[list[int]] = []
+        owner: list[int] = []
+        negative_of: list[int] = []
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             everything = self.captions(key.row)
@@ -365,7 +373,7 @@ def make_loader(
     loader = DataLoader(
         dataset,
         batch_sampler=sampler,
-        collate_fn=_as_it_is,
+        collate_fn=_as_it_is,  # type: ignore[arg-type] # the data set gives whole batches
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
@@ -394,7 +402,7 @@ class FeatureCache:
     preprocessing. Another value of any of them is another folder, so a wrong cache cannot be met.
     """
 
-    def __init__(self, folder: Path, rows: int, views: int, shape: tuple[int, int, int]):
+    def __init__(self, folder: Path, rows: int, views: int, shape: tuple[int, ...]):
         self.folder, self.views = folder, views
         self.shape = (views, rows, *shape)
         self._array: np.ndarray | None = None

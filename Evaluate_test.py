@@ -57,7 +57,7 @@ class Scores(NamedTuple):
     caption: Floats  # (T,)
     negative: Floats  # (K,)
     foreign: Floats  # (T,)
-    matrix: Floats  # (N, T)
+    matrix: Floats | None  # (N, T), of the test split only: retrieval is its one use
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -83,6 +83,7 @@ def main(args: Sequence[str] | None = None) -> None:
     blind = blind_control(database, texts["test"], settings.blind_captions)
     rows = judge(texts["test"], scores["test"], threshold.threshold, blind)
     groups = np.array([database.groups[row] for row in database.rows("test")])
+    assert scores["test"].matrix is not None
     retrieval = Functions.retrieval_metrics(scores["test"].matrix, texts["test"].owner, groups)
     results = {
         "model": str(folder),
@@ -93,7 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
         "equilibrium_threshold": Functions.equilibrium_threshold(
             scores["validation"].caption, scores["validation"].negative
         ),
-        "test_photographs": len(scores["test"].matrix),
+        "test_photographs": len(groups),
         "test_captions": len(texts["test"].captions),
         "test": rows,
         "retrieval": retrieval,
@@ -154,17 +155,18 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
         words = encode_texts(loaded, [*texts.captions, *(negative.text for negative in texts.negatives)], device)
     pictures = torch.cat(patches)
     captions, negatives = words[: len(texts.captions)], words[len(texts.captions) :]
-    owner, negative_of = torch.from_numpy(texts.owner).to(device), torch.from_numpy(texts.negative_of).to(device)
-    matrix = model.all_scores(pictures, captions).cpu().numpy()
-    hard_owner = owner[negative_of]
-    hard = [
-        model.pair_scores(pictures[o], n) for o, n in zip(hard_owner.split(BATCH), negatives.split(BATCH)) if len(n)
-    ]
+
+    def pairs(owner: NDArray[np.int64], vectors: Tensor) -> Floats:
+        whose = torch.from_numpy(owner).to(device)
+        parts = zip(whose.split(BATCH), vectors.split(BATCH))
+        scores = [model.pair_scores(pictures[some], part) for some, part in parts if len(some)]
+        return torch.cat(scores).cpu().numpy() if scores else np.zeros(0, dtype=np.float32)
+
     return Scores(
-        caption=matrix[texts.owner, np.arange(len(texts.owner))],
-        negative=torch.cat(hard).cpu().numpy() if hard else np.zeros(0, dtype=np.float32),
-        foreign=matrix[texts.owner, texts.foreign],
-        matrix=matrix,
+        caption=pairs(texts.owner, captions),
+        negative=pairs(texts.owner[texts.negative_of], negatives),
+        foreign=pairs(texts.owner, captions[torch.from_numpy(texts.foreign).to(device)]),
+        matrix=model.all_scores(pictures, captions).cpu().numpy() if split == "test" else None,
     )
 
 

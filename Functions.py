@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import Config
-from Architectures import SiameseModel, best_cosines, import_torchvision, real_words
+from Architectures import ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
 from Tokenizer_lib import Tokenizer
 
@@ -293,7 +293,7 @@ def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
 
     ValueError or FileNotFoundError tells both ways to get them.
     """
-    if settings.name == "small":
+    if not isinstance(model.backbone, ResNet50Backbone):
         return
     names = import_torchvision().models.ResNet50_Weights.__members__
     ways = (
@@ -496,7 +496,7 @@ def pyplot() -> Any:
     colours = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"]
     plt.rcParams.update(
         {
-            "axes.prop_cycle": matplotlib.cycler(color=colours),
+            "axes.prop_cycle": plt.cycler(color=colours),
             "axes.grid": True,
             "grid.alpha": 0.25,
             "axes.spines.top": False,
