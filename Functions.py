@@ -156,8 +156,9 @@ class Rates(NamedTuple):
 
 def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
     """Rates at a threshold; a score equal to it is a match. Without scores of a kind its rate is nan."""
-    recall = float(np.mean(positive >= threshold)) if len(positive) else math.nan
-    specificity = float(np.mean(negative < threshold)) if len(negative) else math.nan
+    limit = np.float64(threshold)  # NumPy would round a plain float to the scores' own float32
+    recall = float(np.mean(positive >= limit)) if len(positive) else math.nan
+    specificity = float(np.mean(negative < limit)) if len(negative) else math.nan
     return Rates((recall + specificity) / 2, recall, specificity)
 
 

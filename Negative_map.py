@@ -1070,6 +1070,10 @@ def swap(
         surface = draw_replacement(rng, table, pools[slot.pool], slot.group, (*blocked, slot.avoid))
         if surface is None:
             continue
+        between_many = slot.category == "number" and slot.word != "one" and surface != "one"
+        repairs = () if between_many else slot.repairs
+        if allowed is not None and any(new.lower() not in allowed for _, new, _ in repairs):
+            continue  # an inflection that no true caption uses would mark the negative
         wanted -= 1
         taken |= tokens
         blocked.append(frozenset((surface,)))
@@ -1079,9 +1083,7 @@ def swap(
         edits.append((start, end, new_word, True))
         if slot.first:
             edits.extend(_article(parse, slot.first - 1, new_word))
-        if slot.category == "number" and slot.word != "one" and surface != "one":
-            continue
-        for token, new, content in slot.repairs:
+        for token, new, content in repairs:
             start, end = parse.start[token], parse.end[token]
             edits.append((start, end, _like(text[start:end], new), content))
     return _negative(text, edits, category) if edits else None

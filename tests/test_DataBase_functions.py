@@ -86,7 +86,8 @@ def test_hard_negatives_differ_from_every_caption_and_are_false_of_the_scene(tin
                 for negative in db.draw_negatives(captions, which, 3, tiny.word_counts, rng):
                     drawn += 1
                     assert negative.text not in {c.text for c in captions}
-                    assert {w.text for w in split_words(negative.text)} <= set(tiny.word_counts)
+                    known = captions[which].words | set(tiny.word_counts)
+                    assert {w.text for w in split_words(negative.text)} <= known
                     true += is_true(negative.text, tiny.scene(row))
     assert drawn > 2000
     assert true / drawn < 0.01
@@ -293,4 +294,4 @@ def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
     whole = open_cache(tiny, model)
     monkeypatch.undo()
     np.testing.assert_array_equal(cache.array, whole.array)
-    np.testing.assert_allclose(cache.array, open_cache(tiny, model).array, atol=2e-2)
+    np.testing.assert_allclose(cache.array, open_cache(tiny, model).array, atol=2e-2, rtol=2e-3)

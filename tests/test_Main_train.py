@@ -107,7 +107,7 @@ def test_an_earlier_run_is_kept_unless_told(trained, databases):
     refused = run_script("Main_train.py", "scenes", *flags, status=2)
     assert "holds an earlier run; add --resume, --overwrite or --name OTHER" in refused.stderr
     other = run_script("Main_train.py", "scenes", *flags, "--resume", "--optim.lr", "0.5", status=2)
-    assert 'it had "lr": 0.001' in other.stderr
+    assert 'it had "epochs": 2; "lr": 0.001' in other.stderr
 
 
 @pytest.mark.parametrize(
