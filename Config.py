@@ -219,7 +219,7 @@ class LossConfig:
 class OptimConfig:
     """AdamW with warm-up and cosine decay."""
 
-    epochs: int = 11
+    epochs: int = 12
     """Passes over the training photographs."""
     lr: float = 1e-3
     """Highest learning rate of the two branches."""

@@ -275,7 +275,7 @@ def plot_thresholds(
     """Four panels: rates over the threshold (validation), scores by kind, ROC, and accuracy by category (test)."""
     plt = Functions.pyplot()
     validation, test = scores["validation"], scores["test"]
-    figure, axes = plt.subplots(2, 2, figsize=(12, 9), layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(12, 9.5), layout="constrained")
     panel = axes[0, 0]
     curve = Functions.threshold_curve(validation.caption, validation.negative)
     panel.plot(curve.thresholds, curve.recall, label="recall")
@@ -285,7 +285,8 @@ def plot_thresholds(
     panel.axvline(threshold, color="k", ls="--", lw=1, label=f"best balanced accuracy: {threshold:.3f}")
     panel.axvline(equal, color="gray", ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
     panel.set(title="Choosing the threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
-    panel.legend(loc="lower left", fontsize=9)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
+    panel.legend(ncols=3, **below)
 
     panel = axes[0, 1]
     kinds = {"true captions": test.caption, "word swaps": test.negative, "random captions": test.foreign}
@@ -316,7 +317,7 @@ def plot_thresholds(
     panel.plot([v for _, v in blind], [i for i, _ in blind], "k|", ms=12, mew=2, label="blind: text alone")
     panel.set(title="Balanced accuracy by kind of false text (test)", xlim=(0.4, 1.0))
     panel.tick_params(axis="y", labelsize=9)
-    panel.legend(loc="lower right", fontsize=9)
+    panel.legend(ncols=2, **below)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
