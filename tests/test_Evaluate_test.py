@@ -21,8 +21,11 @@ def is_picture(path, least=400):
 
 @pytest.fixture(scope="module")
 def evaluated(trained):
-    done = run_script("Evaluate_test.py", "--model", trained / "Models" / "small", "--blind-captions", 200)
-    return trained, json.loads((trained / "Models" / "small" / "results.json").read_text()), done.stdout
+    folder = trained / "Models" / "small"
+    chosen_in_training = (folder / "threshold.json").read_bytes()
+    done = run_script("Evaluate_test.py", "--model", folder, "--blind-captions", 200)
+    yield trained, json.loads((folder / "results.json").read_text()), done.stdout
+    (folder / "threshold.json").write_bytes(chosen_in_training)
 
 
 def test_an_evaluation_reports_every_kind(evaluated):

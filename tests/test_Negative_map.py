@@ -109,11 +109,22 @@ EXACT = [
 @pytest.mark.parametrize("caption, allowed, category, expected", EXACT, ids=[case[0] for case in EXACT])
 def test_exact_negative(parse, caption, allowed, category, expected):
     only = dict.fromkeys(CATEGORIES, 0.0) | {category: 1.0}
-    drawn = {negative.text for negative in negatives(parse(caption), allowed=set(allowed.split()), weights=only)}
+    known = {*allowed.split(), *(expected or "").lower().rstrip(".").split()}
+    drawn = {negative.text for negative in negatives(parse(caption), allowed=known, weights=only)}
     if expected is not None:
         assert drawn == {expected}
     else:
         assert drawn and caption not in drawn
+
+
+@pytest.mark.parametrize(
+    ("caption", "drawn", "follows"),
+    [("Two dogs are running.", "one", "dog is"), ("A man sits with his hat.", "woman", "her")],
+)
+def test_words_that_follow_a_swap_are_words_of_true_captions_too(parse, caption, drawn, follows):
+    parsed, weights = parse(caption), {"action": 0.0, "animal": 0.0}
+    assert negatives(parsed, allowed={drawn, *follows.split()}, weights=weights)
+    assert not negatives(parsed, allowed={drawn}, weights=weights)
 
 
 # caption, words that no slot may cover
