@@ -313,6 +313,17 @@ def test_weights_and_threshold_of_different_epochs_are_refused(tmp_path):
         Functions.load_model(tmp_path, torch.device("cpu"))
 
 
+def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Functions, "FORMAT", 99)
+        model_folder(tmp_path)
+        Functions.save_state(tmp_path, 1, {"progress": {"epoch": 1}})
+    with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
+        Functions.load_model(tmp_path, torch.device("cpu"))
+    with pytest.raises(ValueError, match="format 99, this version reads 1; start anew"):
+        Functions.load_state(tmp_path)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.json"
     path.write_text("old")
