@@ -62,7 +62,8 @@ class SmallBackbone(nn.Module):
 
     pictures (N, 3, H, W) -> features (N, 8 * channels, H / 16, W / 16)
     The norm decides whether shapes are learned at all: telling the 22 kinds of Scenes apart after 3 epochs, batch
-    norm reaches an average precision of 0.93, group norm 0.13 and no norm in the blocks 0.13, at the same cost.
+    norm (with one more after the first convolution) reached an average precision of 0.93, group norm in its place
+    0.13, and group norm without any in the blocks 0.13, in 57, 66 and 54 s.
     With `accumulation` above 1 it normalises over the pictures of a chunk.
     """
 
@@ -198,8 +199,8 @@ class TextEncoder(nn.Module):
 def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: int = 128) -> Tensor:
     """encode(words), computed in groups of like length, each only as wide as its longest text.
 
-    words (T, L) -> (T, L, D). The result is the same, since padding changes nothing; with captions of 6 to 25 words
-    it takes half the time on a CPU. On a GPU it would wait for the lengths, so there it encodes at once.
+    words (T, L) -> (T, L, D). The result is the same, since padding changes nothing; 504 captions of 6 to 25 words take
+    0.6 s instead of 0.9 s on a CPU. A GPU would wait for the lengths, so there it encodes at once.
     """
     if words.device.type != "cpu" or len(words) <= size:
         return encode(words)

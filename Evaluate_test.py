@@ -171,16 +171,9 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
 
 
 def encode_texts(loaded: LoadedModel, texts: Sequence[str], device: torch.device) -> Tensor:
-    """Word vectors (T, L, D) in the order of `texts`, encoded in batches of like length."""
-    encoded = [loaded.tokenizer.encode(text, loaded.config.data.max_words) for text in texts]
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-    longest = len(encoded[order[-1]])
-    vectors = torch.zeros(len(texts), longest, loaded.config.model.width, device=device)
-    for start in range(0, len(order), 4 * BATCH):
-        some = order[start : start + 4 * BATCH]
-        part = loaded.model.encode_texts(pad([encoded[i] for i in some]).to(device))
-        vectors[some, : part.shape[1]] = part
-    return vectors
+    """Word vectors (T, L, D) in the order of `texts`; L words in the longest."""
+    words = pad([loaded.tokenizer.encode(text, loaded.config.data.max_words) for text in texts]).to(device)
+    return torch.cat([loaded.model.encode_texts(some) for some in words.split(32 * BATCH)])
 
 
 def choose_threshold(validation: Scores, epoch: int) -> Functions.Threshold:

@@ -187,7 +187,7 @@ def make_optimizer(model: SiameseModel, config: Config) -> torch.optim.Optimizer
             }
             for (in_backbone, decays), weights in groups.items()
         ],
-        betas=(0.9, 0.98),  # the default 0.999 remembers 1,000 steps, as many as a short run has
+        betas=(0.9, 0.98),  # the default 0.999 remembers 1,000 steps, half of all that `scenes` makes
     )
 
 
