@@ -10,6 +10,7 @@ import functools
 import io
 import itertools
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,13 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    with contextlib.suppress(AttributeError):  # macOS and Windows do not tell
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def require(condition: bool, message: str) -> None:
@@ -36,16 +44,32 @@ class DatabaseConfig:
     """Folder of all databases."""
     scenes: int = 8000
     """Number of drawn scenes, used when no folder of photographs is given."""
-    flickr8k: str | None = None
-    """Folder with Flicker8k_Dataset/, Flickr8k.token.txt and the official Flickr_8k.*Images.txt lists."""
+    coco: str | None = None
+    """Folder with train2017/ and val2017/ (or those of 2014) and annotations/, or a dataset_coco.json."""
     flickr30k: str | None = None
-    """Folder with flickr30k-images/ and results_20130124.token."""
+    """Folder with flickr30k-images/ and results_20130124.token, results.csv or dataset_flickr30k.json."""
+    flickr8k: str | None = None
+    """Folder with Flicker8k_Dataset/ and Flickr8k.token.txt and its lists, captions.txt or dataset_flickr8k.json."""
+    ade20k: str | None = None
+    """Folder with images/training/ and images/validation/; its captions come from --narratives."""
+    narratives: tuple[str, ...] = ()
+    """JSONL files of Localized Narratives, for the pictures of COCO, Flickr30k and ADE20K."""
+    sharegpt4v: tuple[str, ...] = ()
+    """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
+    pairs: str | None = None
+    """Your own CSV, TSV, JSONL or Parquet file with the columns image and caption, and optionally label and split."""
+    images: str | None = None
+    """Folder of the images of --pairs; by default the folder of that file."""
+    hold_out: str | None = None
+    """File with ids or file names, one a line: those photographs go to the test split, whatever their sources say."""
     short_side: int = 256
     """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
     """Quality of the stored JPEG, 1 to 95. A JPEG that already fits is stored untouched."""
-    workers: int = 2
-    """Processes for pictures and parses; the database is the same whatever their number."""
+    workers: int = field(default_factory=usable_cores)
+    """Processes for pictures and parses, by default one a core; the database is the same whatever their number."""
+    engine: Literal["local", "ray"] = "local"
+    """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
     """Seed of the drawn scenes."""
     overwrite: bool = False
@@ -55,13 +79,25 @@ class DatabaseConfig:
         # No dot in front: ".." would be outside the root, and hidden names are those of unfinished databases.
         is_name = re.fullmatch(r"[\w-][\w.-]*", self.name)
         require(bool(is_name), f"--name {self.name!r}: use letters, digits, . _ - and no dot in front")
-        has_photographs = self.flickr8k is not None or self.flickr30k is not None
-        require(not (has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
+        require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
+        require(
+            not (self.narratives or self.sharegpt4v) or self.has_photographs,
+            "--narratives and --sharegpt4v describe pictures of other datasets: add --coco DIR, --flickr30k DIR or "
+            "--ade20k DIR",
+        )
+        require(
+            self.ade20k is None or bool(self.narratives), "--ade20k has no captions of its own: add --narratives FILE"
+        )
+        require(self.images is None or self.pairs is not None, "--images belongs to --pairs FILE")
         require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 (for three splits) to 500,000")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(32 <= self.short_side <= 2048, f"--short-side {self.short_side}: must be 32 to 2048")
         require(1 <= self.jpeg_quality <= 95, f"--jpeg-quality {self.jpeg_quality}: must be 1 to 95")
         require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
+
+    @property
+    def has_photographs(self) -> bool:
+        return any(source is not None for source in (self.coco, self.flickr30k, self.flickr8k, self.ade20k, self.pairs))
 
     @property
     def folder(self) -> Path:

@@ -1,335 +1,582 @@
-"""Raw datasets: one reader per format, each yielding the same record, and the one way to read a raw picture.
+"""Raw datasets: one reader per format, all yielding the same few kinds of item.
 
-A reader never changes its folder and never stops for a bad line: it yields a `LeftOut` which says what was wrong
-and where, and goes on. Only a folder that is not what its name promises raises FileNotFoundError.
-Splits go by the photograph's identity (its group), never by row: see `assign_splits`.
+A reader says what its files say and joins nothing: a picture, a text, a split, each with the *identity* of the
+photograph it belongs to ("coco:9" in COCO 2014 and 2017, in Karpathy's file, in Localized Narratives and ShareGPT4V;
+"flickr:1000268201" in both Flickr sets). `Database_intake` joins the items of all sources by that identity.
+
+A reader never changes its folder and never stops for a bad line: it yields a `LeftOut` which says what was wrong and
+where, and goes on. Large files are read as streams. Only a folder that is not what its name promises raises
+FileNotFoundError, and only a file that is damaged as a whole ValueError.
 """
 
-import dataclasses
+import csv
 import hashlib
-import io
+import itertools
 import json
+import os
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NamedTuple
 
-from PIL import Image, ImageOps
+import ijson
+import pyarrow as pa
+import pyarrow.parquet
+from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
 from Config import DatabaseConfig
+from Engines_lib import progress
 from Scenes_lib import make_scene, write_captions
-from Tokenizer_lib import split_words
 
 SPLITS = ("train", "validation", "test")  # from the laxest to the strictest
-SHARES = (0.75, 0.15, 0.10)  # of SPLITS, where no official list decides
-LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
+SPLIT_NAMES = {
+    **{"train": "train", "training": "train", "restval": "train"},
+    **{"val": "validation", "validation": "validation", "dev": "validation", "valid": "validation"},
+    **{"test": "test", "testing": "test"},
+}
+LABELS = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "match"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "mismatch"), False),
+}
+NOTHING = {"", "none", "nan", "null"}  # how files and libraries write an empty field
+PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 SEEDS_PER_DATABASE = 1_000_000  # scenes of --seed 1 start where those of --seed 0 can never reach
 
-PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
-MOST_PIXELS = 100_000_000  # 300 MB when decoded; photographs of caption datasets have less than a tenth
-MOST_STRETCHED = 10  # long side / short side; squeezed into 224 x 224 the short side keeps 22 pixels
-SMALLEST_SIDE = 32  # pixels; what is smaller is a place holder
-ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or turned, 5 to 8 lie on their side
+COCO_PARTS = {"train2017": "train", "val2017": "validation", "train2014": "train", "val2014": "validation"}
+ADE20K_PARTS = {"training": "train", "validation": "validation"}
+FLICKR8K_LISTS = {
+    "Flickr_8k.trainImages.txt": "train",
+    "Flickr_8k.devImages.txt": "validation",
+    "Flickr_8k.testImages.txt": "test",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One picture and its captions, from whatever dataset."""
+class Picture(NamedTuple):
+    """A picture file, or a drawn scene."""
 
+    identity: str
+    """Identity of the photograph, the same in every dataset that holds it."""
     image_id: str
-    source: str
-    split: str | None
-    """Official split: one of SPLITS, or None where the dataset has none."""
-    group: str
-    """Identity of the photograph: the same in every dataset that holds it."""
-    captions: tuple[tuple[str, str], ...]
-    """(text, kind); the kind is "caption", "narrative" or "dense"."""
-    path: Path | None = None
-    """File of a photograph."""
+    """Its name in this dataset."""
+    path: Path | None
+    split: str | None = None
+    """Official split by its place: one of SPLITS, or None."""
     scene: dict | None = None
-    """Description of a drawn scene."""
+    """What is to be drawn, where there is no file."""
+
+
+class Text(NamedTuple):
+    """A text about a photograph."""
+
+    identity: str
+    text: str
+    kind: Literal["caption", "narrative", "dense"]
+    where: str
+    """FILE:PLACE; the same on every machine."""
+    matches: bool = True
+    """False: its owner says that it is *not* true of the photograph."""
+
+
+class Listed(NamedTuple):
+    """An official list names the split of a photograph."""
+
+    identity: str
+    split: str
+    where: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that a reader saw and did not hand on."""
+    """Something that was seen and is not in the database."""
 
-    what: Literal["picture", "caption", "line"]
+    what: Literal["picture", "caption", "line", "copy", "collection"]
+    """copy: an unusable file of a photograph that is stored from another file; collection: many at once."""
     where: str
     reason: str
     captions: int = 0
     """Captions lost with it, so that seen = stored + left out can be checked."""
+    photographs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A decision of the reader which a user of the database should know."""
+class Note(NamedTuple):
+    """A decision which a user of the database should know."""
 
     text: str
 
 
-class FlickrLayout(NamedTuple):
-    """Where a Flickr dataset keeps its parts."""
-
-    pictures: str
-    captions: str
-    lists: Mapping[str, str]
+Item = Picture | Text | Listed | LeftOut | Note
 
 
-FLICKR_LAYOUTS = {
-    "flickr8k": FlickrLayout(
-        "Flicker8k_Dataset",  # spelt so by its authors
-        "Flickr8k.token.txt",
-        {
-            "train": "Flickr_8k.trainImages.txt",
-            "validation": "Flickr_8k.devImages.txt",
-            "test": "Flickr_8k.testImages.txt",
-        },
-    ),
-    "flickr30k": FlickrLayout("flickr30k-images", "results_20130124.token", {}),
-}
+def open_sources(settings: DatabaseConfig) -> dict[str, Iterator[Item]]:
+    """The readers of all sources that the settings name, in the order in which the first of equals counts."""
+    sources: dict[str, Iterator[Item]] = {}
+    for name, reader in (
+        ("coco", read_coco),
+        ("flickr30k", read_flickr30k),
+        ("flickr8k", read_flickr8k),
+        ("ade20k", read_ade20k),
+    ):
+        if (folder := getattr(settings, name)) is not None:
+            sources[name] = reader(Path(folder).absolute())
+    if settings.pairs is not None:
+        images = Path(settings.images) if settings.images is not None else Path(settings.pairs).parent
+        sources["pairs"] = read_pairs(Path(settings.pairs), images.absolute())
+    if settings.narratives:
+        sources["narratives"] = itertools.chain.from_iterable(read_narratives(Path(f)) for f in settings.narratives)
+    if settings.sharegpt4v:
+        sources["sharegpt4v"] = itertools.chain.from_iterable(read_sharegpt4v(Path(f)) for f in settings.sharegpt4v)
+    return sources or {"scenes": read_scenes(settings.scenes, settings.seed)}
 
 
-def read_flickr(folder: Path, source: str) -> Iterator[Record | LeftOut | Note]:
-    """Read Flickr8k or Flickr30k as their authors distribute them; `source` is a key of FLICKR_LAYOUTS.
+# Datasets with pictures
 
-    Records come in the order of their file names, captions in the order of their lines. A photograph in several
-    official lists goes to the strictest. Raises FileNotFoundError if the pictures or the captions are not there.
+
+def read_coco(folder: Path) -> Iterator[Item]:
+    """COCO as it is downloaded: {train,val}{2017,2014}/ with annotations/captions_*.json, whichever of them is there.
+
+    A Karpathy dataset_coco.json in the folder gives captions and splits instead. Source: Lin et al. 2014.
     """
-    layout = FLICKR_LAYOUTS[source]
-    pictures, tokens = folder / layout.pictures, folder / layout.captions
-    for part, is_there in ((pictures, pictures.is_dir()), (tokens, tokens.is_file())):
+    parts = {name: found for name in COCO_PARTS if (found := find_folder(folder, name)) is not None}
+    karpathy = find_file(folder, "dataset_coco.json")
+    captions = {part: file for part in parts if (file := find_file(folder, f"captions_{part}.json"))}
+    expected = "a folder with train2017/ or val2017/ (or those of 2014) and annotations/captions_*.json"
+    if not parts:
+        raise FileNotFoundError(f"no pictures in {folder}; --coco expects {expected}")
+    if not captions and karpathy is None:
+        raise FileNotFoundError(f"no captions in {folder}; --coco expects {expected}, or dataset_coco.json")
+    for name, pictures in parts.items():
+        for path in picture_files(pictures):
+            split = None if karpathy else COCO_PARTS[name]
+            yield Picture(coco_identity(path.name), path.name, path, split)
+    if karpathy:
+        yield from read_karpathy(karpathy, lambda image: coco_identity(image["cocoid"]))
+        return
+    for part in parts.keys() - captions.keys():
+        yield Note(f"coco: {part}/ has no captions_{part}.json; its pictures are used if another file describes them")
+    for file in captions.values():
+        for number, annotation in stream_json(file, "annotations.item"):
+            place = f"{file.name}:{annotation.get('id', f'annotations[{number}]')}"
+            if "image_id" in annotation and isinstance(annotation.get("caption"), str):
+                yield Text(coco_identity(annotation["image_id"]), annotation["caption"].strip(), "caption", place)
+            else:
+                yield LeftOut("line", place, "the annotation lacks image_id or caption", captions=1)
+
+
+def coco_identity(name: object) -> str:
+    """Identity of a COCO photograph: 9, "000000000009.jpg" and "COCO_train2014_000000000009.jpg" are the same one."""
+    digits = re.search(r"(\d+)\D*$", Path(str(name)).stem)
+    return f"coco:{int(digits[1])}" if digits else f"coco:{name}"
+
+
+def read_flickr8k(folder: Path) -> Iterator[Item]:
+    """Flickr8k as its authors distribute it, as Kaggle does (captions.txt), or with Karpathy's dataset_flickr8k.json.
+
+    Source: Hodosh et al. 2013.
+    """
+    pictures = find_folder(folder, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")  # the first as its
+    # authors spell it
+    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+        "dataset_flickr8k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
+        "Flickr8k.token.txt": read_tokens,
+        "captions.txt": read_kaggle_csv,
+    }
+    yield from _read_flickr(folder, "flickr8k", pictures, "Flicker8k_Dataset", readers)
+    if find_file(folder, "dataset_flickr8k.json"):
+        return  # its split rules
+    lists = {file: split for name, split in FLICKR8K_LISTS.items() if (file := find_file(folder, name))}
+    for file, split in lists.items():
+        for number, line in read_lines(file):
+            yield Listed(flickr_identity(line.decode(errors="replace").strip()), split, f"{file.name}:{number}")
+    if not lists:
+        yield Note("flickr8k: no official lists; splits as in other datasets, else by a hash of the photograph")
+
+
+def read_flickr30k(folder: Path) -> Iterator[Item]:
+    """Flickr30k as its authors distribute it, as Kaggle does (results.csv), or with Karpathy's dataset_flickr30k.json.
+
+    Source: Young et al. 2014.
+    """
+    pictures = find_folder(folder, "flickr30k-images", "flickr30k_images", "Images", "images")
+    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+        "dataset_flickr30k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
+        "results_20130124.token": read_tokens,
+        "results.csv": read_kaggle_bars,
+    }
+    yield from _read_flickr(folder, "flickr30k", pictures, "flickr30k-images", readers)
+    if not find_file(folder, "dataset_flickr30k.json"):
+        yield Note("flickr30k: no official lists; splits as in other datasets, else by a hash of the photograph")
+
+
+def _read_flickr(
+    folder: Path,
+    source: str,
+    pictures: Path | None,
+    usual: str,
+    readers: Mapping[str, Callable[[Path], Iterator[Item]]],
+) -> Iterator[Item]:
+    """All pictures, then the captions of the first file of `readers` that is there."""
+    files = {name: file for name in readers if (file := find_file(folder, name))}
+    for part, is_there in ((f"{usual}/", pictures), (" or ".join(readers), files)):
         if not is_there:
             raise FileNotFoundError(
-                f"{part} is not there; --{source} expects a folder with {layout.pictures}/ and {layout.captions}"
+                f"{part} is not in {folder}; --{source} expects a folder with {usual}/ and {' or '.join(readers)}"
             )
-    present = {entry.name for entry in pictures.iterdir() if entry.is_file() and not entry.name.startswith(".")}
-    captions: dict[str, list[tuple[str, str]]] = {}
-    lines: dict[str, list[int]] = {}
-    for number, line in _read_lines(tokens):
-        where = f"{layout.captions}:{number}"
-        parsed = _parse_token_line(line)
-        if isinstance(parsed, str):
-            yield LeftOut("line", where, parsed, captions=1)
-            continue
-        name, text = parsed
-        problem = caption_problem(text)
-        if problem and name in present:
-            yield LeftOut("caption", where, problem, captions=1)
-        else:
-            lines.setdefault(name, []).append(number)
-            captions.setdefault(name, []).append((text, "caption"))
-
-    listed = {split: _read_list(folder / name) for split, name in layout.lists.items()}
-    splits, notes = _official_splits(source, listed, present)
-    yield from notes
-    for name in sorted(present | captions.keys() | splits.keys()):
-        if name not in present:
-            where = f"{layout.captions}:{lines[name][0]}" if name in lines else layout.lists[splits[name]]
-            yield LeftOut("picture", where, f"{name} is not in {layout.pictures}/", len(lines.get(name, ())))
-        elif name not in captions:
-            yield LeftOut("picture", f"{layout.pictures}/{name}", f"no usable caption in {layout.captions}")
-        else:
-            yield Record(name, source, splits.get(name), flickr_group(name), tuple(captions[name]), pictures / name)
+    assert pictures is not None
+    for path in picture_files(pictures):
+        yield Picture(flickr_identity(path.name), path.name, path)
+    name, *others = files
+    if others:
+        yield Note(f"{source}: captions and splits come from {name}; {', '.join(others)} was not read")
+    yield from readers[name](files[name])
 
 
-def flickr_group(name: str) -> str:
+def flickr_identity(name: str) -> str:
     """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
     return f"flickr:{Path(name).stem.split('_')[0]}"
 
 
-def read_scenes(count: int, seed: int) -> Iterator[Record]:
+def read_ade20k(folder: Path) -> Iterator[Item]:
+    """Pictures of ADE20K: images/{training,validation}/, with or without folders by scene.
+
+    Its captions come from Localized Narratives. Source: Zhou et al. 2017.
+    """
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    parts = {name: found for name in ADE20K_PARTS if (found := find_folder(images, name)) is not None}
+    if not parts:
+        expected = "a folder with images/training/ or images/validation/"
+        raise FileNotFoundError(f"no pictures in {folder}; --ade20k expects {expected}")
+    for name, pictures in parts.items():
+        for path in picture_files(pictures, recursive=True):
+            if path.suffix.lower() in (".jpg", ".jpeg"):  # the PNG files are segmentations
+                yield Picture(f"ade20k:{path.stem}", path.name, path, ADE20K_PARTS[name])
+
+
+def read_pairs(file: Path, images: Path) -> Iterator[Item]:
+    """The user's own pairs: CSV, TSV, JSONL or Parquet with image and caption, and optionally label and split.
+
+    `image` is a path below `images`. label 0 (false, no, mismatch) marks a text that is not true of its picture.
+    """
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images} is no folder; give the folder of the pictures with --images DIR")
+    names = Counter[bool]()
+    for place, row in read_table(file):
+        where = f"{file.name}:{place}"
+        pair = row if isinstance(row, str) else _read_pair(row)
+        if isinstance(pair, str):
+            yield LeftOut("line", where, pair, captions=1)
+            continue
+        name, text, split, matches = pair
+        found = (images / name).is_file()
+        names[found] += 1
+        if found:
+            yield Picture(f"pairs:{name}", name, images / name)
+        if split is not None:
+            yield Listed(f"pairs:{name}", split, where)
+        yield Text(f"pairs:{name}", text, "caption", where, matches)
+    if names[False] and not names[True]:
+        raise FileNotFoundError(f"not one image of {file} is below {images}; give their folder with --images DIR")
+
+
+def _read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
+    """Image, caption, split and label of one row, or what is wrong with it."""
+    image, caption = row.get("image"), row.get("caption")
+    if not isinstance(image, str) or not image.strip():
+        return "the image is no file name"
+    if not isinstance(caption, str):
+        return "the caption is no text"
+    path = PurePosixPath(image.strip().replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return f"the image {image!r} is outside of --images"
+    split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
+    if split not in SPLIT_NAMES and split not in NOTHING:
+        return f"unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}"
+    if label not in LABELS and label not in NOTHING:
+        return f"unknown label {label!r}; known: {', '.join(LABELS)}"
+    return str(path), caption.strip(), SPLIT_NAMES.get(split), LABELS.get(label, True)
+
+
+def read_scenes(count: int, seed: int) -> Iterator[Item]:
     """Make `count` different drawn scenes with their captions; the same seed gives the same scenes."""
-    seen: set[str] = set()
+    seen: set[bytes] = set()
+    bar = progress(None, "scenes", " scenes", count)
     for scene_seed in range(seed * SEEDS_PER_DATABASE, (seed + 1) * SEEDS_PER_DATABASE):
         if len(seen) == count:
+            bar.close()
             return
         scene = make_scene(scene_seed)
         # A twin in another split would be a leak, and within one it would make a true caption a "negative".
-        text = json.dumps(scene, sort_keys=True)
-        if text in seen:
+        digest = hashlib.blake2b(json.dumps(scene, sort_keys=True).encode(), digest_size=16).digest()
+        if digest in seen:
             continue
-        seen.add(text)
-        captions = tuple((caption, "caption") for caption in write_captions(scene, scene_seed))
+        seen.add(digest)
+        bar.update()
         image_id = f"scene-{scene_seed:06d}"
-        yield Record(image_id, "scenes", None, image_id, captions, scene=scene)
+        yield Picture(image_id, image_id, None, scene=scene)
+        for number, caption in enumerate(write_captions(scene, scene_seed)):
+            yield Text(image_id, caption, "caption", f"{image_id}:{number}")
     if len(seen) < count:
         raise ValueError(f"{count} different scenes wanted, seed {seed} gives {len(seen)}; ask for fewer scenes")
 
 
-def caption_problem(text: str) -> str | None:
-    """Why a caption cannot be used, or None."""
-    if not text:
-        return "the caption is empty"
-    if len(text) > LONGEST_CAPTION:
-        return f"the caption has {len(text):,} characters; at most {LONGEST_CAPTION:,} are read"
-    return None if split_words(text) else f"the caption {text!r} holds no word"
+# Texts about pictures of other datasets
 
 
-def hash_split(group: str) -> str:
-    """Split of a photograph that no official list names: its group alone decides.
+def read_narratives(file: Path) -> Iterator[Item]:
+    """Localized Narratives of COCO, Flickr30k and ADE20K, a JSON object a line. Source: Pont-Tuset et al. 2020.
 
-    So adding or removing other photographs never moves it from one split to another.
+    Those of other datasets (Open Images) are counted as one entry for each.
     """
-    share = int.from_bytes(hashlib.sha1(group.encode()).digest()[:8]) / 2**64
-    return SPLITS[0] if share < SHARES[0] else SPLITS[1] if share < SHARES[0] + SHARES[1] else SPLITS[2]
-
-
-def assign_splits(records: Sequence[Record]) -> list[Record]:
-    """Give every record a split, one for all records of a group.
-
-    The strictest official split of the group decides, over all datasets: a Flickr30k photograph that Flickr8k
-    tests on must not be trained on. Where no list names the group, its hash decides.
-    """
-    official: dict[str, str] = {}
-    for record in records:
-        if record.split is not None:
-            official[record.group] = max(record.split, official.get(record.group, record.split), key=SPLITS.index)
-    return [dataclasses.replace(r, split=official.get(r.group) or hash_split(r.group)) for r in records]
-
-
-def stored_picture(path: Path, short_side: int, quality: int) -> bytes:
-    """The JPEG that the database stores for a picture; an exception says why there is none.
-
-    A JPEG that fits comes back byte for byte, after a full decode has shown that it is whole.
-    """
-    data = path.read_bytes()
-    with _open(data) as image:
-        upright = image.getexif().get(ORIENTATION, 1) == 1
-        if image.format == "JPEG" and image.mode == "RGB" and upright and min(image.size) <= short_side:
-            image.load()
-            return data
-    return encode_jpeg(decode_picture(data, short_side), quality)
-
-
-def open_picture(path: Path, short_side: int = DatabaseConfig.short_side) -> Image.Image:
-    """A picture file as training saw pictures: as the database stores it, but for the JPEG.
-
-    Raises OSError if the file cannot be read, and ValueError with its path if it is no usable picture.
-    """
-    data = path.read_bytes()
-    try:
-        return decode_picture(data, short_side)
-    except Exception as error:  # decoders raise anything on damaged files, and then without the path
-        raise ValueError(f"{path}: {error}") from error
-
-
-def decode_picture(data: bytes, short_side: int) -> Image.Image:
-    """A raw picture file as upright 8-bit RGB, its short side reduced to at most `short_side`.
-
-    Training and prediction both read pictures here, so that a model never sees another kind of picture in use.
-    Raises whatever the decoder does for a file that is no picture, is not whole, or shows nothing.
-    """
-    with _open(data) as image:
-        scale = min(1, short_side / min(image.size))
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-        # A JPEG decodes itself at 1/2, 1/4 or 1/8 for a fraction of the cost; LANCZOS does what is left.
-        image.draft(None, (2 * width, 2 * height))
-        picture = to_rgb(ImageOps.exif_transpose(image))
-    size = (height, width) if lies_on_its_side else (width, height)
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def _open(data: bytes) -> Image.Image:
-    """Open a picture and check its header: nothing is decoded that would exhaust memory or show nothing."""
-    if not data:
-        raise ValueError("the file is empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is firmer
+    identify: dict[str, Callable[[str], str]] = {
+        "mscoco": coco_identity,
+        "flickr30k": flickr_identity,
+        "ade20k": lambda name: f"ade20k:{Path(name).stem}",
+    }
+    others = Counter[str]()
+    for number, line in read_lines(file):
+        where = f"{file.name}:{number}"
         try:
-            image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
-        except Image.UnidentifiedImageError:
-            known = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
-            raise ValueError(f"the file is no picture in {known} format") from None
-        except Image.DecompressionBombError as error:  # above 179 megapixels Pillow refuses by itself
-            raise ValueError(str(error)) from None
-    width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise ValueError(f"{width} x {height} pixels: more than {MOST_PIXELS // 1_000_000} megapixels")
-    if max(width, height) > MOST_STRETCHED * min(width, height):
-        raise ValueError(f"{width} x {height} pixels: one side is over {MOST_STRETCHED} times the other")
-    if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(f"{width} x {height} pixels: a side is under {SMALLEST_SIDE}")
-    return image
+            record = json.loads(line)
+            dataset, image_id, caption = record["dataset_id"], str(record["image_id"]), record["caption"]
+            name, _, part = dataset.lower().partition("_")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            yield LeftOut("line", where, f"no Localized Narrative: {_told(error)}", captions=1)
+            continue
+        if not isinstance(caption, str):
+            yield LeftOut("line", where, "the caption is no text", captions=1)
+        elif name not in identify:
+            others[dataset] += 1
+        else:
+            identity = identify[name](image_id)
+            if name == "flickr30k" and part in SPLIT_NAMES:  # the pictures of the other two tell their split by folder
+                yield Listed(identity, SPLIT_NAMES[part], where)
+            yield Text(identity, caption.strip(), "narrative", where)
+    yield from _collections(file, others)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The first frame as 8-bit RGB: 16 bits scaled, not clipped; transparency over white."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is unknown")
-    if image.mode.startswith("I"):  # convert("RGB") would clip: all above 255 of 65,535 would be white
-        image = image.convert("I")
-        darkest, brightest = image.getextrema()
-        if darkest < 0 or brightest > 65535:  # type: ignore[operator]
-            raise ValueError(f"32-bit pixels from {darkest} to {brightest}, whose range is unknown")
-        return image.point(lambda value: value * (255 / 65535) + 0.5).convert("L").convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def read_sharegpt4v(file: Path) -> Iterator[Item]:
+    """Captions that GPT-4V or Share-Captioner wrote for COCO pictures; one JSON list. Source: Chen et al. 2023.
+
+    Of 1.2 million records most describe pictures of other collections (llava, sam, ...): one entry for each of those.
+    """
+    others = Counter[str]()
+    for number, record in stream_json(file, "item"):
+        where = f"{file.name}:[{number}]"
+        try:
+            image, turns = record["image"], record["conversations"]
+            answers = [turn["value"] for turn in turns if turn["from"] == "gpt"]
+            collection, _, rest = image.partition("/")
+        except (KeyError, TypeError, AttributeError) as error:
+            yield LeftOut("line", where, f"no ShareGPT4V record: {_told(error)}", captions=1)
+            continue
+        if len(answers) != 1 or not isinstance(answers[0], str):
+            yield LeftOut("line", where, f"a conversation with {len(answers)} answers is no caption", captions=1)
+        elif collection != "coco":
+            others[collection] += 1
+        else:
+            yield Text(coco_identity(rest), answers[0].strip(), "dense", where)
+    yield from _collections(file, others)
 
 
-def encode_jpeg(image: Image.Image, quality: int, full_colour: bool = False) -> bytes:
-    """JPEG bytes; `full_colour` keeps colour at full resolution (4:4:4), which thin drawn lines need."""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality, subsampling="4:4:4" if full_colour else "4:2:0")
-    return file.getvalue()
+def _collections(file: Path, counts: Counter[str]) -> Iterator[LeftOut]:
+    for name, n in sorted(counts.items()):
+        yield LeftOut("collection", f"{file.name}:{name}", "describes pictures of a dataset that is not read", n, n)
 
 
-def _official_splits(
-    source: str, listed: Mapping[str, Sequence[str]], present: set[str]
-) -> tuple[dict[str, str], list[Note]]:
-    """Split of each listed photograph, and what was decided about the lists."""
-    notes: list[Note] = []
-    if not any(listed.values()):
-        return {}, [Note(f"{source}: no official lists; splits as in other datasets, else by a hash of the photograph")]
-    splits = {name: split for split in SPLITS for name in listed[split]}  # later, that is stricter, ones win
-    twice = sum(len(set(names)) for names in listed.values()) - len(splits)
-    if twice:
-        notes.append(Note(f"{source}: {twice} entries of photographs in several lists; the strictest list counts"))
-    if listed["validation"] and present.isdisjoint(listed["test"]):
-        # Ordered by a hash, since the official list may be ordered by something the pictures show.
-        names = [name for name, split in splits.items() if split == "validation"]
-        names.sort(key=lambda name: (hashlib.sha1(flickr_group(name).encode()).digest(), name))
-        half = len(names) // 2
-        splits |= dict.fromkeys(names[half:], "test")
-        notes.append(
-            Note(
-                f"{source}: the official test photographs are absent; the {len(names):,} of the dev list were "
-                f"divided into {half:,} for validation and {len(names) - half:,} for test, by the order of the "
-                "sha1 of their group"
-            )
-        )
-    return splits, notes
+# Files of captions that several datasets share
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]:
+    """Captions and splits of a dataset_*.json; `restval` counts as train. Source: Karpathy & Fei-Fei 2015."""
+    for number, image in stream_json(file, "images.item"):
+        try:
+            identity, split = identify(image), SPLIT_NAMES[image["split"]]
+            sentences = [(str(s["raw"]).strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            lost = len(image["sentences"]) if isinstance(image, dict) and "sentences" in image else 0
+            yield LeftOut("line", f"{file.name}:images[{number}]", f"no Karpathy record: {_told(error)}", captions=lost)
+            continue
+        yield Listed(identity, split, f"{file.name}:images[{number}]")
+        for text, place in sentences:
+            yield Text(identity, text, "caption", f"{file.name}:{place}")
+
+
+def read_tokens(file: Path) -> Iterator[Item]:
+    """Lines of `name.jpg#k<TAB>caption`."""
+    for number, line in read_lines(file):
+        where = f"{file.name}:{number}"
+        try:
+            key, tab, text = line.decode().partition("\t")
+        except UnicodeDecodeError as error:
+            yield LeftOut("line", where, _not_utf8(line, error), captions=1)
+            continue
+        match = re.fullmatch(r"\s*(.+)#\d+\s*", key)
+        if not tab:
+            yield LeftOut("line", where, "no tab between file name and caption", captions=1)
+        elif not match:
+            reason = f"expected name.jpg#number before the tab, got {key[:80]!r}"
+            yield LeftOut("line", where, reason, captions=1)
+        else:
+            yield Text(flickr_identity(match[1]), text.strip(), "caption", where)
+
+
+def read_kaggle_bars(file: Path) -> Iterator[Item]:
+    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows that lack the second bar are mended, and counted."""
+    mended = 0
+    for number, line in read_lines(file):
+        where = f"{file.name}:{number}"
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError as error:
+            yield LeftOut("line", where, _not_utf8(line, error), captions=1)
+            continue
+        if text.replace(" ", "") == "image_name|comment_number|comment":
+            continue
+        match = re.fullmatch(r"([^|]+?)\s*\|\s*(\d+)\s*(\||\s)?\s*(.*)", text)
+        if not match:
+            yield LeftOut("line", where, f"expected name.jpg| number| caption, got {text[:80]!r}", captions=1)
+            continue
+        mended += match[3] != "|" and bool(match[4])
+        yield Text(flickr_identity(match[1]), match[4], "caption", where)
+    if mended:
+        yield Note(f"{file.name}: {mended} rows without the second bar were mended")
+
+
+def read_kaggle_csv(file: Path) -> Iterator[Item]:
+    """Kaggle's Flickr8k: CSV with the columns image and caption."""
+    for place, row in read_table(file, ending=".csv"):
+        where = f"{file.name}:{place}"
+        if isinstance(row, str):
+            yield LeftOut("line", where, row, captions=1)
+        elif not row.get("image") or row.get("caption") is None:
+            yield LeftOut("line", where, "the row lacks image or caption", captions=1)
+        else:
+            yield Text(flickr_identity(row["image"]), row["caption"].strip(), "caption", where)
+
+
+# Raw access
+
+
+def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """Yield (place, row) of a CSV, TSV, JSONL or Parquet file; instead of a bad row what is wrong with it.
+
+    Raises ValueError if the file has not the columns image and caption, or is none of these formats.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not there")
+    ending = ending or file.suffix.lower()
+    columns: Iterable[str] = ()
+    if ending in (".csv", ".tsv"):
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            reader = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",", skipinitialspace=True)
+            _require_columns(file, [name.strip() for name in reader.fieldnames or ()])
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            while True:
+                place = str(reader.line_num + 1)
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield place, str(error)
+                    continue
+                broken = any("\udc80" <= c <= "\udcff" for value in row.values() for c in str(value))
+                yield place, "not UTF-8" if broken else "more fields than columns" if None in row else row
+    elif ending in (".jsonl", ".ndjson"):
+        for number, line in read_lines(file):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                yield str(number), f"not JSON: {error}"
+                continue
+            if isinstance(record, dict) and not columns:
+                columns = record
+                _require_columns(file, columns)
+            yield str(number), record if isinstance(record, dict) else "no JSON object"
+    elif ending == ".parquet":
+        try:
+            table = pyarrow.parquet.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{file} is no Parquet file: {error}") from None
+        _require_columns(file, table.schema_arrow.names)
+        wanted = [name for name in ("image", "caption", "label", "split") if name in table.schema_arrow.names]
+        numbers = itertools.count()
+        for batch in table.iter_batches(batch_size=1024, columns=wanted):
+            for row in batch.to_pylist():
+                yield f"[{next(numbers)}]", row
+    else:
+        raise ValueError(f"{file}: pairs are read from .csv, .tsv, .jsonl or .parquet")
+
+
+def _require_columns(file: Path, columns: Iterable[str]) -> None:
+    if absent := {"image", "caption"} - set(columns):
+        raise ValueError(f"{file} lacks {' and '.join(sorted(absent))}; its columns are: {', '.join(columns)}")
+
+
+def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:
+    """Number and value of the entries of a list in a JSON file, however large, in the memory of one entry.
+
+    Raises FileNotFoundError, or ValueError if the file is cut off or no JSON.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not there")
+    with file.open("rb") as raw, _bytes_of(file) as bar:
+        stream = CallbackIOWrapper(bar.update, raw, "read")
+        if stream.read(3) != b"\xef\xbb\xbf":
+            stream.seek(0)
+        try:
+            yield from enumerate(ijson.items(stream, prefix, use_float=True))
+        except ijson.JSONError as error:
+            raise ValueError(f"{file} is damaged or cut off ({_told(error)}); get it again") from None
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered lines that are not blank, as bytes: one badly encoded line must not spoil the others."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not there")
+    with file.open("rb") as stream, _bytes_of(file) as bar:
+        for number, line in enumerate(stream, start=1):
+            bar.update(len(line))
+            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if line.strip():
-                yield number, line.removeprefix(b"\xef\xbb\xbf")
+                yield number, line
 
 
-def _read_list(path: Path) -> list[str]:
-    """File names of an official list; none if the list is not there."""
-    if not path.is_file():
-        return []
-    return [line.decode(errors="replace").strip() for _, line in _read_lines(path)]
+def _bytes_of(file: Path) -> tqdm:
+    return progress(None, file.name, "B", file.stat().st_size, unit_scale=True)
 
 
-def _parse_token_line(line: bytes) -> tuple[str, str] | str:
-    """File name and caption of `name.jpg#k<TAB>caption`, or what is wrong with the line."""
-    try:
-        key, tab, text = line.decode().partition("\t")
-    except UnicodeDecodeError as error:
-        return f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}"
-    if not tab:
-        return "no tab between file name and caption"
-    match = re.fullmatch(r"\s*(.+)#\d+\s*", key)
-    if not match:
-        return f"expected name.jpg#number before the tab, got {key[:80]!r}"
-    return match[1], text.strip()
+def find_file(folder: Path, name: str) -> Path | None:
+    """A file in a folder or in a folder directly below it (annotations/, Flickr8k_text/, ...)."""
+    places = (folder / name, *sorted(folder.glob(f"*/{name}")))
+    return next((path for path in places if path.is_file()), None)
+
+
+def find_folder(folder: Path, *names: str) -> Path | None:
+    """The first of these folders that is there: here, below images/, or in a doubled folder as unzipping makes them."""
+    for name in names:
+        for path in (folder / name, folder / "images" / name):
+            if path.is_dir():
+                return path / name if (path / name).is_dir() else path
+    return None
+
+
+def picture_files(folder: Path, recursive: bool = False) -> Iterator[Path]:
+    """Files of a folder that may be pictures, in the order of their names."""
+    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    for name in progress(names, f"{folder.name}/", " files"):
+        path = folder / name
+        if path.suffix.lower() in PICTURE_ENDINGS:
+            yield path
+        elif recursive and path.is_dir():
+            yield from picture_files(path, recursive)
+
+
+def _not_utf8(line: bytes, error: UnicodeDecodeError) -> str:
+    return f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}"
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"

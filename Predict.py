@@ -21,8 +21,8 @@ import Functions
 from Architectures import real_words
 from Config import fail, read_command_line
 from DataBase_functions import prepare
-from Database_sources import open_picture
 from Functions import LoadedModel
+from Picture_lib import open_picture
 from Tokenizer_lib import split_words
 
 
