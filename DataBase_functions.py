@@ -30,7 +30,7 @@ from Functions import TextBatch
 from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, known_words, swap
 from Tokenizer_lib import Tokenizer, split_words
 
-FORMAT = 1  # of the database; Database_create.py writes the same number
+FORMAT = 2  # of the database; Database_create.py writes the same number
 SPLITS = ("train", "validation", "test")
 PREPROCESSING = 1  # of the feature cache: counts up when pictures are prepared in another way
 
@@ -48,6 +48,7 @@ class Caption(NamedTuple):
 
     text: str
     kind: str
+    source: str  # the dataset it comes from
     parse: Parse
     slots: tuple[Slot, ...]
     words: frozenset[str]  # its lower-case words and their lemmas
@@ -60,19 +61,18 @@ class Database:
         """FileNotFoundError or ValueError tells the command that mends it."""
         self.folder = Path(folder)
         build = f"build one with: python Database_create.py --name {self.folder.name}"
-        build += "" if self.folder.name == "scenes" else " --flickr8k DIR"
+        build += "" if self.folder.name == "scenes" else " --flickr8k DIR (or --coco, --flickr30k, --ade20k, --pairs)"
         if not (self.folder / "manifest.json").is_file():
             raise FileNotFoundError(f"no database at {self.folder}; {build}")
-        self.manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-        if self.manifest.get("format") != FORMAT:
+        state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        if state.get("format") != FORMAT:
             raise ValueError(
-                f"{self.folder} has database format {self.manifest.get('format')}, this version reads {FORMAT}; "
+                f"{self.folder} has database format {state.get('format', 1)}, this version reads {FORMAT}; "
                 f"{build} --overwrite"
             )
-        self.fingerprint: str = self.manifest["fingerprint"]
-        files = [part["filename"] for part in json.loads((self.folder / "state.json").read_text())["_data_files"]]
-        tables = [pa.ipc.open_stream(pa.memory_map(str(self.folder / name))).read_all() for name in files]
-        self.table = pa.concat_tables(tables)
+        self.fingerprint: str = state["fingerprint"]
+        files = [self.folder / part["filename"] for part in state["_data_files"]]
+        self.table = pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files)
         self.ids: list[str] = self.table.column("image_id").to_pylist()
         self.groups: list[str] = self.table.column("group").to_pylist()
         self.split_of: list[str] = self.table.column("split").to_pylist()
@@ -94,6 +94,11 @@ class Database:
         return rows
 
     @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What went in and what was left out; it is read when it is asked for, since it may be long."""
+        return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+
+    @cached_property
     def word_counts(self) -> dict[str, int]:
         """How often each word stands in the captions of the train split."""
         return json.loads((self.folder / "word_counts.json").read_text(encoding="utf-8"))
@@ -113,7 +118,9 @@ class Database:
         captions = []
         for stored in self.table.column("captions")[row].as_py():
             parse = Parse(stored["text"], **stored["parse"])
-            captions.append(Caption(parse.text, stored["kind"], parse, find_slots(parse), known_words(parse)))
+            captions.append(
+                Caption(parse.text, stored["kind"], stored["source"], parse, find_slots(parse), known_words(parse))
+            )
         return tuple(captions)
 
 

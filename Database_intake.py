@@ -87,6 +87,12 @@ class Row(NamedTuple):
     """Ranks of the photographs whose texts it takes over."""
 
 
+class _Copy(NamedTuple):
+    identity: str
+    name: str
+    sources: set[int]
+
+
 class Intake:
     """Everything that the sources hold; see the module's docstring for the words."""
 
@@ -271,51 +277,36 @@ class Intake:
     def join_copies(self, pairs: Iterable[tuple[int, int, int]]) -> None:
         """Join photographs that are the same picture, and give every photograph its group and split.
 
-        pairs: (rank, rank, differing bits) of equal pictures. Photographs of one source keep their own rows, since a
-        copy there is a decision of its makers, and share only group and split; copies in other sources become guests.
+        pairs: (rank, rank, differing bits) of equal pictures. Two photographs that one source holds both keep their own
+        rows, since a copy there is a decision of its makers, and share only group and split; across sources the later
+        one becomes the guest of the nearest that is there.
         """
-        find: dict[int, int] = {}
-
-        def root(rank: int) -> int:
-            while (parent := find.get(rank, rank)) != rank:
-                rank = parent
-            return rank
-
         near: dict[tuple[int, int], int] = {}
         for i, j, bits in pairs:
             near[i, j] = near[j, i] = bits
-            first, second = sorted((root(i), root(j)))
-            find[second] = first
-        clusters = defaultdict[int, list[int]](list)
-        for rank in sorted({rank for pair in near for rank in pair}):
-            clusters[root(rank)].append(rank)
-        about = {
-            rank: (source, f"{self.names[source]}/{image_id}", identity)
-            for cluster in clusters.values()
-            for rank in cluster
-            for source, image_id, identity in self.db.execute(
-                "SELECT source, image_id, identity FROM photographs WHERE rank = ?", (rank,)
-            )
-        }
-        for cluster in clusters.values():
-            counts = Counter(about[rank][0] for rank in cluster)
-            main = max(counts, key=lambda source: (counts[source], -source))
-            hosts = [rank for rank in cluster if about[rank][0] == main]
-            group = min(about[rank][2] for rank in cluster)
+        copies = sorted({rank for pair in near for rank in pair})
+        about = {rank: self._describe(rank) for rank in copies}
+        for cluster in _connected(near):
+            group = min(about[rank].identity for rank in cluster)
+            holders: dict[int, set[int]] = {}  # host -> sources of it and of its guests
             for rank in cluster:
-                self.db.execute("UPDATE photographs SET grouping = ? WHERE rank = ?", (group, rank))
-                if rank not in hosts:
-                    host = min(hosts, key=lambda h: (near.get((h, rank), 257), h))
+                free = [host for host, sources in holders.items() if not sources & about[rank].sources]
+                if free:
+                    host = min(free, key=lambda host: (near.get((host, rank), 257), host))
+                    holders[host] |= about[rank].sources
                     self.db.execute("UPDATE photographs SET host = ? WHERE rank = ?", (host, rank))
                     self._drop_repeated_texts(host, rank)
-        for (i, j), bits in near.items():
+                else:
+                    holders[rank] = set(about[rank].sources)
+                self.db.execute("UPDATE photographs SET grouping = ? WHERE rank = ?", (group, rank))
+        hosts = dict(self.db.execute("SELECT rank, coalesce(host, rank) FROM photographs WHERE grouping IS NOT NULL"))
+        for (i, j), bits in sorted(near.items()):
             if i < j:
-                one_row = about[i][0] != about[j][0]
                 self.overlaps["by picture"].append(
                     {
-                        "photographs": [about[i][1], about[j][1]],
+                        "photographs": [about[i].name, about[j].name],
                         "differing bits": bits,
-                        "stored as": "one row" if one_row else "two rows of one group",
+                        "stored as": "one row" if hosts[i] == hosts[j] else "two rows of one group",
                     }
                 )
         self.db.executescript(
@@ -326,6 +317,13 @@ class Intake:
         )
         self.db.create_function("split_name", 2, _split_name, deterministic=True)
         self.db.execute("UPDATE photographs SET split = split_name(split, grouping)")
+
+    def _describe(self, rank: int) -> "_Copy":
+        identity, source, image_id = self.db.execute(
+            "SELECT identity, source, image_id FROM photographs WHERE rank = ?", (rank,)
+        ).fetchone()
+        sources = {number for (number,) in self.db.execute("SELECT source FROM files WHERE identity = ?", (identity,))}
+        return _Copy(identity, f"{self.names[source]}/{image_id}", sources)
 
     def _drop_repeated_texts(self, host: int, guest: int) -> None:
         """A guest's text that its host or an earlier guest has already is not stored again."""
@@ -462,6 +460,24 @@ class Intake:
         """The commonest reasons for which something was left out."""
         query = "SELECT reason, count(*) AS n FROM left_out GROUP BY reason ORDER BY n DESC, reason LIMIT ?"
         return self.db.execute(query, (most,)).fetchall()
+
+
+def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Connected sets of numbers, each in ascending order."""
+    smallest: dict[int, int] = {}
+
+    def root(number: int) -> int:
+        while smallest.setdefault(number, number) != number:
+            number = smallest[number]
+        return number
+
+    for i, j in pairs:
+        first, second = sorted((root(i), root(j)))
+        smallest[second] = first
+    sets = defaultdict[int, list[int]](list)
+    for number in sorted(smallest):
+        sets[root(number)].append(number)
+    return list(sets.values())
 
 
 def where(picture: Picture) -> str:

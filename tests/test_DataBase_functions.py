@@ -34,7 +34,7 @@ def make_dataset(database, augmentation=None, **data):
 
 
 def caption(text):
-    return Caption(text, "caption", None, (), frozenset(w.text for w in split_words(text)))
+    return Caption(text, "caption", "test", None, (), frozenset(w.text for w in split_words(text)))
 
 
 def same(one, other):
