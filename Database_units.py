@@ -1,0 +1,228 @@
+"""Units of work: what a worker makes of some photographs or of their texts, and the columns of the database.
+
+A unit is a file named after a hash of all that it is made of, and takes that name when it is whole. So whoever needs
+a unit looks whether its file is there: it is never made twice, and a half-written one is never read.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from Config import DatabaseConfig
+from Database_intake import Photograph, StoredText, where
+from Database_sources import Picture
+from Negative_map import Parse
+from Picture_lib import encode_jpeg, fingerprint, stored_picture
+from Scenes_lib import draw
+
+FORMAT = 2  # of the database; raised when a reader of the old format could not read the new one
+PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
+SCENE_SIDE = 128  # pixels
+
+
+@functools.cache
+def database_features() -> Any:
+    """Columns of the database, as `datasets.Features`. `mismatches` are texts known to be untrue of the picture."""
+    from datasets import Features, Image, List, Value
+
+    text, texts, numbers = Value("string"), List(Value("string")), List(Value("int32"))
+    parse = {"start": numbers, "end": numbers, "lemma": texts, "tag": texts, "head": numbers, "dep": texts}
+    return Features(
+        {
+            "image": Image(),
+            "image_id": text,
+            "source": text,
+            "split": text,
+            "group": text,
+            "captions": List({"text": text, "kind": text, "source": text, "parse": parse}),
+            "mismatches": List({"text": text, "kind": text, "source": text}),
+            "scene": text,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Unit(ABC):
+    """Some photographs, and the file that their part of the work goes to."""
+
+    path: Path
+    size: int
+    """Photographs or texts, for the progress bar."""
+
+    def run(self) -> None:
+        """Do the work, unless it is done. The file appears when it is whole."""
+        if self.path.exists():
+            return
+        batch = self.make()
+        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        try:
+            with pa.ipc.new_stream(str(part), batch.schema) as stream:
+                stream.write_batch(batch)
+            part.replace(self.path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @abstractmethod
+    def make(self) -> pa.RecordBatch: ...
+
+
+@dataclass(frozen=True)
+class PictureUnit(Unit):
+    """Decodes, reduces and fingerprints the pictures of some photographs."""
+
+    photographs: tuple[tuple[tuple[Picture, ...], tuple[str, ...]], ...]
+    """Files and their sources."""
+    short_side: int
+    jpeg_quality: int
+
+    @classmethod
+    def of(cls, folder: Path, photographs: Sequence[Photograph], settings: DatabaseConfig) -> "PictureUnit":
+        content = tuple((photograph.files, photograph.sources) for photograph in photographs)
+        state = [_state_of(file.path) for files, _ in content for file in files]
+        shaping = (settings.short_side, settings.jpeg_quality)
+        key = _digest(FORMAT, content, state, shaping, importlib.metadata.version("pillow"))
+        return cls(folder / f"pictures-{key}.arrow", len(content), content, *shaping)
+
+    def make(self) -> pa.RecordBatch:
+        rows = [self._row(files, sources) for files, sources in self.photographs]
+        return pa.RecordBatch.from_pylist(rows, PICTURE_SCHEMA)
+
+    def _row(self, files: Sequence[Picture], sources: Sequence[str]) -> dict[str, Any]:
+        """The best file of a photograph that can be used; the reasons for which others cannot."""
+        row: dict[str, Any] = {"problems": []}
+        for file, source in sorted(zip(files, sources), key=lambda pair: -_pixels(pair[0].path) if files[1:] else 0):
+            try:
+                data, picture = self._picture(file)
+            except Exception as error:  # decoders raise anything on damaged files; one must not end the build
+                problem = {"source": source, "where": where(file), "reason": why_left_out(error)}
+                row["problems"].append(problem)
+                continue
+            name = f"{file.image_id}.jpg" if file.path is None else file.path.name
+            row |= {"image": {"bytes": data, "path": name}, "image_id": file.image_id, "source": source}
+            if file.scene is not None:
+                row["scene"] = json.dumps(file.scene)
+            elif (found := fingerprint(picture)) is not None:  # scenes are different by construction
+                row |= found._asdict()
+            break
+        return row
+
+    def _picture(self, file: Picture) -> tuple[bytes, Image.Image]:
+        if file.scene is not None:
+            picture = draw(file.scene, min(SCENE_SIDE, self.short_side))
+            return encode_jpeg(picture, self.jpeg_quality, full_colour=True), picture
+        assert file.path is not None, "a picture has a path or a scene"
+        return stored_picture(file.path, self.short_side, self.jpeg_quality)
+
+
+@dataclass(frozen=True)
+class TextUnit(Unit):
+    """Parses the texts of some photographs."""
+
+    photographs: tuple[tuple[StoredText, ...], ...]
+    pipeline: str
+
+    @classmethod
+    def of(cls, folder: Path, photographs: Sequence[Photograph], pipeline: str) -> "TextUnit":
+        content = tuple(photograph.texts for photograph in photographs)
+        versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
+        key = _digest(FORMAT, content, pipeline, versions, Parse._fields)
+        return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
+
+    def make(self) -> pa.RecordBatch:
+        nlp = load_pipeline(self.pipeline)
+        captions = [text.text for texts in self.photographs for text in texts if text.matches]
+        # A zone forgets the words it met; without one spaCy's memory grows with the data.
+        with nlp.memory_zone():
+            parses = iter([Parse.from_doc(doc) for doc in nlp.pipe(captions, batch_size=PARSE_BATCH)])
+            rows = [self._row(texts, parses) for texts in self.photographs]
+            return pa.RecordBatch.from_pylist(rows, text_schema())
+
+    @staticmethod
+    def _row(texts: Sequence[StoredText], parses: Iterator[Parse]) -> dict[str, Any]:
+        row: dict[str, list] = {"captions": [], "mismatches": []}
+        for text in texts:
+            told = {"text": text.text, "kind": text.kind, "source": text.source}
+            if text.matches:
+                parse = next(parses)._asdict()
+                del parse["text"]
+                row["captions"].append({**told, "parse": parse})
+            else:
+                row["mismatches"].append(told)
+        return row
+
+
+PICTURE_SCHEMA = pa.schema(
+    {
+        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        "image_id": pa.string(),
+        "source": pa.string(),
+        "scene": pa.string(),
+        "bits": pa.binary(),
+        "colours": pa.binary(),
+        "problems": pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()})),
+    }
+)
+
+
+@functools.cache
+def text_schema() -> pa.Schema:
+    schema = database_features().arrow_schema
+    return pa.schema([schema.field("captions"), schema.field("mismatches")])
+
+
+@functools.cache
+def load_pipeline(name: str) -> Any:
+    """The spaCy pipeline with what a parse needs, once in each process."""
+    from thinc.api import NumpyOps, set_current_ops
+
+    # numpy's matrix products are 1.3 times as fast here as those of BLIS, spaCy's default; the parses are the same.
+    set_current_ops(NumpyOps(use_blis=False))
+    import spacy
+
+    return spacy.load(name, exclude=["ner"])  # nothing reads entities
+
+
+def why_left_out(error: Exception) -> str:
+    """The reason in the manifest, in words that the owner of the picture can use."""
+    match error:
+        case FileNotFoundError():
+            return "the file has vanished"
+        case ValueError() | OSError():
+            return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _state_of(path: Path | None) -> tuple[int, int] | None:
+    """Size and time of a file: a changed picture is made again."""
+    with contextlib.suppress(OSError):
+        return None if path is None else ((stat := path.stat()).st_size, stat.st_mtime_ns)
+    return None
+
+
+def _pixels(path: Path | None) -> float:
+    """Size of a picture by its header; infinite if that cannot be read, so that it is tried and told."""
+    try:
+        with Image.open(path or "") as image:
+            return image.width * image.height
+    except Exception:  # whatever is wrong with it
+        return float("inf")
+
+
+def _digest(*content: object) -> str:
+    return hashlib.blake2b(repr(content).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+def read_unit(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_stream(file).read_all()
