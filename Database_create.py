@@ -95,7 +95,7 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         fail(f"{folder} is no database of this program, so --overwrite leaves it alone; choose another --name")
     root_is_new = not folder.parent.exists()
     building.mkdir(parents=True, exist_ok=True)
-    finished = False
+    of_use = True  # the units, for another try
     with filelock.FileLock(building / "lock", timeout=0):
         try:
             shutil.rmtree(building / "database", ignore_errors=True)
@@ -107,14 +107,14 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             if folder.exists():
                 folder.replace(aside)
             (building / "database").replace(folder)
-            finished = True
-        except SystemExit:  # `fail`: nothing can be made of this input, so its units are of no use
-            finished = True
+            of_use = False
+        except SystemExit:  # `fail`: nothing can be made of this input
+            of_use = False
             raise
         finally:
             _put_back(aside, folder)
             shutil.rmtree(aside, ignore_errors=True)
-            if finished or not any((building / "units").glob("*.arrow")):
+            if not of_use or not any((building / "units").glob("*.arrow")):
                 shutil.rmtree(building, ignore_errors=True)
             if root_is_new and not any(folder.parent.iterdir()):
                 folder.parent.rmdir()

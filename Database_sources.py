@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
 
 import ijson
@@ -152,23 +152,28 @@ def read_coco(folder: Path) -> Iterator[Item]:
             split = None if karpathy else COCO_PARTS[name]
             yield Picture(coco_identity(path.name), path.name, path, split)
     if karpathy:
+        if captions:
+            unread = ", ".join(file.name for file in captions.values())
+            yield Note(f"coco: captions and splits come from {karpathy.name}; {unread} was not read")
         yield from read_karpathy(karpathy, lambda image: coco_identity(image["cocoid"]))
         return
-    for part in parts.keys() - captions.keys():
+    for part in (part for part in parts if part not in captions):
         yield Note(f"coco: {part}/ has no captions_{part}.json; its pictures are used if another file describes them")
     for file in captions.values():
         for number, annotation in stream_json(file, "annotations.item"):
+            annotation = annotation if isinstance(annotation, dict) else {}
             place = f"{file.name}:{annotation.get('id', f'annotations[{number}]')}"
-            if "image_id" in annotation and isinstance(annotation.get("caption"), str):
-                yield Text(coco_identity(annotation["image_id"]), annotation["caption"].strip(), "caption", place)
+            image, caption = annotation.get("image_id"), annotation.get("caption")
+            if image is not None and isinstance(caption, str):
+                yield Text(coco_identity(image), caption.strip(), "caption", place)
             else:
                 yield LeftOut("line", place, "the annotation lacks image_id or caption", captions=1)
 
 
 def coco_identity(name: object) -> str:
     """Identity of a COCO photograph: 9, "000000000009.jpg" and "COCO_train2014_000000000009.jpg" are the same one."""
-    digits = re.search(r"(\d+)\D*$", Path(str(name)).stem)
-    return f"coco:{int(digits[1])}" if digits else f"coco:{name}"
+    digits = re.fullmatch(r"(?:COCO_\w+_)?0*([0-9]+)", Path(str(name)).stem)
+    return f"coco:{digits[1]}" if digits else f"coco:{name}"
 
 
 def read_flickr8k(folder: Path) -> Iterator[Item]:
@@ -235,15 +240,17 @@ def _read_flickr(
 
 def flickr_identity(name: str) -> str:
     """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
-    return f"flickr:{Path(name).stem.split('_')[0]}"
+    stem = Path(name).stem
+    number = re.match(r"[0-9]+(?=_|$)", stem)  # "dog_1.jpg" and "dog_2.jpg", in the same format, are different ones
+    return f"flickr:{number[0] if number else stem}"
 
 
 def read_ade20k(folder: Path) -> Iterator[Item]:
-    """Pictures of ADE20K: images/{training,validation}/, with or without folders by scene.
+    """Pictures of ADE20K: images/{training,validation}/ or images/ADE/ (2021), with or without folders by scene.
 
     Its captions come from Localized Narratives. Source: Zhou et al. 2017.
     """
-    images = folder / "images" if (folder / "images").is_dir() else folder
+    images = next((path for path in (folder / "images" / "ADE", folder / "images") if path.is_dir()), folder)
     parts = {name: found for name in ADE20K_PARTS if (found := find_folder(images, name)) is not None}
     if not parts:
         expected = "a folder with images/training/ or images/validation/"
@@ -269,7 +276,7 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
             yield LeftOut("line", where, pair, captions=1)
             continue
         name, text, split, matches = pair
-        found = (images / name).is_file()
+        found = os.path.isfile(images / name)  # noqa: PTH113 - Path.is_file raises if a name is too long
         names[found] += 1
         if found:
             yield Picture(f"pairs:{name}", name, images / name)
@@ -288,7 +295,7 @@ def _read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | st
     if not isinstance(caption, str):
         return "the caption is no text"
     path = PurePosixPath(image.strip().replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
         return f"the image {image!r} is outside of --images"
     split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
     if split not in SPLIT_NAMES and split not in NOTHING:
@@ -338,7 +345,7 @@ def read_narratives(file: Path) -> Iterator[Item]:
     for number, line in read_lines(file):
         where = f"{file.name}:{number}"
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             dataset, image_id, caption = record["dataset_id"], str(record["image_id"]), record["caption"]
             name, _, part = dataset.lower().partition("_")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -393,9 +400,10 @@ def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]
     for number, image in stream_json(file, "images.item"):
         try:
             identity, split = identify(image), SPLIT_NAMES[image["split"]]
-            sentences = [(str(s["raw"]).strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
+            sentences = [(s["raw"].strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
         except (KeyError, TypeError, AttributeError) as error:
-            lost = len(image["sentences"]) if isinstance(image, dict) and "sentences" in image else 0
+            told = image.get("sentences") if isinstance(image, dict) else None
+            lost = len(told) if isinstance(told, list) else 0
             yield LeftOut("line", f"{file.name}:images[{number}]", f"no Karpathy record: {_told(error)}", captions=lost)
             continue
         yield Listed(identity, split, f"{file.name}:images[{number}]")
@@ -434,11 +442,11 @@ def read_kaggle_bars(file: Path) -> Iterator[Item]:
             continue
         if text.replace(" ", "") == "image_name|comment_number|comment":
             continue
-        match = re.fullmatch(r"([^|]+?)\s*\|\s*(\d+)\s*(\||\s)?\s*(.*)", text)
+        match = re.fullmatch(r"([^|]+?)\s*\|\s*(\d+)(\s*\||\s+|$)\s*(.*)", text)
         if not match:
             yield LeftOut("line", where, f"expected name.jpg| number| caption, got {text[:80]!r}", captions=1)
             continue
-        mended += match[3] != "|" and bool(match[4])
+        mended += "|" not in match[3] and bool(match[4])
         yield Text(flickr_identity(match[1]), match[4], "caption", where)
     if mended:
         yield Note(f"{file.name}: {mended} rows without the second bar were mended")
@@ -470,9 +478,12 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
     columns: Iterable[str] = ()
     if ending in (".csv", ".tsv"):
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",", skipinitialspace=True)
-            _require_columns(file, [name.strip() for name in reader.fieldnames or ()])
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            reader = csv.reader(lines, delimiter="\t" if ending == ".tsv" else ",", skipinitialspace=True)
+            try:
+                columns = [name.strip() for name in next(reader, ())]
+            except csv.Error as error:
+                raise ValueError(f"{file} is no table: {error}") from None
+            _require_columns(file, columns)
             while True:
                 place = str(reader.line_num + 1)
                 try:
@@ -482,12 +493,15 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
                 except csv.Error as error:
                     yield place, str(error)
                     continue
-                broken = any("\udc80" <= c <= "\udcff" for value in row.values() for c in str(value))
-                yield place, "not UTF-8" if broken else "more fields than columns" if None in row else row
+                if not row:
+                    continue
+                broken = any("\udc80" <= c <= "\udcff" for value in row for c in value)
+                too_long = "more fields than columns" if len(row) > len(columns) else None
+                yield place, "not UTF-8" if broken else too_long or dict(zip(columns, row))
     elif ending in (".jsonl", ".ndjson"):
         for number, line in read_lines(file):
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError as error:
                 yield str(number), f"not JSON: {error}"
                 continue
@@ -502,9 +516,16 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
             raise ValueError(f"{file} is no Parquet file: {error}") from None
         _require_columns(file, table.schema_arrow.names)
         wanted = [name for name in ("image", "caption", "label", "split") if name in table.schema_arrow.names]
+        batches = table.iter_batches(batch_size=1024, columns=wanted)
         numbers = itertools.count()
-        for batch in table.iter_batches(batch_size=1024, columns=wanted):
-            for row in batch.to_pylist():
+        while True:
+            try:
+                rows = next(batches).to_pylist()
+            except StopIteration:
+                return
+            except (OSError, ValueError) as error:  # a block that does not unpack; text that is not UTF-8
+                raise ValueError(f"{file} is damaged: {error}") from None
+            for row in rows:
                 yield f"[{next(numbers)}]", row
     else:
         raise ValueError(f"{file}: pairs are read from .csv, .tsv, .jsonl or .parquet")
@@ -518,7 +539,7 @@ def _require_columns(file: Path, columns: Iterable[str]) -> None:
 def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:
     """Number and value of the entries of a list in a JSON file, however large, in the memory of one entry.
 
-    Raises FileNotFoundError, or ValueError if the file is cut off or no JSON.
+    Raises FileNotFoundError, or ValueError if the file is cut off, no JSON, or has no such list.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is not there")
@@ -526,10 +547,25 @@ def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:
         stream = CallbackIOWrapper(bar.update, raw, "read")
         if stream.read(3) != b"\xef\xbb\xbf":
             stream.seek(0)
+        number = -1
         try:
-            yield from enumerate(ijson.items(stream, prefix, use_float=True))
-        except ijson.JSONError as error:
+            for number, value in enumerate(ijson.items(stream, prefix, use_float=True)):
+                yield number, value
+        except (ijson.JSONError, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is damaged or cut off ({_told(error)}); get it again") from None
+    if number < 0:
+        raise ValueError(f"{file} has no entries at {prefix!r}; is it another kind of file?")
+
+
+def parse_json(line: bytes) -> Any:
+    """The value of one line of JSON. ValueError also for half a character ("\\ud83d" alone), which no file can hold."""
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if b"\\u" in line:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -555,11 +591,14 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def find_folder(folder: Path, *names: str) -> Path | None:
-    """The first of these folders that is there: here, below images/, or in a doubled folder as unzipping makes them."""
+    """The first of these folders that is there, here or below images/; of folders within each other the innermost.
+
+    Unzipping makes flickr30k_images/flickr30k_images/ and Flickr8k_Dataset/Flicker8k_Dataset/.
+    """
     for name in names:
         for path in (folder / name, folder / "images" / name):
             if path.is_dir():
-                return path / name if (path / name).is_dir() else path
+                return find_folder(path, *names) or path
     return None
 
 

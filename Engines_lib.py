@@ -103,6 +103,7 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
     """
     if importlib.util.find_spec("ray") is None:
         raise ModuleNotFoundError("--engine ray needs Ray: python -m pip install -r requirements-cluster.txt")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unasked
     import ray
 
     started_here = not ray.is_initialized()

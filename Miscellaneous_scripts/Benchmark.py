@@ -1,14 +1,13 @@
-"""Measure our way against the plain way of doing the same thing, and tell the medians.
+"""Measure our way against the plain way of doing the same thing, in turns, and tell the medians.
 
-    python Miscellaneous_scripts/Benchmark.py                          all benchmarks, on pictures that it draws itself
-    python Miscellaneous_scripts/Benchmark.py build --photos DIR       one of them, on photographs of Flickr8k
+    python Miscellaneous_scripts/Benchmark.py                        everything, on pictures that it draws itself
+    python Miscellaneous_scripts/Benchmark.py build --photos DIR     one benchmark, on photographs of Flickr8k
 
-Machines are noisy and shared, so the two ways take turns within one run (A B A B ...): what slows one slows the other.
-Every number has its smallest and largest beside it; the ratio is that of the medians.
+Machines are noisy and shared: the two ways take turns (A B A B ...), so that what slows one slows the other. Beside
+each median stand the smallest and the largest number; the ratio is that of the medians.
 
-A benchmark is one function: its name is the name on the command line, its docstring the help, and it prepares two
-callables, ours and the plain one. Each returns one number, or a dict with that number under the benchmark's unit and
-others to tell beside it. A benchmark that cannot run here raises Skip with the reason.
+A benchmark is a function that prepares two callables, ours and the plain one; its docstring is its help. A callable
+returns one number, or a dict that begins with it and tells others beside it. Skip says that it cannot run here.
 """
 
 import argparse
@@ -24,22 +23,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from PIL import Image, ImageOps
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from Config import PRESETS, fail, usable_cores
 from Scenes_lib import draw, make_scene, write_captions
 
+HERE = Path(__file__).resolve().parent
 PICTURES, CAPTIONS, TRAINING = "Flicker8k_Dataset", "Flickr8k.token.txt", "Flickr_8k.trainImages.txt"
-PLAIN_SIDE = 224  # pixels, what an ImageNet backbone takes
-POLL = 0.1  # seconds; reading /proc of 200 processes takes 5 ms
+PLAIN_SIZE = (224, 224)  # what an ImageNet backbone takes
+POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms
+LEAST_FOR_DIFFERENCE = 200  # photographs; fewer are built in the seconds by which start-up varies
 OPENINGS = 20  # in one turn: a single one takes milliseconds
 
 Measure = Callable[[], float | Mapping[str, float]]
@@ -49,48 +49,45 @@ class Skip(Exception):
     """This benchmark cannot run here; the message says why."""
 
 
-@dataclass(frozen=True)
-class Benchmark:
+class Benchmark(NamedTuple):
     unit: str
-    better: str
-    """Which numbers are good: larger or smaller."""
+    better: str  # larger or smaller
     prepare: "Callable[[Workspace], tuple[Measure, Measure]]"
-
-    @property
-    def description(self) -> str:
-        return " ".join((self.prepare.__doc__ or "").split())
 
 
 BENCHMARKS: dict[str, Benchmark] = {}
 
 
-def benchmark(unit: str, better: str) -> Callable[[Callable], Callable]:
+def benchmark(name: str, unit: str, better: str) -> Callable[[Callable], Callable]:
     """Enter the function below in the table of benchmarks."""
 
     def enter(prepare: Callable) -> Callable:
-        BENCHMARKS[prepare.__name__.replace("_", "-")] = Benchmark(unit, better, prepare)
+        BENCHMARKS[name] = Benchmark(unit, better, prepare)
         return prepare
 
     return enter
 
 
-@benchmark("photographs/s", better="larger")
-def build(work: "Workspace") -> tuple[Measure, Measure]:
-    """Database_create.py | decode, pad to 224, PNG by `datasets`, nlp(caption); subprocesses, all cores"""
-    small = max(1, work.count // 4)
+@benchmark("build", "photographs/s", better="larger")
+def building(work: "Workspace") -> tuple[Measure, Measure]:
+    """Database_create.py | decode, pad to 224, PNG by `datasets`, nlp(caption); start-up included, all cores"""
+    for way in ("ours", "plain"):
+        work.build(way, 8)  # reads the libraries from the disk
 
     def rates(way: str) -> dict[str, float]:
-        few, all_of_them = (work.build(way, count).seconds for count in (small, work.count))
-        # The difference of two builds has no start-up in it: what a large build comes to.
-        further = (work.count - small) / (all_of_them - few) if all_of_them > few else float("nan")
-        return {"photographs/s": work.count / all_of_them, "without start-up": further}
+        seconds, _ = work.build(way, work.count)
+        rate = {"photographs/s": work.count / seconds}
+        if work.count >= LEAST_FOR_DIFFERENCE:
+            # The difference of two builds has no start-up in it: what a large build comes to.
+            rate["start-up apart"] = (work.count - work.quarter) / (seconds - work.build(way, work.quarter)[0])
+        return rate
 
     return lambda: rates("ours"), lambda: rates("plain")
 
 
-@benchmark("bytes/photograph", better="smaller")
-def bytes_(work: "Workspace") -> tuple[Measure, Measure]:
-    """size of the whole database folder: our JPEG and parses | the plain one's PNG of 224 x 224 and parses"""
+@benchmark("bytes", "bytes/photograph", better="smaller")
+def size_on_disk(work: "Workspace") -> tuple[Measure, Measure]:
+    """the whole folder of the database: our JPEG and parses | PNG of 224 x 224 and parses, of build's plain way"""
 
     def size(way: str) -> float:
         files = (path for path in work.database(way).rglob("*") if path.is_file())
@@ -99,9 +96,9 @@ def bytes_(work: "Workspace") -> tuple[Measure, Measure]:
     return lambda: size("ours"), lambda: size("plain")
 
 
-@benchmark("s", better="smaller")
-def open_(work: "Workspace") -> tuple[Measure, Measure]:
-    """open a database, imports done before: DataBase_functions.Database | datasets.load_from_disk"""
+@benchmark("open", "s", better="smaller")
+def opening(work: "Workspace") -> tuple[Measure, Measure]:
+    """one opening after all imports: DataBase_functions.Database | datasets.load_from_disk"""
     from datasets import load_from_disk
 
     from DataBase_functions import Database
@@ -117,9 +114,11 @@ def open_(work: "Workspace") -> tuple[Measure, Measure]:
     return lambda: seconds(Database, ours), lambda: seconds(load_from_disk, plain)
 
 
-@benchmark("samples/s", better="larger")
-def loader(work: "Workspace") -> tuple[Measure, Measure]:
-    """preset finetune: 2 captions, 4 negatives, augmented picture | `datasets` row: resized picture, 1 caption"""
+@benchmark("loader", "samples/s", better="larger")
+def loading(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset finetune: augmented picture, 2 captions, 4 negatives | `datasets` row: resized picture, 1 caption"""
+    import torch
+
     from DataBase_functions import Database, PairDataset, make_loader
     from Tokenizer_lib import Tokenizer
 
@@ -127,18 +126,18 @@ def loader(work: "Workspace") -> tuple[Measure, Measure]:
     database, settings = Database(work.database("ours")), PRESETS["finetune"][1]
     tokenizer = Tokenizer.build(database.word_counts, data.min_count)
 
-    def ours() -> Iterator[Any]:
-        # Made anew each time: an earlier pass would have left the captions read and their slots found.
+    def ours() -> Iterator[int]:
+        # Made anew for each pass: an earlier one would have left the captions read and their slots found.
         pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
-        return iter(make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch_device())[0])
+        batches, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
+        return (len(batch.rows) for batch in batches)
 
-    plain = plain_batches(work, order)
-    return paced(lambda: (len(batch.rows) for batch in ours())), paced(plain)
+    return rate_of(ours), rate_of(plain_batches(work, order))
 
 
-@benchmark("samples/s", better="larger")
-def loader_plain_work(work: "Workspace") -> tuple[Measure, Measure]:
-    """the same little work by both: Database.picture, prepare, text of 1 caption | `datasets` row as in loader"""
+@benchmark("loader-plain-work", "samples/s", better="larger")
+def loading_plain_work(work: "Workspace") -> tuple[Measure, Measure]:
+    """the same work by both: Database.picture, prepare, text of 1 caption | `datasets` row as in loader"""
     import torch
 
     from DataBase_functions import Database, prepare
@@ -152,24 +151,24 @@ def loader_plain_work(work: "Workspace") -> tuple[Measure, Measure]:
             batch = torch.stack([prepare(database.picture(row), data.side) for row in rows])
             yield len(batch) * all(texts[row][0]["text"].as_py() for row in rows)
 
-    return paced(ours), paced(plain_batches(work, order))
+    return rate_of(ours), rate_of(plain_batches(work, order))
 
 
-@benchmark("MB", better="smaller")
+@benchmark("memory", "MB", better="smaller")
 def memory(work: "Workspace") -> tuple[Measure, Measure]:
-    """peak memory of Database_create.py, its processes added up: all photographs | a quarter; 1 is no growth"""
+    """peak of Database_create.py, its processes added up: all photographs | a quarter of them; 1 is no growth"""
     if not Path("/proc/self/status").is_file():
         raise Skip("memory is read from /proc, which this system does not have")
 
     def peak(count: int) -> dict[str, float]:
-        peaks = work.build("ours", count, watch=True).peaks
+        _, peaks = work.build("ours", count, watch=True)
         return {"MB": sum(peaks), "MB, largest process": max(peaks)}
 
-    return lambda: peak(work.count), lambda: peak(max(1, work.count // 4))
+    return lambda: peak(work.count), lambda: peak(work.quarter)
 
 
 def batches_of(work: "Workspace") -> tuple[Any, list[list[int]]]:
-    """The preset finetune's data, in batches of 32 in this process, and the rows of each batch."""
+    """The preset finetune's data, but read in this process, 32 at a time; and the rows of each batch."""
     import torch
 
     from DataBase_functions import Database, EpochSampler
@@ -177,8 +176,7 @@ def batches_of(work: "Workspace") -> tuple[Any, list[list[int]]]:
     torch.set_num_threads(1)  # as a loader process has
     data = replace(PRESETS["finetune"][1].data, workers=0, batch_pictures=32)
     rows = Database(work.database("ours")).rows("train")
-    sampler = EpochSampler(rows, data.batch_pictures, seed=0, shuffle=True)
-    return data, [[key.row for key in keys] for keys in sampler]
+    return data, [[key.row for key in keys] for keys in EpochSampler(rows, data.batch_pictures, seed=0, shuffle=True)]
 
 
 def plain_batches(work: "Workspace", order: Sequence[Sequence[int]]) -> Callable[[], Iterator[int]]:
@@ -187,14 +185,13 @@ def plain_batches(work: "Workspace", order: Sequence[Sequence[int]]) -> Callable
     from datasets import load_from_disk
 
     dataset = load_from_disk(str(work.database("ours")))
-    size = (PRESETS["finetune"][1].data.side,) * 2
 
     def batches() -> Iterator[int]:
         for rows in order:
             pictures, texts = [], []
             for row in rows:
                 photograph = dataset[row]
-                picture = photograph["image"].convert("RGB").resize(size, Image.Resampling.BICUBIC)
+                picture = photograph["image"].convert("RGB").resize(PLAIN_SIZE, Image.Resampling.BICUBIC)
                 pictures.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
                 texts.append(photograph["captions"][0]["text"])
             yield len(torch.stack(pictures)) * all(texts)
@@ -202,7 +199,7 @@ def plain_batches(work: "Workspace", order: Sequence[Sequence[int]]) -> Callable
     return batches
 
 
-def paced(batches: Callable[[], Iterable[int]]) -> Measure:
+def rate_of(batches: Callable[[], Iterable[int]]) -> Measure:
     """Samples a second of one pass, after one that imports what it needs and fills the page cache."""
     sum(batches())
 
@@ -213,19 +210,7 @@ def paced(batches: Callable[[], Iterable[int]]) -> Measure:
     return rate
 
 
-def torch_device() -> Any:
-    import torch
-
-    return torch.device("cpu")
-
-
-# Photographs and builds
-
-
-class Build(NamedTuple):
-    seconds: float
-    peaks: list[float]
-    """MB that each process held at most, if it was watched."""
+# Photographs, and databases of them
 
 
 class Workspace:
@@ -234,87 +219,80 @@ class Workspace:
     def __init__(self, folder: Path, photos: Path | None, count: int):
         from Database_create import find_pipeline
 
-        self.folder, self.count, self.pipeline = folder, count, find_pipeline()
+        self.folder, self.count, self.quarter, self.pipeline = folder, count, count // 4, find_pipeline()
+        self.source = f"{count} photographs of {photos}" if photos else f"{count} drawn scenes, 640 x 480, with grain"
+        self.all = photos or folder / f"photographs-{count}"
         if photos is None:
-            self.source = f"{count} drawn scenes with grain, JPEG of 640 x 480"
-            draw_photographs(self.photographs(count, made=False), count)
-        else:
-            self.source = f"{count} photographs of {photos}"
-            copy_evenly(photos, self.photographs(count, made=False), count)
+            draw_photographs(self.all, count)
+        self.photographs(count)
 
-    def photographs(self, count: int, made: bool = True) -> Path:
-        """The folder with `count` of the photographs, evenly chosen."""
+    def photographs(self, count: int) -> Path:
+        """A folder with so many of them."""
         folder = self.folder / f"photographs-{count}"
-        if made and not folder.is_dir():
-            copy_evenly(self.photographs(self.count), folder, count)
+        if not folder.is_dir():
+            copy_evenly(self.all, folder, count)
         return folder
 
     def database(self, way: str) -> Path:
-        """What a way built last of all photographs; it is built if that was not measured."""
-        folder = self._target(way, self.count) / "bench"
+        """What a way built last of all photographs; it is built if no benchmark did."""
+        folder = self.folder / f"{way}-{self.count}" / "bench"
         if not folder.is_dir():
             self.build(way, self.count)
         return folder
 
-    def _target(self, way: str, count: int) -> Path:
-        return self.folder / f"{way}-{count}"
-
-    def build(self, way: str, count: int, watch: bool = False) -> Build:
-        """Build from nothing, in a process of its own: the imports of its libraries count."""
-        photographs, target = self.photographs(count), self._target(way, count)
+    def build(self, way: str, count: int, watch: bool = False) -> tuple[float, list[float]]:
+        """Build from nothing, in a process of its own; returns the seconds, and with `watch` the MB of each process."""
+        photographs, target = self.photographs(count), self.folder / f"{way}-{count}"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        command = [ROOT / "Database_create.py", "--name", "bench", "--root", target, "--flickr8k", photographs]
+        command = [HERE.parent / "Database_create.py", "--name", "bench", "--root", target, "--flickr8k", photographs]
         if way == "plain":
             code = "import sys, Benchmark; Benchmark.plain_build(*sys.argv[1:])"
             command = ["-c", code, photographs, target, self.pipeline]
-        print(f"  {way}: {count} photographs ...", end="\r", file=sys.stderr, flush=True)
         start = time.perf_counter()
         peaks = run([sys.executable, *map(str, command)], self.folder / "log.txt", watch)
-        return Build(time.perf_counter() - start, peaks)
+        return time.perf_counter() - start, peaks
 
 
 def run(command: Sequence[str], log: Path, watch: bool) -> list[float]:
-    """Run a command, all its processes in a session of their own: they can be counted, and ended together."""
+    """Run a command, its processes in a session of their own: so they can be counted, and ended together."""
     peaks: dict[int, float] = {}
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=file, cwd=Path(__file__).parent, start_new_session=True
-        )
-        try:
-            while watch and process.poll() is None:
-                peaks |= peaks_of_session(process.pid)
-                time.sleep(POLL)
-            status = process.wait()
-        except BaseException:
-            if hasattr(os, "killpg"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
-            raise
+        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=HERE, start_new_session=True)
+    try:
+        while watch and process.poll() is None:
+            peaks |= peaks_of_session(process.pid)
+            time.sleep(POLL)
+        status = process.wait()
+    except BaseException:
+        with contextlib.suppress(AttributeError, ProcessLookupError):  # Windows has no groups
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        raise
     if status:
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or [f"status {status}"]
-        fail(f"{' '.join(command[:3])} ... failed: {last[0]}", code=1)
+        told = log.read_text(errors="replace").strip().splitlines()[-1:] or [f"status {status}"]
+        fail(f"{' '.join(command[1:3])} ... failed: {told[0]}", code=1)
     return list(peaks.values())
 
 
 def peaks_of_session(session: int) -> dict[int, float]:
-    """Process -> MB of memory that it held at most until now (VmHWM), for the processes of a session."""
+    """Process -> MB that it has held at most (VmHWM), for the processes of a session."""
     peaks = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, StopIteration):  # it has ended meanwhile
-            # The name in brackets may hold spaces; after it come state, parent, group and session.
+            # The name, in brackets, may hold spaces; after it come state, parent, group and session.
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
                 lines = (folder / "status").read_text().splitlines()
-                peaks[int(folder.name)] = int(next(s for s in lines if s.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+                peak = next(line for line in lines if line.startswith("VmHWM"))
+                peaks[int(folder.name)] = int(peak.split()[1]) * 1024 / 1e6
     return peaks
 
 
 def copy_evenly(source: Path, target: Path, count: int) -> None:
     """Copy `count` photographs of a folder in Flickr8k's format, evenly over their sorted names, and their lines."""
     if not (source / CAPTIONS).is_file() or not (source / PICTURES).is_dir():
-        raise FileNotFoundError(f"{source} is no Flickr8k folder: it needs {PICTURES}/ and {CAPTIONS}")
+        raise FileNotFoundError(f"{source} is no folder of Flickr8k: it needs {PICTURES}/ and {CAPTIONS}")
     pictures = sorted((source / PICTURES).glob("*.jpg"))
     if len(pictures) < count:
         raise ValueError(f"{source} has {len(pictures)} photographs, fewer than --count {count}")
@@ -349,30 +327,30 @@ def plain_build(photographs: str, target: str, pipeline: str) -> None:
     from datasets import Image as ImageColumn
 
     texts, numbers = List(Value("string")), List(Value("int32"))
-    parse = {"text": Value("string"), "lemma": texts, "tag": texts, "head": numbers, "dep": texts}
+    parse = {"text": Value("string"), "lemma": texts, "tag": texts, "dep": texts, "head": numbers}
     captions: dict[str, list[str]] = {}
     for line in (Path(photographs) / CAPTIONS).read_text(encoding="utf-8").splitlines():
         name, text = line.split("\t", 1)
         captions.setdefault(name.partition("#")[0], []).append(text)
-    pairs = [(str(Path(photographs) / PICTURES / name), found) for name, found in captions.items()]
     Dataset.from_generator(
         plain_rows,
         features=Features({"image": ImageColumn(), "captions": List(parse)}),
         cache_dir=str(Path(target) / "cache"),
-        gen_kwargs={"pairs": pairs, "pipeline": [pipeline]},
+        # The list is dealt out to the processes.
+        gen_kwargs={"folder": Path(photographs) / PICTURES, "captions": [*captions.items()], "pipeline": pipeline},
         num_proc=usable_cores(),
     ).save_to_disk(str(Path(target) / "bench"))
 
 
-def plain_rows(pairs: Sequence[tuple[str, list[str]]], pipeline: Sequence[str]) -> Iterator[dict[str, Any]]:
+def plain_rows(folder: Path, captions: Sequence[tuple[str, list[str]]], pipeline: str) -> Iterator[dict[str, Any]]:
     import spacy
 
-    nlp = spacy.load(pipeline[0])
-    for path, captions in pairs:
-        with Image.open(path) as image:
-            picture = ImageOps.pad(image.convert("RGB"), (PLAIN_SIDE, PLAIN_SIDE), Image.Resampling.LANCZOS)
+    nlp = spacy.load(pipeline)
+    for name, texts in captions:
+        with Image.open(folder / name) as image:
+            picture = ImageOps.pad(image.convert("RGB"), PLAIN_SIZE, Image.Resampling.LANCZOS)
         rows = []
-        for text in captions:
+        for text in texts:
             doc = nlp(text)
             row = {"lemma": [t.lemma_ for t in doc], "tag": [t.tag_ for t in doc], "dep": [t.dep_ for t in doc]}
             rows.append({"text": text, **row, "head": [t.head.i for t in doc]})
@@ -384,26 +362,27 @@ def plain_rows(pairs: Sequence[tuple[str, list[str]]], pipeline: Sequence[str]) 
 
 def measure(name: str, work: Workspace, rounds: int) -> dict[str, Any]:
     """Both ways in turns; the row of the table."""
-    chosen = BENCHMARKS[name]
-    print(f"{name}: {chosen.description}", flush=True)
-    ways = dict(zip(("ours", "plain"), chosen.prepare(work)))
+    unit, better, prepare = BENCHMARKS[name]
+    print(f"{name}: {prepare.__doc__}", flush=True)
+    ways = dict(zip(("ours", "plain"), prepare(work)))
     readings: dict[str, dict[str, list[float]]] = {}
     for n in range(rounds):
+        print(f"  round {n + 1}/{rounds}:", end="", flush=True)
         for way, turn in ways.items():
             reading = turn()
-            for unit, value in (reading if isinstance(reading, Mapping) else {chosen.unit: reading}).items():
-                readings.setdefault(unit, {"ours": [], "plain": []})[way].append(value)
-        now = readings[chosen.unit]
-        told = ", ".join(f"{way} {short(values[-1])}" for way, values in now.items())
-        print(f"  round {n + 1}/{rounds}: {told} {chosen.unit}", flush=True)
-    row, *others = (summarise(name, unit, **values) for unit, values in readings.items())
-    return {**row, "better": chosen.better, "photographs": work.source, **({"also": others} if others else {})}
+            told = reading if isinstance(reading, Mapping) else {unit: reading}
+            for key, value in told.items():
+                readings.setdefault(key, {"ours": [], "plain": []})[way].append(value)
+            print(f"  {way} {short(told[unit])}", end="", flush=True)
+        print(f"  {unit}", flush=True)
+    row, *others = (summarise(name, key, **values) for key, values in readings.items())
+    return {**row, "better": better, "photographs": work.source, **({"also": others} if others else {})}
 
 
 def summarise(name: str, unit: str, ours: Sequence[float], plain: Sequence[float]) -> dict[str, Any]:
     """Medians of both ways and their ratio, with all that they were made of."""
-    medians = statistics.median(ours), statistics.median(plain)
-    row = {"name": name, "unit": unit, "ours": medians[0], "plain": medians[1], "ratio": medians[0] / medians[1]}
+    our_median, plain_median = statistics.median(ours), statistics.median(plain)
+    row = {"name": name, "unit": unit, "ours": our_median, "plain": plain_median, "ratio": our_median / plain_median}
     return {**row, "rounds": len(ours), "ours_all": list(ours), "plain_all": list(plain)}
 
 
@@ -415,16 +394,13 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     lines = [("benchmark", "unit", "ours", "(min–max)", "plain", "(min–max)", "ours/plain", "better")]
     for row in rows:
         for line in (row, *row.get("also", ())):
-            medians = [
-                cell
-                for way in ("ours", "plain")
-                for cell in (short(line[way]), f"({short(min(line[f'{way}_all']))}–{short(max(line[f'{way}_all']))})")
-            ]
-            name = line["name"] if line is row else ""
-            lines.append((name, line["unit"], *medians, f"{line['ratio']:.3g}", row["better"]))
+            spread = [f"({short(min(line[key]))}–{short(max(line[key]))})" for key in ("ours_all", "plain_all")]
+            medians = short(line["ours"]), spread[0], short(line["plain"]), spread[1]
+            name, better = (row["name"], row["better"]) if line is row else ("", "")
+            lines.append((name, line["unit"], *medians, f"{line['ratio']:.3g}", better))
     widths = [max(map(len, column)) for column in zip(*lines)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    for cells in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
 
 
 def hardware() -> dict[str, Any]:
@@ -434,16 +410,32 @@ def hardware() -> dict[str, Any]:
     import Functions
 
     libraries = ("torch", "datasets", "pyarrow", "pillow", "spacy", "numpy")
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
     return {
         "cpu": Functions.hardware(torch.device("cpu")),
         "cores": usable_cores(),
-        "ram_gb": round(pages / 1e9, 1) or None,
+        "ram_gb": ram and round(ram / 1e9, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in libraries},
     }
+
+
+def report(names: Sequence[str], photos: Path | None, count: int, rounds: int) -> dict[str, Any]:
+    """Run the benchmarks and print their table; returns what --json writes."""
+    results: dict[str, Any] = {"hardware": hardware(), "rows": []}
+    print(", ".join(f"{key} {value}" for key, value in results["hardware"].items()))
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        work = Workspace(Path(folder), photos, count)
+        print(work.source)
+        for name in names:
+            try:
+                results["rows"].append(measure(name, work, rounds))
+            except Skip as reason:
+                print(f"  skipped: {reason}")
+    print_table(results["rows"])
+    return results
 
 
 class Parser(argparse.ArgumentParser):
@@ -452,46 +444,34 @@ class Parser(argparse.ArgumentParser):
 
 
 def main() -> None:
-    table = "\n".join(f"  {name:18} {one.description} [{one.unit}]" for name, one in BENCHMARKS.items())
+    helps = "\n".join(f"  {name:18} {one.prepare.__doc__} [{one.unit}]" for name, one in BENCHMARKS.items())
     parser = Parser(
-        description=f"Our way against the plain way, in turns.\n\nnames (ours | plain):\n{table}",
+        description=f"Measure our way against the plain way, in turns.\n\nnames (ours | plain):\n{helps}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run; all of them if none is named")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run; all if none is named")
     parser.add_argument("--photos", type=Path, metavar="DIR", help=f"folder with {PICTURES}/, {CAPTIONS} and its lists")
     parser.add_argument("--count", type=int, default=300, help="photographs used, 8 or more (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     args = parser.parse_args()
-    for name in args.names:
-        if name not in BENCHMARKS:
-            fail(f"there is no benchmark {name!r}; choose from: {', '.join(BENCHMARKS)}")
+    names = list(dict.fromkeys(args.names)) or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        fail(f"there is no benchmark {unknown[0]!r}; choose from: {', '.join(BENCHMARKS)}")
     if args.count < 8 or args.rounds < 1:
         fail(f"--count {args.count} --rounds {args.rounds}: at least 8 photographs and 1 round")
+    if args.json is not None and not args.json.parent.is_dir():
+        fail(f"--json {args.json}: there is no folder {args.json.parent}")
     try:
-        run_all(list(dict.fromkeys(args.names)) or list(BENCHMARKS), args)
+        results = report(names, args.photos, args.count, args.rounds)
+        if args.json is not None:
+            from Functions import write_json
+
+            write_json(args.json, results)
     except (OSError, ValueError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted", code=130)
-
-
-def run_all(names: Sequence[str], args: argparse.Namespace) -> None:
-    from Functions import write_json
-
-    rows, machine = [], hardware()
-    print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        work = Workspace(Path(folder), args.photos, args.count)
-        print(work.source)
-        for name in names:
-            try:
-                rows.append(measure(name, work, args.rounds))
-            except Skip as reason:
-                print(f"  skipped: {reason}")
-    print_table(rows)
-    if args.json is not None:
-        write_json(args.json, {"hardware": machine, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -40,3 +40,9 @@ def turned(orientation: int, **options: object) -> bytes:
     file = io.BytesIO()
     photograph(120, 80).save(file, "JPEG", quality=95, exif=exif, **options)
     return file.getvalue()
+
+
+def scenery(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Soft spots of colour: as different from those of another seed as photographs are; the same at every size."""
+    spots = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(spots).resize(size, Image.Resampling.BICUBIC)
