@@ -110,7 +110,7 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
     if started_here:
         variables = {"PYTHONPATH": str(Path(__file__).resolve().parent), **ONE_THREAD}
         ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
-    run: Any = ray.remote(num_cpus=1, max_retries=3)(_run)
+    run: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_run)
     window = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     running: deque[tuple[AnyJob, Any]] = deque()
     try:

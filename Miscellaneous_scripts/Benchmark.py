@@ -12,6 +12,7 @@ returns one number, or a dict that begins with it and tells others beside it. Sk
 
 import argparse
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -336,16 +337,14 @@ def plain_build(photographs: str, target: str, pipeline: str) -> None:
         plain_rows,
         features=Features({"image": ImageColumn(), "captions": List(parse)}),
         cache_dir=str(Path(target) / "cache"),
-        # The list is dealt out to the processes.
         gen_kwargs={"folder": Path(photographs) / PICTURES, "captions": [*captions.items()], "pipeline": pipeline},
         num_proc=usable_cores(),
     ).save_to_disk(str(Path(target) / "bench"))
 
 
 def plain_rows(folder: Path, captions: Sequence[tuple[str, list[str]]], pipeline: str) -> Iterator[dict[str, Any]]:
-    import spacy
-
-    nlp = spacy.load(pipeline)
+    """Rows of some photographs; `datasets` deals them out to its processes one by one."""
+    nlp = load_once(pipeline)
     for name, texts in captions:
         with Image.open(folder / name) as image:
             picture = ImageOps.pad(image.convert("RGB"), PLAIN_SIZE, Image.Resampling.LANCZOS)
@@ -355,6 +354,13 @@ def plain_rows(folder: Path, captions: Sequence[tuple[str, list[str]]], pipeline
             row = {"lemma": [t.lemma_ for t in doc], "tag": [t.tag_ for t in doc], "dep": [t.dep_ for t in doc]}
             rows.append({"text": text, **row, "head": [t.head.i for t in doc]})
         yield {"image": picture, "captions": rows}
+
+
+@functools.cache
+def load_once(pipeline: str) -> Any:
+    import spacy
+
+    return spacy.load(pipeline)
 
 
 # The report
@@ -424,10 +430,10 @@ def hardware() -> dict[str, Any]:
 
 def report(names: Sequence[str], photos: Path | None, count: int, rounds: int) -> dict[str, Any]:
     """Run the benchmarks and print their table; returns what --json writes."""
-    results: dict[str, Any] = {"hardware": hardware(), "rows": []}
-    print(", ".join(f"{key} {value}" for key, value in results["hardware"].items()))
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         work = Workspace(Path(folder), photos, count)
+        results: dict[str, Any] = {"hardware": hardware(), "rows": []}
+        print(", ".join(f"{key} {value}" for key, value in results["hardware"].items()))
         print(work.source)
         for name in names:
             try:

@@ -221,7 +221,8 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
 
     def write(x: float, y: float, text: str, **style: Any) -> Any:
         # Without parse_math, a caption with two prices in $ would be set as a formula.
-        return figure.text(x / WIDTH, 1 - y / height, text, va="top", parse_math=False, **{"size": SIZE, **style})
+        style = {"size": SIZE, "va": "top", **style}
+        return figure.text(x / WIDTH, 1 - y / height, text, parse_math=False, **style)
 
     def write_text(y: float, pieces: Sequence[Piece], colour: str) -> float:
         def width(piece: Piece) -> float:
@@ -233,7 +234,9 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
         for line in lay_out(pieces, WIDTH - left[2] - GAP, MOST, width):
             x = left[2]
             for piece in line:
-                write(x, y, piece.text.rstrip(), **({"color": colour, "weight": "bold"} if piece.marked else {}))
+                style = {"color": colour, "weight": "bold"} if piece.marked else {}
+                # By the baseline: a word with an accent or a bracket is higher than the others.
+                write(x, y + 0.76 * SIZE / 72, piece.text.rstrip(), va="baseline", **style)
                 x += width(piece)
             y += LINE
         return y

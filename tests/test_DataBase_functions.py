@@ -62,7 +62,8 @@ def test_vocabulary_comes_from_the_train_split_only(tiny):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"format": 99}, r"format 99, this version reads 1; build one with: python Database_create\.py"),
+        ({"format": 99}, r"format 99, this version reads 2; build one with: python Database_create\.py"),
+        ({"format": None}, r"format None, this version reads 2; .* --overwrite"),
         (None, r"no database at .*; build one with: python Database_create\.py --name other --flickr8k DIR"),
     ],
 )
@@ -70,10 +71,23 @@ def test_an_absent_database_or_one_of_another_version_is_refused(tiny, tmp_path,
     folder = tmp_path / "other"
     if change:
         shutil.copytree(tiny.folder, folder)
-        manifest = json.loads((folder / "manifest.json").read_text())
-        (folder / "manifest.json").write_text(json.dumps(manifest | change))
+        state = json.loads((folder / "state.json").read_text())
+        (folder / "state.json").write_text(json.dumps(state | change))
     with pytest.raises((ValueError, FileNotFoundError), match=told):
         Database(folder)
+
+
+def test_what_is_swapped_is_among_the_words_that_are_read(tiny):
+    """Otherwise the hard negative would be encoded as its caption is."""
+    dataset = make_dataset(tiny, max_words=4)
+    shortened = 0
+    for row in range(len(tiny)):
+        batch = dataset[Key(0, row)]
+        texts = batch.words[: len(batch.owner)]
+        for negative, of, marks in zip(batch.words[len(batch.owner) :], batch.negative_of, batch.changed):
+            assert not torch.equal(negative, texts[of]) and marks.any()
+        shortened += sum(len(a.slots) > len(b.slots) for a, b in zip(tiny.captions(row), dataset.captions(row)))
+    assert shortened > 48, "or nothing was tested"
 
 
 def test_hard_negatives_differ_from_every_caption_and_are_false_of_the_scene(tiny):

@@ -132,7 +132,7 @@ def test_a_ray_cluster_of_two_nodes_builds_the_same_database(tmp_path):
         "        time.sleep(0.5)\n"
         "        return ray.get_runtime_context().get_node_id()\n"
         "from Engines_lib import run_jobs\n"
-        "print('nodes that work:', len({node for _, node in run_jobs([Where() for _ in range(4)], engine='ray')}))\n"
+        "print('nodes that work:', len({node for _, node in run_jobs([Where() for _ in range(20)], engine='ray')}))\n"
         "ray.shutdown()\n"
         "cluster.shutdown()\n"
     )

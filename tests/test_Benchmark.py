@@ -1,0 +1,114 @@
+"""Miscellaneous_scripts/Benchmark.py: the arithmetic, the command line, and one tiny run. No timing is asserted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, run_script
+
+sys.path.insert(0, str(ROOT / "Miscellaneous_scripts"))
+
+import Benchmark
+
+SCRIPT = "Miscellaneous_scripts/Benchmark.py"
+
+
+def test_medians_and_their_ratio():
+    row = Benchmark.summarise("build", "photographs/s", ours=[30, 10, 80], plain=[4, 6, 5])
+    assert (row["ours"], row["plain"], row["ratio"], row["rounds"]) == (30, 5, 6, 3)
+    assert (row["ours_all"], row["plain_all"]) == ([30, 10, 80], [4, 6, 5])
+
+
+def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, capsys):
+    turns = []
+
+    def prepare(work):
+        """one | another"""
+
+        def turn(way, numbers):
+            turns.append(way)
+            return {"MB": next(numbers), "largest": 1}
+
+        ours, plain = iter([6, 2, 4]), iter([1, 3, 2])
+        return lambda: turn("ours", ours), lambda: turn("plain", plain)
+
+    monkeypatch.setitem(Benchmark.BENCHMARKS, "mine", Benchmark.Benchmark("MB", "smaller", prepare))
+    row = Benchmark.measure("mine", type("Work", (), {"source": "none"}), 3)
+    assert turns == ["ours", "plain"] * 3
+    assert (row["unit"], row["ours"], row["plain"], row["ratio"], row["better"]) == ("MB", 4, 2, 2, "smaller")
+    assert [(other["unit"], other["ratio"]) for other in row["also"]] == [("largest", 1)]
+    Benchmark.print_table([row])
+    assert "(2–6)" in capsys.readouterr().out
+
+
+def test_photographs_are_chosen_evenly_with_their_lines(tmp_path):
+    Benchmark.draw_photographs(tmp_path / "all", 10)
+    Benchmark.copy_evenly(tmp_path / "all", tmp_path / "some", 5)
+    names = [f"{1_000_000 + seed}_scene.jpg" for seed in (0, 2, 4, 6, 8)]
+    assert sorted(path.name for path in (tmp_path / "some" / Benchmark.PICTURES).iterdir()) == names
+    assert (tmp_path / "some" / Benchmark.TRAINING).read_text().split() == names
+    captions = (tmp_path / "some" / Benchmark.CAPTIONS).read_text().splitlines()
+    assert [line.split("\t")[0] for line in captions] == [f"{name}#{n}" for name in names for n in range(5)]
+
+
+def test_help_lists_each_benchmark_on_a_line():
+    shown = run_script(SCRIPT, "--help").stdout.splitlines()
+    for name in Benchmark.BENCHMARKS:
+        assert sum(line.split()[:1] == [name] for line in shown) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "there is no benchmark 'nonsense'; choose from: build, "),
+        (["open", "--rounds", "0"], "at least 8 photographs and 1 round"),
+        (["open", "--rounds", "many"], "invalid int value"),
+        (["open", "--photos", "nowhere"], "nowhere is no folder of Flickr8k"),
+        (["open", "--json", "nowhere/results.json"], "there is no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(arguments, told):
+    error = run_script(SCRIPT, *arguments, status=2).stderr
+    assert told in error and error.count("\n") == 1
+
+
+def test_a_tiny_run_writes_json(tmp_path):
+    target = tmp_path / "results.json"
+    shown = run_script(SCRIPT, "bytes", "loader-plain-work", "--count", 12, "--rounds", 1, "--json", target).stdout
+    assert "12 drawn scenes" in shown
+    results = json.loads(target.read_text())
+    assert list(results) == ["hardware", "rows"]
+    assert {"cpu", "cores", "ram_gb", "gpu", "python", "torch", "datasets"} <= set(results["hardware"])
+    assert [(row["name"], row["unit"]) for row in results["rows"]] == [
+        ("bytes", "bytes/photograph"),
+        ("loader-plain-work", "samples/s"),
+    ]
+    for row in results["rows"]:
+        assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
+        assert row["ours_all"] == [row["ours"]] and row["plain_all"] == [row["plain"]]
+        assert row["ours"] > 0 and row["plain"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal to one process")
+def test_an_interruption_leaves_nothing_behind(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-u", ROOT / SCRIPT, "memory", "--count", "8", "--rounds", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    for line in process.stdout:
+        if line.startswith("memory:"):
+            break
+    while not list(tmp_path.glob("benchmark-*/ours-8/.bench.building")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "Benchmark.py: error: interrupted\n")
+    assert not list(tmp_path.iterdir())

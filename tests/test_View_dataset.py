@@ -1,0 +1,194 @@
+"""View_dataset: the page shows what a batch holds, marks and shortens texts, and counts as by hand."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from conftest import run_script
+from PIL import Image
+
+from Config import AugmentConfig, DataConfig, NegativesConfig
+from DataBase_functions import Caption, Database, Key, PairDataset
+from Miscellaneous_scripts import View_dataset as view
+from Miscellaneous_scripts.View_dataset import ELLIPSIS, Piece, Sample
+from Negative_map import Negative
+from Tokenizer_lib import Tokenizer
+
+SCRIPT = "Miscellaneous_scripts/View_dataset.py"
+
+
+def make_dataset(database):
+    data, augmentation = DataConfig(name="tiny", side=64), AugmentConfig(crop=0.6, flip=0.5, jitter=0.3)
+    return PairDataset(database, Tokenizer.build(database.word_counts), data, NegativesConfig(), augmentation, seed=5)
+
+
+@pytest.fixture(scope="module")
+def dataset(databases):
+    return make_dataset(Database(databases / "tiny"))
+
+
+def negative_of(text, *words):
+    """A negative with this text, in which `words` were changed."""
+    return Negative(text, "swap", "object", tuple((text.index(word), text.index(word) + len(word)) for word in words))
+
+
+def test_the_three_pictures_are_written_where_they_are_told(databases, tmp_path):
+    page, plots = tmp_path / "new" / "page.png", tmp_path / "plots"
+    flags = ["--name", "tiny", "--root", databases, "--count", 3, "--preset", "scenes", "--plots", plots]
+    told = run_script(SCRIPT, *flags, "--out", page).stdout
+    for path, height in (
+        (page, (1.0 + 3 * view.ROW) * view.DPI),
+        (plots / "caption_length_hist.png", 5.6 * view.DPI),
+        (plots / "vocab_rank_freq.png", 5.4 * view.DPI),
+    ):
+        assert str(path) in told
+        with Image.open(path) as picture:
+            assert picture.size == (1350, pytest.approx(height, abs=1))
+            assert np.asarray(picture.convert("L")).std() > 10  # not an empty page
+    assert sorted(path.name for path in plots.iterdir()) == ["caption_length_hist.png", "vocab_rank_freq.png"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--name", "absent"], "no database at"),
+        (["--name", "tiny", "--split", "dev"], "there is no split 'dev'; choose from train, validation, test"),
+        (["--name", "tiny", "--count", "0"], "--count 0: must be 1 to 200"),
+        (["--name", "tiny", "--preset", "large"], "Expected one of ('frozen', 'finetune', 'scenes')"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_with_status_2(databases, tmp_path, flags, told):
+    error = run_script(SCRIPT, "--root", databases, "--plots", tmp_path / "plots", *flags, status=2).stderr
+    assert error.startswith("View_dataset.py: error: ")
+    assert told in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "plots").exists()
+
+
+def test_a_sample_is_what_a_batch_of_the_first_epoch_holds(dataset):
+    with_negative = 0
+    for row in dataset.database.rows("train")[:10]:
+        batch, sample = dataset[Key(0, row)], view.draw_sample(dataset, Key(0, row))
+        assert torch.equal(sample.seen, batch.pictures[0])
+        texts = [[int(word) for word in line if word] for line in batch.words]
+        assert dataset.tokenizer.encode(sample.caption.text) == texts[0]
+        if sample.negative is not None:
+            first = len(batch.owner) + batch.negative_of.tolist().index(0)
+            assert dataset.tokenizer.encode(sample.negative.text) == texts[first]
+            with_negative += 1
+    assert with_negative > 5
+
+
+def test_captions_of_a_split_are_those_of_its_rows(dataset):
+    database = dataset.database
+    told = view.split_captions(database, "test").to_pylist()
+    expected = [(row, c.text, c.kind) for row in database.rows("test") for c in database.captions(row)]
+    assert [(line["row"], line["text"], line["kind"]) for line in told] == expected
+
+
+def test_each_kind_of_caption_is_on_the_page(databases):
+    database = Database(databases / "tiny")
+    rows = database.rows("train")
+    column = database.table.column("captions")
+    captions = column.to_pylist()
+    for row, kind in ((rows[3], "narrative"), (rows[3], "dense"), (rows[7], "dense")):
+        next(caption for caption in captions[row] if caption["kind"] == "caption")["kind"] = kind
+    place = database.table.schema.get_field_index("captions")
+    database.table = database.table.set_column(place, "captions", pa.array(captions, column.type))
+    dataset = make_dataset(database)
+    for count in (3, 8, len(rows) + 5):
+        page = view.draw_samples(dataset, "train", count)
+        assert len(page) == min(count, len(rows))
+        assert {sample.caption.kind for sample in page} == {"caption", "narrative", "dense"}
+        assert len({sample.stored.tobytes() for sample in page}) == len(page)
+    assert [sample.caption.kind for sample in view.draw_samples(dataset, "train", 1)] == ["narrative"]
+
+
+@pytest.mark.parametrize(
+    ("text", "negative", "replaced"),
+    [
+        ("A red ball and a red car.", negative_of("A red ball and a blue car.", "blue"), [(17, 20)]),
+        ("A child on an apple.", negative_of("An adult on an apple.", "adult"), [(2, 7)]),
+        ("Two men leap.", negative_of("One man leaps.", "One"), [(0, 3)]),
+        ("The dog behind it.", negative_of("The dog in front of it.", "in", "front", "of"), [(8, 14)]),
+        ("Out of it, in front of us.", negative_of("Out of it, behind us.", "behind"), [(11, 13), (14, 19), (20, 22)]),
+        ("A man and his dog.", negative_of("A woman and her dog.", "woman", "her"), [(2, 5), (10, 13)]),
+    ],
+)
+def test_replaced_words_are_those_in_the_place_of_the_changed_ones(text, negative, replaced):
+    assert view.replaced_words(text, negative) == replaced
+
+
+def test_words_are_marked_where_they_touch_a_span_and_long_ones_are_cut():
+    assert view.split_pieces(" A red  car, T-shirt.", [(3, 6), (13, 15)]) == [
+        Piece("A "),
+        Piece("red  ", True),
+        Piece("car, "),
+        Piece("T-shirt.", True),
+    ]
+    assert [piece.text for piece in view.split_pieces("x" * 50 + " y", [])] == ["x" * 24, "x" * 24, "xx ", "y"]
+
+
+def length(piece):
+    return len(piece.text)
+
+
+def test_a_text_is_wrapped_and_shortened_around_its_mark():
+    aa, bb, cc, dd = (Piece(text) for text in ("aa ", "bb ", "cc ", "dd "))
+    ee, ff = Piece("ee ", True), Piece("ff ")
+    assert view.lay_out([aa, bb, cc], 6, 2, length) == [[aa, bb], [cc]]
+    # Six lines of one piece each, since an ellipsis (2) must have room beside a piece (3).
+    assert view.lay_out([aa, bb, cc, dd, ee, ff], 6, 2, length) == [[ELLIPSIS, dd], [ee, ELLIPSIS]]
+    assert view.lay_out([ee, aa, bb, cc, dd, ff], 6, 2, length) == [[ee], [aa, ELLIPSIS]]
+    assert view.lay_out([aa, bb, cc, dd, ff, ee], 6, 2, length) == [[ELLIPSIS, ff], [ee]]
+    assert view.lay_out([aa, bb, cc, dd, ff], 6, 2, length) == [[aa], [bb, ELLIPSIS]]
+
+
+def test_no_line_is_too_wide_and_the_mark_is_always_there():
+    rng = random.Random(0)
+    for _ in range(300):
+        pieces = [Piece("w" * rng.randint(1, 24) + " ") for _ in range(rng.randint(1, 200))]
+        at = rng.randrange(len(pieces))
+        pieces[at] = Piece(pieces[at].text, True)
+        lines = view.lay_out(pieces, 40, 4, length)
+        assert len(lines) <= 4
+        assert all(sum(map(length, line)) <= 40 for line in lines)
+        assert sum(piece.marked for line in lines for piece in line) == 1
+
+
+def test_nothing_leaves_the_page(dataset, tmp_path):
+    """The margins stay white under 200 wide words, an address, and two $ (which are no formula)."""
+    words = ["WWWWWWWWWWWW"] * 100 + ["https://example.org/" + "M" * 200, "$5", "$x_$", "red"] + ["(WÉg,"] * 100
+    text = " ".join(words)
+    caption = Caption(text, "dense", "pairs", None, (), frozenset())
+    white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
+    sample = Sample(
+        Image.new("RGB", (300, 40), "white"), white, caption, negative_of(text.replace("red", "blue"), "blue")
+    )
+    view.plot_samples(tmp_path / "page.png", "page", "\nseen", [sample] * 2, dataset)
+    page = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
+    margin = round(view.GAP * view.DPI)
+    rows = page.shape[0] - round(view.DPI * view.ROW)
+    assert page[:, -margin + 2 :].min() == page[-margin + 2 :].min() == 255
+    assert page[:rows, : -margin - 2].min() < 100
+    # Between the rows it is white as well: no line of the first reaches into the second.
+    second = round((0.85 + view.ROW) * view.DPI)
+    assert page[second - 12 : second - 2].min() == 255
+
+
+def test_lengths_and_vocabulary_as_counted_by_hand():
+    captions = pa.table(
+        {
+            "text": ["A man's red T-shirt .", "One two", "Out of it, in front.", "a"],
+            "kind": ["caption", "dense", "caption", "caption"],
+        }
+    )
+    lengths = view.caption_lengths(captions)
+    assert {kind: words.tolist() for kind, words in lengths.items()} == {"caption": [4, 5, 1], "dense": [2]}
+    assert list(lengths) == ["caption", "dense"]
+    assert view.enough_words(np.arange(1, 101)) == [50, 95, 99]
+    assert view.enough_words(np.array([10, 3, 3])) == [3, 10, 10]
+    sizes = view.vocabulary_sizes({"a": 6, "b": 3, "c": 1})
+    assert sizes == [(1, 3, 1.0), (2, 2, pytest.approx(0.9)), (5, 1, pytest.approx(0.6))]
