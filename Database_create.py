@@ -20,6 +20,7 @@ import importlib.util
 import json
 import platform
 import shutil
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +62,7 @@ def main() -> None:
         fail(f"another build of {settings.folder} is running; wait for it, or choose another --name")
     except BrokenProcessPool:
         fail(f"a worker process was killed, most likely for its memory; use fewer: --workers 1. {GO_ON}")
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
         fail(f"cannot read or write: {error}. {GO_ON}")
     except KeyboardInterrupt:
         fail(f"interrupted. {GO_ON}", code=130)

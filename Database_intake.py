@@ -122,6 +122,9 @@ class Intake:
         """Take one item of a reader."""
         number = self.names.index(source)
         match item:
+            case Picture() if not _is_utf8(str(item.path)):
+                told = str(item.path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+                self.add(source, LeftOut("picture", told, "the name of the file is not UTF-8", photographs=1))
             case Picture():
                 path = None if item.path is None else str(item.path)
                 scene = None if item.scene is None else json.dumps(item.scene)
@@ -483,6 +486,14 @@ def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
 def where(picture: Picture) -> str:
     """Place of a picture in its dataset, in the same words on every machine."""
     return f"{picture.path.parent.name}/{picture.path.name}" if picture.path else picture.image_id
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def caption_problem(text: str, words: int) -> str | None:

@@ -112,6 +112,12 @@ Item = Picture | Text | Listed | LeftOut | Note
 
 def open_sources(settings: DatabaseConfig) -> dict[str, Iterator[Item]]:
     """The readers of all sources that the settings name, in the order in which the first of equals counts."""
+    files = {"pairs": settings.pairs, "hold-out": settings.hold_out}
+    named = [(flag, file) for flag, file in files.items() if file is not None]
+    named += [(flag, file) for flag in ("narratives", "sharegpt4v") for file in getattr(settings, flag)]
+    for flag, file in named:  # before the first source is read, which may take minutes
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"{file} is not there; --{flag} expects a file")
     sources: dict[str, Iterator[Item]] = {}
     for name, reader in (
         ("coco", read_coco),
@@ -241,7 +247,7 @@ def _read_flickr(
 def flickr_identity(name: str) -> str:
     """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
     stem = Path(name).stem
-    number = re.match(r"[0-9]+(?=_|$)", stem)  # "dog_1.jpg" and "dog_2.jpg", in the same format, are different ones
+    number = re.match(r"[0-9]+(?=_)", stem)  # "dog_1.jpg" and "dog_2.jpg", in the same format, are different ones
     return f"flickr:{number[0] if number else stem}"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,25 +32,44 @@ PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
 SCENE_SIDE = 128  # pixels
 
 
-@functools.cache
-def database_features() -> Any:
-    """Columns of the database, as `datasets.Features`. `mismatches` are texts known to be untrue of the picture."""
-    from datasets import Features, Image, List, Value
+_TEXT = {"text": pa.string(), "kind": pa.string(), "source": pa.string()}
+_PARSE = {
+    **{"start": pa.list_(pa.int32()), "end": pa.list_(pa.int32()), "lemma": pa.list_(pa.string())},
+    **{"tag": pa.list_(pa.string()), "head": pa.list_(pa.int32()), "dep": pa.list_(pa.string())},
+}
+TEXT_SCHEMA = pa.schema(
+    {
+        "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE)})),
+        "mismatches": pa.list_(pa.struct(_TEXT)),  # known to be untrue of the picture
+    }
+)
+PICTURE_SCHEMA = pa.schema(
+    {
+        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        "image_id": pa.string(),
+        "source": pa.string(),
+        "scene": pa.string(),
+        "bits": pa.binary(),
+        "colours": pa.binary(),
+        "problems": pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()})),
+    }
+)
+DATABASE_SCHEMA = pa.schema(
+    [
+        *(PICTURE_SCHEMA.field(name) for name in ("image", "image_id", "source")),
+        pa.field("split", pa.string()),
+        pa.field("group", pa.string()),
+        *TEXT_SCHEMA,
+        PICTURE_SCHEMA.field("scene"),
+    ]
+)
 
-    text, texts, numbers = Value("string"), List(Value("string")), List(Value("int32"))
-    parse = {"start": numbers, "end": numbers, "lemma": texts, "tag": texts, "head": numbers, "dep": texts}
-    return Features(
-        {
-            "image": Image(),
-            "image_id": text,
-            "source": text,
-            "split": text,
-            "group": text,
-            "captions": List({"text": text, "kind": text, "source": text, "parse": parse}),
-            "mismatches": List({"text": text, "kind": text, "source": text}),
-            "scene": text,
-        }
-    )
+
+def database_features() -> Any:
+    """Columns of the database as `datasets.Features`; workers do without that library, which takes them 0.5 s."""
+    from datasets import Features, Image
+
+    return Features({**Features.from_arrow_schema(DATABASE_SCHEMA), "image": Image()})
 
 
 @dataclass(frozen=True)
@@ -146,7 +166,7 @@ class TextUnit(Unit):
         with nlp.memory_zone():
             parses = iter([Parse.from_doc(doc) for doc in nlp.pipe(captions, batch_size=PARSE_BATCH)])
             rows = [self._row(texts, parses) for texts in self.photographs]
-            return pa.RecordBatch.from_pylist(rows, text_schema())
+            return pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
 
     @staticmethod
     def _row(texts: Sequence[StoredText], parses: Iterator[Parse]) -> dict[str, Any]:
@@ -162,35 +182,29 @@ class TextUnit(Unit):
         return row
 
 
-PICTURE_SCHEMA = pa.schema(
-    {
-        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-        "image_id": pa.string(),
-        "source": pa.string(),
-        "scene": pa.string(),
-        "bits": pa.binary(),
-        "colours": pa.binary(),
-        "problems": pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()})),
-    }
-)
-
-
-@functools.cache
-def text_schema() -> pa.Schema:
-    schema = database_features().arrow_schema
-    return pa.schema([schema.field("captions"), schema.field("mismatches")])
-
-
 @functools.cache
 def load_pipeline(name: str) -> Any:
     """The spaCy pipeline with what a parse needs, once in each process."""
-    from thinc.api import NumpyOps, set_current_ops
-
+    # spaCy's thinc imports torch if it is there: 1.7 s and 185 MB a process for nothing that a parse needs.
+    with _not_installed("torch"):
+        import spacy
+        from thinc.api import NumpyOps, set_current_ops
     # numpy's matrix products are 1.3 times as fast here as those of BLIS, spaCy's default; the parses are the same.
     set_current_ops(NumpyOps(use_blis=False))
-    import spacy
-
     return spacy.load(name, exclude=["ner"])  # nothing reads entities
+
+
+@contextlib.contextmanager
+def _not_installed(name: str) -> Iterator[None]:
+    """What is imported inside takes a library for absent, unless it has been imported before."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # Python's own way to forbid an import
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def why_left_out(error: Exception) -> str:

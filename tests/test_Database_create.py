@@ -653,6 +653,13 @@ def test_a_missing_folder_is_one_line(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("flag", ["--narratives", "--sharegpt4v", "--hold-out"])
+def test_a_missing_file_names_its_flag_before_anything_is_read(raw, tmp_path, flag):
+    done = build("--name", "photos", "--flickr8k", raw.flickr8k, flag, tmp_path / "none.json", "--root", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and f"none.json is not there; {flag} expects a file" in done.stderr
+
+
 def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
     pictures = tmp_path / "flickr8k" / "Flicker8k_Dataset"
     pictures.mkdir(parents=True)

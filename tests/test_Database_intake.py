@@ -1,5 +1,6 @@
 """Joining what the readers gave: one photograph one row, one group one split, and nothing gets lost uncounted."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -120,6 +121,15 @@ def test_what_has_no_partner_is_told_once():
         ("flickr8k", "list:1", "there is no picture of flickr:2 in the folders that were read"),
     ]
     assert [entry["captions"] for entry in intake.left_out()] == [1, 0, 1, 0]
+
+
+def test_a_file_whose_name_is_not_utf8_is_told(tmp_path):
+    odd = Picture("flickr:x", "x", tmp_path / os.fsdecode(b"caf\xe9.jpg"))
+    intake = take_in({"flickr8k": [odd, picture("flickr:1"), text("flickr:1")]})
+    (entry,) = intake.left_out()
+    assert entry["where"].endswith("caf\\xe9.jpg") and entry["photographs"] == 1
+    intake.join_copies([])
+    assert intake.account("flickr8k", 1)["photographs"] == {"seen": 2, "stored": 1, "left_out": 1}
 
 
 def test_texts_about_a_dataset_that_was_not_given_are_one_entry():

@@ -799,9 +799,8 @@ def test_any_caption_comes_back_as_it_was_written(tmp_path, ending, captions):
 
 def test_a_csv_as_spreadsheets_write_it(tmp_path):
     """Byte order mark, spaces in the header, other columns, a blank line, and lines that end with CR LF."""
-    content = (
-        '\ufeffid, "image", caption , split\r\n1, a.jpg, "A dog, brown" ,val\r\n\r\n2,sub\\b.jpg,A cat\r\n'.encode()
-    )
+    lines = ('\ufeff"image", caption ,split, id', 'a.jpg, "A dog, brown" ,val,1', "", "sub\\b.jpg,A cat")
+    content = "".join(f"{line}\r\n" for line in lines).encode()
     images = tmp_path / "images"
     assert pairs_of(tmp_path, content) == [
         Picture("pairs:a.jpg", "a.jpg", images / "a.jpg"),

@@ -63,10 +63,12 @@ def test_the_short_side_is_reduced_and_never_enlarged(tmp_path, size, stored, en
 
 
 def test_a_jpeg_that_reduces_itself_while_decoding_looks_like_a_png_that_does_not(tmp_path):
-    picture = landscape(0, (640, 480))
-    lossless = stored_picture(saved(picture, tmp_path / "a.png"), 60, 90)[1]
-    lossy = stored_picture(saved(picture, tmp_path / "a.jpg", quality=95), 60, 90)[1]
-    assert np.abs(np.asarray(lossless, dtype=int) - np.asarray(lossy)).max() <= 8  # a shift of one pixel gives 50
+    spots = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    picture = Image.fromarray(spots).resize((640, 480), Image.Resampling.BICUBIC).convert("RGB")
+    lossless = stored_picture(saved(picture, tmp_path / "a.png"), 100, 90)[1]
+    lossy = stored_picture(saved(picture, tmp_path / "a.jpg", quality=95), 100, 90)[1]
+    # 3 grey levels; 17 if the decoder reduces as far as it may, 180 if a pixel is out of place.
+    assert np.abs(np.asarray(lossless, dtype=int) - np.asarray(lossy)).max() <= 8
 
 
 @pytest.mark.parametrize("options", [{}, {"exif": b""}, {"progressive": True}, {"quality": 30}, {"comment": b"hello"}])
@@ -184,6 +186,16 @@ def test_an_empty_file_and_a_folder_are_no_pictures(tmp_path):
         stored_picture(tmp_path, 256, 90)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, kind):
+    """Divided by 257 and rounded: 0, 200, 32,800 and 65,535 are 0, 0.8, 127.6 and 255 of 255."""
+    levels = np.array([[0, 200], [32_800, 65_535]], dtype=kind).repeat(32, axis=0).repeat(32, axis=1)
+    path = saved(Image.fromarray(levels), tmp_path / "a.tif")
+    pixels = stored_picture(path, 256, 90)[1]
+    found = [pixels.getpixel(place) for place in ((8, 8), (56, 8), (8, 56), (56, 56))]
+    assert found == [(level,) * 3 for level in (0, 1, 128, 255)]
+
+
 def test_pixels_of_unknown_range_are_refused(tmp_path):
     with pytest.raises(ValueError, match="floating-point"):
         stored_picture(saved(Image.fromarray(np.ones((64, 64), dtype=np.float32)), tmp_path / "a.tif"), 256, 90)
@@ -296,6 +308,22 @@ def test_a_mirror_image_is_another_picture():
     assert are_the_same(landscape(0), landscape(0).transpose(Image.Transpose.FLIP_LEFT_RIGHT)) == []
 
 
+def test_shades_over_whole_lines_and_columns_hardly_change_the_bits():
+    """They are in the frequencies 0, which the hash leaves out."""
+    changed = 0
+    for seed in range(8):
+        grey = np.asarray(landscape(seed).convert("L"), dtype=float) * 0.4
+        shades = np.random.default_rng(seed).integers(0, 75, (2, 16), dtype=np.uint8)
+        line = np.asarray(Image.fromarray(shades[:1]).resize((320, 1), Image.Resampling.BICUBIC), dtype=float)
+        column = np.asarray(Image.fromarray(shades[1:].T).resize((1, 240), Image.Resampling.BICUBIC), dtype=float)
+        plain, shaded = (Image.fromarray(p.astype(np.uint8)).convert("RGB") for p in (grey, grey + line + column))
+        first, second = fingerprint(plain), fingerprint(shaded)
+        assert first is not None and second is not None
+        bits = (np.frombuffer(found.bits, np.uint8) for found in (first, second))
+        changed += int(np.bitwise_count(np.bitwise_xor(*bits)).sum())
+    assert changed <= 45  # about 3 of 256 by rounding; 14 with the frequencies 0
+
+
 def test_a_recoloured_picture_of_the_same_shape_is_kept_apart():
     red, blue = in_colour((200, 0, 0)), in_colour((0, 60, 220))  # both 60 grey levels
     assert are_the_same(red, blue) == []
@@ -399,6 +427,12 @@ def test_of_equal_fingerprints_only_pairs_with_the_first_are_given():
     bits = np.stack([other, equal, equal, near, equal, near])
     found = list(same_photographs(bits, np.zeros((6, 192), dtype=np.uint8)))
     assert found == [(1, 2, 0), (1, 3, 2), (1, 4, 0), (3, 5, 0)]
+
+
+def test_pictures_of_equal_bits_and_two_colours_are_two_photographs():
+    bits = np.random.default_rng(0).integers(0, 256, (1, 32), dtype=np.uint8).repeat(5, axis=0)
+    colours = np.array([10, 200, 200, 10, 210], dtype=np.uint8)[:, None].repeat(192, axis=1)
+    assert list(same_photographs(bits, colours)) == [(0, 3, 0), (1, 2, 0), (1, 4, 0)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
