@@ -66,7 +66,7 @@ class DatabaseConfig:
     """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
     """Quality of the stored JPEG, 1 to 95. A JPEG that already fits is stored untouched."""
-    workers: int = field(default_factory=usable_cores)
+    workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 250 MB
     """Processes for pictures and parses, by default one a core; the database is the same whatever their number."""
     engine: Literal["local", "ray"] = "local"
     """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""

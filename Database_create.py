@@ -89,16 +89,16 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     back. filelock.Timeout if another process is building the same one.
     """
     building, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("building", "aside"))
-    _put_back(aside, folder)
-    if folder.exists() and not overwrite:
-        fail(f"{folder} is already there; replace it with --overwrite, or choose another --name")
-    if folder.exists() and not (folder / "manifest.json").is_file():
-        fail(f"{folder} is no database of this program, so --overwrite leaves it alone; choose another --name")
     root_is_new = not folder.parent.exists()
     building.mkdir(parents=True, exist_ok=True)
-    of_use = True  # the units, for another try
+    units_are_of_use = True
     with filelock.FileLock(building / "lock", timeout=0):
         try:
+            _put_back(aside, folder)
+            if folder.exists() and not overwrite:
+                fail(f"{folder} is already there; replace it with --overwrite, or choose another --name")
+            if folder.exists() and not (folder / "manifest.json").is_file():
+                fail(f"{folder} is no database of this program, so --overwrite leaves it alone; choose another --name")
             shutil.rmtree(building / "database", ignore_errors=True)
             for part in ("units", "database"):
                 (building / part).mkdir(exist_ok=True)
@@ -108,17 +108,21 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             if folder.exists():
                 folder.replace(aside)
             (building / "database").replace(folder)
-            of_use = False
-        except SystemExit:  # `fail`: nothing can be made of this input
-            of_use = False
+            units_are_of_use = False
+        except NothingUsable:
+            units_are_of_use = False
             raise
         finally:
             _put_back(aside, folder)
             shutil.rmtree(aside, ignore_errors=True)
-            if not of_use or not any((building / "units").glob("*.arrow")):
+            if not units_are_of_use or not any((building / "units").glob("*.arrow")):
                 shutil.rmtree(building, ignore_errors=True)
             if root_is_new and not any(folder.parent.iterdir()):
                 folder.parent.rmdir()
+
+
+class NothingUsable(ValueError):
+    """Of all that the sources hold not one photograph can be stored."""
 
 
 def _put_back(aside: Path, folder: Path) -> None:
@@ -339,7 +343,7 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
     """
     if not content.files:
         told = "; ".join(f"{reason} ({n:,})" for reason, n in intake.reasons()) or "the folders are empty"
-        fail(f"not one photograph with a caption can be used: {told}")
+        raise NothingUsable(f"not one photograph with a caption can be used: {told}")
     sources = {
         source: {
             **intake.account(source, sum(n for (name, _), n in content.kinds.items() if name == source)),

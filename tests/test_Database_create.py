@@ -706,3 +706,25 @@ def test_real_photographs(tmp_path):
         for caption in row["captions"]:
             spans = [caption["text"][a:b] for a, b in zip(caption["parse"]["start"], caption["parse"]["end"])]
             assert "".join(spans) == "".join(caption["text"].split())
+
+
+@pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with coco/, ade20k/ and others")
+def test_real_photographs_of_several_sources_in_one_database(tmp_path):
+    real = Path(os.environ["TIC_PHOTOS"])
+    narratives = real / "ade20k" / "ade20k_validation_localized_narratives.jsonl"
+    folders = [part for source in ("coco", "flickr30k", "ade20k") for part in (f"--{source}", real / source)]
+    done = build("--name", "photos", "--root", tmp_path, *folders, "--narratives", narratives)
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(tmp_path / "photos")
+    assert Counter(row["source"] for row in rows) == {"coco": 100, "flickr30k": 300, "ade20k": 300}
+    kinds = Counter((caption["source"], caption["kind"]) for row in rows for caption in row["captions"])
+    assert kinds == {("coco", "caption"): 500, ("flickr30k", "caption"): 1500, ("narratives", "narrative"): 300}
+    manifest = json.loads((tmp_path / "photos" / "manifest.json").read_text())
+    assert manifest["left_out"] == [] and manifest["overlaps"] == {"by number": [], "by picture": []}
+    for row in rows:
+        if row["source"] == "coco":
+            before = Image.open(real / "coco" / "val2017" / row["image_id"]).size
+            after = Image.open(io.BytesIO(row["image"]["bytes"])).size
+            assert min(after) == min(256, *before)
+            assert after[0] / after[1] == pytest.approx(before[0] / before[1], rel=0.01)
+            assert row["split"] in ("validation", "test"), "val2017 is never trained on"
