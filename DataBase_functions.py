@@ -11,6 +11,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -72,7 +73,8 @@ class Database:
             )
         self.fingerprint: str = state["fingerprint"]
         files = [self.folder / part["filename"] for part in state["_data_files"]]
-        self.table = pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files)
+        with ThreadPoolExecutor(16) as pool:  # a cold disk opens 176 files one after the other in 1 s, so in 0.6 s
+            self.table = pa.concat_tables(pool.map(_open_arrow, files))
         self.ids: list[str] = self.table.column("image_id").to_pylist()
         self.groups: list[str] = self.table.column("group").to_pylist()
         self.split_of: list[str] = self.table.column("split").to_pylist()
@@ -122,6 +124,10 @@ class Database:
                 Caption(parse.text, stored["kind"], stored["source"], parse, find_slots(parse), known_words(parse))
             )
         return tuple(captions)
+
+
+def _open_arrow(file: Path) -> pa.Table:
+    return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
 
 
 def seeded(*key: object) -> random.Random:

@@ -627,7 +627,7 @@ def test_long_databases_are_several_files(tmp_path):
     for start in range(0, 2150, 90):
         files.write(pa.record_batch([pa.array(range(start, start + 90), pa.int32())], schema=schema))
     files.write(pa.record_batch([pa.array([], pa.int32())], schema=schema))
-    files.close()
+    files.flush()
     described = files.describe()
     assert [(name, file["rows"]) for name, file in described.items()] == [
         ("data-00000-of-00002.arrow", 1080),
