@@ -65,9 +65,9 @@ class DatabaseConfig:
     short_side: int = 256
     """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
-    """Quality of the stored JPEG, 1 to 95. A JPEG that already fits is stored untouched."""
-    workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 250 MB
-    """Processes for pictures and parses, by default one a core; the database is the same whatever their number."""
+    """Quality of the stored JPEG, 1 to 95. An upright colour JPEG that already fits is stored untouched."""
+    workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 300 MB
+    """Processes of --engine local, by default one a core and at most 16; the database does not depend on it."""
     engine: Literal["local", "ray"] = "local"
     """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
@@ -89,7 +89,7 @@ class DatabaseConfig:
             self.ade20k is None or bool(self.narratives), "--ade20k has no captions of its own: add --narratives FILE"
         )
         require(self.images is None or self.pairs is not None, "--images belongs to --pairs FILE")
-        require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 (for three splits) to 500,000")
+        require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 to 500,000")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(32 <= self.short_side <= 2048, f"--short-side {self.short_side}: must be 32 to 2048")
         require(1 <= self.jpeg_quality <= 95, f"--jpeg-quality {self.jpeg_quality}: must be 1 to 95")

@@ -31,7 +31,7 @@ from Functions import TextBatch
 from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, known_words, swap
 from Tokenizer_lib import Tokenizer, split_words
 
-FORMAT = 2  # of the database; Database_create.py writes the same number
+FORMAT = 2  # of the database; that of Database_units.py, whose imports a training process does without
 SPLITS = ("train", "validation", "test")
 PREPROCESSING = 1  # of the feature cache: counts up when pictures are prepared in another way
 
@@ -82,9 +82,9 @@ class Database:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __reduce__(self) -> tuple[type, tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable, tuple[Path, str]]:
         """A loader process opens the files again instead of getting a copy of them."""
-        return Database, (self.folder,)
+        return _open_again, (self.folder, self.fingerprint)
 
     def rows(self, split: str) -> list[int]:
         """Row numbers of a split, in stored order. ValueError if it is empty."""
@@ -124,6 +124,13 @@ class Database:
                 Caption(parse.text, stored["kind"], stored["source"], parse, find_slots(parse), known_words(parse))
             )
         return tuple(captions)
+
+
+def _open_again(folder: Path, fingerprint: str) -> Database:
+    database = Database(folder)
+    if database.fingerprint != fingerprint:
+        raise ValueError(f"{folder} was replaced while it was in use; start again")
+    return database
 
 
 def _open_arrow(file: Path) -> pa.Table:

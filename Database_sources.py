@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
@@ -246,9 +246,9 @@ def _read_flickr(
 
 def flickr_identity(name: str) -> str:
     """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
-    stem = Path(name).stem
-    number = re.match(r"[0-9]+(?=_)", stem)  # "dog_1.jpg" and "dog_2.jpg", in the same format, are different ones
-    return f"flickr:{number[0] if number else stem}"
+    # Ten hex digits follow the number of a Flickr photograph; "20210304_123456.jpg" is named by a phone, with its day.
+    number = re.match(r"([0-9]+)_[0-9a-f]{10}\b", name)
+    return f"flickr:{number[1] if number else Path(name).stem}"
 
 
 def read_ade20k(folder: Path) -> Iterator[Item]:
@@ -481,17 +481,19 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
     if not file.is_file():
         raise FileNotFoundError(f"{file} is not there")
     ending = ending or file.suffix.lower()
-    columns: Iterable[str] = ()
+    columns: Sequence[str] = ()
     if ending in (".csv", ".tsv"):
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            reader = csv.reader(lines, delimiter="\t" if ending == ".tsv" else ",", skipinitialspace=True)
+            delimiter = "\t" if ending == ".tsv" else ","
+            reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
             try:
                 columns = [name.strip() for name in next(reader, ())]
             except csv.Error as error:
                 raise ValueError(f"{file} is no table: {error}") from None
             _require_columns(file, columns)
             while True:
-                place = str(reader.line_num + 1)
+                start = reader.line_num + 1
+                place = str(start)
                 try:
                     row = next(reader)
                 except StopIteration:
@@ -503,6 +505,11 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
                     continue
                 broken = any("\udc80" <= c <= "\udcff" for value in row for c in value)
                 too_long = "more fields than columns" if len(row) > len(columns) else None
+                if ending == ".tsv" and any("\n" in field and "\t" in field for field in row):
+                    # Most TSV files are written without quoting; there a quote at the start of a caption means nothing.
+                    for number in range(start, reader.line_num + 1):
+                        yield str(number), f"a quote joins the lines {start} to {reader.line_num}"
+                    continue
                 yield place, "not UTF-8" if broken else too_long or dict(zip(columns, row))
     elif ending in (".jsonl", ".ndjson"):
         for number, line in read_lines(file):
@@ -511,10 +518,10 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
             except ValueError as error:
                 yield str(number), f"not JSON: {error}"
                 continue
-            if isinstance(record, dict) and not columns:
-                columns = record
-                _require_columns(file, columns)
+            if isinstance(record, dict):
+                columns = list(dict.fromkeys((*columns, *list(record)[:20])))
             yield str(number), record if isinstance(record, dict) else "no JSON object"
+        _require_columns(file, columns)
     elif ending == ".parquet":
         try:
             table = pyarrow.parquet.ParquetFile(file)

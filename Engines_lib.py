@@ -27,6 +27,10 @@ AHEAD = 3  # jobs per worker that wait or are not fetched; more would only use m
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
+class EngineError(RuntimeError):
+    """A node or a process of the cluster is lost, or there is no cluster."""
+
+
 class Job(Protocol[Result]):
     """A piece of work that knows all it needs."""
 
@@ -87,6 +91,7 @@ def _start_worker() -> None:
     assert parent is not None, "only a pool starts workers"
     # The workers of a pool do not notice that their parent was killed, and would wait for ever.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Windows does not hand the deafness down
     warnings.simplefilter("ignore")  # Pillow's, about odd metadata of single files
 
 
@@ -122,6 +127,10 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
         while running:
             done, reference = running.popleft()
             yield done, ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # the job's own
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"the cluster failed: {str(error).splitlines()[0]}") from None
     finally:
         for _, reference in running:
             ray.cancel(reference, force=True)

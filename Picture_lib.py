@@ -3,6 +3,7 @@
 Training and prediction both read pictures here, so a model never sees another kind of picture in use.
 """
 
+import hashlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from PIL import Image, ImageOps
 from Config import DatabaseConfig
 
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
-MOST_PIXELS = 100_000_000  # 300 MB when decoded; photographs of caption datasets have less than a tenth
+MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
+MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded; photographs have under a tenth
 MOST_STRETCHED = 10  # long side / short side; squeezed into 224 x 224 the short side keeps 22 pixels
 SMALLEST_SIDE = 32  # pixels; what is smaller is a place holder
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or turned, 5 to 8 lie on their side
@@ -38,7 +40,7 @@ def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Im
 
     A JPEG that fits comes back byte for byte, after a full decode has shown that it is whole.
     """
-    data = path.read_bytes()
+    data = _read(path)
     with _open(data) as image:
         upright = image.getexif().get(ORIENTATION, 1) == 1
         if image.format == "JPEG" and image.mode == "RGB" and upright and min(image.size) <= short_side:
@@ -53,11 +55,20 @@ def open_picture(path: Path, short_side: int = DatabaseConfig.short_side) -> Ima
 
     Raises OSError if the file cannot be read, and ValueError with its path if it is no usable picture.
     """
-    data = path.read_bytes()
     try:
-        return decode_picture(data, short_side)
+        return decode_picture(_read(path), short_side)
+    except OSError as error:
+        if error.errno is not None:  # the system's; it names the path
+            raise
+        raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # decoders raise anything on damaged files, and then without the path
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"the file has {size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are read")
+    return path.read_bytes()
 
 
 def decode_picture(data: bytes, short_side: int) -> Image.Image:
@@ -129,53 +140,84 @@ class Fingerprint(NamedTuple):
     colours: bytes  # 8 x 8 x 3 bytes, the RGB thumbnail
 
 
-def fingerprint(picture: Image.Image) -> Fingerprint | None:
-    """Perceptual hash of an RGB picture, or None if it is too plain to be told from other plain ones.
+def fingerprint(picture: Image.Image) -> Fingerprint:
+    """Perceptual hash of an RGB picture; of one that is too plain for that, a hash of its very pixels.
 
     Source: the DCT hash of Zauner 2010 (pHash), with 256 bits instead of 64: at 64 bits different photographs come
     as near as 8 bits.
     """
+    thumbnail = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
     grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX), dtype=np.float64)
     if grey.std() < LEAST_CONTRAST:
-        return None
+        return Fingerprint(hashlib.blake2b(picture.tobytes(), digest_size=32).digest(), thumbnail)
     # Frequencies 1 to 16; 0 is the brightness of a line or column as a whole, which exposure changes.
     frequencies = _COSINES @ grey @ _COSINES.T
-    thumbnail = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-    return Fingerprint(np.packbits(frequencies > np.median(frequencies)).tobytes(), thumbnail.tobytes())
+    return Fingerprint(np.packbits(frequencies > np.median(frequencies)).tobytes(), thumbnail)
 
 
 _COSINES = np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(1, 17), 2 * np.arange(HASH_SIDE) + 1))
 
 
-def same_photographs(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Iterator[tuple[int, int, int]]:
-    """Yield (i, j, differing bits) with i < j for the pairs that show the same photograph.
+class Fingerprints:
+    """Fingerprints of many pictures: bits (N, 32) and colours (N, 192) as bytes."""
 
-    bits (N, 32) and colours (N, 192) are fingerprints as bytes. Of a set of equal fingerprints only the pairs with its
-    first are given. Finds every pair within MOST_BITS without comparing all: 16 words of 16 bits that differ in at
-    most 31 bits have a word with at most one differing bit (multi-index hashing, Norouzi et al. 2012). 177,000
-    fingerprints, as many as COCO, Flickr30k and ADE20K have, take 17 s.
-    """
-    _, first, which = np.unique(np.hstack([bits, colours]), axis=0, return_index=True, return_inverse=True)
-    which = which.ravel()
-    twins = np.flatnonzero(first[which] != np.arange(len(bits)))
-    pairs = [np.stack([first[which[twins]], twins], axis=1)]
-    unique = bits[first]
-    # Bits are dealt out to the words in turn: neighbouring frequencies are alike, and would fill few buckets.
-    dealt = np.unpackbits(unique, axis=1).reshape(len(unique), 16, 16).transpose(0, 2, 1)
-    words = np.packbits(dealt, axis=2).reshape(len(unique), 32).view(np.uint16)
-    packed = unique.view(np.uint64)
-    for column in words.T:
-        order = np.argsort(column, kind="stable")
-        ranked = column[order]
-        for flip in (0, *(1 << bit for bit in range(16))):
-            wanted = column ^ np.uint16(flip)
-            begin, end = np.searchsorted(ranked, wanted, "left"), np.searchsorted(ranked, wanted, "right")
-            found = end - begin
-            i = np.repeat(np.arange(len(unique)), found)
-            j = order[np.arange(found.sum()) - np.repeat(np.cumsum(found) - found - begin, found)]
-            i, j = i[i < j], j[i < j]
-            near = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1) <= MOST_BITS
-            pairs.append(np.stack([first[i[near]], first[j[near]]], axis=1))
-    for i, j in np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0):
-        if np.abs(colours[i].astype(np.int16) - colours[j]).max() <= MOST_COLOUR:
-            yield int(i), int(j), int(np.bitwise_count(bits[i] ^ bits[j]).sum())
+    def __init__(self, bits: NDArray[np.uint8], colours: NDArray[np.uint8]):
+        self.bits, self.colours = bits, colours
+
+    def distance(self, i: int, j: int) -> int | None:
+        """How many bits two pictures of the same photograph differ in; None if they show different ones."""
+        apart = np.abs(self.colours[i].astype(np.int16) - self.colours[j]).max()
+        bits = int(np.bitwise_count(self.bits[i] ^ self.bits[j]).sum())
+        return bits if bits <= MOST_BITS and apart <= MOST_COLOUR else None
+
+    def links(self) -> Iterator[tuple[int, int]]:
+        """Pairs (i, j) with i < j of the same photograph, as few as connect all that are connected.
+
+        All pairs would be 4.5 million for 3,000 frames of one camera. None is missed: 16 words of 16 bits that differ
+        in at most 31 bits have a word with at most one differing bit (multi-index hashing, Norouzi et al. 2012).
+        177,000 fingerprints, as many as COCO, Flickr30k and ADE20K have, take 20 s.
+        """
+        _, first, which = np.unique(
+            np.hstack([self.bits, self.colours]), axis=0, return_index=True, return_inverse=True
+        )
+        which = which.ravel()
+        for twin in np.flatnonzero(first[which] != np.arange(len(self.bits))):
+            yield int(first[which[twin]]), int(twin)
+        unique = self.bits[first]
+        # Bits are dealt out to the words in turn: neighbouring frequencies are alike, and would fill few buckets.
+        dealt = np.unpackbits(unique, axis=1).reshape(len(unique), 16, 16).transpose(0, 2, 1)
+        words = np.packbits(dealt, axis=2).reshape(len(unique), 32).view(np.uint16)
+        packed = unique.view(np.uint64)
+        cluster = np.arange(len(unique))
+        for column in words.T:
+            order = np.argsort(column, kind="stable")
+            ranked = column[order]
+            for flip in (0, *(1 << bit for bit in range(16))):
+                wanted = column ^ np.uint16(flip)
+                begin, end = np.searchsorted(ranked, wanted, "left"), np.searchsorted(ranked, wanted, "right")
+                for i, j in _candidates(order, begin, end):
+                    open_yet = cluster[i] != cluster[j]
+                    i, j = i[open_yet], j[open_yet]
+                    near = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1) <= MOST_BITS
+                    for a, b in zip(first[i[near]].tolist(), first[j[near]].tolist()):
+                        u, v = which[a], which[b]
+                        if cluster[u] != cluster[v] and self.distance(a, b) is not None:
+                            cluster[cluster == cluster[v]] = cluster[u]
+                            yield min(a, b), max(a, b)
+
+
+def _candidates(
+    order: NDArray[np.intp], begin: NDArray[np.intp], end: NDArray[np.intp], most: int = 1_000_000
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Pairs i < j with j among order[begin[i]:end[i]], about `most` at a time."""
+    found = end - begin
+    total = np.cumsum(found)
+    start = 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(total, most + (total[start - 1] if start else 0), "right")))
+        some = slice(start, stop)
+        count = found[some]
+        i = np.repeat(np.arange(start, start + len(count)), count)
+        j = order[np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - begin[some], count)]
+        yield i[i < j], j[i < j]
+        start = stop

@@ -218,7 +218,7 @@ class Workspace:
     """A temporary folder with the photographs, and with the databases that are built of them."""
 
     def __init__(self, folder: Path, photos: Path | None, count: int):
-        from Database_create import find_pipeline
+        from Database_units import find_pipeline
 
         self.folder, self.count, self.quarter, self.pipeline = folder, count, count // 4, find_pipeline()
         self.source = f"{count} photographs of {photos}" if photos else f"{count} drawn scenes, 640 x 480, with grain"

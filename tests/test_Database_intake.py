@@ -161,7 +161,39 @@ def test_captions_that_cannot_be_used(caption, problem):
     assert caption_problem("a dog", 2) is None
 
 
+def test_each_source_is_told_its_own_reason():
+    sources = {
+        "flickr30k": [picture("flickr:1", "1.jpg"), text("flickr:1")],
+        "flickr8k": [picture("flickr:1", "1_a.jpg"), text("flickr:1", "a cat", "t:1")],
+        "narratives": [text("flickr:1", "we see a cat", "n:1", "narrative")],
+    }
+    intake = take_in(sources)
+    intake.lose(1, {"flickr30k": "the file is empty", "flickr8k": "the file is no picture"})
+    assert [(source, reason) for source, _, reason in reasons(intake)] == [
+        ("flickr30k", "the file is empty"),
+        ("flickr8k", "the file is no picture"),
+        ("narratives", "the file is empty"),
+    ]
+
+
+def test_a_folder_that_was_given_but_holds_no_such_picture_is_not_called_absent():
+    intake = take_in({"coco": [text("coco:4", where="c:4")]})
+    assert reasons(intake) == [("coco", "c:4", "there is no picture of coco:4 in the folders that were read")]
+
+
+def test_several_files_of_one_photograph_in_one_source_are_noted():
+    intake = take_in({"coco": [picture("coco:1", "a.jpg"), picture("coco:1", "b.jpg"), text("coco:1")]})
+    assert intake.notes == ["coco: 1 photographs have several files; the largest of each is stored"]
+
+
 # Splits
+
+
+def test_the_split_column_of_pairs_counts_as_it_stands():
+    items = [i for n in range(9) for i in (picture(f"pairs:{n}", split="validation"), text(f"pairs:{n}"))]
+    assert set(splits(take_in({"pairs": items})).values()) == {"validation"}
+    assert set(splits(take_in({"ade20k": items})).values()) == {"validation", "test"}
+    assert set(splits(take_in({"ade20k": items[:2]})).values()) == {"validation"}
 
 
 def test_the_strictest_official_split_counts_over_all_sources():
@@ -242,11 +274,11 @@ def test_a_photograph_is_held_out_by_any_of_its_names(tmp_path, line):
     assert "1 of 2 lines name no photograph" in intake.notes[-1]
 
 
-@pytest.mark.parametrize("line", ["1000_ab.jpg", "1000.jpg", "1000", "ADE_val_00000001", "shop/shoe 1.png"])
+@pytest.mark.parametrize("line", ["1000_0123456789.jpg", "1000.jpg", "1000", "ADE_val_00000001", "shop/shoe 1.png"])
 def test_photographs_of_all_sources_can_be_held_out(tmp_path, line):
     (tmp_path / "list.txt").write_text(line)
     sources = {
-        "flickr8k": [picture("flickr:1000", "1000_ab.jpg", "train"), text("flickr:1000")],
+        "flickr8k": [picture("flickr:1000", "1000_0123456789.jpg", "train"), text("flickr:1000")],
         "ade20k": [
             picture("ade20k:ADE_val_00000001", "ADE_val_00000001.jpg", "train"),
             text("ade20k:ADE_val_00000001"),
@@ -284,7 +316,7 @@ def copies() -> Intake:
 
 def test_a_copy_in_another_source_becomes_a_guest_and_takes_its_new_texts_along():
     intake = copies()
-    intake.join_copies([(1, 3, 2)])
+    intake.join_copies([(1, 3)], lambda i, j: 2)
     rows = {row.rank: row for row in intake.rows(1, 9)}
     assert rows[1].guests == (3,) and 3 not in rows
     assert intake.kept_texts(3) == [(True, False), (True, True)], "a dog is there already, a cat is new"
@@ -296,7 +328,7 @@ def test_a_copy_in_another_source_becomes_a_guest_and_takes_its_new_texts_along(
 
 def test_copies_within_a_source_keep_their_rows_in_one_group_and_one_split():
     intake = copies()
-    intake.join_copies([(3, 4, 0)])
+    intake.join_copies([(3, 4)])
     rows = {row.rank: row for row in intake.rows(1, 9)}
     assert rows[3].group == rows[4].group == "flickr:3"
     assert rows[3].split == rows[4].split == "validation"
@@ -305,7 +337,8 @@ def test_copies_within_a_source_keep_their_rows_in_one_group_and_one_split():
 
 def test_a_chain_of_copies_is_one_group_and_each_guest_goes_to_its_nearest_host():
     intake = copies()
-    intake.join_copies([(1, 2, 9), (1, 3, 7), (2, 3, 1), (4, 3, 0), (1, 6, 3)])
+    apart = {(1, 2): 9, (1, 3): 7, (2, 3): 1, (1, 4): 2, (2, 4): 8, (3, 4): 0, (1, 6): 3}
+    intake.join_copies([(1, 2), (1, 3), (4, 3), (1, 6)], lambda i, j: apart.get((i, j)))
     rows = {row.rank: row for row in intake.rows(1, 9)}
     assert {rank: row.guests for rank, row in rows.items()} == {1: (4, 6), 2: (3,), 5: (), 7: ()}
     assert {rows[rank].group for rank in (1, 2)} == {"flickr:1"} and {row.split for row in (rows[1], rows[2])} == {
@@ -313,11 +346,20 @@ def test_a_chain_of_copies_is_one_group_and_each_guest_goes_to_its_nearest_host(
     }
 
 
+def test_the_ends_of_a_chain_that_are_not_equal_keep_their_rows():
+    """1 and 6 are each equal to 3, but not to one another: their texts must not be told of one picture."""
+    intake = copies()
+    intake.join_copies([(1, 3), (3, 6)], lambda i, j: None if (i, j) == (1, 6) else 31)
+    rows = {row.rank: row for row in intake.rows(1, 9)}
+    assert (rows[1].guests, rows[6].guests) == ((3,), ())
+    assert rows[1].group == rows[6].group == "flickr:1"
+
+
 def test_a_guests_texts_are_compared_with_those_of_earlier_guests():
     sources = {name: [picture(f"{name}:1"), text(f"{name}:1", words, f"{name}:1")] for name, words in
                (("a", "one"), ("b", "two"), ("c", "Two."))}  # fmt: skip
     intake = take_in(sources)
-    intake.join_copies([(1, 2, 0), (1, 3, 0)])
+    intake.join_copies([(1, 2), (1, 3)])
     assert [row.guests for row in intake.rows(1, 3)] == [(2, 3)]
     assert [intake.kept_texts(rank) for rank in (2, 3)] == [[(True, True)], [(True, False)]]
 
@@ -348,10 +390,10 @@ def test_seen_is_stored_plus_left_out_whatever_comes(pairs, data):
     ranks = range(1, len(found) + 1)
     lost = data.draw(st.sets(st.sampled_from(ranks))) if found else set()
     for rank in lost:
-        intake.lose(rank, "the file has vanished")
+        intake.lose(rank, {"coco": "the file has vanished"})
     rank_pairs = st.tuples(st.sampled_from(ranks), st.sampled_from(ranks)).filter(lambda p: p[0] < p[1])
     alike = data.draw(st.sets(rank_pairs, max_size=4)) if len(found) > 1 else set()
-    intake.join_copies((i, j, 0) for i, j in alike if not {i, j} & lost)
+    intake.join_copies((i, j) for i, j in alike if not {i, j} & lost)
     texts = {photograph.rank: photograph.texts for photograph in found.values()}
     stored = Counter[str]()
     rows = intake.rows(1, len(found))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from Database_create import find_pipeline
-from Database_units import DATABASE_SCHEMA, CaptionParser, database_features
+from Database_units import DATABASE_SCHEMA, CaptionParser, database_features, find_pipeline
 from Negative_map import Parse
 from Scenes_lib import make_scene, write_captions
 

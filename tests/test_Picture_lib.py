@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, JpegImagePlugin
 from Picture_lib import (
     MOST_BITS,
     MOST_COLOUR,
+    Fingerprints,
     encode_jpeg,
     fingerprint,
     open_picture,
-    same_photographs,
     stored_picture,
 )
 
@@ -273,11 +273,16 @@ def landscape(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     return Image.fromarray((pixels + 128).clip(0, 255).astype(np.uint8))
 
 
-def are_the_same(*pictures: Image.Image) -> list[tuple[int, int, int]]:
+def are_the_same(*pictures: Image.Image) -> list[tuple[int, int, int | None]]:
     found = [fingerprint(picture) for picture in pictures]
-    assert None not in found
     bits, colours = ([np.frombuffer(parts, np.uint8) for parts in column] for column in zip(*found))
-    return list(same_photographs(np.stack(bits), np.stack(colours)))
+    return links(np.stack(bits), np.stack(colours))
+
+
+def links(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> list[tuple[int, int, int | None]]:
+    """(i, j, differing bits) of the pairs that connect equal pictures."""
+    fingerprints = Fingerprints(bits, colours)
+    return [(i, j, fingerprints.distance(i, j)) for i, j in fingerprints.links()]
 
 
 def in_colour(colour: tuple[int, int, int]) -> Image.Image:
@@ -318,7 +323,6 @@ def test_shades_over_whole_lines_and_columns_hardly_change_the_bits():
         column = np.asarray(Image.fromarray(shades[1:].T).resize((1, 240), Image.Resampling.BICUBIC), dtype=float)
         plain, shaded = (Image.fromarray(p.astype(np.uint8)).convert("RGB") for p in (grey, grey + line + column))
         first, second = fingerprint(plain), fingerprint(shaded)
-        assert first is not None and second is not None
         bits = (np.frombuffer(found.bits, np.uint8) for found in (first, second))
         changed += int(np.bitwise_count(np.bitwise_xor(*bits)).sum())
     assert changed <= 45  # about 3 of 256 by rounding; 14 with the frequencies 0
@@ -329,30 +333,32 @@ def test_a_recoloured_picture_of_the_same_shape_is_kept_apart():
     assert are_the_same(red, blue) == []
     assert are_the_same(red, COPIES["recompressed"](red)) != []
     first, second = fingerprint(red), fingerprint(blue)
-    assert first is not None and second is not None and first.bits == second.bits  # the colours alone tell
+    assert first.bits == second.bits  # the colours alone tell
 
 
-@pytest.mark.parametrize("size", [(64, 64), (320, 240)])
 @pytest.mark.parametrize("colour", ["white", "black", (120, 130, 140)])
-def test_plain_pictures_have_no_fingerprint(size, colour):
-    assert fingerprint(Image.new("RGB", size, colour)) is None
+def test_plain_pictures_are_the_same_only_if_every_pixel_is(colour):
+    plain = Image.new("RGB", (320, 240), colour)
+    other = plain.copy()
+    other.putpixel((7, 7), (121, 130, 140))
+    assert are_the_same(plain, other, plain.resize((64, 64)), plain.copy()) == [(0, 3, 0)]
 
 
 def test_a_picture_is_plain_below_three_grey_levels():
     """Two halves that differ by d grey levels have a standard deviation of d / 2."""
 
-    def halves(difference: int) -> Image.Image:
-        row = np.repeat([128, 128 + difference], 32).astype(np.uint8)
+    def halves(difference: int, width: int = 32) -> Image.Image:
+        row = np.repeat([128, 128 + difference], width).astype(np.uint8)
         return Image.fromarray(np.tile(row, (64, 1))).convert("RGB")
 
-    assert fingerprint(halves(5)) is None
-    assert fingerprint(halves(6)) is not None
+    assert fingerprint(halves(5)).bits != fingerprint(halves(5, 64)).bits  # of the pixels
+    assert fingerprint(halves(6)).bits == fingerprint(halves(6, 64)).bits  # of the shape
 
 
 def test_a_fingerprint_is_256_bits_and_64_colours():
     picture = landscape(1)
     found = fingerprint(picture)
-    assert found is not None and (len(found.bits), len(found.colours)) == (32, 192)
+    assert (len(found.bits), len(found.colours)) == (32, 192)
     assert np.bitwise_count(np.frombuffer(found.bits, np.uint8)).sum() == 128  # those above the median
     # The first cell is the mean of the upper left 40 x 30 pixels.
     mean = np.asarray(picture, dtype=float)[:30, :40].mean(axis=(0, 1))
@@ -368,19 +374,24 @@ def flipped(bits: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.ui
     return np.packbits(changed)
 
 
-def by_brute_force(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> set[tuple[int, int, int]]:
-    """Every two fingerprints compared; of equal ones only pairs with the first."""
-    first: dict[bytes, int] = {}
-    same_as = [first.setdefault(b.tobytes() + c.tobytes(), i) for i, (b, c) in enumerate(zip(bits, colours))]
-    found = {(earlier, i, 0) for i, earlier in enumerate(same_as) if earlier != i}
-    single = np.array(sorted(first.values()))
-    for i in single:
-        distances = np.bitwise_count(bits[single] ^ bits[i]).sum(axis=1)
-        levels = np.abs(colours[single].astype(int) - colours[i]).max(axis=1)
-        for j, distance in zip(single, distances):
-            if i < j and distance <= MOST_BITS and levels[single == j][0] <= MOST_COLOUR:
-                found.add((int(i), int(j), int(distance)))
+def by_brute_force(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> dict[tuple[int, int], int]:
+    """Every two fingerprints compared: the differing bits of all equal pairs."""
+    found = {}
+    for i in range(len(bits)):
+        distances = np.bitwise_count(bits ^ bits[i]).sum(axis=1)
+        levels = np.abs(colours.astype(int) - colours[i]).max(axis=1)
+        near = np.flatnonzero((distances <= MOST_BITS) & (levels <= MOST_COLOUR))
+        found |= {(i, int(j)): int(distances[j]) for j in near if i < j}
     return found
+
+
+def connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """The smallest number that each of `count` numbers is connected to."""
+    smallest = list(range(count))
+    for i, j in pairs:
+        one, other = sorted((smallest[i], smallest[j]))
+        smallest = [one if number == other else number for number in smallest]
+    return smallest
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -397,14 +408,24 @@ def test_the_search_finds_what_comparing_all_finds(seed):
             colours.append(np.where(np.arange(192) == random.integers(192), level, 100).astype(np.uint8))
     order = random.permutation(len(bits))
     place = np.argsort(order)
-    found = list(same_photographs(np.stack(bits)[order], np.stack(colours)[order]))
-    assert len(found) == len(set(found))
-    assert set(found) == by_brute_force(np.stack(bits)[order], np.stack(colours)[order])
+    bits_, colours_ = np.stack(bits)[order], np.stack(colours)[order]
+    found, all_pairs = links(bits_, colours_), by_brute_force(bits_, colours_)
+    assert all(all_pairs[i, j] == distance for i, j, distance in found)
+    clusters = connected(len(bits), all_pairs)
+    assert connected(len(bits), [pair[:2] for pair in found]) == clusters
+    assert len(found) == len(bits) - len(set(clusters)), "no pair more than connects them"
     # The planted pairs are known without any comparing.
-    pairs = {(i, j): distance for i, j, distance in found}
+    distance_of = Fingerprints(bits_, colours_).distance
     for (original, copy), (distance, level) in planted.items():
         i, j = sorted((int(place[original]), int(place[copy])))
-        assert pairs.get((i, j)) == (distance if distance <= 31 and level in (100, 148) else None)
+        assert distance_of(i, j) == (distance if distance <= 31 and level in (100, 148) else None)
+
+
+def test_many_frames_of_one_camera_are_linked_by_few_pairs():
+    random = np.random.default_rng(0)
+    frame = random.integers(0, 256, 32, dtype=np.uint8)
+    bits = np.stack([flipped(frame, random.choice(256, 5, replace=False)) for _ in range(1500)])
+    assert len(links(bits, np.zeros((1500, 192), dtype=np.uint8))) == 1499
 
 
 def test_no_pair_at_31_bits_is_missed_however_the_bits_lie():
@@ -416,29 +437,29 @@ def test_no_pair_at_31_bits_is_missed_however_the_bits_lie():
             original = random.integers(0, 256, 32, dtype=np.uint8)
             places = [w + 16 * random.choice(16, 2, replace=False) for w in range(16) if w != word]
             bits += [original, flipped(original, np.array([*np.concatenate(places), word + 16 * single]))]
-    found = list(same_photographs(np.stack(bits), np.zeros((512, 192), dtype=np.uint8)))
-    assert found == [(i, i + 1, 31) for i in range(0, 512, 2)]
+    found = links(np.stack(bits), np.zeros((512, 192), dtype=np.uint8))
+    assert sorted(found) == [(i, i + 1, 31) for i in range(0, 512, 2)]
 
 
-def test_of_equal_fingerprints_only_pairs_with_the_first_are_given():
+def test_equal_fingerprints_are_linked_to_the_first():
     random = np.random.default_rng(0)
     equal, other = random.integers(0, 256, (2, 32), dtype=np.uint8)
     near = flipped(equal, np.array([3, 200]))
     bits = np.stack([other, equal, equal, near, equal, near])
-    found = list(same_photographs(bits, np.zeros((6, 192), dtype=np.uint8)))
-    assert found == [(1, 2, 0), (1, 3, 2), (1, 4, 0), (3, 5, 0)]
+    found = links(bits, np.zeros((6, 192), dtype=np.uint8))
+    assert sorted(found) == [(1, 2, 0), (1, 3, 2), (1, 4, 0), (3, 5, 0)]
 
 
 def test_pictures_of_equal_bits_and_two_colours_are_two_photographs():
     bits = np.random.default_rng(0).integers(0, 256, (1, 32), dtype=np.uint8).repeat(5, axis=0)
     colours = np.array([10, 200, 200, 10, 210], dtype=np.uint8)[:, None].repeat(192, axis=1)
-    assert list(same_photographs(bits, colours)) == [(0, 3, 0), (1, 2, 0), (1, 4, 0)]
+    assert sorted(links(bits, colours)) == [(0, 3, 0), (1, 2, 0), (1, 4, 0)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_pictures(count):
     bits = np.zeros((count, 32), dtype=np.uint8)
-    assert list(same_photographs(bits, np.zeros((count, 192), dtype=np.uint8))) == [(0, 1, 0)][: max(0, count - 1)]
+    assert links(bits, np.zeros((count, 192), dtype=np.uint8)) == [(0, 1, 0)][: max(0, count - 1)]
 
 
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder of photographs")
@@ -455,11 +476,10 @@ def test_among_real_photographs_copies_are_found_without_their_names_and_nothing
     for source, folder in folders.items():
         for path in sorted(folder.iterdir()):
             found = fingerprint(stored_picture(path, 256, 90)[1])
-            assert found is not None, path
             names.append((source, path.stem.split("_")[0] if source.startswith("flickr") else path.stem))
             bits.append(np.frombuffer(found.bits, np.uint8))
             colours.append(np.frombuffer(found.colours, np.uint8))
-    pairs = {(names[i], names[j]) for i, j, _ in same_photographs(np.stack(bits), np.stack(colours))}
+    pairs = {(names[i], names[j]) for i, j, _ in links(np.stack(bits), np.stack(colours))}
     numbers = [number for source, number in names if source == "flickr30k"]
     assert len(numbers) == 300
     twice = {"3050606344": "2851198725"}  # one file under two numbers of Flickr8k; of equal ones the first is given
