@@ -436,7 +436,7 @@ def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[st
     for overlap in manifest["overlaps"]["by number"]:
         print(f"note: {overlap['photographs']:,} photographs are in both {' and '.join(overlap['sources'])}, by number")
     if same := len(manifest["overlaps"]["by picture"]):
-        print(f"note: {same:,} pairs of photographs are the same picture under different names, see the manifest")
+        print(f"note: {same:,} times the same picture is there under another name: see overlaps in the manifest")
     if any(source[unit]["left_out"] for source in manifest["sources"].values() for unit in ("photographs", "captions")):
         print(f"left out (photographs/captions) and why: {folder / 'manifest.json'}")
     steps = ", ".join(f"{step} {duration:.0f} s" for step, duration in seconds.items())
