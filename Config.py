@@ -416,7 +416,8 @@ def read_command_line(
             raise
         lines = [line.strip(" \u2502") for line in error.getvalue().splitlines()[1:]]
         told = itertools.takewhile(lambda line: not line.startswith("\u2500"), lines)
-        fail(re.sub(r"__tyro-dummy-inner__\S*: ", "", " ".join(told)))
+        # tyro puts names of its own and of the dataclass in front.
+        fail(re.sub(r"__tyro-dummy-inner__\S*: |Error parsing \w+: ", "", " ".join(told)))
 
 
 def fail(message: str, code: int = 2) -> NoReturn:

@@ -833,6 +833,21 @@ def test_a_missing_folder_is_one_line(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--name", "photos", "--ade20k", "x"], "--ade20k has no captions of its own: add --narratives FILE"),
+        (["--narratives", "x.jsonl"], "--narratives and --sharegpt4v describe pictures of other datasets: add --coco"),
+        (["--images", "x"], "--images belongs to --pairs FILE"),
+        (["--pairs", "x.csv"], "photographs need a name: add --name photos"),
+    ],
+)
+def test_flags_that_lack_another_are_one_line(flags, told):
+    done = build(*flags)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Database_create.py: error: {told}") and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("flag", ["--narratives", "--sharegpt4v", "--hold-out"])
 def test_a_missing_file_names_its_flag_before_anything_is_read(raw, tmp_path, flag):
     done = build("--name", "photos", "--flickr8k", raw.flickr8k, flag, tmp_path / "none.json", "--root", tmp_path)
