@@ -92,7 +92,7 @@ class Database:
             raise ValueError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
         rows = [row for row, name in enumerate(self.split_of) if name == split]
         if not rows:
-            raise ValueError(f"the {split} split of {self.folder} is empty; build it from more photographs")
+            raise ValueError(f"the {split} split of {self.folder} is empty; build it from other photographs too")
         return rows
 
     @cached_property

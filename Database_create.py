@@ -60,17 +60,29 @@ def main() -> None:
     except filelock.Timeout:
         fail(f"another build of {settings.folder} is running; wait for it, or choose another --name")
     except EngineError as error:
-        fail(f"{error}. {GO_ON}")
+        fail(f"{error}{what_is_left(settings.folder)}")
     except BrokenProcessPool:
-        fail(f"a worker process was killed, most likely for its memory; use fewer: --workers 1. {GO_ON}")
+        told = "a worker process was killed, most likely for its memory; use fewer: --workers 1"
+        fail(f"{told}{what_is_left(settings.folder)}")
     except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
-        fail(f"cannot read or write: {error}. {GO_ON}")
+        fail(f"cannot read or write: {error}{what_is_left(settings.folder)}")
     except KeyboardInterrupt:
-        fail(f"interrupted. {GO_ON}", code=130)
+        fail(f"interrupted{what_is_left(settings.folder)}", code=130)
     print_summary(settings.folder, manifest, seconds)
 
 
-GO_ON = "An older database of this name is as it was; the same command goes on from the finished part"
+def what_is_left(folder: Path) -> str:
+    """What a build that failed leaves, in words that follow the reason."""
+    folder = folder.resolve()
+    with contextlib.suppress(OSError):  # a folder that cannot be read holds nothing of use
+        older = f"; {folder} is as it was" if folder.exists() else ""
+        units = any(_building(folder).glob("units/*.arrow"))
+        return older + ("; the same command goes on from the part that is done" if units else "")
+    return ""
+
+
+def _building(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.building")
 
 
 @contextlib.contextmanager
@@ -82,7 +94,7 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     back. filelock.Timeout if another process is building the same one.
     """
     folder = folder.resolve()  # where a link leads to, there is room for it
-    building, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("building", "aside"))
+    building, aside = _building(folder), folder.with_name(f".{folder.name}.aside")
     root_is_new = not folder.parent.exists()
     building.mkdir(parents=True, exist_ok=True)
     units_are_of_use = True
@@ -174,9 +186,10 @@ def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline:
     """Work on all pictures and texts, at the same time on all processes; memory holds a few units at once."""
     units: list[Units] = []
     bars = {
-        PictureUnit: progress(None, "pictures", " pictures", intake.count("photographs"), position=0),
-        TextUnit: progress(None, "texts", " texts", intake.count("texts"), position=1),
+        PictureUnit: progress(None, "pictures", " pictures", intake.count("photographs"), position=0, delay=0),
+        TextUnit: progress(None, "texts", " texts", intake.count("texts"), position=1, delay=0),
     }
+    done_before = Counter[type[Unit]]()
 
     def jobs() -> Iterator[Unit]:
         """The units that are not done, in the order of the photographs."""
@@ -188,7 +201,8 @@ def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline:
             units.append(Units(ranks, picture_unit.path, text_unit.path))
             for unit in (picture_unit, text_unit):
                 if unit.path.exists():
-                    bars[type(unit)].initial += unit.size  # done before: it counts for the bar, not for the rate
+                    done_before[type(unit)] += unit.size
+                    bars[type(unit)].initial += unit.size  # it counts for the bar, not for the rate
                     bars[type(unit)].update(unit.size)
                 else:
                     yield unit
@@ -196,6 +210,9 @@ def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline:
     with bars[PictureUnit], bars[TextUnit]:
         for unit, _ in run_jobs(jobs(), settings.engine, settings.workers):
             bars[type(unit)].update(unit.size)
+    if done_before:
+        told = f"{done_before[PictureUnit]:,} pictures and {done_before[TextUnit]:,} texts"
+        print(f"{told} had been done by an earlier try")
     return units
 
 

@@ -246,19 +246,28 @@ class Intake:
         middle = [identity for (identity,) in self.db.execute("SELECT identity FROM told WHERE strict = 1")]
         # The split column of the user's own pairs is meant as it stands.
         if present and len(middle) > 1 and strictest < 2 and name != "pairs":
-            # Ordered by a hash, since the official list may be ordered by something the pictures show.
-            middle.sort(key=lambda identity: hashlib.sha1(identity.encode()).digest())
-            half = len(middle) // 2
-            self.db.executemany("UPDATE told SET strict = 2 WHERE identity = ?", [(i,) for i in middle[half:]])
+            second = self._second_half(number, middle)
+            self.db.executemany("UPDATE told SET strict = 2 WHERE identity = ?", [(identity,) for identity in second])
             self.notes.append(
                 f"{name}: the official test photographs are absent; the {len(middle):,} for validation were divided "
-                f"into {half:,} for validation and {len(middle) - half:,} for test, by the order of the sha1 of their "
+                f"into {len(middle) - len(second):,} for validation and {len(second):,} for test, by the sha1 of their "
                 "identity"
             )
         self.db.execute(
             """INSERT INTO official SELECT identity, strict FROM told WHERE true ON CONFLICT (identity)
             DO UPDATE SET strictness = max(strictness, excluded.strictness)"""
         )
+
+    def _second_half(self, source: int, identities: list[str]) -> list[str]:
+        """Half of the photographs for validation, by a hash: their order may be that of something the pictures show.
+
+        Of an official list exactly half, whichever of its photographs are there. Where a folder is all there is, each
+        photograph is drawn for itself, so that none changes its split when others are added.
+        """
+        digests = {identity: hashlib.sha1(identity.encode()).digest() for identity in identities}
+        if self.db.execute("SELECT count(*) FROM lists WHERE source = ?", (source,)).fetchone()[0]:
+            return sorted(identities, key=digests.__getitem__)[len(identities) // 2 :]
+        return [identity for identity in identities if digests[identity][0] >= 128]
 
     def _hold_out(self, file: Path) -> None:
         self.db.execute("CREATE INDEX files_named ON files (image_id)")
@@ -278,6 +287,8 @@ class Intake:
             if not matched:
                 unknown.append(name)
         self.db.executemany("INSERT OR REPLACE INTO official VALUES (?, 2)", [(identity,) for identity in found])
+        if not found:
+            raise ValueError(f"{file}: not one of its {lines:,} lines names a photograph of these sources")
         known = {identity for (identity,) in self.db.execute("SELECT identity FROM photographs")} & found
         self.held_out = {"lines": lines, "photographs": len(known), "unknown": unknown}
         self.notes.append(

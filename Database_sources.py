@@ -126,6 +126,8 @@ def open_sources(settings: DatabaseConfig) -> dict[str, Iterator[Item]]:
         ("ade20k", read_ade20k),
     ):
         if (folder := getattr(settings, name)) is not None:
+            if not Path(folder).is_dir():
+                raise FileNotFoundError(f"{folder} is no folder; --{name} expects one")
             sources[name] = reader(Path(folder).absolute())
     if settings.pairs is not None:
         images = Path(settings.images) if settings.images is not None else Path(settings.pairs).parent

@@ -38,9 +38,10 @@ class Job(Protocol[Result]):
 
 
 def progress(items: Iterable | None, what: str, unit: str, total: int | None = None, **options: Any) -> tqdm:
-    """A bar with rate and time left; in a log file a line every half minute instead of ten a second."""
+    """A bar with rate and time left, gone when it is done; in a log file a line every half minute, not ten a second."""
     pause = 0.1 if sys.stderr.isatty() else 30
-    return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, delay=1, **options)
+    options = {"delay": 1, "leave": False, **options}  # what takes under a second needs no bar
+    return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, **options)
 
 
 def run_jobs(jobs: Iterable[AnyJob], engine: str = "local", workers: int = 1) -> Iterator[tuple[AnyJob, Any]]:

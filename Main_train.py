@@ -120,6 +120,9 @@ def build_run(config: Config) -> Run:
     precision = Functions.choose_precision(config.precision, device)
     Functions.seed_everything(config.seed)
     database = Database(config.data.folder)
+    rows = {
+        split: database.rows(split) for split in ("train", "validation")
+    }  # an empty one is told before minutes pass
     tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
     model = SiameseModel(len(tokenizer), config.backbone, config.model, config.loss.temperature)
     Functions.load_backbone(model, config.backbone)
@@ -130,8 +133,8 @@ def build_run(config: Config) -> Run:
     data, seed = config.data, config.seed
     train_set = PairDataset(database, tokenizer, data, config.negatives, config.augment, seed, features)
     val_set = PairDataset(database, tokenizer, data, replace(config.negatives, most_swaps=1), None, seed, features)
-    train_loader, sampler = make_loader(train_set, database.rows("train"), seed, shuffle=True, device=device)
-    val_loader, _ = make_loader(val_set, database.rows("validation"), seed, shuffle=False, device=device)
+    train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
+    val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device)
 
     optimizer = make_optimizer(model, config)
     scheduler = make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch)

@@ -256,7 +256,7 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
         replaced = replaced_words(caption.text, negative) if negative else []
         y = write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
         if negative is None:
-            write(left[2], y, "no hard negative: none of its words can be swapped", color=GREY, style="italic")
+            write(left[2], y, "no hard negative: the train split has no word to put in", color=GREY, style="italic")
             continue
         note = f"hard negative ({negative.category})"
         if min(db.changed_words(negative)) >= cut:

@@ -192,7 +192,8 @@ def test_several_files_of_one_photograph_in_one_source_are_noted():
 def test_the_split_column_of_pairs_counts_as_it_stands():
     items = [i for n in range(9) for i in (picture(f"pairs:{n}", split="validation"), text(f"pairs:{n}"))]
     assert set(splits(take_in({"pairs": items})).values()) == {"validation"}
-    assert set(splits(take_in({"ade20k": items})).values()) == {"validation", "test"}
+    many = [i for n in range(40) for i in (picture(f"ade20k:{n}", split="validation"), text(f"ade20k:{n}"))]
+    assert set(splits(take_in({"ade20k": many})).values()) == {"validation", "test"}
     assert set(splits(take_in({"ade20k": items[:2]})).values()) == {"validation"}
 
 
@@ -231,12 +232,19 @@ def with_validation(numbers: Iterable[int], test: Iterable[int] = ()) -> dict[st
 
 
 def test_validation_is_divided_if_there_are_no_test_photographs():
-    intake = take_in(with_validation(range(101)))
+    intake = take_in(with_validation(range(1000)))
     found = splits(intake)
-    assert Counter(found.values()) == {"validation": 50, "test": 51}
-    assert {found[f"coco:{n}"] for n in range(50)} == {"validation", "test"}, "by a hash, not by order"
-    assert "the 101 for validation were divided into 50 for validation and 51 for test" in intake.notes[0]
+    counts = Counter(found.values())
+    assert counts["validation"] + counts["test"] == 1000 and 450 < counts["test"] < 550
+    assert {found[f"coco:{n}"] for n in range(500)} == {"validation", "test"}, "by a hash, not by order"
+    told = f"{counts['validation']} for validation and {counts['test']} for test"
+    assert f"the 1,000 for validation were divided into {told}" in intake.notes[0]
     assert Counter(splits(take_in(with_validation(range(101), test=[500]))).values()) == {"validation": 101, "test": 1}
+
+
+def test_photographs_that_are_added_to_a_folder_move_no_others():
+    few, many = (splits(take_in(with_validation(numbers))) for numbers in (range(60), range(200)))
+    assert few == {identity: many[identity] for identity in few}
 
 
 def test_the_division_of_a_list_does_not_depend_on_which_photographs_are_there():
@@ -248,6 +256,7 @@ def test_the_division_of_a_list_does_not_depend_on_which_photographs_are_there()
         )
 
     whole = found(range(40))
+    assert Counter(whole.values()) == {"validation": 20, "test": 20}
     assert found(range(7, 40)) == {f"flickr:{n}": whole[f"flickr:{n}"] for n in range(7, 40)}
 
 
@@ -272,6 +281,12 @@ def test_a_photograph_is_held_out_by_any_of_its_names(tmp_path, line):
     assert splits(intake) == {"coco:9": "test", "coco:10": "train"}
     assert intake.held_out == {"lines": 2, "photographs": 1, "unknown": ["nobody.jpg"]}
     assert "1 of 2 lines name no photograph" in intake.notes[-1]
+
+
+def test_a_hold_out_list_of_other_photographs_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("nobody.jpg\nno one.jpg\n")
+    with pytest.raises(ValueError, match="not one of its 2 lines names a photograph"):
+        take_in({"coco": [picture("coco:9"), text("coco:9")]}, tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize("line", ["1000_0123456789.jpg", "1000.jpg", "1000", "ADE_val_00000001", "shop/shoe 1.png"])
