@@ -64,7 +64,6 @@ class StoredText(NamedTuple):
     kind: str
     source: str
     matches: bool
-    place: str
 
 
 class Photograph(NamedTuple):
@@ -393,13 +392,13 @@ class Intake:
                 span,
             ):
                 files[rank].append(tuple(file))
-            for rank, text, kind, name, matches, place in self.db.execute(
-                """SELECT rank, text, kind, name, matches, place FROM photographs JOIN texts USING (identity)
+            for rank, text, kind, name, matches in self.db.execute(
+                """SELECT rank, text, kind, name, matches FROM photographs JOIN texts USING (identity)
                 JOIN sources ON sources.source = texts.source WHERE rank BETWEEN ? AND ? AND repeats IS NULL
                 ORDER BY rank, texts.source, texts.id""",
                 span,
             ):
-                texts[rank].append(StoredText(text, kind, name, bool(matches), place))
+                texts[rank].append(StoredText(text, kind, name, bool(matches)))
             yield [
                 Photograph(
                     rank,

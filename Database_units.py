@@ -166,8 +166,7 @@ class TextUnit(Unit):
     def of(cls, folder: Path, photographs: Sequence[Photograph], pipeline: str) -> "TextUnit":
         content = tuple(photograph.texts for photograph in photographs)
         versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
-        made_of = [[text[:-1] for text in texts] for texts in content]  # without its place
-        key = _digest(made_of, pipeline, versions, _code())
+        key = _digest(content, pipeline, versions, _code())
         return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
 
     def make(self) -> pa.RecordBatch:

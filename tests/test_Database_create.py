@@ -466,7 +466,7 @@ def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatc
 
 def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):
     texts = tuple(
-        StoredText(text, "caption", "pairs", matches, "pairs.csv:1")
+        StoredText(text, "caption", "pairs", matches)
         for text, matches in (("A dog runs.", True), ("A cat runs.", False), ("Two dogs run.", True))
     )
     (row,) = TextUnit.of(tmp_path, [Photograph(1, (), (), texts)], find_pipeline()).make().to_pylist()

@@ -95,7 +95,13 @@ def test_a_text_is_repeated_across_files_only_and_whatever_its_spelling():
         }
     )
     (found,) = photographs(intake).values()
-    assert [t.place for t in found.texts] == ["a:1", "a:2", "b:2", "b:3", "b:4"]
+    assert [(t.text, t.kind, t.source, t.matches) for t in found.texts] == [
+        ("A dog.", "caption", "flickr30k", True),
+        ("A dog.", "caption", "flickr30k", True),
+        ("a dog", "narrative", "flickr8k", True),
+        ("a dog", "caption", "flickr8k", False),
+        ("a hog", "caption", "flickr8k", True),
+    ]
     assert reasons(intake) == [("flickr8k", "b:1", "the same text as in a")]
 
 
