@@ -28,7 +28,9 @@ from tqdm import tqdm
 from Architectures import SiameseModel, import_torchvision
 from Config import AugmentConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
-from Negative_map import CATEGORIES, Negative, Parse, Slot, find_slots, known_words, swap
+from Negative_draw import known_words, swap
+from Negative_map import Negative, Parse, Slot, find_slots
+from Negative_words import CATEGORIES
 from Tokenizer_lib import Tokenizer, split_words
 
 FORMAT = 2  # of the database; that of Database_units.py, whose imports a training process does without

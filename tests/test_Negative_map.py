@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import Negative_map
+import Negative_words
 import Scenes_lib
-from Negative_map import CATEGORIES, Parse, find_slots, known_words, swap
+from Negative_draw import known_words, swap
+from Negative_map import Parse, find_slots
+from Negative_words import CATEGORIES
 
 spacy = pytest.importorskip("spacy")
 ROOT = Path(Negative_map.__file__).parent
@@ -230,7 +233,7 @@ def test_only_planned_spans_change(parsed_captions, which, seed, most):
     assert negative.text != parsed.text and negative.kind == "swap"
     assert 1 <= len(negative.changed) <= most + sum(len(slot.repairs) for slot in slots)
     changed_words = [negative.text[start:end].lower() for start, end in negative.changed]
-    vocabulary = {form for groups in Negative_map._pools().values() for group in groups for form in group.words}
+    vocabulary = {form for groups in Negative_words.pools().values() for group in groups for form in group.words}
     assert all(word in vocabulary or word in Negative_map._PRONOUNS.values() for word in changed_words)
     # Everything outside slots, repairs and articles is found again, to the character and in order.
     free = {(slot.first, slot.last) for slot in slots} | {(r[0], r[0]) for slot in slots for r in slot.repairs}
@@ -335,7 +338,7 @@ def test_several_changes_are_all_marked(parse):
 
 
 def test_groups_do_not_overlap_within_a_pool():
-    for pool, groups in Negative_map._pools().items():
+    for pool, groups in Negative_words.pools().items():
         seen = Counter(word for group in groups for word in group.words)
         assert [word for word, count in seen.items() if count > 1] == [], pool
 
