@@ -12,11 +12,12 @@ import itertools
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
 
@@ -74,11 +75,20 @@ class DatabaseConfig:
     """Seed of the drawn scenes."""
     overwrite: bool = False
     """Replace a database of the same name."""
+    reparse: bool = False
+    """Parse the captions of the finished database NAME anew; its pictures and all else stay as they are."""
+
+    NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse"}
 
     def __post_init__(self) -> None:
         # No dot in front: ".." would be outside the root, and hidden names are those of unfinished databases.
         is_name = re.fullmatch(r"[\w-][\w.-]*", self.name)
         require(bool(is_name), f"--name {self.name!r}: use letters, digits, . _ - and no dot in front")
+        if self.reparse:
+            default = {known.name: known.default for known in dataclasses.fields(self)}
+            idle = [name for name, value in self.shaping.items() if name != "name" and value != default[name]]
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+            require(not idle, f"--reparse reads a finished database, no sources, and keeps its pictures: drop {flags}")
         require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
         require(
             not (self.narratives or self.sharegpt4v) or self.has_photographs,
@@ -102,6 +112,25 @@ class DatabaseConfig:
     @property
     def folder(self) -> Path:
         return Path(self.root) / self.name
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """The settings that the rows of the database depend on."""
+        return {name: value for name, value in vars(self).items() if name not in self.NOT_SHAPING}
+
+    @classmethod
+    def command(cls, folder: Path, *flags: str) -> str:
+        """What to type about the database in `folder`."""
+        root = () if folder.parent == Path(cls.root) else ("--root", str(folder.parent))
+        return shlex.join(("python", "Database_create.py", "--name", folder.name, *flags, *root))
+
+    @classmethod
+    def how_to_build(cls, folder: Path, *flags: str) -> str:
+        """The end of a message about a database that is absent, or that this version cannot read."""
+        if folder.name == cls.name:
+            return f"build one with: {cls.command(folder, *flags)}"
+        told = cls.command(folder, "--flickr8k", "DIR", *flags)
+        return f"build one with: {told} (or --coco, --flickr30k, --ade20k, --pairs)"
 
 
 @dataclass(frozen=True)
@@ -163,14 +192,25 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class NegativesConfig:
-    """Hard negatives: captions made false by swapping words."""
+    """Hard negatives: false captions that differ in little from a true one, in a mixture of kinds."""
 
+    swap: float = 0.6
+    """How often, against the other kinds: one word is replaced by another of its category."""
+    exchange: float = 0.2
+    """How often: two phrases of the caption change places. Captions without such phrases get another kind."""
+    mined: float = 0.2
+    """How often: a real caption of another photograph that is near this one and contradicts it."""
+    in_batch: float = 1.0
+    """Weight of the batch's other captions in the contrastive loss, against the hard negatives'; 0 leaves them out."""
     per_caption: int = 2
     """Hard negatives drawn for each caption in each epoch."""
     most_swaps: int = 1
-    """A negative differs from its caption by one to this many words."""
+    """A swap replaces one to this many words."""
 
     def __post_init__(self) -> None:
+        weights = (self.swap, self.exchange, self.mined)
+        require(min(weights) >= 0 and max(weights) > 0, "--negatives: weights must not be negative, nor all 0")
+        require(self.in_batch >= 0, "--negatives.in-batch: must not be negative")
         require(self.per_caption >= 1, "--negatives.per-caption: must be at least 1")
         require(1 <= self.most_swaps <= 3, "--negatives.most-swaps: must be 1 to 3")
 

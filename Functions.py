@@ -33,16 +33,19 @@ Floats = NDArray[np.floating]
 OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no nan where a whole row is out
 
 
-def contrastive_loss(scores: Tensor, owner: Tensor, groups: Tensor, hard: Tensor, hard_of: Tensor) -> Tensor:
+def contrastive_loss(
+    scores: Tensor, owner: Tensor, groups: Tensor, hard: Tensor, hard_of: Tensor, in_batch: float = 1.0
+) -> Tensor:
     """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
 
     scores: (N, T) of all pictures with all texts, already divided by the temperature; owner: (T,) the picture of
     each text; groups: (N,) identity of each photograph; hard: (K,) scores of hard negatives with their own picture;
-    hard_of: (K,) their picture. A text of the same photograph is never counted as a negative.
+    hard_of: (K,) their picture; in_batch: how much a text of the batch counts against a hard negative. A text of the
+    same photograph is never counted as a negative.
     Source: Oord et al. 2018; both directions as in Radford et al. 2021.
     """
     same = groups.unsqueeze(1) == groups[owner].unsqueeze(0)
-    others = scores.masked_fill(same, OUT)
+    others = (scores + math.log(in_batch) if in_batch else scores.new_full(scores.shape, OUT)).masked_fill(same, OUT)
     pictures = torch.arange(len(scores), device=scores.device)
     extra = hard.expand(len(scores), -1).masked_fill(hard_of != pictures.unsqueeze(1), OUT)
     positive = scores[owner, torch.arange(len(owner), device=scores.device)]
@@ -89,10 +92,18 @@ class TextBatch(NamedTuple):
     groups: Tensor  # (N,) identity of each photograph
 
 
-def total_loss(model: SiameseModel, patches: Tensor, words: Tensor, batch: TextBatch, settings: LossConfig) -> Tensor:
+def total_loss(
+    model: SiameseModel,
+    patches: Tensor,
+    words: Tensor,
+    batch: TextBatch,
+    settings: LossConfig,
+    in_batch: float = 1.0,
+) -> Tensor:
     """Contrastive + triplet + match + word loss of a whole batch.
 
-    patches (N, P, D); words (T + K, L, D), captions first. The word loss needs the patch_word score.
+    patches (N, P, D); words (T + K, L, D), captions first; in_batch: see contrastive_loss. The word loss needs the
+    patch_word score.
     """
     captions, negatives = words.split([len(batch.owner), len(batch.negative_of)])
     scale = model.log_scale.exp()
@@ -101,7 +112,8 @@ def total_loss(model: SiameseModel, patches: Tensor, words: Tensor, batch: TextB
     hard_of = batch.owner[batch.negative_of]
     hard = model.pair_scores(patches[hard_of], negatives)
     loss = (
-        settings.contrastive * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of)
+        settings.contrastive
+        * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of, in_batch)
         + settings.triplet * triplet_loss(positive[batch.negative_of], hard, settings.margin)
         + settings.match * match_loss(positive, hard, scale, model.match_at)
     )

@@ -59,7 +59,8 @@ class Run:
 
     def loss(self, patches: Tensor, words: Tensor, batch: Batch) -> Tensor:
         """In float32: bfloat16 keeps 2 to 3 digits of a cosine, and a logit is up to 100 times as large."""
-        return Functions.total_loss(self.model, patches, words, batch.texts, self.config.loss)
+        in_batch = self.config.negatives.in_batch
+        return Functions.total_loss(self.model, patches, words, batch.texts, self.config.loss, in_batch)
 
 
 def main(args: Sequence[str] | None = None) -> None:

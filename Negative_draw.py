@@ -97,6 +97,86 @@ def known_words(parse: Parse) -> frozenset[str]:
     return frozenset(words.union(lemma.lower() for lemma in parse.lemma))
 
 
+class Spot(NamedTuple):
+    """Characters start..end of a caption that change when the word of a slot does.
+
+    role: WORD takes the new word (an echo of it too), ARTICLE takes "a" or "an", REPAIR takes `new` if the repairs
+    are made at all. `is_content`: it makes the caption false; agreement and articles do not.
+    """
+
+    start: int
+    end: int
+    role: int
+    is_content: bool
+    new: str = ""
+
+
+WORD, ARTICLE, REPAIR = range(3)
+Edit = tuple[int, int, str, bool]  # start, end, new text, is it content?
+
+
+def find_spots(parse: Parse, slot: Slot) -> list[Spot]:
+    """All that changes with a slot, in no particular order."""
+    spots = []
+    for first, last in ((slot.first, slot.last), *slot.echoes):
+        spots.append(Spot(parse.start[first], parse.end[last], WORD, True))
+        if first and parse.text[parse.start[first - 1] : parse.end[first - 1]].lower() in ("a", "an"):
+            spots.append(Spot(parse.start[first - 1], parse.end[first - 1], ARTICLE, False))
+    spots += [Spot(parse.start[token], parse.end[token], REPAIR, content, new) for token, new, content in slot.repairs]
+    return spots
+
+
+def needs_repairs(slot: Slot, surface: str) -> bool:
+    """Do verbs and pronouns follow? From one many to another they need not."""
+    return slot.category != "number" or "one" in (slot.word, surface)
+
+
+def write_edits(text: str, spots: Sequence[Spot], surface: str, repaired: bool) -> list[Edit]:
+    """The edits that put `surface` in the place of a slot's word."""
+    edits = []
+    for spot in spots:
+        old = text[spot.start : spot.end]
+        if spot.role == WORD:
+            edits.append((spot.start, spot.end, like(old, surface), True))
+        elif spot.role == ARTICLE:
+            new = "an" if takes_an(surface) else "a"
+            if new != old.lower():
+                is_loud = old.isupper() and text[spot.end :].lstrip()[:2].isupper()
+                edits.append((spot.start, spot.end, new.upper() if is_loud else like(old, new), False))
+        elif repaired:
+            edits.append((spot.start, spot.end, like(old, spot.new), spot.is_content))
+    return edits
+
+
+def splice(text: str, edits: Iterable[Edit], kind: str, category: str) -> Negative:
+    """The caption with its edits made; `changed` are the spans of content in the new text."""
+    parts, changed = [], []
+    position = length = 0
+    for start, end, new, content in sorted(edits):
+        parts += [text[position:start], new]
+        length += start - position
+        if content:
+            changed.append((length, length + len(new)))
+        length += len(new)
+        position = end
+    parts.append(text[position:])
+    return Negative("".join(parts), kind, category, tuple(changed))
+
+
+def takes_an(word: str) -> bool:
+    word = word.lower()
+    if word.startswith(("uni", "eu", "one", "use", "ufo", "ute")):  # "a unicycle", "a uniform", "a one"
+        return False
+    return word[0] in "aeiou" or word.startswith(("hour", "hono", "heir", "suv"))
+
+
+def like(old: str, new: str) -> str:
+    """`new` in the case of `old`."""
+    if old.isupper() and len(old) > 1:
+        return new.upper()
+    return new[0].upper() + new[1:] if old[0].isupper() else new
+
+
 def swap(
     parse: Parse,
     slots: Sequence[Slot],
@@ -125,7 +205,7 @@ def swap(
         chance = 1.0 - table.share.get(slot.group, 0.0)
         chances.append(chance * (weights.get(slot.category, 1.0) if weights is not None else 1.0))
     wanted = 1 if most == 1 else rng.randint(1, most)
-    edits: list[tuple[int, int, str, bool]] = []
+    edits: list[Edit] = []
     taken: set[int] = set()
     blocked: list[frozenset[str]] = [own_words, licensed]
     category = ""
@@ -133,66 +213,20 @@ def swap(
         pick = rng.choices(range(len(slots)), chances)[0]
         chances[pick] = 0.0
         slot = slots[pick]
-        tokens = set(range(slot.first, slot.last + 1)).union(repair[0] for repair in slot.repairs)
+        tokens = {repair[0] for repair in slot.repairs}
+        tokens.update(*(range(first, last + 1) for first, last in ((slot.first, slot.last), *slot.echoes)))
         if taken & tokens:
             continue
         table = tables[slot.pool, slot.form]
         surface = draw_replacement(rng, table, pools()[slot.pool], slot.group, (*blocked, slot.avoid))
         if surface is None:
             continue
-        between_many = slot.category == "number" and slot.word != "one" and surface != "one"
-        repairs = () if between_many else slot.repairs
-        if allowed is not None and any(new.lower() not in allowed for _, new, _ in repairs):
+        repaired = needs_repairs(slot, surface)
+        if repaired and allowed is not None and any(new.lower() not in allowed for _, new, _ in slot.repairs):
             continue  # an inflection that no true caption uses would mark the negative
         wanted -= 1
         taken |= tokens
         blocked.append(frozenset((surface,)))
         category = category or slot.category
-        start, end = parse.start[slot.first], parse.end[slot.last]
-        new_word = _like(text[start:end], surface)
-        edits.append((start, end, new_word, True))
-        if slot.first:
-            edits.extend(_article(parse, slot.first - 1, new_word))
-        for token, new, content in repairs:
-            start, end = parse.start[token], parse.end[token]
-            edits.append((start, end, _like(text[start:end], new), content))
-    return _negative(text, edits, category) if edits else None
-
-
-def _article(parse: Parse, token: int, word: str) -> list[tuple[int, int, str, bool]]:
-    """The edit that makes the article at `token` fit `word`, if there is one and it does not fit."""
-    start, end = parse.start[token], parse.end[token]
-    old = parse.text[start:end]
-    if old.lower() not in ("a", "an"):
-        return []
-    new = "an" if _takes_an(word.lower()) else "a"
-    if new == old.lower():
-        return []
-    return [(start, end, new.upper() if word.isupper() and old.isupper() else _like(old, new), False)]
-
-
-def _takes_an(word: str) -> bool:
-    if word.startswith(("uni", "eu", "one", "use", "ufo", "ute")):  # "a unicycle", "a uniform", "a one"
-        return False
-    return word[0] in "aeiou" or word.startswith(("hour", "hono", "heir", "suv"))
-
-
-def _like(old: str, new: str) -> str:
-    """`new` in the case of `old`."""
-    if old.isupper() and len(old) > 1:
-        return new.upper()
-    return new[0].upper() + new[1:] if old[0].isupper() else new
-
-
-def _negative(text: str, edits: list[tuple[int, int, str, bool]], category: str) -> Negative:
-    parts, changed = [], []
-    position = length = 0
-    for start, end, new, content in sorted(edits):
-        parts += [text[position:start], new]
-        length += start - position
-        if content:
-            changed.append((length, length + len(new)))
-        length += len(new)
-        position = end
-    parts.append(text[position:])
-    return Negative("".join(parts), "swap", category, tuple(changed))
+        edits += write_edits(text, find_spots(parse, slot), surface, repaired)
+    return splice(text, edits, "swap", category) if edits else None

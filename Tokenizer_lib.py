@@ -65,8 +65,11 @@ class Tokenizer:
 
     def encode(self, text: str, max_words: int | None = None) -> list[int]:
         """Indices of the words of `text`, at most `max_words`; a text without a word gives one <unk>."""
-        indices = [self.index.get(word.text, 1) for word in split_words(text)[:max_words]]
-        return indices or [1]
+        return self.encode_words(split_words(text)[:max_words])
+
+    def encode_words(self, words: Sequence[Word]) -> list[int]:
+        """Indices of the words of a text that is split already."""
+        return [self.index.get(word.text, 1) for word in words] or [1]
 
     def decode(self, indices: Iterable[int]) -> str:
         """The words of `indices`, joined by spaces, without padding."""

@@ -7,15 +7,18 @@ Machines are noisy and shared: the two ways take turns (A B A B ...), so that wh
 each median stand the smallest and the largest number; the ratio is that of the medians.
 
 A benchmark is a function that prepares two callables, ours and the plain one; its docstring is its help. A callable
-returns one number, or a dict that begins with it and tells others beside it. Skip says that it cannot run here.
+returns one number, or a dict that begins with it and tells others beside it (of these the other way may have none).
+Skip says that it cannot run here.
 """
 
 import argparse
 import contextlib
 import functools
 import importlib.metadata
+import itertools
 import os
 import platform
+import random
 import shutil
 import signal
 import statistics
@@ -33,7 +36,7 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from Config import PRESETS, fail, usable_cores
+from Config import PRESETS, NegativesConfig, fail, usable_cores
 from Scenes_lib import draw, make_scene, write_captions
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +45,7 @@ PLAIN_SIZE = (224, 224)  # what an ImageNet backbone takes
 POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms
 LEAST_FOR_DIFFERENCE = 200  # photographs; fewer are built in the seconds by which start-up varies
 OPENINGS = 20  # in one turn: a single one takes milliseconds
+PARSED = 1000  # captions of the plain way to a negative, evenly over all; ours takes all in the same seconds
 
 Measure = Callable[[], float | Mapping[str, float]]
 
@@ -88,11 +92,11 @@ def building(work: "Workspace") -> tuple[Measure, Measure]:
 
 @benchmark("bytes", "bytes/photograph", better="smaller")
 def size_on_disk(work: "Workspace") -> tuple[Measure, Measure]:
-    """the whole folder of the database: our JPEG and parses | PNG of 224 x 224 and parses, of build's plain way"""
+    """the folder of the database as built: our JPEG and parses | PNG of 224 x 224 and parses, of build's plain way"""
 
     def size(way: str) -> float:
-        files = (path for path in work.database(way).rglob("*") if path.is_file())
-        return sum(path.stat().st_size for path in files) / work.count
+        # The plan of negatives that another benchmark may have left there is in "negatives".
+        return bytes_of(path for path in work.database(way).iterdir() if path.name != "negatives") / work.count
 
     return lambda: size("ours"), lambda: size("plain")
 
@@ -127,9 +131,9 @@ def loading(work: "Workspace") -> tuple[Measure, Measure]:
     database, settings = Database(work.database("ours")), PRESETS["finetune"][1]
     tokenizer = Tokenizer.build(database.word_counts, data.min_count)
 
+    pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
+
     def ours() -> Iterator[int]:
-        # Made anew for each pass: an earlier one would have left the captions read and their slots found.
-        pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
         batches, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
         return (len(batch.rows) for batch in batches)
 
@@ -153,6 +157,55 @@ def loading_plain_work(work: "Workspace") -> tuple[Measure, Measure]:
             yield len(batch) * all(texts[row][0]["text"].as_py() for row in rows)
 
     return rate_of(ours), rate_of(plain_batches(work, order))
+
+
+@benchmark("negatives", "negatives/s", better="larger")
+def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
+    """swaps drawn from the stored plan, on one core | nlp(caption) without ner, find_slots and swap of the fresh parse"""
+    import torch
+
+    from DataBase_functions import Database
+    from Negative_draw import swap
+    from Negative_map import Negative, Parse, find_slots
+    from Negative_plan import Plan
+
+    torch.set_num_threads(1)
+    folder = work.database("ours")
+    nlp, allowed = load_once(work.pipeline, exclude=("ner",)), Database(folder).word_counts
+    turns = itertools.count()
+
+    def rate(draw: Callable[[Any, random.Random], Negative | None], captions: Sequence[Any]) -> float:
+        """Negatives a second; captions that have none take their time too."""
+        rng, start = random.Random(next(turns)), time.perf_counter()
+        drawn = sum(draw(caption, rng) is not None for caption in captions)
+        return drawn / (time.perf_counter() - start)
+
+    def ours() -> dict[str, float]:
+        # A new plan in each turn: the time that it takes is told too, and nothing of an earlier turn is left.
+        shutil.rmtree(folder / "negatives", ignore_errors=True)
+        database, start = Database(folder), time.perf_counter()
+        plan, mixture = Plan.open(database), NegativesConfig()
+        seconds, captions = time.perf_counter() - start, range(len(plan))
+        rates = {
+            kind: rate(functools.partial(plan.draw_kind, kind), captions) for kind in ("swap", "exchange", "mined")
+        }
+        return {
+            "negatives/s": rates["swap"],
+            "exchanges/s": rates["exchange"],
+            "mined/s": rates["mined"],
+            "mixture/s": rate(lambda caption, rng: plan.draw(caption, rng, mixture), captions),
+            "s a plan of 1,000": 1000 * seconds / len(plan),
+            "bytes a caption": bytes_of([plan.folder]) / len(plan),
+        }
+
+    def plain_swap(caption: str, rng: random.Random) -> Negative | None:
+        parse = Parse.from_doc(nlp(caption))
+        return swap(parse, find_slots(parse), rng, allowed=allowed)
+
+    plan = Plan.open(Database(folder))
+    some = [plan.text(n * len(plan) // PARSED) for n in range(PARSED)] if len(plan) > PARSED else plan.texts.to_pylist()
+    rate(plain_swap, some[:100])  # reads the vocabulary
+    return ours, lambda: {"negatives/s": rate(plain_swap, some)}
 
 
 @benchmark("memory", "MB", better="smaller")
@@ -198,6 +251,12 @@ def plain_batches(work: "Workspace", order: Sequence[Sequence[int]]) -> Callable
             yield len(torch.stack(pictures)) * all(texts)
 
     return batches
+
+
+def bytes_of(paths: Iterable[Path]) -> int:
+    """Of files, and of all files in folders."""
+    files = (file for path in paths for file in (path.rglob("*") if path.is_dir() else (path,)))
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def rate_of(batches: Callable[[], Iterable[int]]) -> Measure:
@@ -357,10 +416,10 @@ def plain_rows(folder: Path, captions: Sequence[tuple[str, list[str]]], pipeline
 
 
 @functools.cache
-def load_once(pipeline: str) -> Any:
+def load_once(pipeline: str, exclude: tuple[str, ...] = ()) -> Any:
     import spacy
 
-    return spacy.load(pipeline)
+    return spacy.load(pipeline, exclude=exclude)
 
 
 # The report
@@ -386,24 +445,31 @@ def measure(name: str, work: Workspace, rounds: int) -> dict[str, Any]:
 
 
 def summarise(name: str, unit: str, ours: Sequence[float], plain: Sequence[float]) -> dict[str, Any]:
-    """Medians of both ways and their ratio, with all that they were made of."""
-    our_median, plain_median = statistics.median(ours), statistics.median(plain)
-    row = {"name": name, "unit": unit, "ours": our_median, "plain": plain_median, "ratio": our_median / plain_median}
+    """Medians of both ways and their ratio, with all that they were made of; None for what one way has none of."""
+    medians = [statistics.median(numbers) if numbers else None for numbers in (ours, plain)]
+    ratio = None if None in medians else medians[0] / medians[1]
+    row = {"name": name, "unit": unit, "ours": medians[0], "plain": medians[1], "ratio": ratio}
     return {**row, "rounds": len(ours), "ours_all": list(ours), "plain_all": list(plain)}
 
 
-def short(value: float) -> str:
+def short(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"({short(min(values))}–{short(max(values))})" if values else ""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     lines = [("benchmark", "unit", "ours", "(min–max)", "plain", "(min–max)", "ours/plain", "better")]
     for row in rows:
         for line in (row, *row.get("also", ())):
-            spread = [f"({short(min(line[key]))}–{short(max(line[key]))})" for key in ("ours_all", "plain_all")]
-            medians = short(line["ours"]), spread[0], short(line["plain"]), spread[1]
+            ours, plain = ((short(line[way]), spread(line[f"{way}_all"])) for way in ("ours", "plain"))
             name, better = (row["name"], row["better"]) if line is row else ("", "")
-            lines.append((name, line["unit"], *medians, f"{line['ratio']:.3g}", better))
+            ratio = "–" if line["ratio"] is None else f"{line['ratio']:.3g}"
+            lines.append((name, line["unit"], *ours, *plain, ratio, better))
     widths = [max(map(len, column)) for column in zip(*lines)]
     for cells in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())

@@ -29,6 +29,7 @@ from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
 from Functions import pyplot
 from Negative_map import Negative
+from Negative_plan import other_words
 from Tokenizer_lib import Tokenizer, split_words
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#595959"  # the first two: Okabe & Ito 2008
@@ -102,7 +103,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def split_captions(database: Database, split: str) -> pa.Table:
     """Columns row, text and kind of all captions of a split.
 
-    Taken from the Arrow columns, 0.2 s for 30,000 captions; `Database.captions` would plan their swaps too, in 3 s.
+    Taken from the Arrow columns at once: 0.2 s for 30,000 captions.
     """
     column = database.table.column("captions")
     rows = np.repeat(np.arange(len(column)), pc.list_value_length(column).to_numpy())
@@ -134,13 +135,17 @@ def draw_samples(dataset: PairDataset, split: str, count: int) -> list[Sample]:
 
 def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
     """The first drawn caption of a photograph, or the first of this kind, drawn as `PairDataset.__getitems__` draws."""
-    everything, picture = dataset.captions(key.row), dataset.database.picture(key.row)
-    rng = db.seeded(dataset.seed, key.epoch, dataset.database.ids[key.row])
-    chosen = rng.sample(range(len(everything)), min(dataset.data.captions_per_picture, len(everything)))
-    wanted, most = dataset.negatives.per_caption, dataset.negatives.most_swaps
-    drawn = [db.draw_negatives(everything, which, wanted, dataset.allowed, rng, most) for which in chosen]
-    told, settings = [everything[which] for which in chosen], dataset.augmentation or AugmentConfig()
-    seen = db.augment(picture, told, dataset.data.side, settings, rng)
+    database, plan, most = dataset.database, dataset.plan, dataset.data.max_words
+    rng = db.seeded(dataset.seed, key.epoch, database.ids[key.row])
+    everything = plan.captions(key.row)
+    chosen = rng.sample(everything, min(dataset.data.captions_per_picture, len(everything)))
+    told = [database.captions(key.row)[which - everything.start] for which in chosen]
+    said = [split_words(caption.text) for caption in told]
+    ends = [words[most - 1].end if len(words) > most else None for words in said]
+    wanted, mixture = dataset.negatives.per_caption, dataset.negatives
+    drawn = [db.draw_negatives(plan, which, wanted, rng, mixture, end) for which, end in zip(chosen, ends)]
+    picture, settings = database.picture(key.row), dataset.augmentation or AugmentConfig()
+    seen = db.augment(picture, {word.text for words in said for word in words}, dataset.data.side, settings, rng)
     n = next((n for n, caption in enumerate(told) if caption.kind == kind), 0)
     return Sample(picture, seen, told[n], drawn[n][0] if drawn[n] else None)
 
@@ -148,10 +153,14 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:
     """Where in the true text the words stood in whose place the negative's changed words are.
 
-    The words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
+    Nothing took the place of anything in a mined negative, another text: there it is the words that this one lacks.
+    Else the words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
     has followed it and is not marked, as `Negative.changed` does not name it either.
     """
-    old, new, changed = split_words(text), split_words(negative.text), set(db.changed_words(negative))
+    if negative.kind == "mined":
+        return list(other_words(negative.text, text))
+    old, new = split_words(text), split_words(negative.text)
+    changed = set(db.changed_words(new, negative))
     stayed = ["" if i in changed else word.text for i, word in enumerate(new)]  # "" is no word, it meets no other
     spans = []
     matcher = SequenceMatcher(None, [word.text for word in old], stayed, autojunk=False)
@@ -242,7 +251,7 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
         return y
 
     write(GAP, GAP, title, size=12)
-    for x, head in zip(left, ("\nstored picture", seen, "\na caption and its hard negative; bold: the words swapped")):
+    for x, head in zip(left, ("\nstored picture", seen, "\na caption and its hard negative; bold: where they differ")):
         write(x, 0.45, head, color=GREY)
     for n, (stored, tensor, caption, negative) in enumerate(page):
         top = 0.85 + n * ROW
@@ -256,10 +265,11 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
         replaced = replaced_words(caption.text, negative) if negative else []
         y = write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
         if negative is None:
-            write(left[2], y, "no hard negative: the train split has no word to put in", color=GREY, style="italic")
+            write(left[2], y, "no hard negative: nothing of it can be changed, nor is another caption near it", color=GREY, style="italic")
             continue
-        note = f"hard negative ({negative.category})"
-        if min(db.changed_words(negative)) >= cut:
+        what = ", ".join(dict.fromkeys((negative.kind, negative.category)))  # of a mined one both are the same
+        note = f"hard negative ({what})"
+        if min(db.changed_words(split_words(negative.text), negative), default=0) >= cut:
             note += f": changed after the {cut} words that are read"
         write(left[2], y, note, color=GREY)
         write_text(y + LINE, split_pieces(negative.text, negative.changed), VERMILLION)

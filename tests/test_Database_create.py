@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,16 @@ from Config import DatabaseConfig
 from Database_create import ArrowFiles, new_folder
 from Database_intake import Photograph, StoredText
 from Database_sources import Picture
-from Database_units import PictureUnit, TextUnit, database_features, find_pipeline, passes, read_unit, why_left_out
+from Database_units import (
+    DATABASE_SCHEMA,
+    PictureUnit,
+    TextUnit,
+    database_features,
+    find_pipeline,
+    passes,
+    read_arrow,
+    why_left_out,
+)
 from Negative_map import Parse
 from Tokenizer_lib import split_words
 
@@ -360,7 +370,11 @@ def test_the_manifest_has_the_hashes_of_the_files(photos):
         name: digest for name, digest in hashes.items() if name.endswith(".arrow")
     }
     assert sum(file["rows"] for file in files.values()) == len(photos.rows)
-    assert photos.manifest["format"] == 2
+    assert (photos.manifest["format"], photos.manifest["parse_format"]) == (2, 1)
+    state = json.loads((photos.folder / "state.json").read_text())
+    for key in ("format", "parse_format", "fingerprint", "picture_fingerprint"):
+        assert state[key] == photos.manifest[key]
+    assert state["fingerprint"] == state["picture_fingerprint"]
     assert photos.manifest["versions"].keys() == {"python", "pipeline", "spacy", "pillow", "pyarrow", "datasets"}
 
 
@@ -445,11 +459,11 @@ def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
     assert PictureUnit.of(tmp_path, listed, DatabaseConfig()).path == unit.path, "a split changes no picture"
     os.utime(picture, ns=(0, 0))
     assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path != unit.path
-    assert read_unit(unit.path).num_rows == 1
+    assert read_arrow(unit.path).num_rows == 1
 
 
 def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatch):
-    unit = TextUnit.of(tmp_path, [Photograph(1, (), (), ())], find_pipeline())
+    unit = TextUnit.of(tmp_path, [()], find_pipeline())
 
     class FullDisk:
         def __enter__(self):
@@ -469,7 +483,7 @@ def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):
         StoredText(text, "caption", "pairs", matches)
         for text, matches in (("A dog runs.", True), ("A cat runs.", False), ("Two dogs run.", True))
     )
-    (row,) = TextUnit.of(tmp_path, [Photograph(1, (), (), texts)], find_pipeline()).make().to_pylist()
+    (row,) = TextUnit.of(tmp_path, [texts], find_pipeline()).make().to_pylist()
     assert [(c["text"], c["parse"]["lemma"][1]) for c in row["captions"]] == [
         ("A dog runs.", "dog"),
         ("Two dogs run.", "dog"),
@@ -816,6 +830,159 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     for source in manifest["sources"].values():
         for unit in ("photographs", "captions"):
             assert source[unit]["seen"] == source[unit]["stored"] + source[unit]["left_out"]
+    before = digests(tmp_path / "photos")
+    assert build("--name", "photos", "--root", tmp_path, "--reparse").returncode == 0
+    assert digests(tmp_path / "photos") == before, "mismatches and narratives too"
+
+
+# Captions of a finished database, parsed anew
+
+
+def test_parsing_the_same_captions_anew_changes_no_byte(photos, tmp_path):
+    shutil.copytree(photos.folder, tmp_path / "photos")
+    (tmp_path / "photos" / "features").mkdir()
+    done = build("--name", "photos", "--root", tmp_path, "--reparse", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    captions = sum(len(row["captions"]) for row in photos.rows.values())
+    told = done.stdout.splitlines()
+    assert told[0].startswith(f"{captions} captions were parsed anew with en_core_web_sm")
+    assert told[1].startswith(str(tmp_path / "photos")) and " captions/s (texts " in told[1]
+    assert names_in(tmp_path) == ["photos"]
+    (tmp_path / "photos" / "features").rmdir()  # it came along
+    assert digests(tmp_path / "photos") == digests(photos.folder)
+
+
+def age(folder: Path) -> None:
+    """Make it what a program with another parse format would have built."""
+    parse = pa.struct({"start": pa.list_(pa.int32()), "mood": pa.string()})
+    own = DATABASE_SCHEMA.field("captions").type.value_type
+    captions = pa.list_(pa.struct([*(own.field(name) for name in ("text", "kind", "source")), ("parse", parse)]))
+    place = DATABASE_SCHEMA.get_field_index("captions")
+    schema = DATABASE_SCHEMA.set(place, pa.field("captions", captions))
+    for path in folder.glob("data-*.arrow"):
+        rows = read_arrow(path).to_pylist()
+        for caption in (caption for row in rows for caption in row["captions"]):
+            caption["parse"] = {"start": [7], "mood": "indicative"}
+        with pa.ipc.new_stream(str(path), schema) as stream:
+            stream.write_table(pa.Table.from_pylist(rows, schema))
+    for name in ("state.json", "manifest.json"):
+        content = json.loads((folder / name).read_text())
+        del content["picture_fingerprint"]  # as databases had none at first
+        content |= {"parse_format": 99, "fingerprint": "0" * 64}
+        if "versions" in content:
+            content["versions"] |= {"pillow": "0.1", "spacy": "0.1"}
+        (folder / name).write_text(json.dumps(content))
+
+
+def test_another_parse_format_is_refused_with_the_command_that_mends_it(photos, tmp_path):
+    from DataBase_functions import Database
+
+    folder = tmp_path / "my databases" / "photos"
+    shutil.copytree(photos.folder, folder)
+    age(folder)
+    with pytest.raises(
+        ValueError, match="has parse format 99, this version reads 1; parse its captions anew"
+    ) as refusal:
+        Database(folder)
+    told = str(refusal.value)
+    assert "\n" not in told
+    python, script, *flags = shlex.split(told.partition("with: ")[2])
+    assert (python, script) == ("python", "Database_create.py") and "--reparse" in flags
+    done = build(*flags)
+    assert done.returncode == 0, done.stderr
+
+    before, after = digests(photos.folder), digests(folder)
+    assert {name for name in before if before[name] != after.get(name)} == {"state.json", "manifest.json"}
+    mended = Database(folder)
+    assert [caption.text for caption in mended.captions(0)] == [
+        caption["text"] for caption in photos.rows[mended.ids[0]]["captions"]
+    ]
+    assert mended.fingerprint == photos.manifest["fingerprint"]
+    assert mended.picture_fingerprint == "0" * 64, "what is cached of the pictures stays valid"
+    versions = photos.manifest["versions"] | {"pillow": "0.1"}  # which stored the pictures
+    expected = photos.manifest | {"picture_fingerprint": "0" * 64, "versions": versions}
+    assert mended.manifest == expected
+
+
+def test_a_database_without_a_parse_format_has_the_first(scenes, tmp_path):
+    from DataBase_functions import Database
+
+    shutil.copytree(scenes, tmp_path / "scenes")
+    state = json.loads((scenes / "state.json").read_text())
+    del state["parse_format"], state["picture_fingerprint"]
+    (tmp_path / "scenes" / "state.json").write_text(json.dumps(state))
+    database = Database(tmp_path / "scenes")
+    assert database.picture_fingerprint == database.fingerprint
+
+
+def test_the_default_root_is_not_in_the_command():
+    assert DatabaseConfig.command(Path("Database/photos"), "--reparse").split()[1:] == [
+        *("Database_create.py", "--name", "photos", "--reparse")
+    ]
+    assert DatabaseConfig.command(Path("/a b/photos"), "--reparse").endswith("--name photos --reparse --root '/a b'")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
+def test_new_parses_that_were_killed_go_on_where_they_were(scenes, tmp_path):
+    from DataBase_functions import Database
+
+    shutil.copytree(scenes, tmp_path / "scenes")
+    arguments = command("--root", tmp_path, "--reparse", "--workers", 1)
+    units = tmp_path / ".scenes.building" / "units"
+    process = start(arguments)
+    wait_until(lambda: any(units.glob("*.arrow")) or process.poll() is not None, seconds=90)
+    process.kill()
+    process.communicate(timeout=30)
+    wait_until(lambda: not living(process.pid))
+    assert 1 <= len(list(units.glob("*.arrow"))) <= 3
+    assert digests(tmp_path / "scenes") == digests(scenes)
+    assert len(Database(tmp_path / "scenes")) == 250
+
+    again = build("--root", tmp_path, "--reparse", "--workers", 1)
+    assert again.returncode == 0, again.stderr
+    assert " texts had been done by an earlier try" in again.stdout
+    assert digests(tmp_path / "scenes") == digests(scenes)
+    assert names_in(tmp_path) == ["scenes"]
+
+
+@pytest.mark.parametrize("same_pictures", [True, False])
+def test_what_is_cached_of_pictures_comes_along_if_they_stay(tmp_path, same_pictures):
+    folder = old_database(tmp_path / "photos")
+    (folder / "features").mkdir()
+    (folder / "features" / "features.npy").write_text("cached")
+    with new_folder(folder, True, same_pictures) as building:
+        (building / "database" / "manifest.json").write_text("new")
+    assert (folder / "manifest.json").read_text() == "new"
+    assert (folder / "features" / "features.npy").exists() == same_pictures
+    (folder / "features").mkdir(exist_ok=True)
+    (folder / "features").replace(old_database(tmp_path / ".photos.aside") / "features")  # killed after both renames
+    with pytest.raises(KeyboardInterrupt), new_folder(folder, True, same_pictures):
+        raise KeyboardInterrupt
+    assert (folder / "features").exists() == same_pictures
+    assert names_in(tmp_path) == ["photos"]
+
+
+def test_without_a_database_there_is_nothing_to_parse_anew(tmp_path):
+    done = build("--name", "photos", "--root", tmp_path / "new", "--reparse")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "no database at" in done.stderr
+    assert "build one with: python Database_create.py --name photos --flickr8k DIR --root" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_database_of_another_format_must_be_built_again(scenes, tmp_path):
+    shutil.copytree(scenes, tmp_path / "scenes")
+    manifest = json.loads((scenes / "manifest.json").read_text())
+    (tmp_path / "scenes" / "manifest.json").write_text(json.dumps(manifest | {"format": 3}))
+    before = digests(tmp_path / "scenes")
+    done = build("--root", tmp_path, "--reparse")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"format 3, this version reads 2; build one with: {shlex.join(rebuild(tmp_path))}" in done.stderr
+    assert digests(tmp_path / "scenes") == before and names_in(tmp_path) == ["scenes"]
+
+
+def rebuild(root: Path) -> list[str]:
+    return ["python", "Database_create.py", "--name", "scenes", "--overwrite", "--root", str(root)]
 
 
 # What the user got wrong
@@ -842,9 +1009,13 @@ def test_a_missing_folder_is_one_line(tmp_path):
         (["--narratives", "x.jsonl"], "--narratives and --sharegpt4v describe pictures of other datasets: add --coco"),
         (["--images", "x"], "--images belongs to --pairs FILE"),
         (["--pairs", "x.csv"], "photographs need a name: add --name photos"),
+        (
+            ["--reparse", "--coco", "x", "--short-side", "300"],
+            "--reparse reads a finished database, no sources, and keeps its pictures: drop --coco, --short-side",
+        ),
     ],
 )
-def test_flags_that_lack_another_are_one_line(flags, told):
+def test_flags_that_lack_another_or_do_not_go_together_are_one_line(flags, told):
     done = build(*flags)
     assert done.returncode == 2
     assert done.stderr.startswith(f"Database_create.py: error: {told}") and done.stderr.count("\n") == 1

@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from Database_units import DATABASE_SCHEMA, CaptionParser, database_features, find_pipeline
+import Database_units
+from Database_units import DATABASE_SCHEMA, PARSE_FORMAT, CaptionParser, database_features, find_pipeline
 from Negative_map import Parse
 from Scenes_lib import make_scene, write_captions
 
@@ -80,3 +84,98 @@ def test_columns_are_the_same_for_arrow_and_datasets():
 
     made = pa.Table.from_pylist(rows, DATABASE_SCHEMA)
     assert made.cast(schema).to_pylist() == made.to_pylist()
+
+
+# Formats, and what a unit depends on
+
+REPOSITORY = Path(__file__).parent.parent
+PARSE_FIELDS = {1: ("text", "start", "end", "lemma", "tag", "head", "dep")}
+
+
+def test_another_parse_has_another_format():
+    """With other fields PARSE_FORMAT goes up, so that databases of the old ones are parsed anew."""
+    assert Parse._fields == PARSE_FIELDS[PARSE_FORMAT]
+    stored = DATABASE_SCHEMA.field("captions").type.value_type.field("parse").type
+    assert ("text", *(field.name for field in stored)) == Parse._fields
+
+
+def test_what_the_first_format_stores(parser):
+    """If the same spaCy document gives another parse, PARSE_FORMAT goes up too."""
+    text = "Two dogs\n run ."
+    (doc,) = parser.nlp.pipe([text])
+    for token, tag, dep, head in zip(
+        doc, ("CD", "NNS", "_SP", "VBP", "."), ("nummod", "nsubj", "dep", "ROOT", "punct"), (1, 3, 1, 3, 2)
+    ):
+        token.tag_, token.dep_ = tag, dep
+        token.head = doc[head]
+    assert Parse.from_doc(doc) == Parse(
+        text,
+        start=(0, 4, 10, 14),
+        end=(3, 8, 13, 15),
+        lemma=("two", "dog", "run", "."),
+        tag=("CD", "NNS", "VBP", "."),
+        head=(1, 2, 2, 3),  # that of the full stop is white space
+        dep=("nummod", "nsubj", "ROOT", "punct"),
+    )
+    assert PARSE_FORMAT == 1
+
+
+def test_readers_and_writers_of_a_database_agree_about_its_formats():
+    import DataBase_functions
+
+    assert DataBase_functions.FORMAT == Database_units.FORMAT
+    assert DataBase_functions.PARSE_FORMAT == Database_units.PARSE_FORMAT
+
+
+KEYS = """
+from pathlib import Path
+from Config import DatabaseConfig
+from Database_intake import Photograph, StoredText
+from Database_sources import Picture
+from Database_units import PictureUnit, TextUnit, find_pipeline
+texts = (StoredText("A dog runs.", "caption", "pairs", True),)
+photograph = Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("pairs",), texts)
+print(PictureUnit.of(Path(), [photograph], DatabaseConfig()).path, TextUnit.of(Path(), [texts], find_pipeline()).path)
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Path:
+    """A copy of the program that may be changed."""
+    folder = tmp_path_factory.mktemp("program")
+    for path in REPOSITORY.glob("*.py"):
+        shutil.copy(path, folder)
+    return folder
+
+
+def keys(program: Path) -> tuple[str, str]:
+    done = subprocess.run([sys.executable, "-c", KEYS], cwd=program, capture_output=True, text=True, check=True)
+    pictures, texts = done.stdout.split()
+    return pictures, texts
+
+
+@pytest.mark.parametrize(
+    ("module", "pictures_change", "texts_change"),
+    [
+        ("Negative_map.py", False, False),
+        ("Negative_words.py", False, False),
+        ("Picture_lib.py", True, False),
+        ("Scenes_lib.py", True, False),
+        ("Database_units.py", True, True),
+    ],
+)
+def test_units_depend_on_the_code_that_makes_them_and_on_no_other(program, module, pictures_change, texts_change):
+    pictures, texts = keys(program)
+    source = (program / module).read_text(encoding="utf-8")
+    (program / module).write_text(source + "# changed\n", encoding="utf-8")
+    try:
+        other_pictures, other_texts = keys(program)
+    finally:
+        (program / module).write_text(source, encoding="utf-8")
+    assert (other_pictures != pictures, other_texts != texts) == (pictures_change, texts_change)
+
+
+def test_another_parse_format_makes_other_units_of_texts(tmp_path, monkeypatch):
+    unit = Database_units.TextUnit.of(tmp_path, [()], find_pipeline())
+    monkeypatch.setattr(Database_units, "PARSE_FORMAT", PARSE_FORMAT + 1)
+    assert Database_units.TextUnit.of(tmp_path, [()], find_pipeline()).path != unit.path

@@ -162,7 +162,7 @@ def test_nothing_leaves_the_page(dataset, tmp_path):
     """The margins stay white under 200 wide words, an address, and two $ (which are no formula)."""
     words = ["WWWWWWWWWWWW"] * 100 + ["https://example.org/" + "M" * 200, "$5", "$x_$", "red"] + ["(WÉg,"] * 100
     text = " ".join(words)
-    caption = Caption(text, "dense", "pairs", None, (), frozenset())
+    caption = Caption(text, "dense", "pairs")
     white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
     sample = Sample(
         Image.new("RGB", (300, 40), "white"), white, caption, negative_of(text.replace("red", "blue"), "blue")

@@ -1,0 +1,436 @@
+"""Which swap is drawn how often, so that the text alone does not tell a negative from a caption.
+
+A swap takes a word out of its place in a sentence and puts another in. A judge that never sees a picture looks for
+words, and for words in company, that come in more often than they go out. So each of these is a *cell*:
+
+    word        the word itself                              "kayak"
+    before      with the word in front of it                 "red kayak"
+    after       with the word behind it                      "kayak down"
+    governor    with what it depends on in the parse         "paddle _ kayak", "on: sit _", "_ dog" of a colour
+    partner     with what depends on it (verbs)              "ride _ bicycle"
+    topic       how well it goes with all other words of the caption, in eight steps
+
+and the chance of a swap is a product of one factor a cell, fitted until each cell's inflow equals its outflow over
+the training captions. With words alone this is Sinkhorn scaling of a symmetric exchange matrix to the frequencies of
+the corpus (Sinkhorn 1964); with more cells it is iterative proportional fitting (Deming and Stephan 1940).
+
+Rare company must be as rare among negatives as among new captions. What is rare is judged for each word from the
+*other* captions (leave one out, the idea behind Good-Turing estimates), and all cells that were met fewer than
+`OWN_CELL` times share one factor for 0, one for 1, and one for 2 occurrences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from Negative_draw import needs_repairs
+from Negative_map import Parse, Slot, find_slots
+from Negative_words import entries, inflect, pools
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEAST_COUNT = 3  # a word that the training captions use more rarely is not drawn: <unk> would mark it
+OWN_CELL = 3  # occurrences in the training captions from which a cell has a factor of its own
+TOPIC_STEPS = 8
+TOPIC_SHRINKAGE = 1.0  # captions; added to how often two words meet, and to how often they would by chance
+FIT_CAPTIONS = 40_000  # more do not change the factors by more than their noise
+ROUNDS = 60  # of fitting; the imbalance of 40 is 1.1 times that of 60, that of 100 no smaller
+STEP = 0.3  # of one round: a word is in six cells, and each corrects the whole
+SHRINKAGE = 3.0  # swaps; keeps a cell's factor near that of its neighbours as long as little is known of it
+CONTENT_TAGS = frozenset(("NN", "NNS", "NNP", "VB", "VBG", "VBZ", "VBP", "VBD", "VBN", "JJ", "CD", "RP"))
+HEADED = frozenset(("colour", "size", "shape", "material", "pattern", "number", "state", "weather"))
+CONTEXTS = ("before", "after", "governor", "partner")
+START, END = "<s>", "</s>"
+
+
+class Text(NamedTuple):
+    """A caption as the balance sees it."""
+
+    parse: Parse
+    words: tuple[str, ...]  # lower-case tokens, "an" as "a": the article follows its word by itself
+    lemmas: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    named: frozenset[tuple[str, int]]  # (pool, group) of all that the photograph's captions name: never drawn
+
+
+def read_texts(parses: Sequence[Parse]) -> list[Text]:
+    """The captions of one photograph."""
+    texts = []
+    for parse in parses:
+        words = tuple(parse.text[start:end].lower() for start, end in zip(parse.start, parse.end))
+        lemmas = tuple(lemma.lower() for lemma in parse.lemma)
+        texts.append((parse, tuple("a" if word == "an" else word for word in words), lemmas, find_slots(parse)))
+    named = frozenset().union(*(groups_named(words, lemmas) for _, words, lemmas, _ in texts))
+    return [Text(*text, named) for text in texts]
+
+
+def groups_named(words: Sequence[str], lemmas: Sequence[str]) -> set[tuple[str, int]]:
+    """(pool, group) of every vocabulary entry that stands in a text, in whatever sense."""
+    index, found = entries(), set()
+    for i, (word, lemma) in enumerate(zip(words, lemmas)):
+        for entry in index.get(word, ()):
+            if entry.pool and (len(entry.words) == 1 or tuple(words[i : i + len(entry.words)]) == entry.words):
+                found.add((entry.pool, entry.group))
+        if lemma != word:
+            found.update((e.pool, e.group) for e in index.get(lemma, ()) if e.pool and len(e.words) == 1)
+    return found
+
+
+class Table(NamedTuple):
+    """What may be drawn for one pool and form."""
+
+    surfaces: tuple[str, ...]
+    groups: Ints
+    first: tuple[str, ...]  # first word of each surface
+    last: tuple[str, ...]
+    ids: Ints  # of the surfaces, in the statistics
+
+
+class Option(NamedTuple):
+    """One possible swap of a caption."""
+
+    slot: int
+    surface: str
+    chance: float
+
+
+class Balance:
+    """The exchange of words, fitted to training captions."""
+
+    def __init__(self, train: Sequence[Text], progress: Iterable[int] | None = None):
+        """progress: an iterable of ROUNDS numbers that shows a bar, if any."""
+        self._count(train)
+        self.factors: Floats = np.zeros(0)
+        self._ids: dict[tuple, int] = {}
+        self._fit(_evenly(train, FIT_CAPTIONS), range(ROUNDS) if progress is None else progress)
+
+    # What the training captions hold
+
+    def _count(self, train: Sequence[Text]) -> None:
+        self._words: Counter[str] = Counter()
+        self._pairs: Counter[tuple[str, str]] = Counter()
+        self._surfaces: Counter[str] = Counter()
+        self._company: Counter[tuple[str, str, str]] = Counter()
+        lemmas: Counter[str] = Counter()
+        for text in train:
+            self._words.update(text.words)
+            self._pairs.update(zip((START, *text.words), (*text.words, END)))
+            lemmas.update(_content(text))
+            for slot in text.slots:
+                surface = _surface(text, slot)
+                self._surfaces[surface] += 1
+                for kind, other in zip(CONTEXTS[2:], company(text, slot)):
+                    self._company[kind, other, surface] += 1
+        self._tables: dict[tuple[str, str], Table] = {}
+        self._surface_ids = {surface: i for i, surface in enumerate(sorted(self._surfaces))}
+        self._lemma_ids = {lemma: i for i, lemma in enumerate(sorted(w for w, n in lemmas.items() if n >= 5))}
+        # How often a lemma and a surface are in the same caption, and how often they would be by chance.
+        met = np.zeros((len(self._lemma_ids), len(self._surface_ids) + 1), dtype=np.float32)
+        own = np.zeros(len(self._surface_ids) + 1, dtype=np.float32)
+        for text in train:
+            inside = [self._lemma_ids[lemma] for lemma in _content(text) if lemma in self._lemma_ids]
+            for surface in {_surface(text, slot) for slot in text.slots}:
+                met[inside, self._surface_ids[surface]] += 1
+                own[self._surface_ids[surface]] += 1
+        frequency = np.array([lemmas[lemma] for lemma in self._lemma_ids], dtype=np.float32)
+        self._met, self._by_chance = met, np.outer(frequency, own) / max(1, len(train))
+        self._affinity = np.log((met + TOPIC_SHRINKAGE) / (self._by_chance + TOPIC_SHRINKAGE))
+
+    def table(self, pool: str, form: str) -> Table:
+        found = self._tables.get((pool, form))
+        if found is None:
+            drawn = [
+                (surface, number)
+                for number, group in enumerate(pools()[pool])
+                for surface in dict.fromkeys(inflect(word, form) for word in group.targets)
+                if all(self._words[part] >= LEAST_COUNT for part in surface.split(" "))
+            ]
+            surfaces = tuple(surface for surface, _ in drawn)
+            unknown = len(self._surface_ids)
+            found = self._tables[pool, form] = Table(
+                surfaces,
+                np.array([number for _, number in drawn], dtype=np.int64),
+                tuple(surface.split(" ")[0] for surface in surfaces),
+                tuple(surface.split(" ")[-1] for surface in surfaces),
+                np.array([self._surface_ids.get(surface, unknown) for surface in surfaces], dtype=np.int64),
+            )
+        return found
+
+    def _met_with(self, kind: str, context: str, surface: str) -> int:
+        """How often a word stood in this company in the training captions."""
+        if kind == "word":
+            return self._surfaces[surface]
+        if kind == "before":
+            return self._pairs[context, surface.split(" ", 1)[0]]
+        if kind == "after":
+            return self._pairs[surface.rsplit(" ", 1)[-1], context]
+        return self._company[kind, context, surface] if context else -1
+
+    def _cell(self, kind: str, context: str, surface: str, count: int) -> int:
+        """Number of a cell; rare ones share theirs."""
+        if count < 0:
+            return 0  # no such company: a factor of 1
+        key = (kind, context, surface) if count >= OWN_CELL else (kind, count)
+        return self._ids.setdefault(key, len(self._ids))
+
+    # One slot
+
+    def _allowed(self, text: Text, slot: Slot, table: Table) -> NDArray[np.bool_]:
+        """Which surfaces of the table make the caption false."""
+        closed = {group for pool, group in text.named if pool == slot.pool} | {slot.group}
+        allowed = np.array([group not in closed for group in table.groups.tolist()], dtype=bool)
+        if slot.avoid:
+            allowed &= np.array([surface not in slot.avoid for surface in table.surfaces], dtype=bool)
+        if slot.repairs and not all(self._words[new.lower()] >= LEAST_COUNT for _, new, _ in slot.repairs):
+            allowed &= np.array([not needs_repairs(slot, surface) for surface in table.surfaces], dtype=bool)
+        return allowed
+
+    def _cells(self, text: Text, slot: Slot, table: Table) -> list[Ints]:
+        """Cells of every surface of the table at this place, an array for each kind but the topic."""
+        around = (*neighbours(text, slot), *company(text, slot))
+        return [
+            self._cells_in("word", "", slot, table),
+            *(self._cells_in(kind, other, slot, table) for kind, other in zip(CONTEXTS, around)),
+        ]
+
+    def _cells_in(self, kind: str, context: str, slot: Slot, table: Table) -> Ints:
+        key = (slot.pool, slot.form, kind, context)
+        known = self._cache.get(key)
+        if known is None:
+            if len(self._cache) > 200_000:  # about 80 MB
+                self._cache.clear()
+            known = self._cache[key] = np.array(
+                [self._cell(kind, context, s, self._met_with(kind, context, s)) for s in table.surfaces], dtype=np.int64
+            )
+        return known
+
+    def _topic(self, text: Text, slot: Slot, table: Table) -> Floats:
+        """How well each surface goes with the other words of the caption: summed log-ratios, 0 by chance."""
+        return self._affinity[self._others(text, slot)][:, table.ids].sum(0)
+
+    def _others(self, text: Text, slot: Slot) -> list[int]:
+        return [self._lemma_ids[lemma] for lemma in _content(text, slot) if lemma in self._lemma_ids]
+
+    # Fitting
+
+    def _fit(self, texts: Sequence[Text], rounds: Iterable[int]) -> None:
+        self._ids = {("none",): 0}
+        self._cache: dict[tuple, Ints] = {}
+        of_text: list[Ints] = []  # of every possible swap, an array for each slot
+        of_slot: list[Ints] = []
+        cells: list[Ints] = []
+        topics: list[Floats] = []
+        slots: list[Slot] = []
+        slot_text: list[int] = []
+        leaving: list[list[int]] = []
+        own_topic: list[float] = []
+        for number, text in enumerate(texts):
+            for slot in text.slots:
+                table = self.table(slot.pool, slot.form)
+                allowed = self._allowed(text, slot, table)
+                if not allowed.any():
+                    continue
+                of_text.append(np.full(allowed.sum(), number))
+                of_slot.append(np.full(allowed.sum(), len(slots)))
+                cells.append(np.array(self._cells(text, slot, table))[:, allowed])
+                topics.append(self._topic(text, slot, table)[allowed])
+                leaving.append(self._leaving(text, slot))
+                own_topic.append(self._own_topic(text, slot))
+                slots.append(slot)
+                slot_text.append(number)
+        if not slots:
+            return
+        text_of, slot_of = np.concatenate(of_text), np.concatenate(of_slot)
+        # Steps of the topic: each holds an eighth of what the captions themselves say.
+        categories = np.array([slot.category for slot in slots])
+        self._edges = {
+            category: np.quantile(np.array(own_topic)[categories == category], np.arange(1, TOPIC_STEPS) / TOPIC_STEPS)
+            for category in sorted(set(categories))
+        }
+        for category in self._edges:
+            for step in range(TOPIC_STEPS):
+                self._ids["topic", category, step] = len(self._ids)
+        entering = np.concatenate(cells, axis=1)
+        steps = [self._topic_cells(slot.category, topic) for slot, topic in zip(slots, topics)]
+        entering = np.vstack([entering, np.concatenate(steps)])
+        out = np.vstack(
+            [
+                np.array(leaving).T,
+                [self._topic_cells(s.category, np.array([t]))[0] for s, t in zip(slots, own_topic)],
+            ]
+        )
+        self._scale(entering, out, text_of, slot_of, np.array(slot_text), slots, rounds)
+
+    def _scale(
+        self,
+        entering: Ints,
+        out: Ints,
+        text_of: Ints,
+        slot_of: Ints,
+        slot_text: Ints,
+        slots: Sequence[Slot],
+        rounds: Iterable[int],
+    ) -> None:
+        """Fit the factors (as logarithms) until what enters each cell is what leaves it.
+
+        entering: (kinds, swaps) cells of the new words; out: (kinds, slots) cells of the old ones; text_of, slot_of:
+        (swaps,) the caption and the slot of each; slot_text: (slots,) the caption of each.
+        """
+        size = len(self._ids)
+        factors = np.zeros(size)
+        for key, cell in self._ids.items():
+            if key[0] == "word" and len(key) == 3:
+                factors[cell] = np.log(self._surfaces[key[2]])
+        names = sorted({slot.category for slot in slots})
+        category = np.array([names.index(slot.category) for slot in slots])
+        wanted = np.bincount(category, self._share(slots, slot_text))
+        wanted *= len(np.unique(slot_text)) / wanted.sum()
+        tilt = np.zeros(len(names))  # logarithm of each category's factor
+        starts = np.flatnonzero(np.r_[True, np.diff(text_of) > 0])
+        lengths = np.diff(np.r_[starts, len(text_of)])
+        for _ in rounds:
+            score = factors[entering].sum(0) + tilt[category[slot_of]]
+            flow = np.exp(score - np.repeat(np.maximum.reduceat(score, starts), lengths))
+            flow /= np.repeat(np.add.reduceat(flow, starts), lengths)
+            from_slot = np.bincount(slot_of, flow, minlength=len(slots))
+            for into, from_ in zip(entering, out):
+                enters = np.bincount(into, flow, minlength=size)
+                leaves = np.bincount(from_, from_slot, minlength=size)
+                factors += STEP * np.log((leaves + SHRINKAGE) / (enters + SHRINKAGE))
+            factors[0] = 0.0
+            tilt += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(category, from_slot) + SHRINKAGE))
+        self.factors, self.tilt = factors, dict(zip(names, tilt.tolist()))
+        kinds = ("word", *CONTEXTS, "topic")
+        self.imbalance = {
+            kind: float(
+                abs(np.bincount(into, flow, minlength=size) - np.bincount(from_, from_slot, minlength=size)).sum()
+                / (2 * len(starts))
+            )
+            for kind, into, from_ in zip(kinds, entering, out)
+        }
+
+    def _share(self, slots: Sequence[Slot], slot_text: Ints) -> Floats:
+        """How much of its caption's swap each slot is to get: alike for all, less where one group is nearly all.
+
+        Of "dog" 85 %, all others 15 %, at most 30 % of the words can change places and leave the frequencies.
+        """
+        totals: Counter[str] = Counter()
+        groups: Counter[tuple[str, int]] = Counter()
+        for slot in slots:
+            totals[slot.pool] += 1
+            groups[slot.pool, slot.group] += 1
+        largest: dict[str, float] = {}
+        for (pool, _), n in groups.items():
+            largest[pool] = max(largest.get(pool, 0.0), n / totals[pool])
+        within = np.bincount(slot_text)
+        return np.array([min(1.0, 2 * (1 - largest[slot.pool])) / within[text] for slot, text in zip(slots, slot_text)])
+
+    def _leaving(self, text: Text, slot: Slot) -> list[int]:
+        """Cells of the word that stands there, by the company it keeps in all other captions."""
+        surface = _surface(text, slot)
+        around = (*neighbours(text, slot), *company(text, slot))
+        return [
+            self._cell(kind, other, surface, max(-1, self._met_with(kind, other, surface) - 1))
+            if kind in ("word", "before", "after") or other
+            else 0
+            for kind, other in (("word", ""), *zip(CONTEXTS, around))
+        ]
+
+    def _own_topic(self, text: Text, slot: Slot) -> float:
+        """How well the word that stands there goes with the rest, by all other captions."""
+        others, own = self._others(text, slot), self._surface_ids[_surface(text, slot)]
+        met, by_chance = self._met[others, own] - 1, self._by_chance[others, own]
+        return float(np.log((np.maximum(met, 0) + TOPIC_SHRINKAGE) / (by_chance + TOPIC_SHRINKAGE)).sum())
+
+    def _topic_cells(self, category: str, topic: Floats) -> Ints:
+        if category not in self._edges:
+            return np.zeros(len(topic), dtype=np.int64)
+        return self._ids["topic", category, 0] + np.searchsorted(self._edges[category], topic)
+
+    # Use
+
+    def options(self, text: Text) -> list[Option]:
+        """All swaps of a caption with their chances, which sum to 1; none if there is no swap."""
+        found: list[tuple[int, Table, Ints, Floats]] = []
+        for number, slot in enumerate(text.slots):
+            table = self.table(slot.pool, slot.form)
+            which = np.flatnonzero(self._allowed(text, slot, table))
+            if not len(which):
+                continue
+            score = np.full(len(which), self.tilt.get(slot.category, 0.0))
+            for cells in self._cells(text, slot, table):
+                score += self._factor(cells[which])
+            score += self._factor(self._topic_cells(slot.category, self._topic(text, slot, table)[which]))
+            found.append((number, table, which, score))
+        if not found:
+            return []
+        highest = max(score.max() for *_, score in found)
+        total = sum(float(np.exp(score - highest).sum()) for *_, score in found)
+        return [
+            Option(number, table.surfaces[i], float(np.exp(value - highest)) / total)
+            for number, table, which, score in found
+            for i, value in zip(which, score)
+        ]
+
+    def _factor(self, cells: Ints) -> Floats:
+        """Logarithms; a cell that no training caption came near has none."""
+        return np.where(cells < len(self.factors), self.factors[np.minimum(cells, len(self.factors) - 1)], 0.0)
+
+
+def neighbours(text: Text, slot: Slot) -> tuple[str, str]:
+    """The words before and behind a slot."""
+    words = text.words
+    before = words[slot.first - 1] if slot.first else START
+    return before, words[slot.last + 1] if slot.last + 1 < len(words) else END
+
+
+def company(text: Text, slot: Slot) -> tuple[str, str]:
+    """What a slot depends on, and what depends on it, as far as it tells which words fit; "" where nothing does."""
+    parse, lemmas, i = text.parse, text.lemmas, slot.last
+    head, dep = parse.head[i], parse.dep[i]
+    if slot.category == "action":
+        subject = partner = ""
+        for j, its_head in enumerate(parse.head):
+            if its_head == i != j:
+                if parse.dep[j] in ("nsubj", "nsubjpass"):
+                    subject = lemmas[j]
+                elif not partner and parse.dep[j] in ("dobj", "prep", "advmod", "prt"):
+                    partner = lemmas[j]
+        if not subject and head != i and dep in ("acl", "relcl", "advcl", "pcomp"):
+            subject = lemmas[head]
+        return subject, partner
+    if head == i:
+        return "", ""
+    if slot.category in HEADED or dep == "amod" or slot.category == "relation":
+        return lemmas[head], ""
+    if dep == "pobj":
+        governor = parse.head[head]
+        return f"{lemmas[head]}: {lemmas[governor] if governor != head else ''}", ""
+    return f"{dep}: {lemmas[head]}", ""
+
+
+def _surface(text: Text, slot: Slot) -> str:
+    return " ".join(text.words[slot.first : slot.last + 1])
+
+
+def _content(text: Text, but: Slot | None = None) -> set[str]:
+    """Lemmas of the words that carry the meaning, without those of a slot."""
+    inside = range(but.first, but.last + 1) if but is not None else ()
+    return {
+        lemma
+        for i, (lemma, tag) in enumerate(zip(text.lemmas, text.parse.tag))
+        if tag in CONTENT_TAGS and i not in inside
+    }
+
+
+def _evenly(texts: Sequence[Text], most: int) -> Sequence[Text]:
+    """At most `most` of the texts, evenly over all of them."""
+    if len(texts) <= most:
+        return texts
+    return [texts[i * len(texts) // most] for i in range(most)]

@@ -1,0 +1,430 @@
+"""The plan of a database: everything from which hard negatives are drawn, worked out once, and the drawing itself.
+
+    plan = Plan.open(database)                          # made on first use, with bars: 20 s for 30,000 captions
+    negative = plan.draw(caption, rng, NegativesConfig())
+
+A plan holds for every caption its possible swaps with their chances (`Negative_balance`), its exchanges
+(`Negative_exchange`) and its pairs with captions of other photographs (`Negative_mine`). Drawing needs no parser and
+no parse: it picks an entry and splices a few characters.
+
+It lies beside the pictures in a folder named after a hash of the database and of the code that makes it: changed rules
+are another plan, and take effect at the next use without anything else being built again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from Config import NegativesConfig
+from Engines_lib import progress
+from Negative_balance import ROUNDS, Balance, Option, Text, read_texts
+from Negative_draw import Edit, Spot, find_spots, needs_repairs, splice, write_edits
+from Negative_exchange import Exchange, find_exchanges
+from Negative_map import Negative, Parse
+from Negative_mine import mine
+from Negative_words import CATEGORIES
+from Tokenizer_lib import split_words
+
+FORMAT = 1
+KINDS = ("swap", "exchange", "mined")  # of those that belong to one caption; the batch gives the others
+CODE = ("balance", "draw", "exchange", "map", "mine", "plan", "words")
+POINTS = 48  # a caption's swaps are stored as this many draws, see `_points`; 36 of them are different ones
+LONGEST = 30_000  # characters; places in a text are stored as 16-bit numbers
+EXCHANGE_SHRINKAGE = 0.3  # occurrences
+PER_MILLE = 1000
+
+_SCHEMA = pa.schema(
+    {
+        "text": pa.string(),
+        "row": pa.int32(),  # of the database
+        "slots": pa.list_(pa.int16()),  # category, number of spots, and of each start, end, role, is_content, string
+        "options": pa.list_(pa.int16()),  # slot, with repairs?, string, points
+        "exchanges": pa.list_(pa.int32()),  # category, chance, number of edits, and of each start, end, string, content
+        "mined": pa.list_(pa.int32()),  # caption, chance
+    }
+)
+_CATEGORIES = tuple(CATEGORIES)
+
+
+class Photographs(Protocol):
+    """What a plan needs of a database; `DataBase_functions.Database` is one."""
+
+    folder: Path
+    fingerprint: str
+    split_of: list[str]
+
+    def parses(self, row: int) -> list[Parse]: ...
+
+
+# Drawing
+
+
+class Plan:
+    """An opened plan, memory-mapped. Captions are numbered in the order of the database's rows."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        table = pa.ipc.open_file(pa.memory_map(str(folder / "captions.arrow"))).read_all()
+        self.texts = _only_chunk(table["text"])
+        self.row_of: NDArray[np.int32] = _only_chunk(table["row"]).to_numpy()
+        self._lists = {name: _Lists(_only_chunk(table[name])) for name in ("slots", "options", "exchanges", "mined")}
+        self._strings = _only_chunk(pa.ipc.open_file(pa.memory_map(str(folder / "strings.arrow"))).read_all()["string"])
+        self.facts: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        self._exchange_categories: list[str] = self.facts["exchange_categories"]
+
+    @classmethod
+    def open(cls, database: Photographs) -> Plan:
+        """The plan of a database; it is made if there is none for this code."""
+        folder = database.folder / "negatives" / _key(database.fingerprint)
+        if not (folder / "plan.json").is_file():
+            folder.parent.mkdir(exist_ok=True)
+            with filelock.FileLock(folder.parent / "lock"):
+                if not (folder / "plan.json").is_file():
+                    _make(database, folder)
+        return cls(folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A loader process opens the files again instead of getting a copy of them."""
+        return Plan, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.row_of)
+
+    def captions(self, row: int) -> range:
+        """Numbers of the captions of a row of the database."""
+        return range(*np.searchsorted(self.row_of, (row, row + 1)).tolist())
+
+    def text(self, caption: int) -> str:
+        return self.texts[caption].as_py()
+
+    def draw(
+        self, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None = None
+    ) -> Negative | None:
+        """A hard negative of the mixture; None if the caption has none of any kind.
+
+        Kinds are tried in a random order in which a kind comes first as often as its weight says. within: characters
+        of the text beyond which nothing is changed.
+        """
+        weights = {kind: getattr(settings, kind) for kind in KINDS}
+        while kinds := [kind for kind, weight in weights.items() if weight > 0]:
+            kind = rng.choices(kinds, [weights[kind] for kind in kinds])[0]
+            negative = self.draw_kind(kind, caption, rng, settings.most_swaps, within)
+            if negative is not None:
+                return negative
+            del weights[kind]
+        return None
+
+    def draw_kind(
+        self, kind: str, caption: int, rng: random.Random, most_swaps: int = 1, within: int | None = None
+    ) -> Negative | None:
+        """A hard negative of one kind; None if the caption has none, or if chance keeps the balance by giving none."""
+        if kind == "swap":
+            return self._swap(caption, rng, most_swaps, within)
+        if kind == "exchange":
+            return self._exchange(caption, rng, within)
+        if kind == "mined":
+            return self._mined(caption, rng)
+        raise ValueError(f"there is no kind {kind!r}; choose from {', '.join(KINDS)}")
+
+    def has(self, kind: str, caption: int) -> bool:
+        """Can a negative of this kind be drawn at all?"""
+        column = "options" if kind == "swap" else {"exchange": "exchanges"}.get(kind, kind)
+        return bool(self._lists[column][caption])
+
+    def _swap(self, caption: int, rng: random.Random, most: int, within: int | None) -> Negative | None:
+        options = self._options(caption)
+        if not options:
+            return None
+        slots = self._slots(caption)
+        if within is not None:
+            options = [option for option in options if all(spot[1] <= within for spot in slots[option[0]][1])]
+        wanted = 1 if most == 1 else rng.randint(1, most)
+        text, edits, category = self.text(caption), [], ""
+        used: set[str] = set()
+        while wanted and options:
+            slot, repaired, string, _ = rng.choices(options, [option[3] for option in options])[0]
+            name, spots = slots[slot]
+            surface = self._strings[string].as_py()
+            edits += write_edits(text, spots, surface, bool(repaired))
+            category, wanted = category or _CATEGORIES[name], wanted - 1
+            if wanted:
+                used.add(surface)
+                free = [not _overlap(spots, other) for _, other in slots]
+                options = [o for o in options if free[o[0]] and self._strings[o[2]].as_py() not in used]
+        return splice(text, edits, "swap", category) if edits else None
+
+    def _options(self, caption: int) -> list[tuple[int, ...]]:
+        numbers = self._lists["options"][caption]
+        return list(zip(*[iter(numbers)] * 4))
+
+    def _slots(self, caption: int) -> list[tuple[int, list[Spot]]]:
+        numbers = iter(self._lists["slots"][caption])
+        return [
+            (
+                category,
+                [
+                    Spot(next(numbers), next(numbers), next(numbers), bool(next(numbers)), self._string(next(numbers)))
+                    for _ in range(next(numbers))
+                ],
+            )
+            for category in numbers
+        ]
+
+    def _string(self, number: int) -> str:
+        return "" if number < 0 else self._strings[number].as_py()
+
+    def _exchange(self, caption: int, rng: random.Random, within: int | None) -> Negative | None:
+        numbers = self._lists["exchanges"][caption]
+        if not numbers:
+            return None
+        draw, at = rng.randrange(PER_MILLE), 0
+        while at < len(numbers):
+            category, chance, count = numbers[at : at + 3]
+            at += 3 + 4 * count
+            draw -= chance
+            if draw < 0:
+                edits: list[Edit] = [
+                    (start, end, self._strings[string].as_py(), bool(content))
+                    for start, end, string, content in zip(*[iter(numbers[at - 4 * count : at])] * 4)
+                ]
+                if within is not None and any(end > within for _, end, _, _ in edits):
+                    return None
+                return splice(self.text(caption), edits, "exchange", self._exchange_categories[category])
+        return None
+
+    def _mined(self, caption: int, rng: random.Random) -> Negative | None:
+        numbers = self._lists["mined"][caption]
+        draw = rng.randrange(PER_MILLE)
+        for other, chance in zip(*[iter(numbers)] * 2):
+            draw -= chance
+            if draw < 0:
+                text = self.text(other)
+                return Negative(text, "mined", "mined", other_words(self.text(caption), text))
+        return None
+
+
+def other_words(caption: str, negative: str) -> tuple[tuple[int, int], ...]:
+    """Spans of the words of `negative` that `caption` does not have."""
+    known = {word.text for word in split_words(caption)}
+    return tuple((word.start, word.end) for word in split_words(negative) if word.text not in known)
+
+
+def _overlap(spots: Iterable[Spot], others: Iterable[Spot]) -> bool:
+    others = list(others)
+    return any(a.start < b.end and b.start < a.end for a in spots for b in others)
+
+
+class _Lists:
+    """Lists of numbers in a memory-mapped column, an order of magnitude faster to get than by pyarrow's scalars."""
+
+    def __init__(self, column: pa.ListArray):
+        self._offsets: NDArray[Any] = column.offsets.to_numpy()
+        self._values: NDArray[Any] = column.values.to_numpy()
+
+    def __getitem__(self, i: int) -> list[int]:
+        return self._values[self._offsets[i] : self._offsets[i + 1]].tolist()
+
+
+def _only_chunk(column: pa.ChunkedArray) -> Any:
+    assert column.num_chunks == 1, "a plan is written as one batch"
+    return column.chunk(0)
+
+
+# Making
+
+
+@functools.cache
+def _code() -> str:
+    """Hash of the code that makes a plan, and of the library that inflects."""
+    digest = hashlib.sha256(importlib.metadata.version("lemminflect").encode())
+    for name in CODE:
+        digest.update(Path(__file__).with_name(f"Negative_{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+def _key(fingerprint: str) -> str:
+    return hashlib.sha256(f"{FORMAT} {fingerprint} {_code()}".encode()).hexdigest()[:16]
+
+
+def _make(database: Photographs, folder: Path) -> None:
+    """Write a plan; it takes its name when it is whole, and takes the place of older ones."""
+    for other in folder.parent.iterdir():
+        if other.is_dir():
+            shutil.rmtree(other)
+    part = folder.with_name(f"{folder.name}.part")
+    part.mkdir()
+    texts: list[Text] = []
+    rows: list[int] = []
+    for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
+        texts += (own := read_texts(database.parses(row)))
+        rows += [row] * len(own)
+    splits = [database.split_of[row] for row in rows]
+    # A database of test photographs alone is balanced to itself.
+    train = [text for text, split in zip(texts, splits) if split == "train"] or texts
+    balance = Balance(train, progress(range(ROUNDS), "negatives: balance", " rounds"))
+    strings = _Strings()
+    columns: dict[str, list] = {
+        "text": [text.parse.text for text in texts],
+        "row": rows,
+        "slots": [],
+        "options": [],
+        "exchanges": [],
+        "mined": [[] for _ in texts],
+    }
+    for number, text in enumerate(progress(texts, "negatives: swaps", " captions")):
+        slots, options = _swaps(text, number, balance, strings)
+        columns["slots"].append(np.array(slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
+        columns["options"].append(np.array(options, dtype=np.int16))
+    company = _Company(train)
+    names: list[str] = []
+    for text, split in zip(progress(texts, "negatives: exchanges", " captions"), splits):
+        columns["exchanges"].append(_exchanges(text, company, split == "train", strings, names))
+    for split in sorted(set(splits)):
+        inside = [i for i, own in enumerate(splits) if own == split]
+        with progress(None, f"negatives: pairs of {split}", " captions", len(inside)) as bar:
+            chances = mine([texts[i] for i in inside], [rows[i] for i in inside], bar.update)
+        for place, i in enumerate(inside):
+            few = slice(chances.indptr[place], chances.indptr[place + 1])
+            for j, chance in zip(chances.indices[few], chances.data[few]):
+                columns["mined"][i] += [inside[j], round(chance * PER_MILLE)]
+    _write(part / "captions.arrow", _SCHEMA, columns)
+    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
+    facts = {
+        "format": FORMAT,
+        "captions": len(texts),
+        "share_with": {
+            kind: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(texts))
+            for kind, name in zip(KINDS, ("options", "exchanges", "mined"))
+        },
+        "imbalance": {kind: round(value, 4) for kind, value in balance.imbalance.items()},
+        "exchange_categories": names,
+    }
+    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder)
+
+
+class _Strings:
+    """Strings by number; the words that swaps draw come first and few, so that 16 bits hold their numbers."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, string: str) -> int:
+        found = self._numbers.get(string)
+        if found is None:
+            found = self._numbers[string] = len(self.all)
+            self.all.append(string)
+        return found
+
+
+def _swaps(text: Text, number: int, balance: Balance, strings: _Strings) -> tuple[list[int], list[int]]:
+    if len(text.parse.text) > LONGEST:
+        return [], []
+    points = _points(balance.options(text), number)
+    used = sorted({option.slot for option, _ in points})
+    slots: list[int] = []
+    for slot in used:
+        spots = find_spots(text.parse, text.slots[slot])
+        slots += [_CATEGORIES.index(text.slots[slot].category), len(spots)]
+        for spot in spots:
+            new = strings.number(spot.new) if spot.new else -1
+            slots += [spot.start, spot.end, spot.role, int(spot.is_content), new]
+    options: list[int] = []
+    for option, count in points:
+        repaired = needs_repairs(text.slots[option.slot], option.surface)
+        options += [used.index(option.slot), int(repaired), strings.number(option.surface), count]
+    return slots, options
+
+
+def _points(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
+    """The options that POINTS evenly spaced points hit, with how many: each expects what its chance says.
+
+    Systematic sampling: a caption has 130 options on average, most of them of next to no chance.
+    """
+    if not options:
+        return []
+    offset = random.Random(number).random()
+    ends = np.cumsum([option.chance for option in options])
+    hit = np.searchsorted(ends, (np.arange(POINTS) + offset) / POINTS * ends[-1])
+    counts = np.bincount(np.minimum(hit, len(options) - 1), minlength=len(options))
+    return [(option, int(count)) for option, count in zip(options, counts) if count]
+
+
+class _Company:
+    """How often words stand side by side in the training captions."""
+
+    def __init__(self, train: Sequence[Text]):
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        self.words: Counter[str] = Counter()
+        for text in train:
+            words = _words(text.parse.text)
+            self.pairs.update(itertools.pairwise(words))
+            self.words.update(words)
+        self.total = max(1, sum(self.words.values()))
+
+    def gain(self, old: str, new: str, is_known: bool) -> float:
+        """Logarithm of how much likelier the neighbours of the new text are; is_known: `old` was counted."""
+        before, after = (Counter(itertools.pairwise(_words(text))) for text in (old, new))
+        return self._likeliness(after - before, 0) - self._likeliness(before - after, int(is_known))
+
+    def _likeliness(self, pairs: Mapping[tuple[str, str], int], own: int) -> float:
+        found = 0.0
+        for (a, b), n in pairs.items():
+            by_chance = self.words[a] * self.words[b] / self.total
+            met = max(0, self.pairs[a, b] - own)
+            found += n * float(np.log((met + EXCHANGE_SHRINKAGE) / (by_chance + EXCHANGE_SHRINKAGE)))
+        return found
+
+
+def _words(text: str) -> list[str]:
+    return ["<s>", *(word.text for word in split_words(text)), "</s>"]
+
+
+def _exchanges(text: Text, company: _Company, is_known: bool, strings: _Strings, names: list[str]) -> list[int]:
+    """Exchanges with their chances of being made.
+
+    Metropolis's rule keeps the balance: a text turns into a less likely one as rarely as the other way round happens.
+    """
+    found: list[Exchange] = list(find_exchanges(text.parse))
+    numbers: list[int] = []
+    for exchange in found:
+        new = splice(text.parse.text, exchange.edits, "exchange", exchange.category).text
+        chance = min(1.0, float(np.exp(company.gain(text.parse.text, new, is_known)))) / len(found)
+        if (rounded := round(chance * PER_MILLE)) == 0:
+            continue
+        if exchange.category not in names:
+            names.append(exchange.category)
+        numbers += [names.index(exchange.category), rounded, len(exchange.edits)]
+        for start, end, phrase, content in exchange.edits:
+            numbers += [start, end, strings.number(phrase), int(content)]
+    return numbers
+
+
+def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> None:
+    batch = pa.record_batch([_column(columns[field.name], field.type) for field in schema], schema=schema)
+    with pa.ipc.new_file(str(path), schema) as file:
+        file.write_batch(batch)
+
+
+def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_list(kind):
+        return pa.array(values, kind)
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    flat = np.concatenate([*values, np.zeros(0)]).astype(kind.value_type.to_pandas_dtype())
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
