@@ -69,6 +69,8 @@ def main() -> None:
         with new_folder(settings.folder, settings.overwrite or settings.reparse, settings.reparse) as building:
             make = reparse if settings.reparse else build
             manifest, seconds = make(building, settings, pipeline)
+        with stopwatch(seconds, "negatives"):
+            Database(settings.folder).plan  # noqa: B018 # made now, so that training need not wait for it
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         fail(str(error))
     except filelock.Timeout:

@@ -10,6 +10,7 @@ the test split: TF-IDF of words and word pairs with logistic regression, and a s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -167,7 +168,7 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
     """A bidirectional LSTM of 64 units over the words, and the largest of each of its outputs."""
     tokenizer = Tokenizer.build(_counts(true), min_count=2)
     rng = random.Random(seed)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         network = _BlindLSTM(len(tokenizer))
         encoded = [tokenizer.encode(text, 64) for text in (*true, *false)]
@@ -218,6 +219,17 @@ class _BlindLSTM(nn.Module):
         beyond = torch.arange(states.shape[1]) >= lengths.unsqueeze(1)
         largest = states.masked_fill(beyond.unsqueeze(2), -torch.inf).amax(1)
         return self.score(self.dropout(largest)).squeeze(1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """So small a network is no faster on two cores, and on two busy ones 40 times as slow: threads wait for threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _alike_in_length(texts: Sequence[Sequence[int]], rng: random.Random) -> Iterator[list[int]]:

@@ -36,6 +36,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEAST_COUNT = 3  # a word that the training captions use more rarely is not drawn: <unk> would mark it
+SMALL = 1000  # captions; of fewer, every word may be drawn, else little would be left to draw
 OWN_CELL = 3  # occurrences in the training captions from which a cell has a factor of its own
 TOPIC_STEPS = 8
 TOPIC_SHRINKAGE = 1.0  # captions; added to how often two words meet, and to how often they would by chance
@@ -117,6 +118,7 @@ class Balance:
         self._pairs: Counter[tuple[str, str]] = Counter()
         self._surfaces: Counter[str] = Counter()
         self._company: Counter[tuple[str, str, str]] = Counter()
+        self._least = LEAST_COUNT if len(train) >= SMALL else 1
         lemmas: Counter[str] = Counter()
         for text in train:
             self._words.update(text.words)
@@ -149,7 +151,7 @@ class Balance:
                 (surface, number)
                 for number, group in enumerate(pools()[pool])
                 for surface in dict.fromkeys(inflect(word, form) for word in group.targets)
-                if all(self._words[part] >= LEAST_COUNT for part in surface.split(" "))
+                if all(self._words[part] >= self._least for part in surface.split(" "))
             ]
             surfaces = tuple(surface for surface, _ in drawn)
             unknown = len(self._surface_ids)
@@ -187,7 +189,7 @@ class Balance:
         allowed = np.array([group not in closed for group in table.groups.tolist()], dtype=bool)
         if slot.avoid:
             allowed &= np.array([surface not in slot.avoid for surface in table.surfaces], dtype=bool)
-        if slot.repairs and not all(self._words[new.lower()] >= LEAST_COUNT for _, new, _ in slot.repairs):
+        if slot.repairs and not all(self._words[new.lower()] >= self._least for _, new, _ in slot.repairs):
             allowed &= np.array([not needs_repairs(slot, surface) for surface in table.surfaces], dtype=bool)
         return allowed
 

@@ -45,7 +45,8 @@ PLAIN_SIZE = (224, 224)  # what an ImageNet backbone takes
 POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms
 LEAST_FOR_DIFFERENCE = 200  # photographs; fewer are built in the seconds by which start-up varies
 OPENINGS = 20  # in one turn: a single one takes milliseconds
-PARSED = 1000  # captions of the plain way to a negative, evenly over all; ours takes all in the same seconds
+PARSED = 1000  # captions that the plain way to a negative takes, evenly over all; ours takes all
+DRAWING = 1.0  # seconds at least of one reading of negatives
 
 Measure = Callable[[], float | Mapping[str, float]]
 
@@ -161,7 +162,7 @@ def loading_plain_work(work: "Workspace") -> tuple[Measure, Measure]:
 
 @benchmark("negatives", "negatives/s", better="larger")
 def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
-    """swaps drawn from the stored plan, on one core | nlp(caption) without ner, find_slots and swap of the fresh parse"""
+    """one core: swaps drawn from the stored plan | nlp(caption) without ner, find_slots, swap of the fresh parse"""
     import torch
 
     from DataBase_functions import Database
@@ -175,10 +176,11 @@ def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
     turns = itertools.count()
 
     def rate(draw: Callable[[Any, random.Random], Negative | None], captions: Sequence[Any]) -> float:
-        """Negatives a second; captions that have none take their time too."""
-        rng, start = random.Random(next(turns)), time.perf_counter()
-        drawn = sum(draw(caption, rng) is not None for caption in captions)
-        return drawn / (time.perf_counter() - start)
+        """Negatives a second, in whole passes over the captions; those that chance gives none take their time too."""
+        rng, drawn, start = random.Random(next(turns)), 0, time.perf_counter()
+        while (seconds := time.perf_counter() - start) < DRAWING:
+            drawn += sum(draw(caption, rng) is not None for caption in captions)
+        return drawn / seconds
 
     def ours() -> dict[str, float]:
         # A new plan in each turn: the time that it takes is told too, and nothing of an earlier turn is left.
@@ -186,13 +188,15 @@ def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
         database, start = Database(folder), time.perf_counter()
         plan, mixture = Plan.open(database), NegativesConfig()
         seconds, captions = time.perf_counter() - start, range(len(plan))
-        rates = {
-            kind: rate(functools.partial(plan.draw_kind, kind), captions) for kind in ("swap", "exchange", "mined")
-        }
+
+        def rate_of_kind(kind: str) -> float:
+            some = [caption for caption in captions if plan.has(kind, caption)]
+            return rate(functools.partial(plan.draw_kind, kind), some)
+
         return {
-            "negatives/s": rates["swap"],
-            "exchanges/s": rates["exchange"],
-            "mined/s": rates["mined"],
+            "negatives/s": rate_of_kind("swap"),
+            "exchanges/s": rate_of_kind("exchange"),
+            "mined/s": rate_of_kind("mined"),
             "mixture/s": rate(lambda caption, rng: plan.draw(caption, rng, mixture), captions),
             "s a plan of 1,000": 1000 * seconds / len(plan),
             "bytes a caption": bytes_of([plan.folder]) / len(plan),
@@ -203,9 +207,10 @@ def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
         return swap(parse, find_slots(parse), rng, allowed=allowed)
 
     plan = Plan.open(Database(folder))
-    some = [plan.text(n * len(plan) // PARSED) for n in range(PARSED)] if len(plan) > PARSED else plan.texts.to_pylist()
-    rate(plain_swap, some[:100])  # reads the vocabulary
-    return ours, lambda: {"negatives/s": rate(plain_swap, some)}
+    count = min(PARSED, len(plan))
+    parsed = [plan.text(n * len(plan) // count) for n in range(count)]
+    rate(plain_swap, parsed[:100])  # reads the vocabulary
+    return ours, lambda: {"negatives/s": rate(plain_swap, parsed)}
 
 
 @benchmark("memory", "MB", better="smaller")
@@ -446,9 +451,9 @@ def measure(name: str, work: Workspace, rounds: int) -> dict[str, Any]:
 
 def summarise(name: str, unit: str, ours: Sequence[float], plain: Sequence[float]) -> dict[str, Any]:
     """Medians of both ways and their ratio, with all that they were made of; None for what one way has none of."""
-    medians = [statistics.median(numbers) if numbers else None for numbers in (ours, plain)]
-    ratio = None if None in medians else medians[0] / medians[1]
-    row = {"name": name, "unit": unit, "ours": medians[0], "plain": medians[1], "ratio": ratio}
+    our_median, plain_median = (statistics.median(numbers) if numbers else None for numbers in (ours, plain))
+    ratio = our_median / plain_median if our_median is not None and plain_median is not None else None
+    row = {"name": name, "unit": unit, "ours": our_median, "plain": plain_median, "ratio": ratio}
     return {**row, "rounds": len(ours), "ours_all": list(ours), "plain_all": list(plain)}
 
 

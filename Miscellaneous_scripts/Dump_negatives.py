@@ -155,7 +155,7 @@ class Negatives:
 
     def __iter__(self) -> Iterator[Record]:
         """Records until there are as many as wanted, or until nothing new comes."""
-        seen: set[bytes] = set()  # of every pair a digest: the one thing that grows, by 80 bytes a record
+        seen: set[bytes] = set()  # of every pair a digest: the one thing that grows, by 100 bytes a record
         number = in_vain = 0
         while in_vain < PATIENCE and (number == 0 or self.settings.count):
             number, in_vain = number + 1, in_vain + 1
