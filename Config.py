@@ -73,12 +73,14 @@ class DatabaseConfig:
     """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
     """Seed of the drawn scenes."""
+    negatives: bool = True
+    """Work out the hard negatives too; else that is done at their first use."""
     overwrite: bool = False
     """Replace a database of the same name."""
     reparse: bool = False
     """Parse the captions of the finished database NAME anew; its pictures and all else stay as they are."""
 
-    NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse"}
+    NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse", "negatives"}
 
     def __post_init__(self) -> None:
         # No dot in front: ".." would be outside the root, and hidden names are those of unfinished databases.

@@ -69,8 +69,6 @@ def main() -> None:
         with new_folder(settings.folder, settings.overwrite or settings.reparse, settings.reparse) as building:
             make = reparse if settings.reparse else build
             manifest, seconds = make(building, settings, pipeline)
-        with stopwatch(seconds, "negatives"):
-            Database(settings.folder).plan  # noqa: B018 # made now, so that training need not wait for it
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         fail(str(error))
     except filelock.Timeout:
@@ -90,6 +88,23 @@ def main() -> None:
         print_rate(settings.folder, captions, "captions", seconds)
     else:
         print_summary(settings.folder, manifest, seconds)
+    if settings.negatives:
+        plan_negatives(settings.folder)
+
+
+def plan_negatives(folder: Path) -> None:
+    """Work out the hard negatives now, so that training need not wait for them."""
+    from DataBase_functions import Database  # it imports torch: 1.4 s that nothing else here needs
+
+    started = time.perf_counter()
+    try:
+        plan = Database(folder).plan
+    except KeyboardInterrupt:
+        fail(f"interrupted; {folder} is whole, and its negatives are worked out at their first use", code=130)
+    except OSError as error:
+        fail(f"cannot write: {error}; {folder} is whole, and its negatives are worked out at their first use")
+    shares = ", ".join(f"{kind} for {share:.1%}" for kind, share in plan.facts["share_with"].items())
+    print(f"hard negatives of {len(plan):,} captions: {shares} ({time.perf_counter() - started:.0f} s)")
 
 
 def what_is_left(folder: Path) -> str:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -107,8 +108,14 @@ class Balance:
     def __init__(self, train: Sequence[Text], progress: Iterable[int] | None = None):
         """progress: an iterable of ROUNDS numbers that shows a bar, if any."""
         self._count(train)
-        self.factors: Floats = np.zeros(0)
-        self._ids: dict[tuple, int] = {}
+        self.factors: Floats = np.zeros(0)  # logarithms, by cell
+        self.tilt: dict[str, float] = {}  # logarithms, by category
+        self.imbalance: dict[str, float] = {}  # share of all swaps by which inflow and outflow differ, by kind of cell
+        self._ids: dict[tuple, int] = {("none",): 0}
+        self._cache: dict[tuple, Ints] = {}
+        self._score_cache: dict[tuple, Floats] = {}
+        self._edges: dict[str, Floats] = {}
+        self._topic_factors: dict[str, Floats] = {}
         self._fit(_evenly(train, FIT_CAPTIONS), range(ROUNDS) if progress is None else progress)
 
     # What the training captions hold
@@ -186,9 +193,9 @@ class Balance:
     def _allowed(self, text: Text, slot: Slot, table: Table) -> NDArray[np.bool_]:
         """Which surfaces of the table make the caption false."""
         closed = {group for pool, group in text.named if pool == slot.pool} | {slot.group}
-        allowed = np.array([group not in closed for group in table.groups.tolist()], dtype=bool)
         if slot.avoid:
-            allowed &= np.array([surface not in slot.avoid for surface in table.surfaces], dtype=bool)
+            closed |= _groups_with(slot.pool, slot.avoid)
+        allowed = np.array([group not in closed for group in table.groups.tolist()], dtype=bool)
         if slot.repairs and not all(self._words[new.lower()] >= self._least for _, new, _ in slot.repairs):
             allowed &= np.array([not needs_repairs(slot, surface) for surface in table.surfaces], dtype=bool)
         return allowed
@@ -205,8 +212,9 @@ class Balance:
         key = (slot.pool, slot.form, kind, context)
         known = self._cache.get(key)
         if known is None:
-            if len(self._cache) > 200_000:  # about 80 MB
+            if len(self._cache) > 200_000:  # about 100 MB
                 self._cache.clear()
+                self._score_cache.clear()
             known = self._cache[key] = np.array(
                 [self._cell(kind, context, s, self._met_with(kind, context, s)) for s in table.surfaces], dtype=np.int64
             )
@@ -222,8 +230,6 @@ class Balance:
     # Fitting
 
     def _fit(self, texts: Sequence[Text], rounds: Iterable[int]) -> None:
-        self._ids = {("none",): 0}
-        self._cache: dict[tuple, Ints] = {}
         of_text: list[Ints] = []  # of every possible swap, an array for each slot
         of_slot: list[Ints] = []
         cells: list[Ints] = []
@@ -308,6 +314,11 @@ class Balance:
             factors[0] = 0.0
             tilt += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(category, from_slot) + SHRINKAGE))
         self.factors, self.tilt = factors, dict(zip(names, tilt.tolist()))
+        self._score_cache.clear()
+        self._topic_factors = {
+            category: factors[[self._ids["topic", category, step] for step in range(TOPIC_STEPS)]]
+            for category in self._edges
+        }
         kinds = ("word", *CONTEXTS, "topic")
         self.imbalance = {
             kind: float(
@@ -365,10 +376,7 @@ class Balance:
             which = np.flatnonzero(self._allowed(text, slot, table))
             if not len(which):
                 continue
-            score = np.full(len(which), self.tilt.get(slot.category, 0.0))
-            for cells in self._cells(text, slot, table):
-                score += self._factor(cells[which])
-            score += self._factor(self._topic_cells(slot.category, self._topic(text, slot, table)[which]))
+            score = self._scores(text, slot, table)[which]
             found.append((number, table, which, score))
         if not found:
             return []
@@ -380,9 +388,26 @@ class Balance:
             for i, value in zip(which, score)
         ]
 
-    def _factor(self, cells: Ints) -> Floats:
-        """Logarithms; a cell that no training caption came near has none."""
-        return np.where(cells < len(self.factors), self.factors[np.minimum(cells, len(self.factors) - 1)], 0.0)
+    def _scores(self, text: Text, slot: Slot, table: Table) -> Floats:
+        """Logarithm of the chance of every surface of the table at this place, up to a constant of the caption."""
+        around = (*neighbours(text, slot), *company(text, slot))
+        score = self._score_in("word", "", slot, table) + self.tilt.get(slot.category, 0.0)
+        for kind, other in zip(CONTEXTS, around):
+            score += self._score_in(kind, other, slot, table)
+        if slot.category in self._edges:
+            steps = np.searchsorted(self._edges[slot.category], self._topic(text, slot, table))
+            score += self._topic_factors[slot.category][steps]
+        return score
+
+    def _score_in(self, kind: str, context: str, slot: Slot, table: Table) -> Floats:
+        key = (slot.pool, slot.form, kind, context)
+        known = self._score_cache.get(key)
+        if known is None:
+            cells = self._cells_in(kind, context, slot, table)
+            # A cell that no caption of the fit came near has no factor.
+            near = cells < len(self.factors)
+            known = self._score_cache[key] = np.where(near, self.factors[np.where(near, cells, 0)], 0.0)
+        return known
 
 
 def neighbours(text: Text, slot: Slot) -> tuple[str, str]:
@@ -415,6 +440,12 @@ def company(text: Text, slot: Slot) -> tuple[str, str]:
         governor = parse.head[head]
         return f"{lemmas[head]}: {lemmas[governor] if governor != head else ''}", ""
     return f"{dep}: {lemmas[head]}", ""
+
+
+@cache
+def _groups_with(pool: str, words: frozenset[str]) -> frozenset[int]:
+    """The groups of a pool that hold any of some words; there are a few hundred different sets of them."""
+    return frozenset(number for number, group in enumerate(pools()[pool]) if not group.words.isdisjoint(words))
 
 
 def _surface(text: Text, slot: Slot) -> str:

@@ -11,17 +11,21 @@ a cat and no dog, a red shirt where they name a blue one and nothing red.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from Negative_balance import CONTENT_TAGS, HEADED, Text, company
 
 Matrix: TypeAlias = sparse.csr_matrix
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-NEIGHBOURS = 12  # pairs kept for each caption
+NEIGHBOURS = 8  # pairs kept for each caption, besides those that others keep with it
 LOOKED_AT = 60  # nearest captions that are looked at for them
 BLOCK = 16_000  # captions that are compared with each other: the work grows with this, not with its square
 LEAST_COSINE = 0.25
@@ -92,28 +96,57 @@ def mine(texts: Sequence[Text], owner: Sequence[int], advance: Callable[[int], o
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []
+    false_of = _Memory(facts, [photographs[photo] for photo in owner])
     order = np.random.default_rng(0).permutation(len(texts))
     for block in np.array_split(order, max(1, -(-len(order) // BLOCK))):
-        inside = vectors[block]
+        inside = vectors[block].T.tocsr()
         for start in range(0, len(block), 500):
             some = block[start : start + 500]
-            cosines = (vectors[some] @ inside.T).toarray()
-            near = np.argpartition(-cosines, min(LOOKED_AT, len(block) - 1), axis=1)[:, :LOOKED_AT]
-            for line, (i, places) in enumerate(zip(some, near)):
-                for place in places:
-                    j = block[place]
-                    cosine = cosines[line, place]
-                    if cosine < LEAST_COSINE or owner[i] == owner[j] or texts[i].parse.text == texts[j].parse.text:
-                        continue
-                    if (
-                        contradiction(facts[j], photographs[owner[i]]) >= ENOUGH
-                        and contradiction(facts[i], photographs[owner[j]]) >= ENOUGH
-                    ):
+            for i, near, cosines in zip(some.tolist(), *_near(vectors[some] @ inside)):
+                found = 0
+                for place, cosine in zip(near.tolist(), cosines.tolist()):
+                    j = int(block[place])
+                    if owner[i] != owner[j] and texts[i].parse.text != texts[j].parse.text and false_of(i, j):
                         rows.append(i)
                         columns.append(j)
-                        values.append(float(cosine))
+                        values.append(cosine)
+                        found += 1
+                        if found == NEIGHBOURS:
+                            break
             advance(len(some))
-    return balance(_nearest(sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)))))
+    pairs = sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)))
+    return balance(pairs.maximum(pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
+
+
+class _Memory:
+    """Does each of two captions contradict the other's photograph? Each pair comes up about twice."""
+
+    def __init__(self, facts: Sequence[Facts], photographs: Sequence[Photograph]):
+        self._facts, self._photographs = facts, photographs
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def __call__(self, i: int, j: int) -> bool:
+        key = (i, j) if i < j else (j, i)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = (
+                contradiction(self._facts[j], self._photographs[i]) >= ENOUGH
+                and contradiction(self._facts[i], self._photographs[j]) >= ENOUGH
+            )
+        return known
+
+
+def _near(cosines: Matrix) -> tuple[list[Ints], list[Floats]]:
+    """Of each row the LOOKED_AT largest entries above LEAST_COSINE, the largest first: columns and values."""
+    columns, values = [], []
+    for start, end in itertools.pairwise(cosines.indptr):
+        data, places = cosines.data[start:end], cosines.indices[start:end]
+        enough = data >= LEAST_COSINE
+        data, places = data[enough], places[enough]
+        first = np.lexsort((places, -data))[:LOOKED_AT]
+        columns.append(places[first])
+        values.append(data[first])
+    return columns, values
 
 
 def _vectors(facts: Sequence[Facts]) -> Matrix:
@@ -125,20 +158,6 @@ def _vectors(facts: Sequence[Facts]) -> Matrix:
     vectors = sparse.csr_matrix((rarity[columns], (rows, columns)), shape=(len(facts), len(index)))
     norms = np.sqrt(np.asarray(vectors.multiply(vectors).sum(1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ vectors, dtype=np.float32)
-
-
-def _nearest(pairs: Matrix) -> Matrix:
-    """The NEIGHBOURS nearest of each row, made symmetric: a pair that one of the two keeps is kept by both."""
-    kept = sparse.lil_matrix(pairs.shape, dtype=np.float64)
-    for i in range(pairs.shape[0]):
-        of, values = (
-            pairs.indices[pairs.indptr[i] : pairs.indptr[i + 1]],
-            pairs.data[pairs.indptr[i] : pairs.indptr[i + 1]],
-        )
-        for place in np.argsort(-values, kind="stable")[:NEIGHBOURS]:
-            kept[i, of[place]] = values[place]
-    kept = kept.tocsr()
-    return kept.maximum(kept.T).tocsr()
 
 
 def balance(pairs: Matrix, rounds: int = 100) -> Matrix:

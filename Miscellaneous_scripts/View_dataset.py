@@ -153,9 +153,9 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:
     """Where in the true text the words stood in whose place the negative's changed words are.
 
-    Nothing took the place of anything in a mined negative, another text: there it is the words that this one lacks.
-    Else the words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
-    has followed it and is not marked, as `Negative.changed` does not name it either.
+    The words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
+    has followed it and is not marked, as `Negative.changed` does not name it either. A mined negative is another text,
+    in which nothing stayed: there it is the words that it lacks.
     """
     if negative.kind == "mined":
         return list(other_words(negative.text, text))
@@ -265,7 +265,13 @@ def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], data
         replaced = replaced_words(caption.text, negative) if negative else []
         y = write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
         if negative is None:
-            write(left[2], y, "no hard negative: nothing of it can be changed, nor is another caption near it", color=GREY, style="italic")
+            write(
+                left[2],
+                y,
+                "no hard negative: nothing of it can be changed, nor is another caption near it",
+                color=GREY,
+                style="italic",
+            )
             continue
         what = ", ".join(dict.fromkeys((negative.kind, negative.category)))  # of a mined one both are the same
         note = f"hard negative ({what})"

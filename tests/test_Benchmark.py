@@ -23,6 +23,13 @@ def test_medians_and_their_ratio():
     assert (row["ours_all"], row["plain_all"]) == ([30, 10, 80], [4, 6, 5])
 
 
+def test_what_only_one_way_has_is_told_without_a_ratio(capsys):
+    row = Benchmark.summarise("negatives", "mined/s", ours=[3, 1, 2], plain=[])
+    assert (row["ours"], row["plain"], row["ratio"], row["plain_all"]) == (2, None, None, [])
+    Benchmark.print_table([{**row, "better": "larger"}])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["negatives", "mined/s", "2", "(1–3)", "–", "–", "larger"]
+
+
 def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, capsys):
     turns = []
 
@@ -78,7 +85,8 @@ def test_what_cannot_be_run_is_one_line(arguments, told):
 
 def test_a_tiny_run_writes_json(tmp_path):
     target = tmp_path / "results.json"
-    shown = run_script(SCRIPT, "bytes", "loader-plain-work", "--count", 12, "--rounds", 1, "--json", target).stdout
+    names = ("bytes", "loader-plain-work", "loader", "negatives")
+    shown = run_script(SCRIPT, *names, "--count", 12, "--rounds", 1, "--json", target).stdout
     assert "12 drawn scenes" in shown
     results = json.loads(target.read_text())
     assert list(results) == ["hardware", "rows"]
@@ -86,11 +94,16 @@ def test_a_tiny_run_writes_json(tmp_path):
     assert [(row["name"], row["unit"]) for row in results["rows"]] == [
         ("bytes", "bytes/photograph"),
         ("loader-plain-work", "samples/s"),
+        ("loader", "samples/s"),
+        ("negatives", "negatives/s"),
     ]
     for row in results["rows"]:
         assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
         assert row["ours_all"] == [row["ours"]] and row["plain_all"] == [row["plain"]]
         assert row["ours"] > 0 and row["plain"] > 0
+    beside = {row["unit"]: row for row in results["rows"][-1]["also"]}
+    assert list(beside) == ["exchanges/s", "mined/s", "mixture/s", "s for a plan of 1,000", "bytes of it a caption"]
+    assert all(row["ours"] > 0 and row["plain"] is row["ratio"] is None for row in beside.values())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal to one process")

@@ -14,13 +14,15 @@ from DataBase_functions import Caption, Database, Key, PairDataset
 from Miscellaneous_scripts import View_dataset as view
 from Miscellaneous_scripts.View_dataset import ELLIPSIS, Piece, Sample
 from Negative_map import Negative
+from Negative_plan import other_words
 from Tokenizer_lib import Tokenizer
 
 SCRIPT = "Miscellaneous_scripts/View_dataset.py"
 
 
-def make_dataset(database):
-    data, augmentation = DataConfig(name="tiny", side=64), AugmentConfig(crop=0.6, flip=0.5, jitter=0.3)
+def make_dataset(database, max_words=64):
+    data = DataConfig(name="tiny", side=64, max_words=max_words)
+    augmentation = AugmentConfig(crop=0.6, flip=0.5, jitter=0.3)
     return PairDataset(database, Tokenizer.build(database.word_counts), data, NegativesConfig(), augmentation, seed=5)
 
 
@@ -114,11 +116,36 @@ def test_each_kind_of_caption_is_on_the_page(databases):
         ("Two men leap.", negative_of("One man leaps.", "One"), [(0, 3)]),
         ("The dog behind it.", negative_of("The dog in front of it.", "in", "front", "of"), [(8, 14)]),
         ("Out of it, in front of us.", negative_of("Out of it, behind us.", "behind"), [(11, 13), (14, 19), (20, 22)]),
+        ("A red hat by the sea.", negative_of("The sea by a red hat.", "The sea", "a red hat"), [(0, 9), (13, 20)]),
         ("A man and his dog.", negative_of("A woman and her dog.", "woman", "her"), [(2, 5), (10, 13)]),
     ],
 )
 def test_replaced_words_are_those_in_the_place_of_the_changed_ones(text, negative, replaced):
     assert view.replaced_words(text, negative) == replaced
+
+
+def test_in_a_mined_negative_the_words_that_it_lacks_are_marked():
+    text, other = "A girl on a red bike.", "A red dog runs."
+    mined = Negative(other, "mined", "mined", other_words(text, other))
+    assert [other[start:end] for start, end in mined.changed] == ["dog", "runs"]
+    assert [text[start:end] for start, end in view.replaced_words(text, mined)] == ["girl", "on", "bike"]
+
+
+def test_a_sample_of_a_long_caption_is_changed_where_it_is_read(databases):
+    database = Database(databases / "tiny")
+    dataset = make_dataset(database, max_words=6)
+    swapped = 0
+    for row in database.rows("train"):
+        batch, sample = dataset[Key(0, row)], view.draw_sample(dataset, Key(0, row))
+        assert torch.equal(sample.seen, batch.pictures[0])
+        if sample.negative is not None:
+            first = len(batch.owner) + batch.negative_of.tolist().index(0)
+            read = [int(word) for word in batch.words[first] if word]
+            assert dataset.tokenizer.encode(sample.negative.text, 6) == read
+            if sample.negative.kind == "swap":
+                swapped += 1
+                assert dataset.tokenizer.encode(sample.caption.text, 6) != read
+    assert swapped > 5
 
 
 def test_words_are_marked_where_they_touch_a_span_and_long_ones_are_cut():
