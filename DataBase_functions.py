@@ -305,17 +305,19 @@ class PairDataset(Dataset):
             for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
                 text = self.plan.text(which)
                 split = split_words(text)
-                # Beyond the words that the model reads a negative would be read as its caption, with the opposite
-                # label: 7 of 300 narratives of ADE20K at 64 words.
                 within = split[most - 1].end if len(split) > most else None
+                caption = self.tokenizer.encode_words(split[:most])
                 for negative in draw_negatives(
                     self.plan, which, self.negatives.per_caption, rng, self.negatives, within
                 ):
                     its_words = split_words(negative.text)[:most]
+                    encoded = self.tokenizer.encode_words(its_words)
+                    if encoded == caption:  # as far as the model reads; the label would be the opposite
+                        continue
                     negative_of.append(len(captions))
-                    negatives.append(self.tokenizer.encode_words(its_words))
+                    negatives.append(encoded)
                     changed.append(changed_words(its_words, negative))
-                captions.append(self.tokenizer.encode_words(split[:most]))
+                captions.append(caption)
                 owner.append(n)
                 said.update(word.text for word in split)
             pictures.append(self._picture(key.row, said, rng))

@@ -82,6 +82,8 @@ class Plan:
         table = pa.ipc.open_file(pa.memory_map(str(folder / "captions.arrow"))).read_all()
         self.texts = _only_chunk(table["text"])
         self.row_of: NDArray[np.int32] = _only_chunk(table["row"]).to_numpy()
+        rows = int(self.row_of[-1]) + 1 if len(self.row_of) else 0
+        self._first: list[int] = np.searchsorted(self.row_of, np.arange(rows + 1, dtype=np.int32)).tolist()
         self._lists = {name: _Lists(_only_chunk(table[name])) for name in ("slots", "options", "exchanges", "mined")}
         self._strings = _only_chunk(pa.ipc.open_file(pa.memory_map(str(folder / "strings.arrow"))).read_all()["string"])
         self.facts: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -107,7 +109,7 @@ class Plan:
 
     def captions(self, row: int) -> range:
         """Numbers of the captions of a row of the database."""
-        return range(*np.searchsorted(self.row_of, (row, row + 1)).tolist())
+        return range(*self._first[row : row + 2])
 
     def text(self, caption: int) -> str:
         return self.texts[caption].as_py()
