@@ -10,9 +10,10 @@ words, and for words in company, that come in more often than they go out. So ea
     partner     with what depends on it (verbs)              "ride _ bicycle"
     topic       how well it goes with all other words of the caption, in eight steps
 
-and the chance of a swap is a product of one factor a cell, fitted until each cell's inflow equals its outflow over
-the training captions. With words alone this is Sinkhorn scaling of a symmetric exchange matrix to the frequencies of
-the corpus (Sinkhorn 1964); with more cells it is iterative proportional fitting (Deming and Stephan 1940).
+and the chance of a swap is a product of one factor for each cell that its new word is in, and one for the old word,
+fitted until each cell's inflow equals its outflow over the training captions. With words alone this is Sinkhorn
+scaling of a symmetric exchange matrix to the frequencies of the corpus (Sinkhorn 1964); with more cells it is
+iterative proportional fitting (Deming and Stephan 1940).
 
 Rare company must be as rare among negatives as among new captions. What is rare is judged for each word from the
 *other* captions (leave one out, the idea behind Good-Turing estimates), and all cells that were met fewer than
@@ -108,8 +109,9 @@ class Balance:
     def __init__(self, train: Sequence[Text], progress: Iterable[int] | None = None):
         """progress: an iterable of ROUNDS numbers that shows a bar, if any."""
         self._count(train)
-        self.factors: Floats = np.zeros(0)  # logarithms, by cell
-        self.tilt: dict[str, float] = {}  # logarithms, by category
+        self.factors: Floats = np.zeros(1)  # logarithms, by cell; 0 is that of no cell
+        self.stay: Floats = np.zeros(0)  # logarithms, by cell of a word: how it resists being taken out
+        self.tilt: dict[str, float] = {}  # logarithms, by pool
         self.imbalance: dict[str, float] = {}  # share of all swaps by which inflow and outflow differ, by kind of cell
         self._ids: dict[tuple, int] = {("none",): 0}
         self._cache: dict[tuple, Ints] = {}
@@ -158,7 +160,9 @@ class Balance:
                 (surface, number)
                 for number, group in enumerate(pools()[pool])
                 for surface in dict.fromkeys(inflect(word, form) for word in group.targets)
-                if all(self._words[part] >= self._least for part in surface.split(" "))
+                # What is never taken out must not be put in, though it may stand elsewhere ("monkey bars").
+                if self._surfaces[surface] >= self._least
+                and all(self._words[part] >= self._least for part in surface.split(" "))
             ]
             surfaces = tuple(surface for surface, _ in drawn)
             unknown = len(self._surface_ids)
@@ -295,31 +299,34 @@ class Balance:
         for key, cell in self._ids.items():
             if key[0] == "word" and len(key) == 3:
                 factors[cell] = np.log(self._surfaces[key[2]])
-        names = sorted({slot.category for slot in slots})
-        category = np.array([names.index(slot.category) for slot in slots])
-        wanted = np.bincount(category, self._share(slots, slot_text))
+        kinds = ("word", *CONTEXTS, "topic")
+        names = sorted({slot.pool for slot in slots})
+        pool = np.array([names.index(slot.pool) for slot in slots])
+        wanted = np.bincount(pool, self._share(slots, slot_text))
         wanted *= len(np.unique(slot_text)) / wanted.sum()
-        tilt = np.zeros(len(names))  # logarithm of each category's factor
+        tilt, stay = np.zeros(len(names)), np.zeros(size)
         starts = np.flatnonzero(np.r_[True, np.diff(text_of) > 0])
         lengths = np.diff(np.r_[starts, len(text_of)])
         for _ in rounds:
-            score = factors[entering].sum(0) + tilt[category[slot_of]]
+            score = factors[entering].sum(0) + (tilt[pool] - stay[out[0]])[slot_of]
             flow = np.exp(score - np.repeat(np.maximum.reduceat(score, starts), lengths))
             flow /= np.repeat(np.add.reduceat(flow, starts), lengths)
             from_slot = np.bincount(slot_of, flow, minlength=len(slots))
-            for into, from_ in zip(entering, out):
+            for kind, into, from_ in zip(kinds, entering, out):
                 enters = np.bincount(into, flow, minlength=size)
                 leaves = np.bincount(from_, from_slot, minlength=size)
-                factors += STEP * np.log((leaves + SHRINKAGE) / (enters + SHRINKAGE))
+                gain = STEP * np.log((leaves + SHRINKAGE) / (enters + SHRINKAGE))
+                factors += gain
+                if kind == "word":
+                    stay += gain
             factors[0] = 0.0
-            tilt += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(category, from_slot) + SHRINKAGE))
-        self.factors, self.tilt = factors, dict(zip(names, tilt.tolist()))
+            tilt += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(pool, from_slot) + SHRINKAGE))
+        self.factors, self.stay, self.tilt = factors, stay, dict(zip(names, tilt.tolist()))
         self._score_cache.clear()
         self._topic_factors = {
             category: factors[[self._ids["topic", category, step] for step in range(TOPIC_STEPS)]]
             for category in self._edges
         }
-        kinds = ("word", *CONTEXTS, "topic")
         self.imbalance = {
             kind: float(
                 abs(np.bincount(into, flow, minlength=size) - np.bincount(from_, from_slot, minlength=size)).sum()
@@ -331,7 +338,8 @@ class Balance:
     def _share(self, slots: Sequence[Slot], slot_text: Ints) -> Floats:
         """How much of its caption's swap each slot is to get: alike for all, less where one group is nearly all.
 
-        Of "dog" 85 %, all others 15 %, at most 30 % of the words can change places and leave the frequencies.
+        Where 85 % of the animals are dogs and 15 % others, 30 % of the words can change places and leave the
+        frequencies, if no other animal ever stays; half of that asks for little enough to be reached.
         """
         totals: Counter[str] = Counter()
         groups: Counter[tuple[str, int]] = Counter()
@@ -342,7 +350,7 @@ class Balance:
         for (pool, _), n in groups.items():
             largest[pool] = max(largest.get(pool, 0.0), n / totals[pool])
         within = np.bincount(slot_text)
-        return np.array([min(1.0, 2 * (1 - largest[slot.pool])) / within[text] for slot, text in zip(slots, slot_text)])
+        return np.array([(1 - largest[slot.pool]) / within[text] for slot, text in zip(slots, slot_text)])
 
     def _leaving(self, text: Text, slot: Slot) -> list[int]:
         """Cells of the word that stands there, by the company it keeps in all other captions."""
@@ -391,7 +399,10 @@ class Balance:
     def _scores(self, text: Text, slot: Slot, table: Table) -> Floats:
         """Logarithm of the chance of every surface of the table at this place, up to a constant of the caption."""
         around = (*neighbours(text, slot), *company(text, slot))
-        score = self._score_in("word", "", slot, table) + self.tilt.get(slot.category, 0.0)
+        surface = _surface(text, slot)
+        own = self._cell("word", "", surface, self._surfaces[surface])
+        resistance = self.stay[own] if own < len(self.stay) else 0.0
+        score = self._score_in("word", "", slot, table) + self.tilt.get(slot.pool, 0.0) - resistance
         for kind, other in zip(CONTEXTS, around):
             score += self._score_in(kind, other, slot, table)
         if slot.category in self._edges:

@@ -20,7 +20,6 @@ import itertools
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 
 from Config import NegativesConfig
 from Engines_lib import progress
+from Negative_accept import Acceptance, Change, find_change
 from Negative_balance import ROUNDS, Balance, Option, Text, read_texts
 from Negative_draw import Edit, Spot, find_spots, needs_repairs, splice, write_edits
 from Negative_exchange import Exchange, find_exchanges
@@ -41,11 +41,12 @@ from Negative_words import CATEGORIES
 from Tokenizer_lib import split_words
 
 FORMAT = 1
-KINDS = ("swap", "exchange", "mined")  # of those that belong to one caption; the batch gives the others
-CODE = ("balance", "draw", "exchange", "map", "mine", "plan", "words")
+COLUMN_OF = {"swap": "options", "exchange": "exchanges", "mined": "mined"}
+KINDS = tuple(COLUMN_OF)  # of those that belong to one caption; the batch gives the others
+Numbers = NDArray[np.int16]
+CODE = ("accept", "balance", "draw", "exchange", "map", "mine", "plan", "words")
 POINTS = 48  # a caption's swaps are stored as this many draws, see `_points`; 36 of them are different ones
 LONGEST = 30_000  # characters; places in a text are stored as 16-bit numbers
-EXCHANGE_SHRINKAGE = 0.3  # occurrences
 PER_MILLE = 1000
 
 _SCHEMA = pa.schema(
@@ -145,8 +146,7 @@ class Plan:
 
     def has(self, kind: str, caption: int) -> bool:
         """Can a negative of this kind be drawn at all?"""
-        column = "options" if kind == "swap" else {"exchange": "exchanges"}.get(kind, kind)
-        return bool(self._lists[column][caption])
+        return bool(self._lists[COLUMN_OF[kind]][caption])
 
     def _swap(self, caption: int, rng: random.Random, most: int, within: int | None) -> Negative | None:
         options = self._options(caption)
@@ -264,11 +264,9 @@ def _key(fingerprint: str) -> str:
 
 
 def _make(database: Photographs, folder: Path) -> None:
-    """Write a plan; it takes its name when it is whole, and takes the place of older ones."""
-    for other in folder.parent.iterdir():
-        if other.is_dir():
-            shutil.rmtree(other)
+    """Write a plan; it takes its name when it is whole, and older ones go."""
     part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir()
     texts: list[Text] = []
     rows: list[int] = []
@@ -276,26 +274,72 @@ def _make(database: Photographs, folder: Path) -> None:
         texts += (own := read_texts(database.parses(row)))
         rows += [row] * len(own)
     splits = [database.split_of[row] for row in rows]
-    # A database of test photographs alone is balanced to itself.
-    train = [text for text, split in zip(texts, splits) if split == "train"] or texts
-    balance = Balance(train, progress(range(ROUNDS), "negatives: balance", " rounds"))
+    # What the training captions hold is known; a database of test photographs alone is balanced to itself.
+    known = [split == "train" or "train" not in splits for split in splits]
     strings = _Strings()
-    columns: dict[str, list] = {
-        "text": [text.parse.text for text in texts],
-        "row": rows,
-        "slots": [],
-        "options": [],
-        "exchanges": [],
-        "mined": [[] for _ in texts],
+    balance = Balance(list(itertools.compress(texts, known)), progress(range(ROUNDS), "negatives: balance", " rounds"))
+    slots, options = _plan_swaps(texts, balance, strings)
+    exchanges, categories = _plan_exchanges(texts, known, strings)
+    mined = _plan_pairs(texts, rows, splits)
+    columns: dict[str, Sequence[Any]] = {"slots": slots, "options": options, "exchanges": exchanges, "mined": mined}
+    own_texts = [text.parse.text for text in texts]
+    _write(part / "captions.arrow", _SCHEMA, {"text": own_texts, "row": rows, **columns})
+    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
+    share = {
+        kind: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(texts)) for kind, name in COLUMN_OF.items()
     }
+    facts = {"format": FORMAT, "share_with": share, "imbalance": balance.imbalance, "exchange_categories": categories}
+    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder)
+    for older in folder.parent.iterdir():
+        if older.is_dir() and older != folder:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def _plan_swaps(texts: Sequence[Text], balance: Balance, strings: _Strings) -> tuple[list[Numbers], list[Numbers]]:
+    """The slots of every caption and its options, see `_SCHEMA`."""
+    slots, options = [], []
     for number, text in enumerate(progress(texts, "negatives: swaps", " captions")):
-        slots, options = _swaps(text, number, balance, strings)
-        columns["slots"].append(np.array(slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
-        columns["options"].append(np.array(options, dtype=np.int16))
-    company = _Company(train)
-    names: list[str] = []
-    for text, split in zip(progress(texts, "negatives: exchanges", " captions"), splits):
-        columns["exchanges"].append(_exchanges(text, company, split == "train", strings, names))
+        own_slots, own_options = _swaps(text, number, balance, strings)
+        slots.append(np.array(own_slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
+        options.append(np.array(own_options, dtype=np.int16))
+    return slots, options
+
+
+def _plan_exchanges(
+    texts: Sequence[Text], known: Sequence[bool], strings: _Strings
+) -> tuple[list[list[int]], list[str]]:
+    """The exchanges of every caption, see `_SCHEMA`, and the names of their categories."""
+    exchanges = [find_exchanges(text.parse) for text in progress(texts, "negatives: exchanges", " captions")]
+    changes = [_changes(text, found) for text, found in zip(texts, exchanges)]
+    acceptance = Acceptance(
+        [text.parse.text for text in itertools.compress(texts, known)],
+        list(itertools.chain.from_iterable(itertools.compress(changes, known))),
+    )
+    names = sorted({exchange.category for found in exchanges for exchange in found})
+    planned = []
+    for found, own, is_known in zip(exchanges, changes, known):
+        numbers: list[int] = []
+        for exchange, change in zip(found, own):
+            if chance := round(acceptance.chance(change, is_known) * PER_MILLE):
+                numbers += [names.index(exchange.category), chance, len(exchange.edits)]
+                for start, end, phrase, content in exchange.edits:
+                    numbers += [start, end, strings.number(phrase), int(content)]
+        planned.append(numbers)
+    return planned, names
+
+
+def _changes(text: Text, exchanges: Sequence[Exchange]) -> list[Change]:
+    caption = text.parse.text
+    return [
+        find_change(caption, splice(caption, exchange.edits, "exchange", exchange.category).text, len(exchanges))
+        for exchange in exchanges
+    ]
+
+
+def _plan_pairs(texts: Sequence[Text], rows: Sequence[int], splits: Sequence[str]) -> list[list[int]]:
+    """The captions of other photographs that are negatives of each caption, see `_SCHEMA`."""
+    planned: list[list[int]] = [[] for _ in texts]
     for split in sorted(set(splits)):
         inside = [i for i, own in enumerate(splits) if own == split]
         with progress(None, f"negatives: pairs of {split}", " captions", len(inside)) as bar:
@@ -303,21 +347,8 @@ def _make(database: Photographs, folder: Path) -> None:
         for place, i in enumerate(inside):
             few = slice(chances.indptr[place], chances.indptr[place + 1])
             for j, chance in zip(chances.indices[few], chances.data[few]):
-                columns["mined"][i] += [inside[j], round(chance * PER_MILLE)]
-    _write(part / "captions.arrow", _SCHEMA, columns)
-    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
-    facts = {
-        "format": FORMAT,
-        "captions": len(texts),
-        "share_with": {
-            kind: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(texts))
-            for kind, name in zip(KINDS, ("options", "exchanges", "mined"))
-        },
-        "imbalance": {kind: round(value, 4) for kind, value in balance.imbalance.items()},
-        "exchange_categories": names,
-    }
-    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder)
+                planned[i] += [inside[j], round(chance * PER_MILLE)]
+    return planned
 
 
 class _Strings:
@@ -366,56 +397,6 @@ def _points(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
     hit = np.searchsorted(ends, (np.arange(POINTS) + offset) / POINTS * ends[-1])
     counts = np.bincount(np.minimum(hit, len(options) - 1), minlength=len(options))
     return [(option, int(count)) for option, count in zip(options, counts) if count]
-
-
-class _Company:
-    """How often words stand side by side in the training captions."""
-
-    def __init__(self, train: Sequence[Text]):
-        self.pairs: Counter[tuple[str, str]] = Counter()
-        self.words: Counter[str] = Counter()
-        for text in train:
-            words = _words(text.parse.text)
-            self.pairs.update(itertools.pairwise(words))
-            self.words.update(words)
-        self.total = max(1, sum(self.words.values()))
-
-    def gain(self, old: str, new: str, is_known: bool) -> float:
-        """Logarithm of how much likelier the neighbours of the new text are; is_known: `old` was counted."""
-        before, after = (Counter(itertools.pairwise(_words(text))) for text in (old, new))
-        return self._likeliness(after - before, 0) - self._likeliness(before - after, int(is_known))
-
-    def _likeliness(self, pairs: Mapping[tuple[str, str], int], own: int) -> float:
-        found = 0.0
-        for (a, b), n in pairs.items():
-            by_chance = self.words[a] * self.words[b] / self.total
-            met = max(0, self.pairs[a, b] - own)
-            found += n * float(np.log((met + EXCHANGE_SHRINKAGE) / (by_chance + EXCHANGE_SHRINKAGE)))
-        return found
-
-
-def _words(text: str) -> list[str]:
-    return ["<s>", *(word.text for word in split_words(text)), "</s>"]
-
-
-def _exchanges(text: Text, company: _Company, is_known: bool, strings: _Strings, names: list[str]) -> list[int]:
-    """Exchanges with their chances of being made.
-
-    Metropolis's rule keeps the balance: a text turns into a less likely one as rarely as the other way round happens.
-    """
-    found: list[Exchange] = list(find_exchanges(text.parse))
-    numbers: list[int] = []
-    for exchange in found:
-        new = splice(text.parse.text, exchange.edits, "exchange", exchange.category).text
-        chance = min(1.0, float(np.exp(company.gain(text.parse.text, new, is_known)))) / len(found)
-        if (rounded := round(chance * PER_MILLE)) == 0:
-            continue
-        if exchange.category not in names:
-            names.append(exchange.category)
-        numbers += [names.index(exchange.category), rounded, len(exchange.edits)]
-        for start, end, phrase, content in exchange.edits:
-            numbers += [start, end, strings.number(phrase), int(content)]
-    return numbers
 
 
 def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> None:

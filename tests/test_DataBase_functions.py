@@ -14,7 +14,7 @@ from test_Architectures import small_model
 import DataBase_functions as db
 from Architectures import SiameseModel
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
-from DataBase_functions import Caption, Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
+from DataBase_functions import Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
 from Negative_map import Negative
 from Scenes_lib import is_true
 from Tokenizer_lib import Tokenizer, split_words
@@ -27,14 +27,17 @@ def tiny(databases):
     return Database(databases / "tiny")
 
 
-def make_dataset(database, augmentation=None, **data):
+SWAPS_ALONE = NegativesConfig(exchange=0, mined=0)
+
+
+def make_dataset(database, augmentation=None, negatives=NegativesConfig(), **data):
     settings = DataConfig(name="tiny", side=64, batch_pictures=8, **data)
     tokenizer = Tokenizer.build(database.word_counts)
-    return PairDataset(database, tokenizer, settings, NegativesConfig(), augmentation, seed=5)
+    return PairDataset(database, tokenizer, settings, negatives, augmentation, seed=5)
 
 
-def caption(text):
-    return Caption(text, "caption", "test", None, (), frozenset(w.text for w in split_words(text)))
+def words_of(text):
+    return {word.text for word in split_words(text)}
 
 
 def same(one, other):
@@ -77,40 +80,69 @@ def test_an_absent_database_or_one_of_another_version_is_refused(tiny, tmp_path,
         Database(folder)
 
 
-def test_what_is_swapped_is_among_the_words_that_are_read(tiny):
+@pytest.mark.parametrize("kind", ["swap", "exchange", "mined"])
+def test_what_makes_a_text_false_is_among_the_words_that_are_read(tiny, kind):
     """Otherwise the hard negative would be encoded as its caption is."""
-    dataset = make_dataset(tiny, max_words=4)
-    shortened = 0
-    for row in range(len(tiny)):
-        batch = dataset[Key(0, row)]
-        texts = batch.words[: len(batch.owner)]
-        for negative, of, marks in zip(batch.words[len(batch.owner) :], batch.negative_of, batch.changed):
-            assert not torch.equal(negative, texts[of]) and marks.any()
-        shortened += sum(len(a.slots) > len(b.slots) for a, b in zip(tiny.captions(row), dataset.captions(row)))
-    assert shortened > 48, "or nothing was tested"
+    alone = NegativesConfig(**{**dict.fromkeys(("swap", "exchange", "mined"), 0), kind: 1})
+    read = 0
+    for most in (3, 5, 7, 10):
+        dataset = make_dataset(tiny, negatives=alone, max_words=most, captions_per_picture=5)
+        for row in range(len(tiny)):
+            batch = dataset[Key(0, row)]
+            captions, negatives = batch.words.split([len(batch.owner), len(batch.negative_of)])
+            assert batch.words.shape[1] <= most
+            for negative, of, marks in zip(negatives, batch.negative_of, batch.changed):
+                assert not torch.equal(negative, captions[of])
+                assert marks.any() == (kind == "swap")
+                read += 1
+    assert read > {"swap": 1000, "exchange": 20, "mined": 1000}[kind]
+
+
+def test_without_the_limit_changes_lie_beyond_the_words_that_are_read(tiny):
+    """What the test above would find if the limit were not handed on."""
+    plan, beyond = tiny.plan, 0
+    for caption in range(len(plan)):
+        start = split_words(plan.text(caption))[2].end
+        drawn = db.draw_negatives(plan, caption, 2, random.Random(caption), SWAPS_ALONE)
+        beyond += sum(all(begin > start for begin, _ in negative.changed) for negative in drawn)
+        within = db.draw_negatives(plan, caption, 2, random.Random(caption), SWAPS_ALONE, start)
+        assert all(begin < start for negative in within for begin, _ in negative.changed)
+    assert beyond > 100
 
 
 def test_hard_negatives_differ_from_every_caption_and_are_false_of_the_scene(tiny):
-    drawn = true = 0
+    plan, drawn, true = tiny.plan, 0, 0
     for row in range(len(tiny)):
-        captions = tiny.captions(row)
-        for which in range(len(captions)):
+        texts = {caption.text for caption in tiny.captions(row)}
+        for which in plan.captions(row):
             for seed in range(5):
                 rng = db.seeded(seed, row, which)
-                for negative in db.draw_negatives(captions, which, 3, tiny.word_counts, rng):
+                for negative in db.draw_negatives(plan, which, 3, rng, NegativesConfig()):
                     drawn += 1
-                    assert negative.text not in {c.text for c in captions}
-                    known = captions[which].words | set(tiny.word_counts)
-                    assert {w.text for w in split_words(negative.text)} <= known
+                    assert negative.text not in texts
+                    assert negative.kind == "mined" or words_of(negative.text) <= words_of(plan.text(which)) | set(
+                        tiny.word_counts
+                    )
                     true += is_true(negative.text, tiny.scene(row))
     assert drawn > 2000
     assert true / drawn < 0.01
 
 
+def test_the_plan_numbers_the_captions_of_the_rows_in_their_order(tiny):
+    numbered = [(row, caption.text) for row in range(len(tiny)) for caption in tiny.captions(row)]
+    assert [(row, tiny.plan.text(c)) for row in range(len(tiny)) for c in tiny.plan.captions(row)] == numbered
+    assert [(row, parse.text) for row in range(len(tiny)) for parse in tiny.parses(row)] == numbered
+    assert len(tiny.plan) == len(numbered) == 240
+    assert {caption.source for caption in tiny.captions(0)} == {"scenes"}
+
+
 def test_the_negatives_of_one_draw_are_all_different(tiny):
-    captions = tiny.captions(0)
-    drawn = db.draw_negatives(captions, 0, 4, tiny.word_counts, random.Random(0))
-    assert len({negative.text for negative in drawn}) == len(drawn) > 1
+    counts = []
+    for caption in range(len(tiny.plan)):
+        drawn = db.draw_negatives(tiny.plan, caption, 4, random.Random(0), NegativesConfig())
+        assert len({negative.text for negative in drawn}) == len(drawn) <= 4
+        counts.append(len(drawn))
+    assert max(counts) == 4
 
 
 def test_a_batch_depends_on_seed_epoch_and_row_alone(tiny):
@@ -158,11 +190,15 @@ def test_a_batch_is_consistent(tiny):
 
 def test_changed_words_are_counted_as_the_tokenizer_counts():
     negative = Negative("Two dogs' red t-shirts, near a fire truck.", "swap", "colour", ((10, 13), (30, 40)))
-    assert [split_words(negative.text)[i].text for i in db.changed_words(negative)] == ["red", "fire", "truck"]
+    words = split_words(negative.text)
+    assert [words[i].text for i in db.changed_words(words, negative)] == ["red", "fire", "truck"]
+    assert [words[i].text for i in db.changed_words(words[:5], negative)] == ["red"], "the rest is not read"
+    for kind in ("exchange", "mined"):  # a word of theirs may well be in the picture
+        assert db.changed_words(words, negative._replace(kind=kind)) == []
 
 
 def test_marked_words_differ_from_the_caption(tiny):
-    dataset = make_dataset(tiny)
+    dataset = make_dataset(tiny, negatives=SWAPS_ALONE)
     batch = dataset.__getitems__([Key(0, row) for row in range(6)])
     captions, negatives = batch.words.split([len(batch.owner), len(batch.negative_of)])
     assert batch.changed.shape == negatives.shape
@@ -209,9 +245,19 @@ def test_training_order_changes_each_epoch_and_validation_is_always_alike():
     ],
 )
 def test_what_a_caption_allows(text, mirror, recolour):
-    assert db.may_mirror([caption(text)]) is mirror
-    assert db.may_recolour([caption(text)]) is recolour
-    assert not db.may_mirror([caption("A dog."), caption("To the right.")])
+    assert db.may_mirror(words_of(text)) is mirror
+    assert db.may_recolour(words_of(text)) is recolour
+    assert not db.may_mirror(words_of("A dog.") | words_of("To the right."))
+
+
+def test_one_caption_of_the_batch_is_enough_to_forbid_the_mirror(tiny, monkeypatch):
+    """The words that `augment` gets are those of all captions that go with the picture."""
+    seen = []
+    monkeypatch.setattr(db, "augment", lambda picture, words, *_: (seen.append(words), db.prepare(picture, 64))[1])
+    dataset = make_dataset(tiny, AugmentConfig(flip=1.0), captions_per_picture=5)
+    for row in range(6):
+        dataset[Key(0, row)]
+        assert seen.pop() == set().union(*(words_of(caption.text) for caption in tiny.captions(row)))
 
 
 def test_augmentation_keeps_left_left_and_red_red():
@@ -221,10 +267,10 @@ def test_augmentation_keeps_left_left_and_red_red():
     strong = AugmentConfig(flip=1.0, jitter=0.9)
     plain = db.prepare(picture, 64)
     rng = random.Random(0)
-    assert torch.equal(db.augment(picture, [caption("a red left half")], 64, strong, rng), plain)
-    mirrored = db.augment(picture, [caption("a red half")], 64, strong, rng)
+    assert torch.equal(db.augment(picture, words_of("a red left half"), 64, strong, rng), plain)
+    mirrored = db.augment(picture, words_of("a red half"), 64, strong, rng)
     assert torch.equal(mirrored, plain.flip(-1))
-    recoloured = db.augment(picture, [caption("the left half")], 64, strong, rng)
+    recoloured = db.augment(picture, words_of("the left half"), 64, strong, rng)
     assert not torch.equal(recoloured, plain)
     assert recoloured[0, :, :32].float().mean() > recoloured[0, :, 32:].float().mean()
 
@@ -233,7 +279,7 @@ def test_shift_and_crop_stay_inside():
     picture = Image.fromarray(np.full((80, 100, 3), 77, dtype=np.uint8))
     settings = AugmentConfig(shift=0.2, crop=0.5)
     for seed in range(20):
-        tensor = db.augment(picture, [], 64, settings, random.Random(seed))
+        tensor = db.augment(picture, set(), 64, settings, random.Random(seed))
         assert tensor.shape == (3, 64, 64)
         assert tensor.unique().tolist() == [77]
 
@@ -273,22 +319,24 @@ def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
 
 
 @torch.no_grad()
-def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny):
+def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypatch):
     model = small_model().eval()
     folders = {open_cache(tiny, model).folder, open_cache(tiny, model, views=1).folder}
     folders.add(open_cache(tiny, model, side=32).folder)
     next(model.backbone.parameters())[0] += 1e-3
     folders.add(open_cache(tiny, model).folder)
-    fingerprint, tiny.fingerprint = tiny.fingerprint, "other pictures"
+    monkeypatch.setattr(tiny, "fingerprint", "the same pictures with another parse")
     folders.add(open_cache(tiny, model).folder)
-    tiny.fingerprint = fingerprint
+    assert len(folders) == 4
+    monkeypatch.setattr(tiny, "picture_fingerprint", "other pictures")
+    folders.add(open_cache(tiny, model).folder)
     assert len(folders) == 5
 
 
 @torch.no_grad()
 def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
     model, seen = frozen_model(seed=1), []
-    monkeypatch.setattr(tiny, "fingerprint", "interrupted")
+    monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
 
     def stops(pictures):
         if len(seen) > 60:
