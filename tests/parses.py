@@ -47,5 +47,6 @@ class Album(NamedTuple):
 
 def album(folder: Path, captions: Sequence[Sequence[Parse]], splits: Sequence[str] = (), **more) -> Album:
     """An album whose photographs are all different, and of the train split unless told."""
+    folder.mkdir(exist_ok=True)
     names = [f"photograph {row}" for row in range(len(captions))]
     return Album(folder, captions, list(splits) or ["train"] * len(captions), more.pop("groups", names), **more)
