@@ -189,6 +189,7 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
         network.eval()
 
     @torch.no_grad()
+    @_one_thread()
     def judge(texts: Sequence[str]) -> NDArray[np.bool_]:
         words = [tokenizer.encode(text, 64) for text in texts]
         parts = [network(pad(words[i : i + 256])) > 0 for i in range(0, len(words), 256)]

@@ -267,14 +267,16 @@ class _Caption:
         return tuple((i, i) for i in again if self.definite(i))
 
 
-def find_slots(parse: Parse) -> tuple[Slot, ...]:
+def find_slots(parse: Parse, lenient: bool = False) -> tuple[Slot, ...]:
     """Every place of the caption that may be swapped, in reading order.
+
+    lenient: also places whose swaps a blind reader may suspect; they are a last resort.
 
     Words are looked up by surface, not by the parser's lemma (small models say "rid" for "riding"); tags and
     neighbours then decide about the sense. Heads are wrong too often to build on, and only confirm.
     """
     caption = _Caption(parse)
-    slots = _read(caption)
+    slots = [] if lenient else _read(caption)
     if not slots:  # 2 % of photo captions: "A surfer rides a wave." has only swaps that a blind reader suspects
         caption.lenient = True
         slots = _read(caption)
@@ -606,10 +608,12 @@ def _object(caption: _Caption, entry: Entry, first: int, last: int) -> Slot | No
 
 
 def _game(caption: _Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """ "playing soccer", "a soccer game", and where nothing else is left "a soccer player" """
+    """ "playing soccer", "a game of soccer", "a soccer game", and where nothing else is left "a soccer player" """
     if caption.tags[last] != "NN":
         return None
-    played = caption.word(first - 1) in LIST["played"] and caption.tag(last + 1) not in _NOUN_TAGS
+    before = caption.word(first - 1)
+    played = before in LIST["played"] or (before == "of" and caption.word(first - 2) in LIST["match"])
+    played = played and caption.tag(last + 1) not in _NOUN_TAGS
     following = caption.word(last + 1)
     named = following in LIST["match"] or (following in LIST["teams"] and caption.lenient)
     return _slot(entry, first, last) if played or named else None

@@ -27,9 +27,8 @@ def parked(colour: str, thing: str = "car", where: str = "") -> Parse:
     """ "A red car is parked." with two places that may be swapped; with `where`, "... in the ..." """
     place = f"in:IN:4:prep the:DT:7:det {where}:NN:5:pobj" if where else ""
     article = "An" if colour[0] in "aeiou" else "A"
-    return by_hand(
-        f"{article}:DT:2:det {colour}:JJ:2:amod {thing}:NN:4:nsubj is=be:VBZ:4:aux parked=park:VBN:4:ROOT {place} .:.:4:punct"
-    )
+    said = f"{article}:DT:2:det {colour}:JJ:2:amod {thing}:NN:4:nsubj is=be:VBZ:4:aux parked=park:VBN:4:ROOT"
+    return by_hand(f"{said} {place} .:.:4:punct")
 
 
 class Album(NamedTuple):

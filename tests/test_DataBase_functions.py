@@ -27,10 +27,10 @@ def tiny(databases):
     return Database(databases / "tiny")
 
 
-SWAPS_ALONE = NegativesConfig(exchange=0, mined=0)
+MIXED, SWAPS_ALONE = NegativesConfig(), NegativesConfig(exchange=0, mined=0)
 
 
-def make_dataset(database, augmentation=None, negatives=NegativesConfig(), **data):
+def make_dataset(database, augmentation=None, negatives=MIXED, **data):
     settings = DataConfig(name="tiny", side=64, batch_pictures=8, **data)
     tokenizer = Tokenizer.build(database.word_counts)
     return PairDataset(database, tokenizer, settings, negatives, augmentation, seed=5)
@@ -117,7 +117,7 @@ def test_hard_negatives_differ_from_every_caption_and_are_false_of_the_scene(tin
         for which in plan.captions(row):
             for seed in range(5):
                 rng = db.seeded(seed, row, which)
-                for negative in db.draw_negatives(plan, which, 3, rng, NegativesConfig()):
+                for negative in db.draw_negatives(plan, which, 3, rng, MIXED):
                     drawn += 1
                     assert negative.text not in texts
                     assert negative.kind == "mined" or words_of(negative.text) <= words_of(plan.text(which)) | set(

@@ -1,4 +1,4 @@
-"""Negative_balance: each word comes in as often as it goes out, in each company it keeps, and never where it is true."""
+"""Negative_balance: each word comes in as often as it goes out, in each company it keeps, never where it is true."""
 
 import random
 from collections import Counter
@@ -88,7 +88,9 @@ def test_a_uniform_draw_fails_the_same_test(fitted):
 def test_words_never_come_where_their_company_never_has_them(fitted):
     texts, balance = fitted
     into, _ = flows(texts, balance.options)
-    alien = {(thing, c) for thing in FREQUENCY for c in ("blue", "black", "green", "yellow") if c not in FREQUENCY[thing]}
+    alien = {
+        (thing, c) for thing in FREQUENCY for c in ("blue", "black", "green", "yellow") if c not in FREQUENCY[thing]
+    }
     assert len(alien) == 4
     assert sum(into[cell] for cell in alien) < 0.002 * sum(into.values())
     evenly, _ = flows(texts, uniform(balance))

@@ -13,7 +13,9 @@ from Negative_mine import ENOUGH, Photograph, balance, contradiction, mine, read
 
 
 def animal(name, verb="runs=run", place="grass"):
-    return by_hand(f"A:DT:1:det {name}:NN:2:nsubj {verb}:VBZ:2:ROOT on:IN:2:prep the:DT:5:det {place}:NN:3:pobj .:.:2:punct")
+    return by_hand(
+        f"A:DT:1:det {name}:NN:2:nsubj {verb}:VBZ:2:ROOT on:IN:2:prep the:DT:5:det {place}:NN:3:pobj .:.:2:punct"
+    )
 
 
 def dressed(person, colour, garment):
@@ -123,7 +125,12 @@ def test_partners_are_near(pairs):
 def test_the_nearest_are_kept(monkeypatch):
     """One neighbour each: the cat that runs on the grass goes with the dog that does."""
     monkeypatch.setattr(Negative_mine, "NEIGHBOURS", 1)
-    parses = [animal("dog"), animal("cat"), animal("horse", "jumps=jump", "sand"), animal("rabbit", "jumps=jump", "sand")]
+    parses = [
+        animal("dog"),
+        animal("cat"),
+        animal("horse", "jumps=jump", "sand"),
+        animal("rabbit", "jumps=jump", "sand"),
+    ]
     texts = [text for parse in parses for text in read_texts([parse])]
     chances = mine(texts, range(4)).toarray()
     assert chances == pytest.approx(np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]))
