@@ -49,6 +49,7 @@ SHRINKAGE = 3.0  # swaps; keeps a cell's factor near that of its neighbours as l
 CONTENT_TAGS = frozenset(("NN", "NNS", "NNP", "VB", "VBG", "VBZ", "VBP", "VBD", "VBN", "JJ", "CD", "RP"))
 HEADED = frozenset(("colour", "size", "shape", "material", "pattern", "number", "state", "weather"))
 CONTEXTS = ("before", "after", "governor", "partner")
+KINDS_OF_CELLS = ("word", *CONTEXTS, "topic")
 START, END = "<s>", "</s>"
 
 
@@ -90,8 +91,6 @@ class Table(NamedTuple):
 
     surfaces: tuple[str, ...]
     groups: Ints
-    first: tuple[str, ...]  # first word of each surface
-    last: tuple[str, ...]
     ids: Ints  # of the surfaces, in the statistics
 
 
@@ -101,6 +100,17 @@ class Option(NamedTuple):
     slot: int
     surface: str
     chance: float
+
+
+class _Swaps(NamedTuple):
+    """All possible swaps of some captions, and all their slots, as arrays; a row for each kind of cell."""
+
+    entering: Ints  # (kinds, swaps) cells of the new words
+    leaving: Ints  # (kinds, slots) cells of the old ones
+    text_of: Ints  # (swaps,)
+    slot_of: Ints  # (swaps,)
+    slots: Sequence[Slot]
+    text_of_slot: Ints  # (slots,)
 
 
 class Balance:
@@ -169,8 +179,6 @@ class Balance:
             found = self._tables[pool, form] = Table(
                 surfaces,
                 np.array([number for _, number in drawn], dtype=np.int64),
-                tuple(surface.split(" ")[0] for surface in surfaces),
-                tuple(surface.split(" ")[-1] for surface in surfaces),
                 np.array([self._surface_ids.get(surface, unknown) for surface in surfaces], dtype=np.int64),
             )
         return found
@@ -231,90 +239,35 @@ class Balance:
     def _others(self, text: Text, slot: Slot) -> list[int]:
         return [self._lemma_ids[lemma] for lemma in _content(text, slot) if lemma in self._lemma_ids]
 
-    # Fitting
+    # The fit
 
     def _fit(self, texts: Sequence[Text], rounds: Iterable[int]) -> None:
-        of_text: list[Ints] = []  # of every possible swap, an array for each slot
-        of_slot: list[Ints] = []
-        cells: list[Ints] = []
-        topics: list[Floats] = []
-        slots: list[Slot] = []
-        slot_text: list[int] = []
-        leaving: list[list[int]] = []
-        own_topic: list[float] = []
-        for number, text in enumerate(texts):
-            for slot in text.slots:
-                table = self.table(slot.pool, slot.form)
-                allowed = self._allowed(text, slot, table)
-                if not allowed.any():
-                    continue
-                of_text.append(np.full(allowed.sum(), number))
-                of_slot.append(np.full(allowed.sum(), len(slots)))
-                cells.append(np.array(self._cells(text, slot, table))[:, allowed])
-                topics.append(self._topic(text, slot, table)[allowed])
-                leaving.append(self._leaving(text, slot))
-                own_topic.append(self._own_topic(text, slot))
-                slots.append(slot)
-                slot_text.append(number)
-        if not slots:
+        """Fit the factors until what enters each cell is what leaves it."""
+        swaps = self._list_swaps(texts)
+        if not swaps.slots:
             return
-        text_of, slot_of = np.concatenate(of_text), np.concatenate(of_slot)
-        # Steps of the topic: each holds an eighth of what the captions themselves say.
-        categories = np.array([slot.category for slot in slots])
-        self._edges = {
-            category: np.quantile(np.array(own_topic)[categories == category], np.arange(1, TOPIC_STEPS) / TOPIC_STEPS)
-            for category in sorted(set(categories))
-        }
-        for category in self._edges:
-            for step in range(TOPIC_STEPS):
-                self._ids["topic", category, step] = len(self._ids)
-        entering = np.concatenate(cells, axis=1)
-        steps = [self._topic_cells(slot.category, topic) for slot, topic in zip(slots, topics)]
-        entering = np.vstack([entering, np.concatenate(steps)])
-        out = np.vstack(
-            [
-                np.array(leaving).T,
-                [self._topic_cells(s.category, np.array([t]))[0] for s, t in zip(slots, own_topic)],
-            ]
-        )
-        self._scale(entering, out, text_of, slot_of, np.array(slot_text), slots, rounds)
-
-    def _scale(
-        self,
-        entering: Ints,
-        out: Ints,
-        text_of: Ints,
-        slot_of: Ints,
-        slot_text: Ints,
-        slots: Sequence[Slot],
-        rounds: Iterable[int],
-    ) -> None:
-        """Fit the factors (as logarithms) until what enters each cell is what leaves it.
-
-        entering: (kinds, swaps) cells of the new words; out: (kinds, slots) cells of the old ones; text_of, slot_of:
-        (swaps,) the caption and the slot of each; slot_text: (slots,) the caption of each.
-        """
-        size = len(self._ids)
+        size, slots = len(self._ids), swaps.slots
         factors = np.zeros(size)
         for key, cell in self._ids.items():
             if key[0] == "word" and len(key) == 3:
                 factors[cell] = np.log(self._surfaces[key[2]])
-        kinds = ("word", *CONTEXTS, "topic")
         names = sorted({slot.pool for slot in slots})
         pool = np.array([names.index(slot.pool) for slot in slots])
-        wanted = np.bincount(pool, self._share(slots, slot_text))
-        wanted *= len(np.unique(slot_text)) / wanted.sum()
+        wanted = np.bincount(pool, self._share(slots, swaps.text_of_slot))
+        wanted *= len(np.unique(swaps.text_of_slot)) / wanted.sum()
         tilt, stay = np.zeros(len(names)), np.zeros(size)
-        starts = np.flatnonzero(np.r_[True, np.diff(text_of) > 0])
-        lengths = np.diff(np.r_[starts, len(text_of)])
+        starts = np.flatnonzero(np.r_[True, np.diff(swaps.text_of) > 0])
+        lengths = np.diff(np.r_[starts, len(swaps.text_of)])
         for _ in rounds:
-            score = factors[entering].sum(0) + (tilt[pool] - stay[out[0]])[slot_of]
+            score = factors[swaps.entering].sum(0) + (tilt[pool] - stay[swaps.leaving[0]])[swaps.slot_of]
             flow = np.exp(score - np.repeat(np.maximum.reduceat(score, starts), lengths))
             flow /= np.repeat(np.add.reduceat(flow, starts), lengths)
-            from_slot = np.bincount(slot_of, flow, minlength=len(slots))
-            for kind, into, from_ in zip(kinds, entering, out):
+            from_slot = np.bincount(swaps.slot_of, flow, minlength=len(slots))
+            self.imbalance = {}
+            for kind, into, from_ in zip(KINDS_OF_CELLS, swaps.entering, swaps.leaving):
                 enters = np.bincount(into, flow, minlength=size)
                 leaves = np.bincount(from_, from_slot, minlength=size)
+                self.imbalance[kind] = float(abs(enters - leaves).sum() / (2 * len(starts)))
                 gain = STEP * np.log((leaves + SHRINKAGE) / (enters + SHRINKAGE))
                 factors += gain
                 if kind == "word":
@@ -322,18 +275,55 @@ class Balance:
             factors[0] = 0.0
             tilt += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(pool, from_slot) + SHRINKAGE))
         self.factors, self.stay, self.tilt = factors, stay, dict(zip(names, tilt.tolist()))
-        self._score_cache.clear()
         self._topic_factors = {
             category: factors[[self._ids["topic", category, step] for step in range(TOPIC_STEPS)]]
             for category in self._edges
         }
-        self.imbalance = {
-            kind: float(
-                abs(np.bincount(into, flow, minlength=size) - np.bincount(from_, from_slot, minlength=size)).sum()
-                / (2 * len(starts))
-            )
-            for kind, into, from_ in zip(kinds, entering, out)
-        }
+
+    def _list_swaps(self, texts: Sequence[Text]) -> _Swaps:
+        """Every possible swap of some training captions, and the cells that it moves a word between."""
+        text_of: list[Ints] = []  # an array for each slot
+        slot_of: list[Ints] = []
+        entering: list[Ints] = []
+        topics: list[Floats] = []
+        leaving: list[list[int]] = []
+        own_topic: list[float] = []
+        slots: list[Slot] = []
+        text_of_slot: list[int] = []
+        for number, text in enumerate(texts):
+            for slot in text.slots:
+                table = self.table(slot.pool, slot.form)
+                allowed = self._allowed(text, slot, table)
+                if not allowed.any():
+                    continue
+                text_of.append(np.full(allowed.sum(), number))
+                slot_of.append(np.full(allowed.sum(), len(slots)))
+                entering.append(np.array(self._cells(text, slot, table))[:, allowed])
+                topics.append(self._topic(text, slot, table)[allowed])
+                leaving.append(self._leaving(text, slot))
+                own_topic.append(self._own_topic(text, slot))
+                slots.append(slot)
+                text_of_slot.append(number)
+        if not slots:
+            nothing = np.zeros(0, dtype=np.int64)
+            return _Swaps(nothing, nothing, nothing, nothing, [], nothing)
+        # Steps of the topic: each holds an eighth of what the captions themselves say.
+        categories = np.array([slot.category for slot in slots])
+        for category in sorted(set(categories.tolist())):
+            own = np.array(own_topic)[categories == category]
+            self._edges[category] = np.quantile(own, np.arange(1, TOPIC_STEPS) / TOPIC_STEPS)
+            for step in range(TOPIC_STEPS):
+                self._ids["topic", category, step] = len(self._ids)
+        steps = [self._topic_cells(slot.category, topic) for slot, topic in zip(slots, topics)]
+        own_steps = [self._topic_cells(slot.category, np.array([topic]))[0] for slot, topic in zip(slots, own_topic)]
+        return _Swaps(
+            np.vstack([np.concatenate(entering, axis=1), np.concatenate(steps)]),
+            np.vstack([np.array(leaving).T, own_steps]),
+            np.concatenate(text_of),
+            np.concatenate(slot_of),
+            slots,
+            np.array(text_of_slot),
+        )
 
     def _share(self, slots: Sequence[Slot], slot_text: Ints) -> Floats:
         """How much of its caption's swap each slot is to get: alike for all, less where one group is nearly all.

@@ -744,10 +744,31 @@ def find_exchanges(parse: Parse) -> tuple[Exchange, ...]:
     for category, edits in _offers(_Reading(parse, words)):
         if edits is not None:
             new = splice(text, edits, "exchange", category).text
-            if new not in seen:
+            if new not in seen and not _only_reorders(text, new):
                 seen.add(new)
                 found.append(Exchange(category, edits))
     return tuple(found)
+
+
+def _only_reorders(text: str, new: str) -> bool:
+    """Did two phrases change places around a word that does not care? "A man in red and a man in blue" """
+    old, other = (["a" if word == "an" else word for word in each.lower().split()] for each in (text, new))
+    changed = [i for i, (a, b) in enumerate(zip(old, other)) if a != b]
+    if len(old) != len(other) or not changed:
+        return False
+    for i in range(1, len(old) - 1):
+        for link in _SYMMETRIC:
+            after = i + len(link)
+            if tuple(old[i:after]) != link:
+                continue
+            for start in range(min(i, changed[0] + 1)):
+                for end in range(max(after, changed[-1]) + 1, len(old) + 1):
+                    if other[start:end] == [*old[after:end], *link, *old[start:i]]:
+                        return True
+    return False
+
+
+_SYMMETRIC = tuple(tuple(link.split()) for link in "and|,|or|while|as|beside|near|with|next to|alongside".split("|"))
 
 
 def exchange(parse: Parse, exchange: Exchange) -> Negative:

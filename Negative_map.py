@@ -811,6 +811,12 @@ def _colour(caption: _Caption, entry: Entry, first: int, last: int) -> Slot | No
     return None if echoes is None else _slot(entry, first, last, (), avoid, echoes)
 
 
+@lru_cache(maxsize=1)
+def _unmeasured() -> frozenset[str]:
+    """What is small or large, but of a medium size only for some: the smaller of two dogs may be called medium."""
+    return LIST["person"] | words_of("animal") | {"one"}
+
+
 def _modifier(caption: _Caption, entry: Entry, first: int, last: int) -> Slot | None:
     """Material, pattern, shape, size and state words that stand before a noun they fit."""
     tag, pool = caption.tags[last], entry.pool
@@ -827,7 +833,9 @@ def _modifier(caption: _Caption, entry: Entry, first: int, last: int) -> Slot | 
     avoid = _NONE
     if entry.category == "pattern" and head in words_of("animal"):
         avoid = LIST["woven"]
-    elif pool == "size.any" and (caption.word(first - 1) == "very" or head in LIST["person"]):
+    elif pool == "size.any" and (caption.word(first - 1) == "very" or head in _unmeasured()):
+        if entry.word in LIST["middling"]:
+            return None
         avoid = LIST["middling"]
     echoes = caption.said_again(first, last, noun)
     return None if echoes is None else _slot(entry, first, last, (), avoid, echoes)

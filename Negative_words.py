@@ -320,7 +320,8 @@ skate park|skate parks|hair dresser|hair dressers|go cart|go carts|go kart|go ka
 out of order|out of date|black and white photo|black and white photograph|black and white picture
 black and white image|white water|peace sign|peace signs|wine glasses|drinking glasses|beer glasses|champagne glasses
 stuffed animal|a couple of|a pair of|no one|one of|one another|each other|which one|this one|that one|one by one
-one is|one has|one who|one with|one in|one on|another one|young one|orange juice|orange slice|hair cut|green screen
+one is|one has|one who|one with|one in|one on|another one|young one|light post|light posts|full pipe|orange juice
+orange slice|hair cut|green screen
 black belt|blue jay|wine glass|fire place|yellow light|red light|rock climbing|rock climb|rock climbs|rock band
 rock star|rock concert|light up|light fixture|light bulb|night light|road sign|open air|full of|in full|full size
 running shoes|bean bag|punching bag|sleeping bag|golf cart|playing field|high school|high five|high chair|high speed
@@ -438,7 +439,7 @@ slope: hill hills stairs steps mountain slope cliff ramp slide wall tree ladder 
 body: mouths lips lip paw paws nose ear ears tail hand hands arm arms head heads mouth face tongue hair leg legs feet
   foot place part pose breath position turn nap picture pictures photo photos role trick tricks teeth eyes eye side no
   way ends end each
-always_worn: shirt pants jeans shoes sneakers trousers socks shirts
+always_worn: shirt pants jeans shorts shoes sneakers trousers socks shirts
 room: living_room dining_room kitchen bedroom bathroom restroom office classroom hallway restaurant gym
 just_room: room rooms
 woven: plaid checkered checked floral flowered camouflage polka

@@ -48,6 +48,17 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--name", ".."], "use letters, digits"),
         (["frozen", "--augment.crop", "0.5"], "cannot be augmented"),
         (["--optim.accumulation", "1000"], "more chunks than pictures"),
+        (["--negatives.swap", "-0.1"], "--negatives: weights must not be negative, nor all 0"),
+        (["--negatives.exchange", "-1"], "--negatives: weights must not be negative, nor all 0"),
+        (["--negatives.mined", "-1"], "--negatives: weights must not be negative, nor all 0"),
+        (
+            ["--negatives.swap", "0", "--negatives.exchange", "0", "--negatives.mined", "0"],
+            "--negatives: weights must not be negative, nor all 0",
+        ),
+        (["--negatives.in-batch", "-1"], "--negatives.in-batch: must not be negative"),
+        (["--negatives.per-caption", "0"], "--negatives.per-caption: must be at least 1"),
+        (["--negatives.most-swaps", "0"], "--negatives.most-swaps: must be 1 to 3"),
+        (["--negatives.most-swaps", "4"], "--negatives.most-swaps: must be 1 to 3"),
     ],
 )
 def test_a_wrong_command_line_gets_one_line_and_status_2(args, told, capsys):
@@ -57,6 +68,21 @@ def test_a_wrong_command_line_gets_one_line_and_status_2(args, told, capsys):
     assert stop.value.code == 2
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_one_kind_of_hard_negatives_is_enough():
+    flags = [
+        "--negatives.swap",
+        "0",
+        "--negatives.exchange",
+        "2",
+        "--negatives.mined",
+        "0",
+        "--negatives.in-batch",
+        "0",
+    ]
+    config = read_command_line(PRESETS, "", flags)
+    assert config.negatives == Config.NegativesConfig(swap=0, exchange=2, mined=0, in_batch=0)
 
 
 def test_database_settings_are_checked():

@@ -1,6 +1,7 @@
-"""Evaluate_test: a whole evaluation, honest about where its threshold comes from; the blind control; Predict; logs."""
+"""Evaluate_test: a whole evaluation, honest about where its threshold comes from, blind figures beside it; logs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 import Evaluate_test
 import Functions
 from DataBase_functions import Database
+from Evaluation_lib import FalseTexts, Texts, collect_texts
+from Negative_map import Negative
 
 
 def is_picture(path, least=400):
@@ -28,16 +31,60 @@ def evaluated(trained):
     (folder / "threshold.json").write_bytes(chosen_in_training)
 
 
-def test_an_evaluation_reports_every_kind(evaluated):
+def test_an_evaluation_reports_every_kind_with_what_the_blind_reach_on_it(evaluated):
     root, results, shown = evaluated
     kinds = {row["negatives"]: row for row in results["test"]}
-    assert {"swap", "swap: colour", "random caption"} <= kinds.keys()
+    assert len(kinds) == len(results["test"])
+    assert {"mixture", "swap", "swap: colour", "mined", "in-batch"} <= kinds.keys()
     assert sum(row["n"] for name, row in kinds.items() if name.startswith("swap:")) == kinds["swap"]["n"]
     for row in kinds.values():
         assert row["balanced_accuracy"] == pytest.approx((row["recall"] + row["specificity"]) / 2)
+        assert set(row["blind_balanced_accuracy"]) == {"tfidf", "lstm"}
+        assert all(0 <= value <= 1 for value in row["blind_balanced_accuracy"].values())
     assert 0 <= results["retrieval"]["picture_to_text_recall@1"] <= results["retrieval"]["picture_to_text_recall@10"]
-    assert "random caption" in shown
+    for name, row in kinds.items():
+        (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
+        assert line.split()[-6] == f"{row['balanced_accuracy']:.4f}"
+        told = [f"{row['blind_balanced_accuracy'][judge]:.4f}" for judge in ("tfidf", "lstm")]
+        assert line.split()[-2:] == told
     assert is_picture(root / "Plots" / "small" / "Threshold_Analysis_small.png")
+
+
+def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
+    root, results, _ = evaluated
+    assert set(results) == {
+        *("model", "database", "fingerprint", "config", "threshold", "equilibrium_threshold", "test_photographs"),
+        *("test_captions", "test", "retrieval", "hardware", "seconds"),
+    }
+    row = {"negatives", "n", "balanced_accuracy", "recall", "specificity", "roc_auc", "blind_balanced_accuracy"}
+    assert all(set(found) == row for found in results["test"])
+    database = Database(Path(results["database"]))
+    texts = collect_texts(database, database.rows("test"))
+    assert results["fingerprint"] == database.fingerprint
+    assert (results["test_photographs"], results["test_captions"]) == (len(database.rows("test")), len(texts.captions))
+    counted = {row["negatives"]: row["n"] for row in results["test"] if ":" not in row["negatives"]}
+    assert counted == {kind: len(false.of) for kind, false in texts.false.items() if len(false.of)}
+    assert counted["in-batch"] == results["test_captions"]
+    assert results["config"] == json.loads((root / "Models" / "small" / "config.json").read_text())
+
+
+def test_rows_of_kinds_and_categories_by_hand():
+    """Three captions, of which the last has no swap: its score counts in no row."""
+    negatives = [Negative("a", "swap", "colour", ()), Negative("b", "swap", "number", ())]
+    nothing = FalseTexts([], np.zeros(0, dtype=np.int64))
+    texts = Texts(["x", "y", "z"], np.arange(3), {"swap": FalseTexts(negatives, np.array([0, 1])), "mined": nothing})
+    scores = Evaluate_test.Scores(np.array([0.9, 0.2, 0.1]), {"swap": np.array([0.6, 0.1]), "mined": np.zeros(0)}, None)
+    blind = {"swap": {"tfidf": 0.5}, "swap: colour": {"tfidf": 0.25}}
+    swap, colour, number = Evaluate_test.judge(texts, scores, 0.5, blind)
+    # 0.9 is taken and 0.2 refused; of the false ones 0.6 is taken and 0.1 refused. 0.9 beats both, 0.2 beats 0.1.
+    assert swap == {
+        **{"negatives": "swap", "n": 2, "balanced_accuracy": 0.5, "recall": 0.5, "specificity": 0.5},
+        **{"roc_auc": 0.75, "blind_balanced_accuracy": {"tfidf": 0.5}},
+    }
+    assert (colour["negatives"], colour["n"], colour["recall"], colour["specificity"]) == ("swap: colour", 1, 1, 0)
+    assert colour["blind_balanced_accuracy"] == {"tfidf": 0.25}
+    assert (number["negatives"], number["n"], number["recall"], number["specificity"]) == ("swap: number", 1, 0, 1)
+    assert number["blind_balanced_accuracy"] == {}, "nothing was learned of it"
 
 
 def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
@@ -45,9 +92,12 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     folder = root / "Models" / "small"
     loaded = Functions.load_model(folder, torch.device("cpu"))
     database = Database(loaded.config.data.folder)
-    texts = Evaluate_test.collect_texts(database, database.rows("validation"))
+    texts = collect_texts(database, database.rows("validation"))
     scores = Evaluate_test.score_split(loaded, database, "validation", texts)
-    expected = Functions.best_threshold(scores.caption, scores.negative)
+    assert scores.matrix is None, "retrieval is of the test split"
+    mixture = texts.false["mixture"]
+    assert {negative.kind for negative in mixture.texts} > {"swap"}
+    expected = Functions.best_threshold(scores.caption[mixture.of], scores.false["mixture"])
     assert results["threshold"]["threshold"] == pytest.approx(expected)
     assert results["threshold"]["chosen_on"] == "validation"
     assert loaded.threshold.threshold == pytest.approx(expected)
@@ -67,48 +117,24 @@ def test_scores_of_pairs_agree_with_the_model(evaluated):
     root = evaluated[0]
     loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
-    texts = Evaluate_test.collect_texts(database, database.rows("test"))
+    texts = collect_texts(database, database.rows("test"))
     scores = Evaluate_test.score_split(loaded, database, "test", texts)
     assert scores.matrix.shape == (len(database.rows("test")), len(texts.captions))
-    k = len(texts.negatives) - 1
-    picture = database.picture(database.rows("test")[texts.owner[texts.negative_of[k]]])
-    with torch.no_grad():
+
+    @torch.no_grad()
+    def score(photograph, text):
+        picture = database.picture(database.rows("test")[photograph])
         patches = loaded.model.encode_pictures(Evaluate_test.prepare(picture, 64).unsqueeze(0))
-        words = loaded.model.encode_texts(torch.tensor([loaded.tokenizer.encode(texts.negatives[k].text)]))
-    assert scores.negative[k] == pytest.approx(loaded.model.pair_scores(patches, words).item(), abs=1e-5)
+        words = loaded.model.encode_texts(torch.tensor([loaded.tokenizer.encode(text)]))
+        return pytest.approx(loaded.model.pair_scores(patches, words).item(), abs=1e-5)
 
-
-def test_false_texts_depend_on_the_database_alone(evaluated):
-    root = evaluated[0]
-    loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
-    database = Database(loaded.config.data.folder)
-    one, other = (Evaluate_test.collect_texts(database, database.rows("test")) for _ in range(2))
-    assert one.negatives == other.negatives
-    assert (one.foreign == other.foreign).all()
-    assert (one.owner[one.foreign] != one.owner).all()
-
-
-def test_a_split_of_one_photograph_has_no_foreign_caption():
-    with pytest.raises(ValueError, match="at least two photographs"):
-        Evaluate_test.foreign_captions(np.array(["a", "a"]))
-
-
-def test_the_blind_control_finds_negatives_that_give_themselves_away(evaluated):
-    """Every negative gets a word that no caption has: a judge without a picture must tell them all."""
-    root = evaluated[0]
-    database = Database(Functions.load_model(root / "Models" / "small", torch.device("cpu")).config.data.folder)
-    honest = Evaluate_test.collect_texts
-
-    def marked(*args):
-        texts = honest(*args)
-        return texts._replace(negatives=[n._replace(text=n.text + " zebra") for n in texts.negatives])
-
-    test = marked(database, database.rows("test"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Evaluate_test, "collect_texts", marked)
-        verdict = Evaluate_test.blind_control(database, test, 200)
-    assert verdict[: len(test.captions)].mean() > 0.95
-    assert verdict[len(test.captions) :].mean() < 0.05
+    for i in (0, len(texts.captions) - 1):
+        assert scores.caption[i] == score(texts.owner[i], texts.captions[i])
+        assert scores.matrix[0, i] == score(0, texts.captions[i])
+    for kind, false in texts.false.items():
+        assert len(scores.false[kind]) == len(false.texts)
+        for k in (0, len(false.of) - 1):
+            assert scores.false[kind][k] == score(texts.owner[false.of[k]], false.texts[k].text)
 
 
 def test_no_model_gets_one_line(tmp_path):

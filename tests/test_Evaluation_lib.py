@@ -122,15 +122,14 @@ def test_one_photograph_has_no_foreign_caption(groups):
 
 # The judges
 
-TRAINED, TESTED = range(0, 120), range(120, 180)
+TRAINED, TESTED = range(0, 100), range(100, 140)
 
 
 def accuracy(judge, true, false):
     return (judge(true).mean() + (~judge(false)).mean()) / 2
 
 
-@pytest.mark.parametrize("name", JUDGES)
-@pytest.mark.parametrize("word", ["zebra", "striped"])
+@pytest.mark.parametrize(("name", "word"), [("tfidf", "zebra"), ("lstm", "zebra"), ("tfidf", "striped")])
 def test_judges_find_a_word_that_gives_false_texts_away(name, word):
     """ "zebra": no caption has it. "striped": captions have it too, but never at their end."""
 
@@ -140,7 +139,7 @@ def test_judges_find_a_word_that_gives_false_texts_away(name, word):
     true = scenes_texts(TRAINED)
     judge = JUDGES[name](true, marked(true), 0)
     tested = scenes_texts(TESTED)
-    assert accuracy(judge, tested, marked(tested)) > (0.95 if word == "zebra" else 0.85)
+    assert accuracy(judge, tested, marked(tested)) > 0.95
 
 
 @pytest.mark.parametrize("name", JUDGES)
@@ -160,7 +159,7 @@ def test_the_lstm_finds_an_order_that_no_pair_of_words_tells():
         named = (sorted(rng.sample(("cat", "dog", "fox", "horse"), 2), reverse=backwards) for _ in range(count))
         return [f"There is a {one} and a {two} and a bird." for one, two in named]
 
-    true, false = texts(False, 1500), texts(True, 1500)
+    true, false = texts(False, 1000), texts(True, 1000)
     assert Counter(Evaluation_lib.words_and_pairs(true[0])) == Counter(
         Evaluation_lib.words_and_pairs("There is a {} and a {} and a bird.".format(*_animals(true[0])[::-1]))
     )

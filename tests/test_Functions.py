@@ -40,6 +40,40 @@ def test_hard_negatives_are_extra_columns_of_their_own_picture_only():
     assert loss.item() == pytest.approx((to_text + to_picture) / 2)
 
 
+@pytest.mark.parametrize("in_batch", [0, 0.5, 1, 3])
+def test_the_weight_of_the_batch_s_other_texts(in_batch):
+    """It multiplies e^score of each text that the batch gives; hard negatives and the caption itself count whole."""
+    scores = torch.tensor([[2.0, 0.5, -0.3], [-1.0, 1.0, 0.8]], requires_grad=True)
+    e = math.exp
+    to_text = [
+        math.log(e(2) + e(1.5) + in_batch * (e(0.5) + e(-0.3))) - 2,
+        math.log(e(1) + e(0.2) + in_batch * e(-1)) - 1,
+        math.log(e(0.8) + e(0.2) + in_batch * e(-1)) - 0.8,
+    ]
+    to_picture = [
+        math.log(e(2) + in_batch * e(-1)) - 2,
+        math.log(e(1) + in_batch * e(0.5)) - 1,
+        math.log(e(0.8) + in_batch * e(-0.3)) - 0.8,
+    ]
+    owner, groups = torch.tensor([0, 1, 1]), torch.tensor([0, 1])
+    hard = torch.tensor([1.5, 0.2], requires_grad=True)
+    loss = contrastive_loss(scores, owner, groups, hard, torch.tensor([0, 1]), in_batch)
+    assert loss.item() == pytest.approx((np.mean(to_text) + np.mean(to_picture)) / 2, rel=1e-5)
+    loss.backward()
+    assert torch.isfinite(scores.grad).all() and (hard.grad > 0).all()
+    others = scores.grad[[0, 0, 1], [1, 2, 0]]
+    assert (others > 0).all() if in_batch else (others == 0).all()
+
+
+def test_without_hard_negatives_and_the_batch_nothing_is_left():
+    scores = torch.tensor([[2.0, 0.5], [-1.0, 1.0]], requires_grad=True)
+    owner = torch.tensor([0, 1])
+    loss = contrastive_loss(scores, owner, owner, NONE, NOBODY, in_batch=0)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(scores.grad).all()
+
+
 def test_captions_of_the_same_photograph_are_never_negatives():
     # Pictures 0 and 1 are one photograph from two sources; picture 0 has two captions.
     scores = torch.tensor([[2.0, 1.8, 1.9, 0.5], [1.7, 1.6, 2.1, 0.4], [-1.0, 0.3, 0.1, 1.0]])
@@ -77,6 +111,17 @@ def test_word_loss_by_hand():
     fails = math.log1p(math.exp(10 * (0.7 - 0.5)))
     loss = word_loss(true, real, false, changed, torch.tensor(10.0), torch.tensor(0.5))
     assert loss.item() == pytest.approx((fits + fails) / 2)
+
+
+def test_the_total_loss_hands_the_weight_of_the_batch_on():
+    model = small_model("pooled").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    contrastive = LossConfig(contrastive=1, triplet=0, match=0, word=0)
+    with torch.no_grad():
+        vectors = model.encode_pictures(pictures), model.encode_texts(words)
+        losses = [Functions.total_loss(model, *vectors, batch, contrastive, weight).item() for weight in (0, 0.5, 1)]
+        assert Functions.total_loss(model, *vectors, batch, contrastive).item() == losses[2]
+    assert 0 < losses[0] < losses[1] < losses[2]
 
 
 def whole_batch_gradient(model, inputs, batch, chunks):

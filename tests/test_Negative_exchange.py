@@ -103,6 +103,7 @@ OFFERED = {
 NOTHING = {
     "coordination means the same": [
         "A red car and a blue car.",
+        "A man in an orange kayak and a man in a blue kayak paddle around a lake.",
         "A white dog and a black dog run.",
         "A man and a woman dance.",
         "A man in red and a man in blue.",

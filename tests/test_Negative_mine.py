@@ -123,17 +123,18 @@ def test_partners_are_near(pairs):
 
 
 def test_the_nearest_are_kept(monkeypatch):
-    """One neighbour each: the cat that runs on the grass goes with the dog that does."""
-    monkeypatch.setattr(Negative_mine, "NEIGHBOURS", 1)
-    parses = [
-        animal("dog"),
-        animal("cat"),
-        animal("horse", "jumps=jump", "sand"),
-        animal("rabbit", "jumps=jump", "sand"),
-    ]
+    """The cat on the grass goes with the dog on the grass. A horse on the sand shares a common word only, "runs"."""
+    parses = [animal("dog"), animal("cat"), animal("horse", place="sand"), animal("rabbit", place="sand")]
     texts = [text for parse in parses for text in read_texts([parse])]
-    chances = mine(texts, range(4)).toarray()
-    assert chances == pytest.approx(np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]))
+    apart = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
+    # Cosines by hand, rarities 1 of "run", 1 + ln 2 of the places, 1 + ln 4 of the animals: 0.40 and 0.10.
+    assert mine(texts, range(4)).toarray() == pytest.approx(apart)
+    monkeypatch.setattr(Negative_mine, "LEAST_COSINE", 0.09)
+    assert np.count_nonzero(mine(texts, range(4)).toarray()) == 12
+    monkeypatch.setattr(Negative_mine, "NEIGHBOURS", 1)
+    assert mine(texts, range(4)).toarray() == pytest.approx(apart)
+    monkeypatch.setattr(Negative_mine, "LOOKED_AT", 0)
+    assert mine(texts, range(4)).nnz == 0
 
 
 def test_blocks_and_progress(pairs, monkeypatch):
@@ -183,3 +184,6 @@ def test_balance_of_a_random_matrix():
     np.testing.assert_allclose(scaled, scaled.T)
     np.testing.assert_allclose(scaled.sum(1), 1, atol=0.01)
     assert ((scaled > 0) == (weights + weights.T > 0)).all()
+    early = balance(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
+    np.testing.assert_allclose(early, early.T)
+    assert early.sum(1).max() < 1 + 1e-9, "broken off early, no row may sum to more than 1"
