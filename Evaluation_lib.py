@@ -111,11 +111,11 @@ def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) 
         return kept["balanced_accuracy"]
     try:
         rows = database.rows("train")
-    except ValueError:  # there is nothing to learn from
+        seeded(SEED, "blind").shuffle(rows)
+        per_row = max(1, len(database.plan) // max(1, len(database)))
+        train = collect_texts(database, rows[: max(2, most // per_row)])
+    except ValueError:  # there is nothing to learn from: no training captions, or those of one photograph
         return {}
-    seeded(SEED, "blind").shuffle(rows)
-    per_row = max(1, len(database.plan) // max(1, len(database)))
-    train = collect_texts(database, rows[: max(2, most // per_row)])
     found: dict[str, dict[str, float]] = {}
     jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
     for kind, name in tqdm(jobs, desc="blind control", unit="judge", leave=False):

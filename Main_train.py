@@ -45,6 +45,7 @@ class Run:
     best: float = -1.0  # validation balanced accuracy
     waited: int = 0  # epochs since then
     fingerprint: str = ""  # of the database
+    plan: str = ""  # of its hard negatives
 
     def autocast(self) -> torch.autocast:
         return Functions.autocast(self.device, self.precision)
@@ -155,6 +156,7 @@ def build_run(config: Config) -> Run:
     return Run(
         *(config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader),
         fingerprint=database.fingerprint,
+        plan=database.plan.folder.name,
     )
 
 
@@ -332,6 +334,7 @@ def state_of(run: Run) -> dict[str, Any]:
         "progress": {"epoch": run.epoch, "best": run.best, "waited": run.waited},
         "config": to_json(replace(run.config, resume=False, overwrite=False)),
         "database": run.fingerprint,
+        "plan": run.plan,
     }
 
 
@@ -346,6 +349,10 @@ def resume(run: Run) -> None:
         raise ValueError(
             f"{run.config.data.folder} was built anew since the run began, and its vocabulary may differ; "
             "train again with --overwrite"
+        )
+    if state.get("plan") != run.plan:
+        raise ValueError(
+            "the rules of the hard negatives were changed since the run began; start again with --overwrite"
         )
     run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
     run.optimizer.load_state_dict(state["optimizer"])

@@ -68,6 +68,7 @@ class Photographs(Protocol):
     folder: Path
     fingerprint: str
     split_of: list[str]
+    groups: list[str]  # identity of each photograph; one may be stored as two rows
 
     def parses(self, row: int) -> list[Parse]: ...
 
@@ -274,13 +275,15 @@ def _make(database: Photographs, folder: Path) -> None:
         texts += (own := read_texts(database.parses(row)))
         rows += [row] * len(own)
     splits = [database.split_of[row] for row in rows]
+    number = {group: i for i, group in enumerate(dict.fromkeys(database.groups))}
+    owner = [number[database.groups[row]] for row in rows]
     # What the training captions hold is known; a database of test photographs alone is balanced to itself.
     known = [split == "train" or "train" not in splits for split in splits]
     strings = _Strings()
     balance = Balance(list(itertools.compress(texts, known)), progress(range(ROUNDS), "negatives: balance", " rounds"))
     slots, options = _plan_swaps(texts, balance, strings)
-    exchanges, categories = _plan_exchanges(texts, known, strings)
-    mined = _plan_pairs(texts, rows, splits)
+    exchanges, categories = _plan_exchanges(texts, owner, known, strings)
+    mined = _plan_pairs(texts, owner, splits)
     columns: dict[str, Sequence[Any]] = {"slots": slots, "options": options, "exchanges": exchanges, "mined": mined}
     own_texts = [text.parse.text for text in texts]
     _write(part / "captions.arrow", _SCHEMA, {"text": own_texts, "row": rows, **columns})
@@ -307,10 +310,14 @@ def _plan_swaps(texts: Sequence[Text], balance: Balance, strings: _Strings) -> t
 
 
 def _plan_exchanges(
-    texts: Sequence[Text], known: Sequence[bool], strings: _Strings
+    texts: Sequence[Text], owner: Sequence[int], known: Sequence[bool], strings: _Strings
 ) -> tuple[list[list[int]], list[str]]:
     """The exchanges of every caption, see `_SCHEMA`, and the names of their categories."""
-    exchanges = [find_exchanges(text.parse) for text in progress(texts, "negatives: exchanges", " captions")]
+    said = {(photograph, text.parse.text) for photograph, text in zip(owner, texts)}
+    exchanges = [
+        [found for found in find_exchanges(text.parse) if (photograph, _exchanged(text, found)) not in said]
+        for photograph, text in zip(owner, progress(texts, "negatives: exchanges", " captions"))
+    ]
     changes = [_changes(text, found) for text, found in zip(texts, exchanges)]
     acceptance = Acceptance(
         [text.parse.text for text in itertools.compress(texts, known)],
@@ -330,20 +337,20 @@ def _plan_exchanges(
 
 
 def _changes(text: Text, exchanges: Sequence[Exchange]) -> list[Change]:
-    caption = text.parse.text
-    return [
-        find_change(caption, splice(caption, exchange.edits, "exchange", exchange.category).text, len(exchanges))
-        for exchange in exchanges
-    ]
+    return [find_change(text.parse.text, _exchanged(text, exchange), len(exchanges)) for exchange in exchanges]
 
 
-def _plan_pairs(texts: Sequence[Text], rows: Sequence[int], splits: Sequence[str]) -> list[list[int]]:
+def _exchanged(text: Text, exchange: Exchange) -> str:
+    return splice(text.parse.text, exchange.edits, "exchange", exchange.category).text
+
+
+def _plan_pairs(texts: Sequence[Text], owner: Sequence[int], splits: Sequence[str]) -> list[list[int]]:
     """The captions of other photographs that are negatives of each caption, see `_SCHEMA`."""
     planned: list[list[int]] = [[] for _ in texts]
     for split in sorted(set(splits)):
         inside = [i for i, own in enumerate(splits) if own == split]
         with progress(None, f"negatives: pairs of {split}", " captions", len(inside)) as bar:
-            chances = mine([texts[i] for i in inside], [rows[i] for i in inside], bar.update)
+            chances = mine([texts[i] for i in inside], [owner[i] for i in inside], bar.update)
         for place, i in enumerate(inside):
             few = slice(chances.indptr[place], chances.indptr[place + 1])
             for j, chance in zip(chances.indices[few], chances.data[few]):

@@ -85,6 +85,18 @@ def test_a_uniform_draw_fails_the_same_test(fitted):
     assert worst(into, out) > 0.4
 
 
+def test_two_words_that_have_only_each_other_keep_their_balance():
+    """Each is all that the other can turn into, and five colours compete for the swap of a caption."""
+    side = "on:IN:3:prep the:DT:7:det {}:JJ:7:amod side:NN:4:pobj"
+    line = "A:DT:2:det {}:JJ:2:amod thing:NN:3:nsubj is=be:VBZ:3:ROOT " + side
+    colours = ("red", "blue", "black", "white", "green")
+    texts = of(*(by_hand(line.format(c, s)) for s, n in (("left", 30), ("right", 20)) for c in colours * n))
+    balance = Balance(texts)
+    into, out = flows(texts, balance.options)
+    assert out["side", "left"] > 10 and out["side", "right"] > 10
+    assert worst(words(into), words(out)) < 0.05
+
+
 def test_words_never_come_where_their_company_never_has_them(fitted):
     texts, balance = fitted
     into, _ = flows(texts, balance.options)
