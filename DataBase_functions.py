@@ -169,12 +169,7 @@ def draw_negatives(
 
 
 def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
-    """Which words of a hard negative are false in themselves; words: those of its text.
-
-    Only a swap tells: what is exchanged is in the picture, and much of a mined caption may be.
-    """
-    if negative.kind != "swap":
-        return []
+    """Which words of a hard negative were changed; words: those of its text."""
     return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
 
 
@@ -316,7 +311,9 @@ class PairDataset(Dataset):
                         continue
                     negative_of.append(len(captions))
                     negatives.append(encoded)
-                    changed.append(changed_words(its_words, negative))
+                    # Only a swap tells which words are false: what is exchanged is in the picture, and much of a mined
+                    # caption may be.
+                    changed.append(changed_words(its_words, negative) if negative.kind == "swap" else [])
                 captions.append(caption)
                 owner.append(n)
                 said.update(word.text for word in split)

@@ -147,7 +147,9 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
     picture, settings = database.picture(key.row), dataset.augmentation or AugmentConfig()
     seen = db.augment(picture, {word.text for words in said for word in words}, dataset.data.side, settings, rng)
     n = next((n for n, caption in enumerate(told) if caption.kind == kind), 0)
-    return Sample(picture, seen, told[n], drawn[n][0] if drawn[n] else None)
+    encode, caption = dataset.tokenizer.encode, told[n].text
+    read = [negative for negative in drawn[n] if encode(negative.text, most) != encode(caption, most)]
+    return Sample(picture, seen, told[n], read[0] if read else None)
 
 
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:

@@ -171,7 +171,8 @@ def names_in(folder: Path) -> list[str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 # What is stored
@@ -367,7 +368,7 @@ def test_the_manifest_has_the_hashes_of_the_files(photos):
     hashes = digests(photos.folder)
     files = photos.manifest["files"]
     assert {name: file["sha256"] for name, file in files.items()} == {
-        name: digest for name, digest in hashes.items() if name.endswith(".arrow")
+        name: digest for name, digest in hashes.items() if name.startswith("data-")
     }
     assert sum(file["rows"] for file in files.values()) == len(photos.rows)
     assert (photos.manifest["format"], photos.manifest["parse_format"]) == (2, 1)

@@ -109,7 +109,7 @@ def test_a_local_build_imports_neither_ray_nor_torch_nor_spacy(tmp_path):
     """The parent starts in a moment; only its workers parse."""
     code = (
         "import sys, Database_create\n"
-        f"sys.argv[1:] = ['--scenes', '12', '--workers', '1', '--root', {str(tmp_path)!r}]\n"
+        f"sys.argv[1:] = ['--scenes', '12', '--workers', '1', '--no-negatives', '--root', {str(tmp_path)!r}]\n"
         "if __name__ == '__main__':\n"
         "    Database_create.main()\n"
         "    assert not {'ray', 'torch', 'spacy'} & set(sys.modules), sorted(sys.modules)\n"
@@ -176,5 +176,7 @@ def test_a_ray_cluster_of_two_nodes_builds_the_same_database(tmp_path):
     assert "nodes that work: 2" in done.stdout
     local = [sys.executable, "Database_create.py", "--scenes", "300", "--root", str(tmp_path / "local")]
     assert subprocess.run(local, cwd=ROOT, capture_output=True, timeout=120).returncode == 0
-    for path in sorted((tmp_path / "local" / "scenes").iterdir()):
-        assert path.read_bytes() == (tmp_path / "scenes" / path.name).read_bytes(), path.name
+    folder = tmp_path / "local" / "scenes"
+    for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
+        other = tmp_path / "scenes" / path.relative_to(folder)
+        assert path.read_bytes() == other.read_bytes(), path.name
