@@ -205,6 +205,14 @@ def test_marked_words_differ_from_the_caption(tiny):
         assert not set(words[marks].tolist()) & set(captions[of].tolist())
 
 
+@pytest.mark.parametrize("kind", ["exchange", "mined"])
+def test_a_word_of_another_kind_may_well_be_in_the_picture(tiny, kind):
+    """So it is not taught as false."""
+    only = NegativesConfig(**dict.fromkeys(("swap", "exchange", "mined"), 0.0) | {kind: 1.0})
+    batch = make_dataset(tiny, negatives=only).__getitems__([Key(0, row) for row in range(12)])
+    assert len(batch.negative_of) and not batch.changed.any()
+
+
 def test_loader_processes_change_nothing(tiny):
     batches = []
     for workers in (0, 2):
