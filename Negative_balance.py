@@ -244,7 +244,8 @@ class Balance:
         return self._affinity[self._others(text, slot)][:, table.ids].sum(0)
 
     def _others(self, text: Text, slot: Slot) -> list[int]:
-        return [self._lemma_ids[lemma] for lemma in _content(text, slot) if lemma in self._lemma_ids]
+        """In a fixed order: that of a set differs between processes, and with it the last digit of a sum."""
+        return sorted(self._lemma_ids[lemma] for lemma in _content(text, slot) if lemma in self._lemma_ids)
 
     # The fit
 
