@@ -9,6 +9,7 @@ C channels of the backbone.
 import sys
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -232,6 +233,11 @@ class SiameseModel(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
         self.score_name, self.sharpness = model.score, model.sharpness
 
+    @property
+    def scores_words(self) -> bool:
+        """Whether each word has a score of its own."""
+        return self.score_name != "pooled"
+
     def features(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, H / reduction, W / reduction)."""
         return self.backbone((pictures - self.mean) / self.std)
@@ -305,6 +311,41 @@ def average_words(best: Tensor, mask: Tensor, sharpness: float = 0.0) -> Tensor:
     return torch.where(count > 0, (count.clamp(min=1).log() - lowest) / sharpness, 0.0)
 
 
+class BestPatch(torch.autograd.Function):
+    """Cosine of each word with its best patch in each picture: (N, P, D), (W, D) -> (N, W).
+
+    Of P cosines one has a gradient. torch's own backward pass fills the other P - 1 with zeros and multiplies them;
+    here only the chosen patches and their words are read. For 128 pictures of 49 patches and 2,700 words of 512 numbers
+    both passes take 0.38 s of one core instead of 0.79 s.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, patches: Tensor, words: Tensor) -> Tensor:
+        best, patch = (patches @ words.T).max(dim=1)
+        ctx.save_for_backward(patches, words, patch.to(torch.int32))
+        return best.float()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        patches, words, patch = ctx.saved_tensors
+        n, p, d = patches.shape
+        gradient = gradients[0].to(patches.dtype)
+        row = patch + p * torch.arange(n, dtype=torch.int32, device=patch.device).unsqueeze(1)  # (N, W) among N * P
+        of_words = weighted_sums(patches.reshape(n * p, d), row.T, gradient.T)
+        # The words of each patch, one patch after the other.
+        order = row.flatten().argsort()
+        ends = torch.bincount(row.flatten(), minlength=n * p).cumsum(0)
+        starts = F.pad(ends[:-1], (1, 0))
+        of_patches = weighted_sums(words, order % len(words), gradient.flatten()[order], starts)
+        return of_patches.view(n, p, d), of_words
+
+
+def weighted_sums(rows: Tensor, which: Tensor, weights: Tensor, starts: Tensor | None = None) -> Tensor:
+    """Weighted sums (S, D) of rows (R, D): of each line of which (S, K), or of which (K,) between starts."""
+    which, weights = which.contiguous(), weights.contiguous()
+    return F.embedding_bag(which, rows, starts, mode="sum", per_sample_weights=weights)
+
+
 def patch_word_matrix(
     patches: Tensor, words: Tensor, mask: Tensor, sharpness: float = 0.0, block: int = 2**25
 ) -> Tensor:
@@ -315,11 +356,14 @@ def patch_word_matrix(
     """
     p = patches.shape[1]
     t, length, d = words.shape
-    place = mask.flatten().nonzero().squeeze(1)  # captions of 6 to 25 words are half padding in a common tensor
-    real = words.reshape(t * length, d)[place]
+    real, place = words.reshape(t * length, d), None
+    if words.device.type == "cpu":  # captions of 6 to 25 words are half padding; a GPU would wait for their number
+        place = mask.flatten().nonzero().squeeze(1)
+        real = real[place]
     rows = []
-    for part in patches.split(max(1, block // max(1, p * len(place)))):
-        found = (part @ real.T).max(dim=1).values.float()
-        best = found.new_zeros(len(part), t * length).index_copy(1, place, found).view(len(part), t, length)
-        rows.append(average_words(best, mask, sharpness))
+    for part in patches.split(max(1, block // max(1, p * len(real)))):
+        best = BestPatch.apply(part, real)
+        if place is not None:
+            best = best.new_zeros(len(part), t * length).index_copy(1, place, best)
+        rows.append(average_words(best.view(len(part), t, length), mask, sharpness))
     return torch.cat(rows)

@@ -3,14 +3,16 @@
 Shapes: N pictures, T texts, K hard negatives; scores are cosines in [-1, 1].
 """
 
+import contextlib
 import csv
+import functools
 import itertools
 import json
 import math
 import os
 import platform
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +23,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import Config
 from Architectures import ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
+from Parallel_lib import ALONE, Group
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
@@ -92,6 +96,27 @@ class TextBatch(NamedTuple):
     groups: Tensor  # (N,) identity of each photograph
 
 
+class Shares(NamedTuple):
+    """How many pictures, captions and hard negatives of a batch each process has, by rank."""
+
+    pictures: tuple[int, ...]
+    captions: tuple[int, ...]
+    negatives: tuple[int, ...]
+
+    @classmethod
+    def of(cls, batch: TextBatch, size: int) -> "Shares":
+        """Pictures in equal parts, as PairDataset makes them; a text goes where its picture is."""
+        pictures = torch.arange(len(batch.groups))
+        ends = torch.tensor([(rank + 1) * len(pictures) // size for rank in range(size)])
+        rank_of = torch.searchsorted(ends, pictures, right=True)
+        owners = (pictures, batch.owner.cpu(), batch.owner[batch.negative_of].cpu())
+        return cls(*(tuple(torch.bincount(rank_of[owner], minlength=size).tolist()) for owner in owners))
+
+    def slices(self, rank: int) -> tuple[slice, slice, slice]:
+        """Where the pictures, captions and hard negatives of a process lie in the batch."""
+        return tuple(slice(sum(share[:rank]), sum(share[: rank + 1])) for share in self)  # type: ignore[return-value]
+
+
 def total_loss(
     model: SiameseModel,
     patches: Tensor,
@@ -99,28 +124,57 @@ def total_loss(
     batch: TextBatch,
     settings: LossConfig,
     in_batch: float = 1.0,
+    group: Group = ALONE,
+    shares: Shares | None = None,
 ) -> Tensor:
     """Contrastive + triplet + match + word loss of a whole batch.
 
     patches (N, P, D); words (T + K, L, D), captions first; in_batch: see contrastive_loss. The word loss needs the
-    patch_word score.
+    patch_word score. In a group of processes patches and words are those of this one's share, and the result is the
+    loss divided by the number of processes: their sum is the loss. Each compares its own pictures with the captions of
+    all, so no similarity is computed twice. shares: those of the batch, if they were found before it went to a GPU,
+    which would have to wait for them.
     """
-    captions, negatives = words.split([len(batch.owner), len(batch.negative_of)])
+    shares = shares or Shares.of(batch, group.size)
+    own_pictures, own_captions, own_negatives = shares.slices(group.rank)
+    captions, negatives = words.split([shares.captions[group.rank], shares.negatives[group.rank]])
     scale = model.log_scale.exp()
-    scores = model.all_scores(patches, captions)
+    scores = group.gather(model.all_scores(patches, group.gather(captions, shares.captions)), shares.pictures)
     positive = scores[batch.owner, torch.arange(len(batch.owner), device=scores.device)]
     hard_of = batch.owner[batch.negative_of]
-    hard = model.pair_scores(patches[hard_of], negatives)
+    its_own = patches[hard_of[own_negatives] - own_pictures.start]
+    hard = group.gather(model.pair_scores(its_own, negatives), shares.negatives)
     loss = (
         settings.contrastive
         * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of, in_batch)
         + settings.triplet * triplet_loss(positive[batch.negative_of], hard, settings.margin)
         + settings.match * match_loss(positive, hard, scale, model.match_at)
     )
-    if settings.word and model.score_name == "patch_word":
-        true, false = best_cosines(patches[batch.owner], captions), best_cosines(patches[hard_of], negatives)
-        loss = loss + settings.word * word_loss(true, real_words(captions), false, batch.changed, scale, model.match_at)
-    return loss
+    if settings.word and model.scores_words:
+        true = best_cosines(patches[batch.owner[own_captions] - own_pictures.start], captions)
+        true, real = (group.gather(x, shares.captions) for x in (true, real_words(captions).float()))
+        false = group.gather(best_cosines(its_own, negatives), shares.negatives)
+        loss = loss + settings.word * word_loss(true, real, false, batch.changed, scale, model.match_at)
+    return loss / group.size
+
+
+@contextlib.contextmanager
+def statistics_kept(model: nn.Module) -> Iterator[None]:
+    """Inside, batch norm in training mode normalises by the batch, but its running statistics stay as they are."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def running_statistics(model: nn.Module) -> list[Tensor]:
+    """The means and variances that batch norm in training mode collects: each process from its own pictures."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training and m.track_running_stats]
+    return [x for norm in norms for x in (norm.running_mean, norm.running_var) if x is not None]
 
 
 def backward_in_chunks(
@@ -128,12 +182,14 @@ def backward_in_chunks(
     loss_of: Callable[..., Tensor],
     chunks: int,
     scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+    first_pass: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
 ) -> Tensor:
     """Gradient of a loss over the whole batch, in the memory of one chunk.
 
     Each encoder's input is encoded in `chunks` parts without a graph; the loss of all vectors together gives the
     gradient of every vector; a second pass with the same dropout carries it into the weights. The sum of small
-    losses is another loss: for a contrastive one 16 pairs in 4 chunks gave 6.93 where the batch gave 10.08.
+    losses is another loss: for a contrastive one 16 pairs in 4 chunks gave 6.93 where the batch gave 10.08. The first
+    pass runs inside `first_pass()`: with `statistics_kept` batch norm counts each chunk once.
     Source: Gao et al. 2021 (GradCache). Returns the loss, detached.
     """
     if chunks == 1:
@@ -144,7 +200,7 @@ def backward_in_chunks(
     states, vectors = [], []
     for encode, piece in parts:
         states.append(rng_state())
-        with torch.no_grad():
+        with torch.no_grad(), first_pass():
             vectors.append(encode(piece).requires_grad_())
     sizes = [len(inputs.chunk(chunks)) for _, inputs in encoders]
     split = np.cumsum([0, *sizes])
@@ -256,10 +312,16 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """auto is CUDA, else Apple's MPS, else the CPU. ValueError names what is there instead."""
+    """auto is CUDA, else Apple's MPS, else the CPU; of several GPUs each process of torchrun has its own.
+
+    ValueError names what is there instead.
+    """
+    if wanted in ("auto", "cuda") and torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
     if wanted == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(kind)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)
@@ -299,6 +361,30 @@ def hardware(device: torch.device) -> str:
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores" + (", MPS" if device.type == "mps" else "")
+
+
+# Dense tensor cores in half precision, FLOP/s, from the makers' data sheets.
+PEAK_FLOPS = {
+    **{"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12},
+    **{"V100": 125e12, "T4": 65e12, "RTX 4090": 165e12, "RTX 3090": 71e12},
+}
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """What a GPU can compute at most in half precision, FLOP/s; None for one that is not in the table."""
+    if device.type != "cuda":
+        return None
+    words = torch.cuda.get_device_name(device).replace("-", " ")
+    return next((peak for name, peak in PEAK_FLOPS.items() if f" {name} " in f" {words} "), None)
+
+
+@functools.cache
+def forward_flops(model: SiameseModel, side: int) -> int:
+    """FLOP of one picture's way through the backbone; a multiplication with its addition is 2."""
+    picture = torch.zeros(1, 3, side, side, device=model.mean.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.backbone(picture)
+    return counter.get_total_flops()
 
 
 def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
@@ -346,13 +432,18 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call write(temporary path), then move it into place: a reader sees the old file or the new one, whole."""
+    """Call write(temporary path), then move it into place: a reader sees the old file or the new one, whole.
+
+    OSError if it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (RuntimeError, SafetensorError) as error:  # of a full disk torch and safetensors make errors of their own
+        raise OSError(f"cannot write {path}: {error.__context__ or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -430,15 +521,20 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 
-def save_state(folder: Path, epoch: int, state: Mapping[str, Any]) -> None:
-    """Everything that `--resume` needs. The pointer last.json is written last, so a kill at any moment leaves
-    either the earlier checkpoint or this one."""
-    name = f"last-{epoch:04d}.pt"
-    write_atomically(folder / name, lambda path: torch.save(dict(state), path))
-    write_json(folder / "last.json", {"format": FORMAT, "epoch": epoch, "state": name})
+def save_state(folder: Path, epoch: int, step: int, state: Mapping[str, Any]) -> None:
+    """Everything that `--resume` needs, after so many whole epochs and steps of the next. The pointer last.json is
+    written last, so a kill or a full disk at any moment leaves either the earlier checkpoint or this one."""
+    name = f"last-{epoch:04d}-{step:06d}.pt"
+    write_atomically(folder / name, lambda path: save_torch(state, path))
+    write_json(folder / "last.json", {"format": FORMAT, "epoch": epoch, "step": step, "state": name})
     for old in folder.glob("last-*.pt"):
         if old.name != name:
             old.unlink()
+
+
+def save_torch(state: Mapping[str, Any], path: Path) -> None:
+    with path.open("wb") as file:  # given a path, torch would not tell why it cannot write
+        torch.save(dict(state), file)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -463,6 +559,7 @@ LOG_COLUMNS = (
     "learning_rate",
     "seconds",
     "pairs_per_second",
+    "waiting",
 )
 
 

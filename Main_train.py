@@ -1,20 +1,23 @@
 """Train the judge: python Main_train.py [scenes|frozen|finetune] [--section.field VALUE ...]
 
 Reads a database, writes Models/NAME (weights, vocabulary, config, threshold) and Plots/NAME/training_log.csv.
+Several devices, or machines: torchrun --nproc-per-node N Main_train.py finetune ...
 """
 
+import contextlib
 import math
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
@@ -22,14 +25,32 @@ from tqdm import tqdm
 
 import Functions
 from Architectures import SiameseModel
-from Config import PRESETS, Config, OptimConfig, fail, read_command_line, to_json
+from Config import PRESETS, Config, fail, read_command_line, to_json
 from DataBase_functions import Batch, Database, EpochSampler, FeatureCache, PairDataset, make_loader
+from Functions import Shares
+from Optim_lib import Guard, WeightAverage, make_optimizer, make_scheduler
+from Parallel_lib import ALONE, Group
 from Tokenizer_lib import Tokenizer
 
 
 @dataclass
+class Progress:
+    """How far a run has come; with the weights and generators it is all that --resume needs."""
+
+    epoch: int = 0  # whole epochs that are done
+    step: int = 0  # batches of the next one that are done
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # their sum
+    pairs: int = 0  # captions in them
+    pictures: int = 0
+    seconds: float = 0.0  # that they took
+    waiting: float = 0.0  # of these, seconds until the loader had the next batch
+    best: float = -1.0  # validation balanced accuracy
+    since_best: int = 0  # epochs
+
+
+@dataclass
 class Run:
-    """All that a training run holds; `epoch`, `best` and `waited` are its progress."""
+    """All that a training run holds."""
 
     config: Config
     device: torch.device
@@ -38,14 +59,16 @@ class Run:
     optimizer: torch.optim.Optimizer
     scheduler: LambdaLR
     scaler: torch.amp.GradScaler
+    average: WeightAverage
+    guard: Guard
     train_loader: DataLoader
     train_sampler: EpochSampler
     val_loader: DataLoader
-    epoch: int = 0  # the next one
-    best: float = -1.0  # validation balanced accuracy
-    waited: int = 0  # epochs since then
-    fingerprint: str = ""  # of the database
-    plan: str = ""  # of its hard negatives
+    database: Database
+    group: Group = ALONE
+    progress: Progress = field(default_factory=Progress)
+    saved_at: float = field(default_factory=time.monotonic)
+    stop: int = 0  # the signal that asked for it
 
     def autocast(self) -> torch.autocast:
         return Functions.autocast(self.device, self.precision)
@@ -58,66 +81,101 @@ class Run:
         with self.autocast():
             return self.model.encode_texts(words)
 
-    def loss(self, patches: Tensor, words: Tensor, batch: Batch) -> Tensor:
+    def loss(self, patches: Tensor, words: Tensor, batch: Batch, shares: Shares, group: Group) -> Tensor:
         """In float32: bfloat16 keeps 2 to 3 digits of a cosine, and a logit is up to 100 times as large."""
         in_batch = self.config.negatives.in_batch
-        return Functions.total_loss(self.model, patches, words, batch.texts, self.config.loss, in_batch)
+        return Functions.total_loss(
+            self.model, patches, words, batch.texts, self.config.loss, in_batch, group=group, shares=shares
+        )
+
+
+class Stopped(Exception):
+    """A signal asked for the end of the run, and all is saved."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
     config = read_command_line(PRESETS, __doc__ or "", args)
+    group = ALONE
     try:
-        build_missing_scenes(config)
-        run = build_run(config)
+        device = Functions.choose_device(config.device)
+        group = Group.join(device)
+        build_missing_scenes(config, group)
+        run = build_run(config, group)
         if config.resume:
             resume(run)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        end(group, str(error))
     except KeyboardInterrupt:
-        fail("stopped before the first epoch; the same command starts again", code=130)
+        end(group, "stopped before the first step; the same command starts again", code=130)
     try:
-        train(run)
-    except KeyboardInterrupt:
-        saved = f"{run.epoch} whole epochs are saved; go on with the same command and --resume"
-        fail(f"stopped; {saved if run.epoch else 'no whole epoch is saved yet, start again'}", code=130)
+        with stop_signals(run):
+            train(run)
+    except Stopped:
+        name = signal.Signals(run.stop).name
+        told = f"stopped by {name} {where(run)}; all is saved, go on with the same command and --resume"
+        end(group, told, code=128 + run.stop)
     except FloatingPointError as error:
-        fail(str(error), code=1)
+        end(group, str(error), code=1)
+    except RuntimeError as error:
+        if group.size == 1:
+            raise
+        lost = str(error).splitlines()[0]
+        fail(f"process {group.rank} lost another one ({lost}); go on with the same command and --resume", code=1)
     except (ValueError, OSError) as error:
-        fail(f"{error}; the last whole epoch is saved, go on with --resume")
-    print(
-        f"best validation balanced accuracy {run.best:.4f} on captions against hard negatives; "
-        f"next: python Evaluate_test.py --model {config.model_folder}"
+        fail(f"{error}; what was saved last stays valid, go on with --resume")
+    group.leave()
+    tell(
+        run,
+        f"best validation balanced accuracy {run.progress.best:.4f} on captions against hard negatives; "
+        f"next: python Evaluate_test.py --model {config.model_folder}",
     )
+
+
+def end(group: Group, message: str, code: int = 2) -> NoReturn:
+    """What all processes of a run meet alike is told once."""
+    if group.writes:
+        fail(message, code)
+    raise SystemExit(code)
 
 
 def train(run: Run) -> None:
     """Epochs until the last one, or until validation no longer gets better."""
-    for epoch in range(run.epoch, run.config.optim.epochs):
-        if run.waited >= run.config.optim.patience:
-            print(f"no better validation score for {run.waited} epochs: stopped early")
+    while run.progress.epoch < run.config.optim.epochs:
+        if run.progress.since_best >= run.config.optim.patience:
+            tell(run, f"no better validation score for {run.progress.since_best} epochs: stopped early")
             break
-        started = time.perf_counter()
-        trained = train_epoch(run, epoch)
-        seconds = time.perf_counter() - started
+        train_epoch(run)
         validated = validate(run)
-        finish_epoch(run, epoch, trained, validated, seconds)
+        finish_epoch(run, validated)
 
 
-def build_missing_scenes(config: Config) -> None:
+def tell(run: Run, message: str) -> None:
+    if run.group.writes:
+        tqdm.write(message)
+
+
+def where(run: Run) -> str:
+    return f"in epoch {run.progress.epoch + 1} after step {run.progress.step} of {len(run.train_loader)}"
+
+
+def build_missing_scenes(config: Config, group: Group) -> None:
     """Draw the embedded default database if it is asked for and not there yet."""
-    if config.data.name == "scenes" and not config.data.folder.exists():
+    if group.writes and config.data.name == "scenes" and not config.data.folder.exists():
         script = Path(__file__).with_name("Database_create.py")
         done = subprocess.run([sys.executable, script, "--root", config.data.root], check=False)
         if done.returncode:
             raise SystemExit(done.returncode)
+    group.merge(None)  # the others wait until it is there
 
 
-def build_run(config: Config) -> Run:
+def build_run(config: Config, group: Group = ALONE) -> Run:
     """Everything before the first step. ValueError or OSError tells what its user can mend."""
     folder = config.model_folder
     earlier = [folder / name for name in ("last.json", "best.safetensors") if (folder / name).exists()]
     if earlier and not (config.resume or config.overwrite):
         raise ValueError(f"{folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
+    if config.data.batch_pictures < group.size:
+        raise ValueError(f"--data.batch-pictures {config.data.batch_pictures} is less than {group.size} processes")
     device = Functions.choose_device(config.device)
     precision = Functions.choose_precision(config.precision, device)
     Functions.seed_everything(config.seed)
@@ -133,31 +191,43 @@ def build_run(config: Config) -> Run:
 
     features = open_feature_cache(config, database, model, device, precision) if config.backbone.frozen else None
     data, seed = config.data, config.seed
-    train_set = PairDataset(database, tokenizer, data, config.negatives, config.augment, seed, features)
-    val_set = PairDataset(database, tokenizer, data, replace(config.negatives, most_swaps=1), None, seed, features)
+    val_negatives = replace(config.negatives, most_swaps=1)
+    train_set = PairDataset(
+        database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
+    )
+    val_set = PairDataset(database, tokenizer, data, val_negatives, None, seed, features)
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
-    val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device)
+    val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
 
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     scheduler = make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    if not config.resume:
+    trained = [weight for one in optimizer.param_groups for weight in one["params"]]
+    # A CPU has nothing to wait for, so it looks after each step. Of a GPU looking costs the overlap of host and device.
+    guard = Guard(optimizer, device, every=1 if device.type == "cpu" else 20)
+    if config.compile:
+        model.backbone.compile()
+    if group.writes and not config.resume:
         for old in (*folder.glob("last*"), *folder.glob("*.json"), *earlier, config.plots_folder / "training_log.csv"):
             old.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         config.plots_folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
         tokenizer.save(folder / "vocabulary.json")
+    run = Run(
+        *(config, device, precision, model, optimizer, scheduler, scaler),
+        *(WeightAverage(trained, config.optim.ema), guard, train_loader, sampler, val_loader, database, group),
+    )
+    if group.rank:
+        torch.manual_seed(config.seed + group.rank)  # from here on only dropout draws, and each process its own
     weights = sum(p.numel() for p in model.parameters())
-    print(
-        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(sampler.rows)} training and "
-        f"{len(database.rows('validation'))} validation photographs; {Functions.hardware(device)}, {precision}"
+    tell(
+        run,
+        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(rows['train'])} training and "
+        f"{len(rows['validation'])} validation photographs; {Functions.hardware(device)}, {precision}"
+        + (f", {group.size} processes" if group.size > 1 else ""),
     )
-    return Run(
-        *(config, device, precision, model, optimizer, scheduler, scaler, train_loader, sampler, val_loader),
-        fingerprint=database.fingerprint,
-        plan=database.plan.folder.name,
-    )
+    return run
 
 
 def open_feature_cache(
@@ -170,96 +240,107 @@ def open_feature_cache(
         with Functions.autocast(device, precision):
             return model.features(pictures.to(device).contiguous(memory_format=torch.channels_last))
 
-    return FeatureCache.open(database, model, config.data.side, config.backbone.views, encode, precision)
-
-
-def make_optimizer(model: SiameseModel, config: Config) -> torch.optim.Optimizer:
-    """AdamW in four groups: branches and backbone, each with and without weight decay."""
-    settings = config.optim
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, weight in model.named_parameters():
-        in_backbone = name.startswith("backbone.")
-        decays = weight.ndim >= 2 and id(weight) not in embeddings
-        if not (in_backbone and config.backbone.frozen):
-            groups.setdefault((in_backbone, decays), []).append(weight)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": weights,
-                "lr": settings.backbone_lr if in_backbone else settings.lr,
-                "weight_decay": settings.weight_decay if decays else 0.0,
-                "backbone": in_backbone,
-            }
-            for (in_backbone, decays), weights in groups.items()
-        ],
-        betas=(0.9, 0.98),  # the default 0.999 remembers 1,000 steps, half of all that `scenes` makes
+    return FeatureCache.open(
+        database, model, config.data.side, config.backbone.views, encode, precision, crop=config.backbone.view_crop
     )
-
-
-def make_scheduler(
-    optimizer: torch.optim.Optimizer, settings: OptimConfig, steps_per_epoch: int, unfreeze_epoch: int | None
-) -> LambdaLR:
-    """Warm-up and cosine for each group; the backbone's begins when it is unfrozen, which is known from the start."""
-    total = settings.epochs * steps_per_epoch
-
-    def schedule(first: int) -> Any:
-        warm = max(1, round(settings.warmup * (total - first)))
-
-        def factor(step: int) -> float:
-            if step < first:
-                return 0.0
-            done = step - first
-            if done < warm:
-                return (done + 1) / warm
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / max(1, total - first - warm))))
-
-        return factor
-
-    first_of = {False: 0, True: (unfreeze_epoch or 0) * steps_per_epoch}
-    return LambdaLR(optimizer, [schedule(first_of[group["backbone"]]) for group in optimizer.param_groups])
 
 
 def train_step(run: Run, batch: Batch) -> Tensor:
-    """One update from one batch; returns its loss, still on the device."""
+    """One update from one batch; returns the loss of its own share, still on the device."""
+    shares = Shares.of(batch.texts, run.group.size)
+    words = torch.cat(own_texts(batch, shares, run.group))
+    batch = to_device(batch, run.device)
     loss = Functions.backward_in_chunks(
-        [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.words)],
-        lambda patches, words: run.loss(patches, words, batch),
+        [(run.encode_pictures, batch.pictures), (run.encode_texts, words.to(run.device, non_blocking=True))],
+        lambda patches, words: run.loss(patches, words, batch, shares, run.group),
         run.config.optim.accumulation,
         run.scaler.scale,
+        first_pass=lambda: Functions.statistics_kept(run.model),
     )
+    run.group.sum_gradients(run.model.parameters())
+    run.group.average(Functions.running_statistics(run.model))
     run.scaler.unscale_(run.optimizer)
-    clip_grad_norm_(run.model.parameters(), run.config.optim.max_norm)
+    norm = clip_grad_norm_(run.model.parameters(), run.config.optim.max_norm)
+    # Of float16 an infinite gradient is nothing unusual: the scaler skips that step and lowers its scale.
+    run.guard.watch(run.progress.step, batch.rows, *([loss] if run.scaler.is_enabled() else [loss, norm]))
     run.scaler.step(run.optimizer)
     run.scaler.update()
     with torch.no_grad():  # the weight is held, not its use: above the limit that would have no gradient to return by
         run.model.log_scale.clamp_(max=math.log(run.config.loss.max_logit_scale))
+    run.average.update()
     run.optimizer.zero_grad(set_to_none=True)
     run.scheduler.step()
     return loss
 
 
-def train_epoch(run: Run, epoch: int) -> dict[str, float]:
-    """One pass over the training photographs. FloatingPointError if the loss is no longer a number."""
+def own_texts(batch: Batch, shares: Shares, group: Group) -> tuple[Tensor, Tensor]:
+    """Captions and hard negatives of this process's pictures."""
+    _, captions, negatives = shares.slices(group.rank)
+    true, false = batch.words.split([len(batch.owner), len(batch.negative_of)])
+    return true[captions], false[negatives]
+
+
+def train_epoch(run: Run) -> None:
+    """One pass over the training photographs, or what is left of one; its sums are in run.progress.
+
+    FloatingPointError if the loss is no longer a number, Stopped if a signal came.
+    """
+    now, unfreeze = run.progress, run.config.backbone.unfreeze_epoch
     run.model.train()
-    unfrozen = run.config.backbone.unfreeze_epoch is not None and epoch >= run.config.backbone.unfreeze_epoch
-    run.model.backbone.requires_grad_(unfrozen)
-    run.train_sampler.epoch = epoch
-    total, pairs = torch.zeros((), device=run.device), 0
-    bar = tqdm(run.train_loader, desc=f"epoch {epoch + 1}/{run.config.optim.epochs}", unit="batch", leave=False)
-    for step, batch in enumerate(bar):
-        batch = to_device(batch, run.device)
-        total += train_step(run, batch)
-        pairs += len(batch.owner)
-        if step % 20 == 0 or step + 1 == len(run.train_loader):  # reading the loss makes a GPU wait
-            mean = total.item() / (step + 1)
-            if not math.isfinite(mean):
-                raise FloatingPointError(
-                    f"the loss is {mean} in epoch {epoch + 1} by step {step + 1}, rows {batch.rows[:5]}...; the last "
-                    "whole epoch is saved. Train again with --overwrite and a lower --optim.lr or --precision float32"
-                )
-            bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
-    return {"loss": total.item() / len(run.train_loader), "pairs": pairs}
+    run.model.backbone.requires_grad_(unfreeze is not None and now.epoch >= unfreeze)
+    run.train_sampler.epoch, run.train_sampler.start = now.epoch, now.step
+    now.loss = now.loss.to(run.device)
+    with progress_bar(run, f"epoch {now.epoch + 1}/{run.config.optim.epochs}") as bar:
+        began = time.perf_counter()
+        for batch in run.train_loader:
+            waited = time.perf_counter() - began
+            now.loss += train_step(run, batch)
+            now.step += 1
+            now.pairs += len(batch.owner)
+            now.pictures += len(batch.rows)
+            now.waiting += waited
+            now.seconds += time.perf_counter() - began
+            began = time.perf_counter()
+            bar.update()
+            between_steps(run)
+
+
+def progress_bar(run: Run, title: str) -> tqdm:
+    hidden = not run.group.writes
+    return tqdm(
+        total=len(run.train_loader), initial=run.progress.step, desc=title, unit="batch", leave=False, disable=hidden
+    )
+
+
+def between_steps(run: Run) -> None:
+    """Stop at a bad number or at a signal; save if the last checkpoint is old."""
+    if run.progress.step % run.guard.every and run.progress.step < len(run.train_loader):
+        return
+    if (bad := run.guard.bad_step()) is not None:
+        stop_at_bad_number(run, *bad)
+    due = time.monotonic() - run.saved_at > 60 * run.config.optim.save_minutes
+    # All processes leave at the same step, or the others would wait for one that is gone.
+    stops, dues = zip(*run.group.merge((run.stop, due)))
+    run.stop = max(stops)
+    if run.stop or dues[0]:
+        save(run)
+    if run.stop:
+        raise Stopped
+
+
+def stop_at_bad_number(run: Run, step: int, rows: tuple[int, ...]) -> None:
+    """The weights were held from that step on, so they are those before it."""
+    names = [run.database.ids[row] for row in rows]
+    path = run.config.model_folder / "failed.pt"
+    if run.group.writes:
+        state = state_of(run) | {"step": step, "photographs": names}
+        Functions.write_atomically(path, lambda p: Functions.save_torch(state, p))
+    some = ", ".join(names[:3])
+    raise FloatingPointError(
+        f"the loss or its gradient is no number in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
+        f"{len(names)} photographs {some} ...; {path} holds the weights before it and all their ids. "
+        "Train again with --overwrite and a lower --optim.lr or --precision float32"
+    )
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -271,53 +352,110 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 @torch.no_grad()
 def validate(run: Run) -> dict[str, float]:
-    """Loss, threshold and rates on the validation split, with the same hard negatives in every epoch."""
+    """Loss, threshold and rates on the validation split, with the same hard negatives in every epoch.
+
+    With the averaged weights, if there is an average. Processes take batches in turn.
+    """
     run.model.eval()
     losses, positive, negative = [], [], []
-    for batch in run.val_loader:
-        batch = to_device(batch, run.device)
-        patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
-        losses.append(run.loss(patches, words, batch))
-        owner = torch.cat([batch.owner, batch.owner[batch.negative_of]])
-        scores = run.model.pair_scores(patches[owner], words)
-        positive.append(scores[: len(batch.owner)])
-        negative.append(scores[len(batch.owner) :])
-    true, false = torch.cat(positive).cpu().numpy(), torch.cat(negative).cpu().numpy()
+    with run.average.in_place():
+        for batch in run.val_loader:
+            if run.stop and run.group.size == 1:  # several would have to agree on a batch
+                save(run)
+                raise Stopped
+            shares = Shares.of(batch.texts, 1)
+            batch = to_device(batch, run.device)
+            patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
+            losses.append(run.loss(patches, words, batch, shares, ALONE).view(1))
+            owner = torch.cat([batch.owner, batch.owner[batch.negative_of]])
+            scores = run.model.pair_scores(patches[owner], words)
+            positive.append(scores[: len(batch.owner)])
+            negative.append(scores[len(batch.owner) :])
+    own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
+    loss, true, false = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
     if not (np.isfinite(true).all() and np.isfinite(false).all()):
         raise FloatingPointError(
             "validation scores are no numbers; train again with --overwrite and a lower --optim.lr"
         )
     threshold = Functions.best_threshold(true, false)
     at = Functions.rates(true, false, threshold)
-    return {"loss": torch.stack(losses).mean().item(), "threshold": threshold, **at._asdict()}
+    return {"loss": float(loss.mean()), "threshold": threshold, **at._asdict()}
 
 
-def finish_epoch(run: Run, epoch: int, trained: dict[str, float], validated: dict[str, float], seconds: float) -> None:
+def finish_epoch(run: Run, validated: dict[str, float]) -> None:
     """Log, keep the best weights, and save what --resume needs."""
-    config = run.config
+    config, now = run.config, run.progress
+    epoch = now.epoch + 1
     row = {
-        "epoch": epoch + 1,
-        "train_loss": trained["loss"],
+        "epoch": epoch,
+        "train_loss": sum(run.group.merge(now.loss.item())) / max(1, now.step),
         "val_loss": validated["loss"],
         **{name: validated[name] for name in ("balanced_accuracy", "recall", "specificity", "threshold")},
         "learning_rate": run.optimizer.param_groups[0]["lr"],
-        "seconds": round(seconds, 2),
-        "pairs_per_second": round(trained["pairs"] / seconds, 1),
+        "seconds": round(now.seconds, 2),
+        "pairs_per_second": round(now.pairs / max(1e-9, now.seconds), 1),
+        "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
-    better = validated["balanced_accuracy"] > run.best
-    run.epoch, run.waited = epoch + 1, 0 if better else run.waited + 1
-    if better:
-        run.best = validated["balanced_accuracy"]
-        rates = {name: validated[name] for name in ("balanced_accuracy", "recall", "specificity")}
-        threshold = Functions.Threshold(validated["threshold"], "validation", epoch=epoch + 1, **rates)
-        Functions.save_best(config.model_folder, run.model, threshold)
-    Functions.append_log(config.plots_folder / "training_log.csv", row)
-    Functions.save_state(config.model_folder, epoch + 1, state_of(run))
-    tqdm.write(
-        f"epoch {epoch + 1:3d}  loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-        f"balanced accuracy {row['balanced_accuracy']:.4f}{'*' if better else ' '} "
-        f"at {row['threshold']:.3f}  {row['pairs_per_second']:.0f} pairs/s  {seconds:.0f} s"
+    better = validated["balanced_accuracy"] > now.best
+    run.progress = Progress(
+        epoch=epoch, best=max(now.best, validated["balanced_accuracy"]), since_best=0 if better else now.since_best + 1
     )
+    if run.group.writes:
+        if better:
+            rates = {name: validated[name] for name in ("balanced_accuracy", "recall", "specificity")}
+            threshold = Functions.Threshold(validated["threshold"], "validation", epoch=epoch, **rates)
+            with run.average.in_place():
+                Functions.save_best(config.model_folder, run.model, threshold)
+        Functions.append_log(config.plots_folder / "training_log.csv", row)
+    save(run)
+    tell(
+        run,
+        f"epoch {epoch:3d}  loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
+        f"balanced accuracy {row['balanced_accuracy']:.4f}{'*' if better else ' '} "
+        f"at {row['threshold']:.3f}  {row['pairs_per_second']:.0f} pairs/s  {now.seconds:.0f} s, "
+        f"{row['waiting']:.1%} waiting for data{utilisation(run, now)}",
+    )
+
+
+def utilisation(run: Run, now: Progress) -> str:
+    """On a GPU: pictures a second, and the backbone's share of what the hardware can compute.
+
+    Model FLOPs utilisation (Chowdhery et al. 2022): one forward pass, and twice that backwards where the backbone is
+    trained. The second encoding that accumulation takes counts as nothing; text branch and scores are left out.
+    """
+    peak = Functions.peak_flops(run.device)
+    if peak is None or run.config.backbone.frozen:
+        return ""
+    rate = now.pictures / now.seconds
+    passes = 3 if next(run.model.backbone.parameters()).requires_grad else 1
+    share = rate * passes * Functions.forward_flops(run.model, run.config.data.side) / (peak * run.group.size)
+    return f", {rate:.0f} pictures/s, MFU {share:.1%}"
+
+
+@contextlib.contextmanager
+def stop_signals(run: Run) -> Iterator[None]:
+    """SIGINT and SIGTERM let the step end, save and stop; the same signal once more ends the process at once."""
+
+    def note(number: int, frame: Any) -> None:
+        run.stop = number
+        signal.signal(number, earlier[number])
+
+    earlier = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in earlier:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def save(run: Run) -> None:
+    """A checkpoint; the generators of all processes go into it."""
+    state = state_of(run)
+    if run.group.writes:
+        Functions.save_state(run.config.model_folder, run.progress.epoch, run.progress.step, state)
+    run.saved_at = time.monotonic()
 
 
 def state_of(run: Run) -> dict[str, Any]:
@@ -330,11 +468,13 @@ def state_of(run: Run) -> dict[str, Any]:
         "optimizer": run.optimizer.state_dict(),
         "scheduler": run.scheduler.state_dict(),
         "scaler": run.scaler.state_dict(),
-        "rng": Functions.rng_state(),
-        "progress": {"epoch": run.epoch, "best": run.best, "waited": run.waited},
+        "average": run.average.state_dict(),
+        "rng": run.group.merge(Functions.rng_state()),
+        "loss": run.group.merge(run.progress.loss.cpu()),
+        "progress": {name: value for name, value in vars(run.progress).items() if name != "loss"},
         "config": to_json(replace(run.config, resume=False, overwrite=False)),
-        "database": run.fingerprint,
-        "plan": run.plan,
+        "database": run.database.fingerprint,
+        "plan": run.database.plan.folder.name,
     }
 
 
@@ -345,23 +485,27 @@ def resume(run: Run) -> None:
     if before != now:
         differ = [old.strip(" ,") for old, new in zip(before.splitlines(), now.splitlines()) if old != new]
         raise ValueError(f"resume with the flags that the run began with; it had {'; '.join(differ)}")
-    if state["database"] != run.fingerprint:
+    if state["database"] != run.database.fingerprint:
         raise ValueError(
             f"{run.config.data.folder} was built anew since the run began, and its vocabulary may differ; "
             "train again with --overwrite"
         )
-    if state.get("plan") != run.plan:
+    if state["plan"] != run.database.plan.folder.name:
         raise ValueError(
             "the rules of the hard negatives were changed since the run began; start again with --overwrite"
+        )
+    if len(state["rng"]) != run.group.size:
+        raise ValueError(
+            f"the run had {len(state['rng'])} processes, now there are {run.group.size}; resume with as many"
         )
     run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
     run.optimizer.load_state_dict(state["optimizer"])
     run.scheduler.load_state_dict(state["scheduler"])
     run.scaler.load_state_dict(state["scaler"])
-    Functions.set_rng_state(state["rng"])
-    for name, value in state["progress"].items():
-        setattr(run, name, value)
-    print(f"resumed after epoch {run.epoch}")
+    run.average.load_state_dict(state["average"])
+    Functions.set_rng_state(state["rng"][run.group.rank])
+    run.progress = Progress(**state["progress"], loss=state["loss"][run.group.rank])
+    tell(run, f"resumed {where(run)}" if run.progress.step else f"resumed after epoch {run.progress.epoch}")
 
 
 if __name__ == "__main__":

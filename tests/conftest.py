@@ -1,7 +1,9 @@
 """What several test files share: the scripts as a user runs them, and one tiny database of scenes."""
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,16 @@ def trained(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def training_flags(root: Path, databases: Path, name: str) -> list[str]:
     folders = ["--models", root / "Models", "--plots", root / "Plots", "--data.root", databases]
     return [*map(str, folders), "--name", name, *SMALL]
+
+
+def wait_for_epoch(folder: Path, process: subprocess.Popen, epoch: int, step: int = 0) -> None:
+    """Until the run has saved this epoch and so many steps of the next; imports alone may take minutes."""
+    pointer = folder / "last.json"
+    for _ in range(2400):
+        saved = json.loads(pointer.read_text()) if pointer.exists() else {"epoch": 0, "step": 0}
+        if (saved["epoch"], saved["step"]) >= (epoch, step):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail(f"{folder} has no epoch {epoch}; the process ended with {process.poll()}")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from Architectures import (
+    BestPatch,
     ResNet50Backbone,
     SiameseModel,
     average_words,
@@ -106,6 +107,19 @@ def test_blocks_change_neither_scores_nor_gradients():
         gradients = torch.autograd.grad((matrix * torch.arange(15.0).view(5, 3)).sum(), (patches, words))
         results.append((matrix, *gradients))
     for one, other in zip(*results):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_gradient_of_the_best_patch_is_that_of_torch():
+    torch.manual_seed(0)
+    patches = torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True)
+    words = torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
+    factor = torch.randn(3, 7)
+    found = []
+    for best in (BestPatch.apply(patches, words), (patches @ words.T).amax(dim=1).float()):
+        found.append(torch.autograd.grad((best * factor).sum(), (patches, words)))
+    assert found[0][0].count_nonzero() > 0
+    for one, other in zip(*found):
         torch.testing.assert_close(one, other)
 
 

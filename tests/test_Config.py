@@ -47,6 +47,8 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--name", "../up"], "use letters, digits"),
         (["--name", ".."], "use letters, digits"),
         (["frozen", "--augment.crop", "0.5"], "cannot be augmented"),
+        (["frozen", "--backbone.views", "17"], "--backbone.views 17: must be 1 to 16"),
+        (["frozen", "--backbone.view-crop", "0"], "--backbone.view-crop 0.0: must be 0.05 to 1"),
         (["--optim.accumulation", "1000"], "more chunks than pictures"),
         (["--negatives.swap", "-0.1"], "--negatives: weights must not be negative, nor all 0"),
         (["--negatives.exchange", "-1"], "--negatives: weights must not be negative, nor all 0"),

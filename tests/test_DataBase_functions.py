@@ -4,6 +4,7 @@ import json
 import pickle
 import random
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from test_Architectures import small_model
 
 import DataBase_functions as db
-from Architectures import SiameseModel
+from Architectures import SiameseModel, import_torchvision
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
 from DataBase_functions import Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
 from Negative_map import Negative
@@ -30,10 +31,10 @@ def tiny(databases):
 MIXED, SWAPS_ALONE = NegativesConfig(), NegativesConfig(exchange=0, mined=0)
 
 
-def make_dataset(database, augmentation=None, negatives=MIXED, **data):
+def make_dataset(database, augmentation=None, negatives=MIXED, part=(0, 1), **data):
     settings = DataConfig(name="tiny", side=64, batch_pictures=8, **data)
     tokenizer = Tokenizer.build(database.word_counts)
-    return PairDataset(database, tokenizer, settings, negatives, augmentation, seed=5)
+    return PairDataset(database, tokenizer, settings, negatives, augmentation, seed=5, part=part)
 
 
 def words_of(text):
@@ -239,6 +240,49 @@ def test_training_order_changes_each_epoch_and_validation_is_always_alike():
     assert len(list(EpochSampler(range(3), 8, seed=0, shuffle=True))) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pass_that_begins_in_its_middle_has_the_batches_of_a_whole_one(tiny, workers):
+    dataset = make_dataset(tiny, AugmentConfig(shift=0.1), workers=workers)
+    loader, sampler = make_loader(dataset, tiny.rows("train"), 1, shuffle=True, device=CPU)
+    sampler.epoch = 3
+    whole = list(loader)
+    sampler.start = 2
+    rest = list(loader)
+    assert len(whole) == len(loader) == len(sampler) == len(rest) + 2
+    assert all(same(one, other) for one, other in zip(whole[2:], rest))
+    sampler.epoch, sampler.start = 4, 0
+    assert len(list(loader)) == len(whole)
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_the_parts_of_a_batch_are_the_batch(tiny, world):
+    """7 pictures among 2 or 3 processes: not all have as many."""
+    augmentation = AugmentConfig(shift=0.1, crop=0.5)
+    keys = [Key(2, row) for row in tiny.rows("train")[:7]]
+    whole = make_dataset(tiny, augmentation).__getitems__(keys)
+    parts = [make_dataset(tiny, augmentation, part=(rank, world)).__getitems__(keys) for rank in range(world)]
+    assert whole.first == 0 and len(whole.pictures) == 7
+    assert [part.first for part in parts] == [rank * 7 // world for rank in range(world)]
+    assert torch.equal(torch.cat([part.pictures for part in parts]), whole.pictures)
+    for part in parts:
+        assert same(replace(part, pictures=whole.pictures, first=0), whole)
+
+
+def test_a_batch_is_not_divided_among_more_processes_than_it_has_pictures(tiny):
+    with pytest.raises(ValueError, match="a batch of 1 pictures cannot be divided among 2 processes"):
+        make_dataset(tiny, part=(0, 2))[Key(0, 0)]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_validation_batches_are_dealt_out(world):
+    """20 rows are three batches: in turn, each once, and of five processes two get none."""
+    whole = list(EpochSampler(range(20), 8, seed=0, shuffle=False))
+    samplers = [EpochSampler(range(20), 8, 0, False, part=(rank, world)) for rank in range(world)]
+    dealt = [list(sampler) for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(batches) for batches in dealt]
+    assert dealt == [whole[rank::world] for rank in range(world)]
+
+
 @pytest.mark.parametrize(
     ("text", "mirror", "recolour"),
     [
@@ -248,6 +292,11 @@ def test_training_order_changes_each_epoch_and_validation_is_always_alike():
         ("A man holds a sign.", False, True),
         ("A brightly coloured kite.", True, False),
         ("The leftover food.", True, True),
+        ("A left-handed man.", False, True),
+        ("A red-haired man.", True, False),
+        ("His shirt says hello.", False, True),
+        ("The greens of a bluish, pale house.", True, False),
+        ("A greenhouse.", True, True),
     ],
 )
 def test_what_a_caption_allows(text, mirror, recolour):
@@ -266,19 +315,78 @@ def test_one_caption_of_the_batch_is_enough_to_forbid_the_mirror(tiny, monkeypat
         assert seen.pop() == set().union(*(words_of(caption.text) for caption in tiny.captions(row)))
 
 
-def test_augmentation_keeps_left_left_and_red_red():
-    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+def half_red():
+    pixels = np.full((64, 64, 3), 90, dtype=np.uint8)
     pixels[:, :32] = (200, 30, 40)
-    picture = Image.fromarray(pixels)
-    strong = AugmentConfig(flip=1.0, jitter=0.9)
-    plain = db.prepare(picture, 64)
-    rng = random.Random(0)
-    assert torch.equal(db.augment(picture, words_of("a red left half"), 64, strong, rng), plain)
-    mirrored = db.augment(picture, words_of("a red half"), 64, strong, rng)
-    assert torch.equal(mirrored, plain.flip(-1))
-    recoloured = db.augment(picture, words_of("the left half"), 64, strong, rng)
-    assert not torch.equal(recoloured, plain)
+    return Image.fromarray(pixels)
+
+
+def augmented(text, seed=0, **settings):
+    return db.augment(half_red(), words_of(text), 64, AugmentConfig(**settings), random.Random(seed))
+
+
+def is_grey(tensor):
+    return torch.equal(tensor[0], tensor[1]) and torch.equal(tensor[0], tensor[2])
+
+
+def test_the_mirror_image_is_not_shown_to_what_names_a_side_or_writing():
+    plain = db.prepare(half_red(), 64)
+    for text in ("a red left half", "a red sign"):
+        assert torch.equal(augmented(text, flip=1.0), plain)
+    assert torch.equal(augmented("a red half", flip=1.0), plain.flip(-1))
+
+
+def test_colours_change_only_where_none_is_named():
+    plain = db.prepare(half_red(), 64)
+    for settings in ({"jitter": 0.9}, {"grey": 1.0}, {"grey": 1.0, "jitter": 0.5}):
+        assert torch.equal(augmented("a red left half", **settings), plain)
+        assert not torch.equal(augmented("the left half", **settings), plain)
+        assert is_grey(augmented("the left half", **settings)) == ("grey" in settings)
+    recoloured = augmented("the left half", jitter=0.9)
     assert recoloured[0, :, :32].float().mean() > recoloured[0, :, 32:].float().mean()
+
+
+@pytest.mark.parametrize("name", ["flip", "grey", "blur"])
+def test_a_probability_is_one(name, monkeypatch):
+    monkeypatch.setattr(db, "blur", lambda picture, sigma: 255 - picture)  # the weakest is not seen
+    plain = db.prepare(half_red(), 64)
+    changed = sum(not torch.equal(augmented("a dog", seed, **{name: 0.3}), plain) for seed in range(400))
+    assert 90 < changed < 150
+
+
+def test_blur_does_not_care_for_words_and_keeps_the_mean():
+    plain = db.prepare(half_red(), 64).float()
+    blurred = [augmented("a red left sign", seed, blur=1.0).float() for seed in range(50)]
+    steepest = [(picture[0, 9].diff().abs().max() / plain[0, 9].diff().abs().max()).item() for picture in blurred]
+    assert min(steepest) > 0.5 and max(steepest) == 1.0  # sigma 0.03 to 0.57 pixels at side 64
+    assert all((picture.mean() - plain.mean()).abs() < 0.5 for picture in blurred)
+
+
+def test_pictures_change_as_torchvision_changes_them(tiny):
+    """Greyish ones, of which no intermediate value is clamped."""
+    import_torchvision()
+    from torchvision.transforms.v2 import functional as change
+
+    picture = db.prepare(tiny.picture(0), 96) // 2 + 60
+    for factors in ((1.1, 1.0, 1.0), (1.0, 0.8, 1.0), (1.0, 1.0, 0.0), (0.9, 1.1, 1.2)):
+        expected = picture
+        for adjust, factor in zip(
+            (change.adjust_brightness, change.adjust_contrast, change.adjust_saturation), factors
+        ):
+            expected = adjust(expected, factor)
+        assert (db.recolour(picture, *factors).int() - expected.int()).abs().max() <= 3
+    for sigma, size in ((0.5, 5), (1.7, 13)):
+        expected = change.gaussian_blur(picture, [size, size], [sigma, sigma])
+        assert (db.blur(picture, sigma).int() - expected.int()).abs().max() <= 1
+
+
+def test_pictures_are_resized_as_pillow_does(tiny):
+    picture, box = tiny.picture(0), (10, 5, 110, 120)
+    for side, part in ((64, (0, 0, *picture.size)), (64, box), (224, box)):
+        expected = np.asarray(picture.crop(part).resize((side, side), Image.Resampling.BICUBIC))
+        assert np.abs(db.resize(picture, side, part).permute(1, 2, 0).numpy() - expected.astype(int)).max() <= 2
+    assert torch.equal(db.resize(picture, 64, (10.9, 5.9, 109.1, 119.1)), db.resize(picture, 64, box)), "whole pixels"
+    np.testing.assert_array_equal(db.prepare(picture, 128).permute(1, 2, 0), np.asarray(picture))
 
 
 def test_shift_and_crop_stay_inside():
@@ -304,17 +412,23 @@ def frozen_model(seed=0):
     return SiameseModel(9, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32)).eval()
 
 
-def open_cache(database, model, views=2, side=64, encode=None):
-    return FeatureCache.open(database, model, side, views, encode or model.features, torch.float32)
+def open_cache(database, model, views=2, side=64, encode=None, **settings):
+    return FeatureCache.open(database, model, side, views, encode or model.features, torch.float32, **settings)
+
+
+def squeezed(pictures):
+    """Stands for a backbone: 1/8 of the side, so that a picture can be told from its features."""
+    return torch.nn.functional.avg_pool2d(pictures.float(), 8)
 
 
 @torch.no_grad()
 def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
     model = frozen_model()
     cache = open_cache(tiny, model)
-    pixels = db.prepare(tiny.picture(3), 64).unsqueeze(0)
-    torch.testing.assert_close(cache.read(3).float(), model.features(pixels)[0], atol=2e-3, rtol=2e-3)
-    torch.testing.assert_close(cache.read(3, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
+    row = tiny.rows("train")[3]
+    pixels = db.prepare(tiny.picture(row), 64).unsqueeze(0)
+    torch.testing.assert_close(cache.read(row).float(), model.features(pixels)[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(cache.read(row, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
 
     def computed_again(pictures):
         assert len(pictures) == 1, "the cache was computed a second time"  # one picture tells the shape
@@ -322,6 +436,58 @@ def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
 
     again = open_cache(tiny, model, encode=computed_again)
     assert torch.equal(again.read(7), cache.read(7))
+
+
+def test_training_pictures_alone_have_several_views(tiny, capsys):
+    train = len(tiny.rows("train"))
+    cache = open_cache(tiny, small_model(), views=5, encode=squeezed)
+    assert cache.array.shape == (48 + 4 * train, 3, 8, 8)
+    assert f"{len(cache.array):,} views of pictures, 0.00 GB in " in capsys.readouterr().out
+    for row in range(len(tiny)):
+        assert cache.views_of(row) == (5 if tiny.split_of[row] == "train" else 1)
+        expected = squeezed(db.prepare(tiny.picture(row), 64)[None])[0]
+        torch.testing.assert_close(cache.read(row).float(), expected, atol=0.1, rtol=1e-3)
+    with pytest.raises(AssertionError, match="has no view 1"):
+        cache.read(tiny.rows("test")[0], 1)
+
+
+def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
+    row = tiny.rows("train")[0]
+    whole, mirrored, *crops = db.draw_views(tiny, row, 6, 64, crop=0.5)
+    assert torch.equal(mirrored, whole.flip(-1))
+    assert len({tuple(view.flatten().tolist()) for view in (whole, *crops)}) == 5
+    for view, drawn in enumerate(crops, 2):
+        picture = tiny.picture(row)
+        box = db.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
+        crop = db.resize(picture, 64, box)
+        assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
+    assert torch.equal(db.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "whatever other views there are"
+
+
+def test_a_box_has_the_promised_area_and_lies_inside():
+    areas = []
+    for seed in range(500):
+        left, top, right, bottom = db.random_box((200, 100), 0.4, random.Random(seed))
+        assert 0 <= left < right <= 200 and 0 <= top < bottom <= 100
+        areas.append((right - left) * (bottom - top) / 20_000)
+    assert 0.39 < min(areas) < 0.45 and max(areas) > 0.95
+
+
+def test_training_draws_all_views_and_none_mirrored_where_left_is_left(tiny, monkeypatch):
+    dataset = make_dataset(tiny, AugmentConfig())
+    dataset.features = open_cache(tiny, small_model(), views=5, encode=squeezed)
+    row = tiny.rows("train")[0]
+    drawn = []
+    monkeypatch.setattr(dataset.features, "read", lambda row, view=0: (drawn.append(view), torch.zeros(1))[1])
+    for text, expected in (("a dog", {0, 1, 2, 3, 4}), ("to the left", {0, 2, 4}), ("a sign", {0, 2, 4})):
+        for seed in range(60):
+            dataset._picture(row, words_of(text), random.Random(seed))
+        assert set(drawn) == expected
+        drawn.clear()
+    dataset.augmentation = None  # validation
+    for seed in range(20):
+        dataset._picture(row, set(), random.Random(seed))
+    assert set(drawn) == {0}
 
 
 @torch.no_grad()
@@ -332,34 +498,36 @@ def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypat
     next(model.backbone.parameters())[0] += 1e-3
     folders.add(open_cache(tiny, model).folder)
     monkeypatch.setattr(tiny, "fingerprint", "the same pictures with another parse")
-    folders.add(open_cache(tiny, model).folder)
+    folders.add(open_cache(tiny, model, crop=0.9).folder)  # there are no crops among two views
     assert len(folders) == 4
     monkeypatch.setattr(tiny, "picture_fingerprint", "other pictures")
     folders.add(open_cache(tiny, model).folder)
-    assert len(folders) == 5
+    folders |= {open_cache(tiny, model, views=3, crop=crop).folder for crop in (0.5, 0.9)}
+    assert len(folders) == 7
+    monkeypatch.setattr(tiny, "split_of", ["train"] * 48)
+    folders.add(open_cache(tiny, model).folder)
+    assert len(folders) == 8
 
 
-@torch.no_grad()
 def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
-    model, seen = frozen_model(seed=1), []
+    """20 batches of 3 are safe of those before the interruption, which is within the views of a row."""
     monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
+    model, seen = small_model(), []
 
     def stops(pictures):
-        if len(seen) > 60:
+        if len(seen) > 64:
             raise KeyboardInterrupt
-        seen.extend(range(len(pictures)))
-        return model.features(pictures)
+        return counted(pictures)
+
+    def counted(pictures):
+        seen.extend(pictures)
+        return squeezed(pictures)
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureCache.open(tiny, model, 64, 2, stops, torch.float32, batch=3)
-    first = len(seen)
+        open_cache(tiny, model, 7, encode=stops, batch=3)
+    assert len(seen) > 61
     seen.clear()
-    cache = FeatureCache.open(
-        tiny, model, 64, 2, lambda p: (seen.extend(range(len(p))), model.features(p))[1], torch.float32, batch=3
-    )
-    assert len(seen) - 1 == 2 * 48 - 60  # 20 batches of 3 were safe; one picture told the shape
-    assert first > 60
-    whole = open_cache(tiny, model)
+    cache = open_cache(tiny, model, 7, encode=counted, batch=3)
+    assert len(seen) - 1 == len(cache.array) - 60  # one picture told the shape
     monkeypatch.undo()
-    np.testing.assert_array_equal(cache.array, whole.array)
-    np.testing.assert_allclose(cache.array, open_cache(tiny, model).array, atol=2e-2, rtol=2e-3)
+    np.testing.assert_array_equal(cache.array, open_cache(tiny, model, 7, encode=squeezed).array)

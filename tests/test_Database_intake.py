@@ -312,6 +312,47 @@ def test_photographs_of_all_sources_can_be_held_out(tmp_path, line):
     assert Counter(splits(take_in(sources, tmp_path / "list.txt")).values()) == {"train": 2, "test": 1}
 
 
+def listed_flickr(numbers: Iterable[int], split: str) -> list[Item]:
+    names = [f"flickr:{n}" for n in numbers]
+    return [i for name in names for i in (picture(name), text(name), Listed(name, split, f"{split}.txt:1"))]
+
+
+def test_without_validation_photographs_some_of_training_become_such(tmp_path):
+    """The whole dev list is held out, and there are no official test photographs."""
+    (tmp_path / "dev.txt").write_text("".join(f"{n}.jpg\n" for n in range(1000, 1020)))
+    train, dev = listed_flickr(range(600), "train"), listed_flickr(range(1000, 1020), "validation")
+    intake = take_in({"flickr8k": train + dev}, tmp_path / "dev.txt")
+    found = splits(intake)
+    assert {found[f"flickr:{n}"] for n in range(1000, 1020)} == {"test"}
+    moved = {name for name, split in found.items() if split == "validation"}
+    assert 30 < len(moved) < 70 and Counter(found.values())["train"] == 600 - len(moved)
+    assert intake.notes[-1].startswith(f"there were no validation photographs; {len(moved)} of the 600 for training")
+    # Databases of two versions must agree, so the hash is part of the format.
+    assert sorted(int(name[7:]) for name in moved if int(name[7:]) < 60) == [17, 18, 50, 55]
+
+    fewer = splits(take_in({"flickr8k": listed_flickr(range(300), "train") + dev}, tmp_path / "dev.txt"))
+    assert {name for name, split in fewer.items() if split == "validation"} == moved & set(fewer), "each for itself"
+    without = splits(take_in({"flickr8k": train + dev}))
+    assert Counter(without.values()) == {"train": 600, "validation": 10, "test": 10}, "nothing is amiss"
+
+
+def test_copies_stay_together_where_training_photographs_become_validation():
+    intake = take_in({"flickr8k": listed_flickr(range(200), "train")})
+    intake.join_copies([(rank, rank + 100) for rank in range(1, 101)])
+    split_of = {row.rank: row.split for row in intake.rows(1, 200)}
+    assert all(split_of[rank] == split_of[rank + 100] for rank in range(1, 101))
+    assert 0 < Counter(split_of.values())["validation"] < 50
+
+
+def test_a_validation_photograph_that_cannot_be_used_is_none():
+    intake = take_in({"flickr8k": listed_flickr(range(200), "train") + listed_flickr([999], "validation")})
+    (lost,) = (photograph.rank for name, photograph in photographs(intake).items() if name == "flickr:999")
+    intake.lose(lost, {"flickr8k": "truncated"})
+    intake.join_copies([])
+    counts = Counter(row.split for row in intake.rows(1, 201))
+    assert 5 < counts["validation"] < 50 and counts.total() == 200
+
+
 # Copies
 
 

@@ -362,7 +362,7 @@ def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(Functions, "FORMAT", 99)
         model_folder(tmp_path)
-        Functions.save_state(tmp_path, 1, {"progress": {"epoch": 1}})
+        Functions.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
     with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
         Functions.load_model(tmp_path, torch.device("cpu"))
     with pytest.raises(ValueError, match="format 99, this version reads 1; start anew"):
@@ -384,7 +384,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, monkeypatch):
-    Functions.save_state(tmp_path, 1, {"progress": {"epoch": 1}})
+    Functions.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
 
     def full(*_):
         raise OSError("disk full")
@@ -392,11 +392,11 @@ def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
         with pytest.raises(OSError, match="disk full"):
-            Functions.save_state(tmp_path, 2, {"progress": {"epoch": 2}})
+            Functions.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
     assert Functions.load_state(tmp_path)["progress"]["epoch"] == 1
-    Functions.save_state(tmp_path, 2, {"progress": {"epoch": 2}})
+    Functions.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
     assert Functions.load_state(tmp_path)["progress"]["epoch"] == 2
-    assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002.pt"]
+    assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002-000000.pt"]
 
 
 def row(epoch):
@@ -418,6 +418,42 @@ def test_a_foreign_log_is_refused(tmp_path, content):
     (tmp_path / "log.csv").write_text(content)
     with pytest.raises(ValueError, match="no training log of this version"):
         Functions.read_log(tmp_path / "log.csv")
+
+
+def test_the_arithmetic_of_a_resnet50():
+    """He et al. 2015 give 3.8e9 multiply-adds for 224 x 224, without strides in the 3x3 convolutions and the head;
+    torchvision's has 4.09e9 with a head of 2e6."""
+    model = SiameseModel(10, BackboneConfig("resnet50"), ModelConfig(width=8, word_width=8))
+    assert Functions.forward_flops(model, 224) / 2 == pytest.approx(4.09e9, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"), [("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA A100-SXM4-40GB", 312e12), ("NVIDIA L400", None)]
+)
+def test_what_a_gpu_can_compute(monkeypatch, name, peak):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert Functions.peak_flops(torch.device("cuda")) == peak
+    assert Functions.peak_flops(torch.device("cpu")) is None
+
+
+def test_the_first_pass_leaves_the_statistics_of_batch_norm_alone():
+    """Each chunk counts once, although it is encoded twice."""
+    norm = torch.nn.Sequential(torch.nn.BatchNorm2d(2)).train()
+    pictures = torch.randn(6, 2, 4, 4)
+
+    def encode(piece):
+        return norm(piece).mean((2, 3))
+
+    Functions.backward_in_chunks(
+        [(encode, pictures)], lambda v: v.square().sum(), 3, first_pass=lambda: Functions.statistics_kept(norm)
+    )
+    other = torch.nn.Sequential(torch.nn.BatchNorm2d(2)).train()
+    for piece in pictures.chunk(3):
+        other(piece)
+    assert norm[0].num_batches_tracked == 3
+    torch.testing.assert_close(norm[0].running_mean, other[0].running_mean)
+    assert len(Functions.running_statistics(norm)) == 2
+    assert Functions.running_statistics(norm.eval()) == []
 
 
 def test_precision_and_device_choices():

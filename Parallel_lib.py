@@ -1,0 +1,108 @@
+"""Several processes that train one model together: torchrun --nproc-per-node N Main_train.py ...
+
+Each process encodes its own share of a batch; what is small (the vectors of captions, and scores) is exchanged, so
+that each sees the loss of the whole batch. One process is a group of one, and for it nothing here does anything.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+Value = TypeVar("Value")
+# What a peer may take between two exchanges: rank 0 alone may be computing a feature cache or writing a checkpoint.
+PATIENCE = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of one run, and which of them this one is."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device) -> "Group":
+        """The group that torchrun started, or a group of one."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    def leave(self) -> None:
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+    @property
+    def writes(self) -> bool:
+        """Files and messages are the business of one process."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> tuple[int, int]:
+        return self.rank, self.size
+
+    def gather(self, own: Tensor, sizes: Sequence[int]) -> Tensor:
+        """The shares of all processes, one after the other. (sizes[rank], ...) -> (sum(sizes), ...).
+
+        Differentiable: the gradient of a share is the sum of what all processes made of it, so the objective is the
+        sum of their losses.
+        """
+        return own if self.size == 1 else _Gather.apply(own, tuple(sizes), self.rank)
+
+    @torch.no_grad()
+    def sum_gradients(self, weights: Iterable[Tensor]) -> None:
+        """Add up the gradients of all processes, in one exchange.
+
+        Not by DistributedDataParallel: it exchanges at every backward pass, and with cached gradients there are as
+        many of those as chunks; and it averages, where the gradient of `gather` is a sum.
+        """
+        if self.size == 1:
+            return
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients])):
+            gradient.copy_(part.view_as(gradient))
+
+    @torch.no_grad()
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes."""
+        if self.size == 1:
+            return
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+            tensor.div_(self.size)
+
+    def merge(self, value: Value) -> list[Value]:
+        """What every process has, by rank; any picklable values."""
+        if self.size == 1:
+            return [value]
+        everything: list[Any] = [None] * self.size
+        dist.all_gather_object(everything, value)
+        return everything
+
+
+ALONE = Group()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:
+        ctx.sizes, ctx.rank = sizes, rank
+        padded = own.new_zeros(max(sizes), *own.shape[1:])  # the libraries below exchange equal shapes only
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient.split(ctx.sizes)[ctx.rank], None, None
