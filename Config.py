@@ -264,8 +264,11 @@ class ModelConfig:
     """Residual bidirectional LSTM layers."""
     dropout: float = 0.0
     """Dropout on embeddings, between LSTM layers, and on backbone features."""
-    score: Literal["patch_word", "pooled"] = "patch_word"
-    """patch_word: each word's best patch. pooled: cosine of the two pooled vectors."""
+    score: Literal["patch_word", "pooled", "both"] = "patch_word"
+    """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: their mean,
+    with a learned weight."""
+    weigh_words: bool = False
+    """patch_word: how much each word counts is learned; else all count the same."""
     sharpness: float = 5.0
     """patch_word: 0 averages the words; larger values lean on the worst word, since one false word suffices."""
 

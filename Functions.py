@@ -27,14 +27,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import Config
-from Architectures import ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
+from Architectures import OUT, ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
 from Parallel_lib import ALONE, Group
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
 Floats = NDArray[np.floating]
-OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no nan where a whole row is out
 
 
 def contrastive_loss(
@@ -129,11 +128,11 @@ def total_loss(
 ) -> Tensor:
     """Contrastive + triplet + match + word loss of a whole batch.
 
-    patches (N, P, D); words (T + K, L, D), captions first; in_batch: see contrastive_loss. The word loss needs the
-    patch_word score. In a group of processes patches and words are those of this one's share, and the result is the
-    loss divided by the number of processes: their sum is the loss. Each compares its own pictures with the captions of
-    all, so no similarity is computed twice. shares: those of the batch, if they were found before it went to a GPU,
-    which would have to wait for them.
+    patches, words: vectors of the N pictures, and of the T + K texts, captions first, as the model encodes them;
+    in_batch: see contrastive_loss. The word loss needs a score with words.
+    In a group of processes patches and words are those of this one's share, and the result is the loss divided by the
+    number of processes: their sum is the loss. Each compares its own pictures with the captions of all, so nothing is
+    computed twice. shares: those of the batch, if they were found before it went to a GPU, which would have to wait.
     """
     shares = shares or Shares.of(batch, group.size)
     own_pictures, own_captions, own_negatives = shares.slices(group.rank)
@@ -151,9 +150,11 @@ def total_loss(
         + settings.match * match_loss(positive, hard, scale, model.match_at)
     )
     if settings.word and model.scores_words:
-        true = best_cosines(patches[batch.owner[own_captions] - own_pictures.start], captions)
-        true, real = (group.gather(x, shares.captions) for x in (true, real_words(captions).float()))
-        false = group.gather(best_cosines(its_own, negatives), shares.negatives)
+        (_, own_patches), (_, true_words), (_, false_words) = map(model.parts, (patches, captions, negatives))
+        true = best_cosines(own_patches[batch.owner[own_captions] - own_pictures.start], true_words)
+        true, real = (group.gather(x, shares.captions) for x in (true, real_words(true_words).float()))
+        false = best_cosines(own_patches[hard_of[own_negatives] - own_pictures.start], false_words)
+        false = group.gather(false, shares.negatives)
         loss = loss + settings.word * word_loss(true, real, false, batch.changed, scale, model.match_at)
     return loss / group.size
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
+import torch.nn.functional as F
 import tyro
 from PIL import Image
 
@@ -27,13 +28,17 @@ from Tokenizer_lib import split_words
 
 
 class WordScore(NamedTuple):
-    """One word of the text: where it stands, its best cosine over the patches, and that patch."""
+    """One word of the text: where it stands, its best cosine over the patches, and that patch.
+
+    A model with the pooled score alone has no vectors of words: there the score is what the text's score loses without
+    the word, and the patch is None.
+    """
 
     text: str
     start: int
     end: int
     score: float
-    patch: tuple[int, int]  # line and column of the patch grid
+    patch: tuple[int, int] | None  # line and column of the patch grid
     known: bool  # False: the word is not in the vocabulary, so its score says little
 
 
@@ -71,10 +76,19 @@ class Judge:
         # In the precision that the threshold was tuned in.
         with Functions.autocast(device, Functions.choose_precision(self.config.precision, device)):
             features = self.model.features(pixels.contiguous(memory_format=torch.channels_last))
-            patches, vectors = self.model.neck(features), self.model.encode_texts(indices)
-        score = self.model.pair_scores(patches, vectors).item()
-        best, where = (vectors @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
-        columns = features.shape[-1]
+            pictures, texts = self.model.neck(features), self.model.encode_texts(indices)
+            score = self.model.pair_scores(pictures, texts).item()
+            if self.model.scores_words:
+                (_, patches), (_, vectors) = self.model.parts(pictures), self.model.parts(texts)
+                best, where = (F.normalize(vectors, dim=-1) @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
+                places = [divmod(patch, features.shape[-1]) for patch in where.tolist()]
+            else:
+                count = indices.shape[1]
+                others = ~torch.eye(count, dtype=torch.bool, device=device)
+                rest = F.pad(indices.expand(count, -1)[others].view(count, count - 1), (0, 1))  # of one word: nothing
+                without = self.model.encode_texts(rest)
+                best = score - self.model.pair_scores(pictures.expand(count, -1, -1), without)
+                places = [None] * count
         return Verdict(
             score=score,
             threshold=self.threshold.threshold,
@@ -85,10 +99,10 @@ class Judge:
                     word.start,
                     word.end,
                     value,
-                    divmod(patch, columns),
+                    place,
                     word.text in self.tokenizer.index,
                 )
-                for word, value, patch in zip(words, best.tolist(), where.tolist())
+                for word, value, place in zip(words, best.tolist(), places)
             ),
             unread=len(everything) - len(words),
         )

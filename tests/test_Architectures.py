@@ -10,16 +10,16 @@ from Architectures import (
     ResNet50Backbone,
     SiameseModel,
     average_words,
+    best_cosines,
     encode_by_length,
     import_torchvision,
     patch_word_matrix,
     patch_word_score,
-    pooled_score,
     real_words,
 )
 from Config import BackboneConfig, ModelConfig
 
-SCORES = ("pooled", "patch_word")
+SCORES = ("pooled", "patch_word", "both")
 
 
 def small_model(score="patch_word", dropout=0.0, **settings):
@@ -47,7 +47,8 @@ def test_vectors_have_unit_length_and_padding_is_zero():
     assert patches.shape == (2, 16, 32)
     assert words.shape == (2, 5, 32)
     torch.testing.assert_close(patches.norm(dim=-1), torch.ones(2, 16))
-    torch.testing.assert_close(words.norm(dim=-1), torch.tensor([[1.0, 1, 1, 0, 0], [1, 1, 1, 1, 1]]))
+    lengths = torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0, 0], [0.2] * 5])  # how much each word counts
+    torch.testing.assert_close(words.norm(dim=-1), lengths)
     assert real_words(words).tolist() == [[True] * 3 + [False] * 2, [True] * 5]
 
 
@@ -67,6 +68,35 @@ def test_padding_changes_nothing(score):
             atol=1e-5,
             rtol=0,
         )
+
+
+def test_learned_weights_of_words_add_up_to_1():
+    model = small_model("both", weigh_words=True).eval()
+    torch.nn.init.normal_(model.text.weigh.weight)
+    vectors = model.encode_texts(some_words([3, 5, 0]))
+    whole, words = model.parts(vectors)
+    torch.testing.assert_close(whole.norm(dim=-1), torch.tensor([1.0, 1.0, 0.0]))
+    weights = words.norm(dim=-1)
+    torch.testing.assert_close(weights.sum(1), torch.tensor([1.0, 1.0, 0.0]))
+    assert weights[0, :3].max() > 1.1 * weights[0, :3].min()
+    # The score is the mean of the cosines with these weights.
+    patches = torch.nn.functional.normalize(torch.randn(3, 4, 32), dim=-1)
+    cosines = best_cosines(patches, words)
+    torch.testing.assert_close(patch_word_score(patches, words), (weights * cosines).sum(1))
+
+
+def test_both_scores_together_lie_between_them():
+    model = small_model("both").eval()
+    pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3]))
+    scores = []
+    for blend in (-100.0, 0.0, 100.0):
+        with torch.no_grad():
+            model.blend.fill_(blend)
+        scores.append(model.all_scores(pictures, texts))
+    local, both, pooled = scores
+    torch.testing.assert_close(both, (local + pooled) / 2)
+    torch.testing.assert_close(pooled, pictures[:, 0] @ texts[:, 0].T)
+    torch.testing.assert_close(local, patch_word_matrix(pictures[:, 1:], texts[:, 1:], model.sharpness))
 
 
 def test_the_order_of_words_matters_in_both_directions():
@@ -99,11 +129,12 @@ def test_matrix_of_scores_equals_scores_of_pairs(score, sharpness):
 def test_blocks_change_neither_scores_nor_gradients():
     generator = torch.Generator().manual_seed(1)
     patches = torch.nn.functional.normalize(torch.randn(5, 4, 8, generator=generator), dim=-1).requires_grad_()
-    words = torch.nn.functional.normalize(torch.randn(3, 6, 8, generator=generator), dim=-1).requires_grad_()
-    mask = torch.arange(6) < torch.tensor([[6], [2], [4]])
+    words = torch.nn.functional.normalize(torch.randn(3, 6, 8, generator=generator), dim=-1)
+    counts = torch.tensor([[6], [2], [4]])
+    words = (words * (torch.arange(6) < counts).unsqueeze(-1) / counts.unsqueeze(-1)).requires_grad_()
     results = []
     for block in (1, 2**25):
-        matrix = patch_word_matrix(patches, words, mask, sharpness=5.0, block=block)
+        matrix = patch_word_matrix(patches, words, sharpness=5.0, block=block)
         gradients = torch.autograd.grad((matrix * torch.arange(15.0).view(5, 3)).sum(), (patches, words))
         results.append((matrix, *gradients))
     for one, other in zip(*results):
@@ -132,32 +163,28 @@ def test_texts_in_groups_of_like_length_are_encoded_as_at_once():
 
 def test_scores_worked_out_by_hand():
     patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    words = torch.tensor([[[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]])
-    mask = torch.tensor([[True, True, False]])
-    # Best cosines 1 and 0.8; their mean is 0.9.
-    torch.testing.assert_close(patch_word_score(patches, words, mask), torch.tensor([0.9]))
-    soft = -math.log((math.exp(-10) + math.exp(-8)) / 2) / 10
-    torch.testing.assert_close(patch_word_score(patches, words, mask, sharpness=10.0), torch.tensor([soft]))
-    # Pooled: (1, 1)/sqrt 2 and (1.6, 0.8)/sqrt 3.2.
-    expected = (1.6 + 0.8) / math.sqrt(2 * 3.2)
-    torch.testing.assert_close(pooled_score(patches, words, mask), torch.tensor([expected]))
+    words = torch.tensor([[[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]]) * torch.tensor([0.25, 0.75, 0.0]).view(1, 3, 1)
+    # Best cosines 1 and 0.8, of which the second counts three times as much.
+    torch.testing.assert_close(patch_word_score(patches, words), torch.tensor([0.85]))
+    soft = -math.log(0.25 * math.exp(-10) + 0.75 * math.exp(-8)) / 10
+    torch.testing.assert_close(patch_word_score(patches, words, sharpness=10.0), torch.tensor([soft]))
+    torch.testing.assert_close(best_cosines(patches, words), torch.tensor([[1.0, 0.8, 0.0]]))
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 10.0])
 def test_a_text_without_words_scores_0_and_passes_no_nan(sharpness):
-    best = torch.tensor([[0.3, 0.4]], requires_grad=True)
-    score = average_words(best, torch.tensor([[False, False]]), sharpness)
-    score.sum().backward()
-    assert score.tolist() == [0.0]
-    assert best.grad.tolist() == [[0.0, 0.0]]
+    patches, words = torch.randn(1, 3, 4), torch.zeros(1, 2, 4, requires_grad=True)
+    for score in (patch_word_score(patches, words, sharpness), patch_word_matrix(patches, words, sharpness)):
+        assert score.flatten().tolist() == [0.0]
+        (gradient,) = torch.autograd.grad(score.sum(), words)
+        assert gradient.isfinite().all()
 
 
 def test_soft_minimum_lies_between_the_least_and_the_mean():
-    best = torch.rand(100, 12) * 2 - 1
-    mask = torch.ones(100, 12, dtype=torch.bool)
-    soft = average_words(best, mask, 10.0)
-    assert (soft <= average_words(best, mask) + 1e-6).all()
-    assert (soft >= best.amin(-1) - 1e-6).all()
+    cosines, weights = torch.rand(100, 12) * 2 - 1, torch.rand(100, 12).softmax(-1)
+    soft = average_words(weights * cosines, weights, 10.0)
+    assert (soft <= average_words(weights * cosines, weights) + 1e-6).all()
+    assert (soft >= cosines.amin(-1) - 1e-6).all()
 
 
 def test_torchvision_imports_beside_any_torch():

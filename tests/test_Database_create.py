@@ -816,6 +816,7 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     assert {name: row["split"] for name, row in rows.items()} == {
         **dict.fromkeys(rows, "train"),
         "000000000009.jpg": "test",
+        "ADE_train_00000001.jpg": "validation",  # there is no other, and its hash is among the first 21 of 256
     }
     manifest = json.loads((tmp_path / "photos" / "manifest.json").read_text())
     assert manifest["held_out"] == {"lines": 1, "photographs": 1, "unknown": []}

@@ -155,7 +155,7 @@ def a_batch(pictures):
     return (pictures, words), TextBatch(owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8))
 
 
-@pytest.mark.parametrize("score", ["pooled", "patch_word"])
+@pytest.mark.parametrize("score", ["pooled", "patch_word", "both"])
 @pytest.mark.parametrize("chunks", [1, 2, 3, 8])
 def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
     """With dropout, hard negatives and both scores, on cached features; 8 pictures in 3 chunks divide unevenly."""

@@ -1,12 +1,16 @@
 """Predict: one picture and one text, as a script and from Python; what cannot be judged gets one line."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import run_script
 from PIL import Image
 
 import Scenes_lib
+from Architectures import SiameseModel
 from DataBase_functions import Database, prepare
+from Functions import LoadedModel
 from Predict import Judge
 
 
@@ -55,6 +59,20 @@ def test_predict_agrees_with_the_batched_scores_of_an_evaluation(model):
         words = judge.model.encode_texts(torch.tensor([[*judge.tokenizer.encode(text), 0, 0, 0]]))
         expected = judge.model.all_scores(patches, words)[0, 0].item()
     assert judge.check(database.picture(row), text).score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_pooled_score_is_explained_by_leaving_words_out(model, picture):
+    loaded = Judge.load(model, "cpu")
+    torch.manual_seed(0)
+    settings = replace(loaded.config.model, score="pooled")
+    pooled = SiameseModel(len(loaded.tokenizer), loaded.config.backbone, settings).eval()
+    judge = Judge(LoadedModel(pooled, loaded.tokenizer, replace(loaded.config, model=settings), loaded.threshold))
+    image = Image.open(picture).convert("RGB")
+    verdict, without = judge.check(image, "a red ball"), judge.check(image, "a ball")
+    assert verdict.words[1].score == pytest.approx(verdict.score - without.score, abs=1e-5)
+    assert verdict.words[1].patch is None
+    alone = judge.check(image, "ball")
+    assert alone.words[0].score == pytest.approx(alone.score, abs=1e-5)  # nothing is left of the text
 
 
 def test_words_beyond_the_longest_text_are_told(model, picture):
