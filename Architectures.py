@@ -124,12 +124,13 @@ class Neck(nn.Module):
     """1x1 convolution from backbone features, and the place of each patch, to unit vectors.
 
     features (N, C, H, W) -> (N, K, D): the picture as a whole if `whole`, then its H * W patches if `patches`.
-    A convolution sees what is around a patch but hardly where it is, and captions say "on the left".
+    A convolution sees what is around a patch but hardly where it is, and captions say "on the left". Dropout takes a
+    channel from all patches of a picture: a mask for each number would take 0.17 s for 128 pictures, and this one none.
     """
 
     def __init__(self, channels: int, width: int, dropout: float, whole: bool, patches: bool):
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout)
         if patches:
             self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
             self.place = nn.Linear(2, width, bias=False)
@@ -140,8 +141,10 @@ class Neck(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         vectors = []
+        count, channels, _, _ = features.shape
+        features = features * self.dropout(features.new_ones(count, channels, 1)).unsqueeze(-1)
         if self.whole:
-            vectors.append(self.project_whole(self.dropout(features.mean((2, 3)))).unsqueeze(1))
+            vectors.append(self.project_whole(features.mean((2, 3))).unsqueeze(1))
         if self.patches:
             _, _, height, width = features.shape
             y = torch.linspace(-1, 1, height, device=features.device)
@@ -149,7 +152,7 @@ class Neck(nn.Module):
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
             # Contiguous, since a bfloat16 product with a transposed view takes 0.65 instead of 0.07 s on a CPU.
             patches = features.flatten(2).transpose(1, 2).contiguous()
-            vectors.append(self.project(self.dropout(patches)) + self.place(places))
+            vectors.append(self.project(patches) + self.place(places))
         return F.normalize(torch.cat(vectors, dim=1).float(), dim=-1)
 
 
@@ -228,7 +231,7 @@ class TextEncoder(nn.Module):
         return torch.cat(vectors, dim=1)
 
 
-def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: int = 128) -> Tensor:
+def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: int = 64) -> Tensor:
     """encode(words), computed in groups of like length, each only as wide as its longest text.
 
     words (T, L) -> (T, L, D). The result is the same, since padding changes nothing; 504 captions of 6 to 25 words take

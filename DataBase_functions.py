@@ -201,10 +201,11 @@ def resize(picture: Image.Image, side: int, box: tuple[float, float, float, floa
     to 224, one core; without AVX2 twice as long as Pillow).
     """
     left, top, right, bottom = int(box[0]), int(box[1]), math.ceil(box[2]), math.ceil(box[3])
-    pixels = torch.from_numpy(np.asarray(picture)[top:bottom, left:right].copy()).permute(2, 0, 1)
-    if pixels.shape[1:] == (side, side):
-        return pixels.contiguous()
-    return functional.interpolate(pixels[None], (side, side), mode="bicubic", antialias=True)[0]
+    pixels = np.asarray(picture)[top:bottom, left:right]
+    if pixels.shape[:2] == (side, side):
+        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    return functional.interpolate(tensor[None], (side, side), mode="bicubic", antialias=True)[0]
 
 
 def random_box(size: tuple[int, int], crop: float, rng: random.Random) -> tuple[float, float, float, float]:
@@ -255,7 +256,7 @@ def recolour(picture: Tensor, brightness: float, contrast: float, saturation: fl
     """Bytes (3, H, W) with other brightness, contrast and saturation (0: grey).
 
     As torchvision's adjust_* one after the other, but for what these round and clamp in between: all three are one
-    linear map, in 0.18 ms instead of 0.52.
+    linear map, in 0.2 ms instead of 0.5.
     """
     pixels = picture.reshape(3, -1).float()
     luma = torch.tensor([[0.2989, 0.587, 0.114]])  # (1, 3)
@@ -615,15 +616,21 @@ class FeatureCache:
 
 
 def draw_views(database: Database, row: int, count: int, side: int, crop: float) -> Tensor:
-    """The first `count` views (V, 3, side, side) of a picture; see FeatureCache."""
+    """The first `count` views (V, 3, side, side) of a picture; see FeatureCache.
+
+    Mirrored and put together by numpy: torch would start as many threads as there are cores in each of those that
+    decode.
+    """
     picture = database.picture(row)
-    whole = prepare(picture, side)
-    views = [whole, whole.flip(-1)][:count]
-    for view in range(2, count):
-        box = random_box(picture.size, crop, seeded(database.ids[row], "view", view))
-        cropped = resize(picture, side, box)
-        views.append(cropped.flip(-1) if view % 2 else cropped)
-    return torch.stack(views)
+    views = np.empty((count, 3, side, side), dtype=np.uint8)
+    for view, place in enumerate(views):
+        if view == 1:
+            place[:] = views[0, :, :, ::-1]
+            continue
+        whole = (0, 0, *picture.size)
+        box = random_box(picture.size, crop, seeded(database.ids[row], "view", view)) if view else whole
+        place[:] = resize(picture, side, box).numpy()[:, :, :: -1 if view % 2 else 1]
+    return torch.from_numpy(views)
 
 
 @contextlib.contextmanager
