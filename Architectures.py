@@ -90,13 +90,15 @@ class SmallBackbone(nn.Module):
 class ResNet50Backbone(nn.Module):
     """torchvision's ResNet-50 without its pooling and classifier; batch norm keeps its ImageNet statistics.
 
-    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32)
+    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32), averaged to (N, 2048, grid, grid) if a grid is given.
+    Larger pictures then show more, and cost no more in all that follows.
     """
 
     channels = 2048
 
-    def __init__(self, stride_in_1x1: bool = False):
+    def __init__(self, stride_in_1x1: bool = False, grid: int = 0):
         super().__init__()
+        self.reduce = nn.AdaptiveAvgPool2d(grid) if grid else nn.Identity()
         network = import_torchvision().models.resnet50(weights=None)
         if stride_in_1x1:
             # He et al. 2015 stride in the first 1x1 convolution, torchvision in the 3x3 one; a file of one kind in
@@ -117,18 +119,19 @@ class ResNet50Backbone(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         net = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
-        return net.layer4(net.layer3(net.layer2(net.layer1(x))))
+        return self.reduce(net.layer4(net.layer3(net.layer2(net.layer1(x)))).float())
 
 
 class Neck(nn.Module):
     """1x1 convolution from backbone features, and the place of each patch, to unit vectors.
 
-    features (N, C, H, W) -> (N, K, D): the picture as a whole if `whole`, then its H * W patches if `patches`.
+    features (N, C, H, W) -> (N, K, D): the picture as a whole, in whole / D rows, if `whole` is not 0; then its H * W
+    patches if `patches`.
     A convolution sees what is around a patch but hardly where it is, and captions say "on the left". Dropout takes a
     channel from all patches of a picture: a mask for each number would take 0.17 s for 128 pictures, and this one none.
     """
 
-    def __init__(self, channels: int, width: int, dropout: float, whole: bool, patches: bool):
+    def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):
         super().__init__()
         self.dropout = nn.Dropout1d(dropout)
         if patches:
@@ -136,15 +139,16 @@ class Neck(nn.Module):
             self.place = nn.Linear(2, width, bias=False)
             nn.init.zeros_(self.place.weight)  # at torch's own scale, places drown what is seen: 0.60 instead of 0.71
         if whole:
-            self.project_whole = nn.Linear(channels, width)
-        self.whole, self.patches = whole, patches
+            self.project_whole = nn.Linear(channels, whole)
+        self.width, self.whole, self.patches = width, whole, patches
 
     def forward(self, features: Tensor) -> Tensor:
         vectors = []
         count, channels, _, _ = features.shape
         features = features * self.dropout(features.new_ones(count, channels, 1)).unsqueeze(-1)
         if self.whole:
-            vectors.append(self.project_whole(features.mean((2, 3))).unsqueeze(1))
+            picture = self.project_whole(features.mean((2, 3)))
+            vectors.append(F.normalize(picture.float(), dim=-1).view(count, -1, self.width))
         if self.patches:
             _, _, height, width = features.shape
             y = torch.linspace(-1, 1, height, device=features.device)
@@ -152,8 +156,8 @@ class Neck(nn.Module):
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
             # Contiguous, since a bfloat16 product with a transposed view takes 0.65 instead of 0.07 s on a CPU.
             patches = features.flatten(2).transpose(1, 2).contiguous()
-            vectors.append(self.project(patches) + self.place(places))
-        return F.normalize(torch.cat(vectors, dim=1).float(), dim=-1)
+            vectors.append(F.normalize((self.project(patches) + self.place(places)).float(), dim=-1))
+        return torch.cat(vectors, dim=1)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -189,27 +193,29 @@ def reversed_positions(mask: Tensor) -> Tensor:
 class TextEncoder(nn.Module):
     """Embedding and a stack of residual bidirectional LSTM layers over the real length of each text.
 
-    words (T, L) indices, 0 is padding; -> (T, K, D): the text as a whole, at unit length, if `whole`, then its L words
-    if `words`. A word vector's direction says what the word means, its length how much it counts: those of a text's
-    words add up to 1. They are equal unless `weigh_words`. Padding is the zero vector.
+    words (T, L) indices, 0 is padding; -> (T, K, D): the text as a whole, at unit length and in whole / D rows, if
+    `whole` is not 0; then its L words if `words`.
+    A word vector's direction says what the word means, its length how much it counts: those of a text's words add up to
+    1. They are equal unless `weigh_words`. Padding is the zero vector.
     """
 
-    def __init__(self, vocabulary: int, model: ModelConfig, whole: bool, words: bool):
+    def __init__(self, vocabulary: int, model: ModelConfig, whole: int, words: bool):
         super().__init__()
+        width = model.lstm_width or model.width
         self.embed = nn.Embedding(vocabulary, model.word_width, padding_idx=0)
         nn.init.normal_(self.embed.weight[1:], std=0.1)
-        self.widen = nn.Linear(model.word_width, model.width)
-        self.layers = nn.ModuleList(BidirectionalLSTM(model.width) for _ in range(model.lstm_layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(model.width) for _ in range(model.lstm_layers))
+        self.widen = nn.Linear(model.word_width, width)
+        self.layers = nn.ModuleList(BidirectionalLSTM(width) for _ in range(model.lstm_layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(model.lstm_layers))
         self.dropout = nn.Dropout(model.dropout)
         if words:
-            self.project = nn.Linear(model.width, model.width)
+            self.project = nn.Linear(width, model.width)
         if whole:
-            self.project_whole = nn.Linear(model.width, model.width)
-        self.weigh = nn.Linear(model.width, 1) if words and model.weigh_words else None
+            self.project_whole = nn.Linear(width, whole)
+        self.weigh = nn.Linear(width, 1) if words and model.weigh_words else None
         if self.weigh is not None:
             nn.init.zeros_(self.weigh.weight)  # at first all words count the same
-        self.whole, self.words = whole, words
+        self.width, self.whole, self.words = model.width, whole, words
 
     def forward(self, words: Tensor) -> Tensor:
         mask = words != 0
@@ -220,9 +226,9 @@ class TextEncoder(nn.Module):
         share = mask / mask.sum(1, keepdim=True).clamp(min=1)
         vectors = []
         if self.whole:
-            mean = (x.float() * share.unsqueeze(-1)).sum(1, keepdim=True)
-            some = mask.any(1).view(-1, 1, 1)
-            vectors.append(F.normalize(self.project_whole(mean).float(), dim=-1) * some)
+            text = self.project_whole((x.float() * share.unsqueeze(-1)).sum(1))
+            text = F.normalize(text.float(), dim=-1) * mask.any(1, keepdim=True)
+            vectors.append(text.view(len(words), -1, self.width))
         if self.words:
             if self.weigh is not None:
                 logits = self.weigh(x).float().squeeze(-1)
@@ -256,9 +262,12 @@ class SiameseModel(nn.Module):
 
     def __init__(self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07):
         super().__init__()
-        whole, words = model.score in ("pooled", "both"), model.score in ("patch_word", "both")
+        whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
+        words = model.score in ("patch_word", "both")
         self.backbone: SmallBackbone | ResNet50Backbone = (
-            SmallBackbone(backbone.channels) if backbone.name == "small" else ResNet50Backbone(backbone.stride_in_1x1)
+            SmallBackbone(backbone.channels)
+            if backbone.name == "small"
+            else ResNet50Backbone(backbone.stride_in_1x1, backbone.grid)
         )
         self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
         self.text = TextEncoder(vocabulary, model, whole, words)
@@ -268,7 +277,8 @@ class SiameseModel(nn.Module):
             self.blend = nn.Parameter(torch.zeros(()))  # how much the pooled score counts, before a sigmoid
         self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-        self.sharpness, self.scores_whole, self.scores_words = model.sharpness, whole, words
+        self.sharpness, self.scores_words = model.sharpness, words
+        self.whole_rows = whole // model.width
 
     def features(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, H / reduction, W / reduction)."""
@@ -283,9 +293,9 @@ class SiameseModel(nn.Module):
         return encode_by_length(self.text, words)
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, K, D) of either branch -> of the whole (B, D), which is there for the pooled scores, and of the
-        patches or words (B, P or L, D)."""
-        return vectors[:, 0], vectors[:, int(self.scores_whole) :]
+        """Vectors (B, K, D) of either branch -> of the whole (B, whole width), empty without the pooled score, and of
+        the patches or words (B, P or L, D)."""
+        return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :]
 
     def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         """Scores (B,) of picture i with text i; vectors of both."""
@@ -301,7 +311,7 @@ class SiameseModel(nn.Module):
         """Both scores are cosines, so their weighted mean is in [-1, 1] too."""
         if not self.scores_words:
             return pooled().float()
-        if not self.scores_whole:
+        if not self.whole_rows:
             return patch_word()
         return torch.lerp(patch_word(), pooled().float(), self.blend.sigmoid())
 

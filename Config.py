@@ -238,6 +238,8 @@ class BackboneConfig:
     second is mirrored; each takes 200 KB at side 224."""
     view_crop: float = 0.6
     """Frozen: smallest share of the picture's area that such a crop keeps."""
+    grid: int = 0
+    """resnet50: its features are averaged to GRID x GRID patches; 0 leaves them as they are, SIDE / 32."""
     channels: int = 32
     """small: channels after the first convolution; they double at each of three reductions."""
 
@@ -245,6 +247,7 @@ class BackboneConfig:
         require(self.unfreeze_epoch is None or self.unfreeze_epoch >= 0, "--backbone.unfreeze-epoch: negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
+        require(0 <= self.grid <= 64, f"--backbone.grid {self.grid}: must be 0 to 64")
         require(self.name == "resnet50" or self.unfreeze_epoch == 0, "the small backbone has no weights to freeze")
 
     @property
@@ -258,8 +261,12 @@ class ModelConfig:
 
     width: int = 128
     """D, the width of patch and word vectors."""
+    whole_width: int = 0
+    """Width of the vectors of a whole picture and a whole text, a multiple of WIDTH; 0 is WIDTH."""
     word_width: int = 128
     """Width of a word's embedding before the LSTM."""
+    lstm_width: int = 0
+    """Width of the LSTM layers, both directions together; 0 is WIDTH."""
     lstm_layers: int = 2
     """Residual bidirectional LSTM layers."""
     dropout: float = 0.0
@@ -274,6 +281,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(self.width >= 2 and self.width % 2 == 0, "--model.width: must be even")
+        require(self.lstm_width >= 0 and self.lstm_width % 2 == 0, "--model.lstm-width: must be even")
+        require(
+            self.whole_width >= 0 and self.whole_width % self.width == 0,
+            f"--model.whole-width {self.whole_width}: must be a multiple of --model.width {self.width}",
+        )
         require(self.lstm_layers >= 1, "--model.lstm-layers: must be at least 1")
         require(0 <= self.dropout < 1, "--model.dropout: must be at least 0 and below 1")
         require(self.sharpness >= 0, "--model.sharpness: must not be negative")
@@ -375,7 +387,7 @@ class Config:
         require(not (self.resume and self.overwrite), "--resume and --overwrite exclude each other")
         require(
             not (self.backbone.frozen and self.augment.active),
-            "--augment: a frozen backbone's output is cached and cannot be augmented; use --backbone.views 2",
+            "--augment: a frozen backbone's output is cached and cannot be augmented; use --backbone.views",
         )
         require(
             self.optim.accumulation <= self.data.batch_pictures,

@@ -81,7 +81,8 @@ def main(args: Sequence[str] | None = None) -> None:
     config = PRESETS[settings.preset][1]
     augmentation, seen = config.augment, f"augmented\n(preset {settings.preset})"
     if not augmentation.active:
-        does = "only mirrors" if config.backbone.views > 1 else "itself does not"
+        views = config.backbone.views
+        does = f"has {views} cached views" if views > 1 else "itself does not"
         augmentation, seen = PRESETS["finetune"][1].augment, f"augmented as finetune;\n{settings.preset} {does}"
     try:
         database = Database(Path(settings.root) / settings.name)

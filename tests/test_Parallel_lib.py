@@ -112,12 +112,12 @@ FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation"
     [
         # A batch of 7 does not divide evenly. The backbone's output is cached.
         ([*FROZEN, "--model.score", "pooled"], []),
-        ([*FROZEN, "--model.score", "patch_word"], []),
+        ([*FROZEN, "--model.score", "both", "--model.weigh-words"], []),
         # All of ResNet-50, at low rates and in two chunks: Adam makes steps of one size from gradients of any, so in
         # sums of another order, which differ by 1e-7, random weights drift apart at the preset's rates.
         ([*FINETUNE, "--optim.lr", "1e-4", "--optim.backbone-lr", "2e-6"], ["--optim.accumulation", "2"]),
     ],
-    ids=["frozen-pooled", "frozen-patch_word", "finetune"],
+    ids=["frozen-pooled", "frozen-both", "finetune"],
 )
 def test_two_processes_train_as_one(databases, tmp_path, resnet, flags, alone):
     """Losses and weights of ten steps with hard negatives, and validation after that."""
