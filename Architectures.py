@@ -98,7 +98,7 @@ class ResNet50Backbone(nn.Module):
 
     def __init__(self, stride_in_1x1: bool = False, grid: int = 0):
         super().__init__()
-        self.reduce = nn.AdaptiveAvgPool2d(grid) if grid else nn.Identity()
+        self.reduce = nn.AdaptiveAvgPool2d(grid) if grid else None
         network = import_torchvision().models.resnet50(weights=None)
         if stride_in_1x1:
             # He et al. 2015 stride in the first 1x1 convolution, torchvision in the 3x3 one; a file of one kind in
@@ -119,7 +119,8 @@ class ResNet50Backbone(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         net = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
-        return self.reduce(net.layer4(net.layer3(net.layer2(net.layer1(x)))).float())
+        features = net.layer4(net.layer3(net.layer2(net.layer1(x))))
+        return features if self.reduce is None else self.reduce(features.float())  # a mean of bfloat16 loses digits
 
 
 class Neck(nn.Module):

@@ -6,16 +6,20 @@
 Machines are noisy and shared: the two ways take turns (A B A B ...), so that what slows one slows the other. Beside
 each median stand the smallest and the largest number; the ratio is that of the medians.
 
-A benchmark is a function that prepares two callables, ours and the plain one; its docstring is its help. A callable
-returns one number, or a dict that begins with it and tells others beside it (of these the other way may have none).
-Skip says that it cannot run here.
+A benchmark is a function that prepares two callables, ours and the plain one (None if there is none); its docstring is
+its help. A callable returns one number, or a dict that begins with it and tells others beside it (of these the other
+way may have none). Skip says that it cannot run here.
+
+Training is measured with a ResNet-50 of random weights: its speed does not depend on them.
 """
 
 import argparse
 import contextlib
 import functools
 import importlib.metadata
+import io
 import itertools
+import math
 import os
 import platform
 import random
@@ -27,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -36,17 +41,24 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from Config import PRESETS, NegativesConfig, fail, usable_cores
+from Config import PRESETS, Config, NegativesConfig, fail, from_json, to_json, usable_cores
 from Scenes_lib import draw, make_scene, write_captions
 
 HERE = Path(__file__).resolve().parent
-PICTURES, CAPTIONS, TRAINING = "Flicker8k_Dataset", "Flickr8k.token.txt", "Flickr_8k.trainImages.txt"
+PICTURES, CAPTIONS = "Flicker8k_Dataset", "Flickr8k.token.txt"
+TRAINING, DEVELOPMENT = "Flickr_8k.trainImages.txt", "Flickr_8k.devImages.txt"
 PLAIN_SIZE = (224, 224)  # what an ImageNet backbone takes
+PLAIN_WORDS = 224  # to which the plain way pads every text
 POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms
 LEAST_FOR_DIFFERENCE = 200  # photographs; fewer are built in the seconds by which start-up varies
 OPENINGS = 20  # in one turn: a single one takes milliseconds
 PARSED = 1000  # captions that the plain way to a negative takes, evenly over all; ours takes all
 DRAWING = 1.0  # seconds at least of one reading of negatives
+FROM_SCRATCH = 128  # photographs that the plain loader reads; ours reads all
+LAPTOP_BATCH = 16  # pictures of a step that trains ResNet-50: in float32 they take 2 GB, and twice that plainly
+SCORED = 100  # photographs, each with all texts of all; their number decides how much encoding each once saves
+PLAIN_PAIRS = 24  # that the plain way scores
+WHOLE_BATCH, CHUNKS, CHUNKED_SIDE = 128, 8, 64  # of the step whose memory is measured
 
 Measure = Callable[[], float | Mapping[str, float]]
 
@@ -58,7 +70,7 @@ class Skip(Exception):
 class Benchmark(NamedTuple):
     unit: str
     better: str  # larger or smaller
-    prepare: "Callable[[Workspace], tuple[Measure, Measure]]"
+    prepare: "Callable[[Workspace], tuple[Measure, Measure | None]]"
 
 
 BENCHMARKS: dict[str, Benchmark] = {}
@@ -123,22 +135,15 @@ def opening(work: "Workspace") -> tuple[Measure, Measure]:
 @benchmark("loader", "samples/s", better="larger")
 def loading(work: "Workspace") -> tuple[Measure, Measure]:
     """preset finetune: augmented picture, 2 captions, 4 negatives | `datasets` row: resized picture, 1 caption"""
-    import torch
-
-    from DataBase_functions import Database, PairDataset, make_loader
-    from Tokenizer_lib import Tokenizer
-
     data, order = batches_of(work)
-    database, settings = Database(work.database("ours")), PRESETS["finetune"][1]
-    tokenizer = Tokenizer.build(database.word_counts, data.min_count)
+    return rate_of(our_batches(work, data)), rate_of(plain_batches(work, order))
 
-    pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
 
-    def ours() -> Iterator[int]:
-        batches, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
-        return (len(batch.rows) for batch in batches)
-
-    return rate_of(ours), rate_of(plain_batches(work, order))
+@benchmark("loader-from-scratch", "samples/s", better="larger")
+def loading_from_scratch(work: "Workspace") -> tuple[Measure, Measure]:
+    """as loader | the same by hand: PNG by `datasets`, torchvision on PIL, nlp(caption), swap, in threads"""
+    data, _ = batches_of(work)
+    return rate_of(our_batches(work, data)), rate_of(batches_from_scratch(work, data))
 
 
 @benchmark("loader-plain-work", "samples/s", better="larger")
@@ -226,6 +231,346 @@ def memory(work: "Workspace") -> tuple[Measure, Measure]:
     return lambda: peak(work.count), lambda: peak(work.quarter)
 
 
+@benchmark("train-frozen", "pairs/s", better="larger")
+def training_frozen(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset frozen, epochs on cached features | its step as written first, the backbone anew; see plain_training"""
+    config = work.config("frozen")
+    work.plan()
+    shutil.rmtree(config.data.folder / "features", ignore_errors=True)
+    start = time.perf_counter()
+    work.start(config)
+    middle = time.perf_counter()
+    run = work.start(config)  # the same again, but for the cache
+    cache_seconds = middle - start - (time.perf_counter() - middle)
+    cached = math.prod(run.train_loader.dataset.features.array.shape[:-3])
+    epochs = itertools.count()
+    plain_rate = plain_training(run)
+
+    def ours() -> dict[str, float]:
+        seconds, pairs = epoch_of(run, next(epochs))
+        planned = config.optim.epochs
+        return {
+            "pairs/s": pairs / seconds,
+            f"pairs/s in {planned} epochs and the cache": planned * pairs / (planned * seconds + cache_seconds),
+            "pictures/s of the cache": cached / cache_seconds,
+        }
+
+    def plain() -> dict[str, float]:
+        rate = plain_rate()
+        return {"pairs/s": rate, "its epochs that the cache takes": cache_seconds * rate / run.progress.pairs}
+
+    ours()  # starts the loader's processes
+    return ours, plain
+
+
+@benchmark("train-finetune", "pairs/s", better="larger")
+def training_finetune(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset finetune, all trained, 16 pictures a step: pictures at hand | its step as written first"""
+    import Main_train
+
+    config = work.config("finetune")
+    config = replace(
+        config,
+        data=replace(config.data, batch_pictures=LAPTOP_BATCH, workers=0),
+        backbone=replace(config.backbone, unfreeze_epoch=0),
+        optim=replace(config.optim, accumulation=1),
+    )
+    run = work.start(config)
+    in_two = replace(run, config=replace(config, optim=replace(config.optim, accumulation=2)))
+    run.model.train()
+    run.model.backbone.requires_grad_(True)
+    batch = next(iter(run.train_loader))
+
+    def rate(run: Any) -> float:
+        start = time.perf_counter()
+        float(Main_train.train_step(run, batch))  # waits for a GPU
+        return len(batch.owner) / (time.perf_counter() - start)
+
+    plain = plain_training(run)
+    rate(run), rate(in_two), plain()
+    return lambda: {"pairs/s": rate(run), "pairs/s in 2 chunks": rate(in_two)}, plain
+
+
+@benchmark("waiting", "% of an epoch", better="smaller")
+def waiting(work: "Workspace") -> tuple[Measure, None]:
+    """what training waits for its loader, preset frozen"""
+    import Main_train
+
+    run = work.start(work.config("frozen"))
+    run.train_loader = timed = TimedLoader(run.train_loader)  # type: ignore[assignment]
+    ready = list(timed)
+    epochs = itertools.count()
+
+    def ours() -> dict[str, float]:
+        seconds, _ = epoch_of(run, next(epochs))
+        first, *others = timed.seconds
+        start = time.perf_counter()
+        for batch in ready:
+            float(Main_train.train_step(run, batch))
+        steps = time.perf_counter() - start
+        return {
+            "% of an epoch": 100 * sum(timed.seconds) / seconds,
+            "% without its first batch": 100 * sum(others) / (seconds - first),
+            # Waiting is not all: a loader's process takes a core, or a part of its memory's speed, from the training.
+            "% against batches at hand": 100 * (1 - steps / seconds),
+            "batches": len(ready),
+        }
+
+    ours()
+    return ours, None
+
+
+@benchmark("scoring", "pairs/s", better="larger")
+def scoring(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset finetune, 100 pictures and their texts: each encoded once, all_scores | pair by pair; MB of all cosines"""
+    import torch
+
+    import Functions
+    from Architectures import SiameseModel
+    from DataBase_functions import Database, pad, prepare
+    from Tokenizer_lib import Tokenizer
+
+    config, database = work.config("finetune"), Database(work.database("ours"))
+    device = Functions.choose_device(config.device)
+    precision = Functions.choose_precision(config.precision, device)
+    tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
+    model = SiameseModel(len(tokenizer), config.backbone, config.model).to(device).eval()
+    model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rows = range(min(len(database), SCORED))
+    texts = [caption.text for row in rows for caption in database.captions(row)]
+    words = pad([tokenizer.encode(text, config.data.max_words) for text in texts]).to(device)
+    pictures = torch.stack([prepare(database.picture(row), config.data.side) for row in rows]).to(device)
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    pairs = len(pictures) * len(words)
+
+    def encode(some: torch.Tensor) -> torch.Tensor:
+        return torch.cat([model.encode_pictures(part) for part in some.split(32)])
+
+    @torch.no_grad()
+    def ours() -> dict[str, float]:
+        start = time.perf_counter()
+        with Functions.autocast(device, precision):
+            patches, vectors = encode(pictures), model.encode_texts(words)
+        middle = time.perf_counter()
+        scores, growth = watched(lambda: model.all_scores(patches, vectors).cpu(), device)
+        end = time.perf_counter()
+        rates = {"pairs/s": scores.numel() / (end - start), "pairs/s of the scores": scores.numel() / (end - middle)}
+        return rates | ({} if growth is None else {"MB of the scores": growth})
+
+    @torch.no_grad()
+    def plain() -> dict[str, float]:
+        start = time.perf_counter()
+        for pair in range(PLAIN_PAIRS):
+            n, t = pair * len(pictures) // PLAIN_PAIRS, pair * len(words) // PLAIN_PAIRS
+            with Functions.autocast(device, precision):
+                patches, vectors = encode(pictures[n : n + 1]), model.encode_texts(words[t : t + 1])
+            float(model.pair_scores(patches, vectors))  # waits for a GPU
+        rate = PLAIN_PAIRS / (time.perf_counter() - start)
+        return {"pairs/s": rate, "MB of the scores": 4 * pairs * patches.shape[1] * words.shape[1] / 1e6}
+
+    ours(), plain()
+    return ours, plain
+
+
+@benchmark("accumulation", "MB", better="smaller")
+def accumulating(work: "Workspace") -> tuple[Measure, Measure]:
+    """what a step of 128 pictures of 64 x 64 adds to memory, ResNet-50 trained, float32: in 8 chunks | at once"""
+    from safetensors.torch import load_file
+
+    config = work.config("finetune")
+    config = replace(
+        config,
+        precision="float32",
+        data=replace(
+            config.data, side=CHUNKED_SIDE, batch_pictures=WHOLE_BATCH, captions_per_picture=1, min_count=1, workers=0
+        ),
+        negatives=replace(config.negatives, per_caption=1),
+        model=replace(config.model, dropout=0.0),  # its masks would differ
+    )
+    work.plan()
+
+    def step(chunks: int) -> dict[str, float]:
+        target = work.folder / f"step-{chunks}"
+        target.mkdir(exist_ok=True)
+        (target / "config.json").write_text(to_json(config), encoding="utf-8")
+        code = "import sys, Benchmark; Benchmark.one_step(*sys.argv[1:])"
+        run([sys.executable, "-c", code, str(target), str(chunks)], target / "log.txt", watch=False)
+        told = (target / "told.txt").read_text().split()
+        if not told:
+            raise Skip("the memory of a step is read from /proc or of a GPU; this system has neither")
+        return {"MB": float(told[0]), "s": float(told[1])}
+
+    step(1)
+    whole = load_file(work.folder / "step-1" / "gradients.safetensors")
+
+    def ours() -> dict[str, float]:
+        reading = step(CHUNKS)
+        parts = load_file(work.folder / f"step-{CHUNKS}" / "gradients.safetensors")
+        largest = max(float((parts[name] - one).abs().max() / one.abs().max()) for name, one in whole.items())
+        return {**reading, "largest relative difference": largest}
+
+    return ours, lambda: step(1)
+
+
+def one_step(folder: str, chunks: str) -> None:
+    """In a process of its own: the gradients of one batch; they are written to the folder, with MB and seconds."""
+    import torch
+    from safetensors.torch import save_file
+
+    import Functions
+    import Main_train
+    from DataBase_functions import Key
+
+    run: Any = Main_train.build_run(from_json((Path(folder) / "config.json").read_text(encoding="utf-8")))
+    run.model.train()
+    run.model.backbone.requires_grad_(True)
+    dataset, rows = run.train_loader.dataset, run.train_sampler.rows
+    # Few rows come several times.
+    keys = [Key(n // len(rows), rows[n % len(rows)]) for n in range(run.config.data.batch_pictures)]
+    batch = Main_train.to_device(dataset.__getitems__(keys), run.device)
+
+    def loss(patches: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        return Functions.total_loss(run.model, patches, words, batch.texts, run.config.loss)
+
+    def step() -> float:
+        start = time.perf_counter()
+        encoders = [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.words)]
+        float(Functions.backward_in_chunks(encoders, loss, int(chunks)))  # waits for a GPU
+        return time.perf_counter() - start
+
+    seconds, growth = watched(step, run.device)
+    gradients = {
+        name: weight.grad.cpu().contiguous()
+        for name, weight in run.model.named_parameters()
+        if weight.grad is not None and torch.count_nonzero(weight.grad)
+    }
+    save_file(gradients, Path(folder) / "gradients.safetensors")
+    (Path(folder) / "told.txt").write_text("" if growth is None else f"{growth} {seconds}")
+
+
+def watched(work: Callable[[], Any], device: Any) -> tuple[Any, float | None]:
+    """What a callable returns, and by how many MB it raised the memory at most: of the GPU, or of this process.
+
+    None where neither can be read.
+    """
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        allocated = torch.cuda.memory_allocated(device)
+        result = work()
+        return result, (torch.cuda.max_memory_allocated(device) - allocated) / 1e6
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins at what is held now
+    except OSError:
+        return work(), None
+    before = peak_of(Path("/proc/self"))
+    result = work()
+    return result, max(0.0, peak_of(Path("/proc/self")) - before)
+
+
+class TimedLoader:
+    """A loader that notes how long each of its last pass's batches was waited for."""
+
+    def __init__(self, loader: Any):
+        self.loader = loader
+        self.seconds: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        start, self.seconds = time.perf_counter(), []
+        for batch in self.loader:
+            self.seconds.append(time.perf_counter() - start)
+            yield batch
+            start = time.perf_counter()
+
+
+def epoch_of(run: Any, epoch: int) -> tuple[float, int]:
+    """Seconds of an epoch of training, without its validation, and its captions."""
+    import Main_train
+
+    run.progress = Main_train.Progress(epoch)
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+        start = time.perf_counter()
+        Main_train.train_epoch(run)
+        return time.perf_counter() - start, run.progress.pairs
+
+
+def plain_training(run: Any) -> Callable[[], float]:
+    """The step of a run as it is written first: a callable that makes one and tells the pairs a second.
+
+    Float32 and contiguous; the backbone in every step, also if it is frozen; each picture as it is stored and
+    augmented; an LSTM over PLAIN_WORDS words of every text; all cosines of the batch in one tensor. The batch, the
+    widths, the losses and AdamW are those of the run. What loading takes is left out, which favours it.
+    """
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+
+    import Functions
+    from Architectures import SiameseModel, average_words
+    from DataBase_functions import PairDataset
+
+    config, its = run.config, run.train_loader.dataset
+    vocabulary, settings = len(its.tokenizer), replace(config.model, score="patch_word")
+
+    class PlainText(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(vocabulary, settings.word_width, padding_idx=0)
+            self.widen = nn.Linear(settings.word_width, settings.width)
+            two_ways = {"batch_first": True, "bidirectional": True}
+            self.lstm = nn.LSTM(settings.width, settings.width // 2, settings.lstm_layers, **two_ways)
+            self.project = nn.Linear(settings.width, settings.width)
+
+        def forward(self, words: Tensor) -> Tensor:
+            vectors = self.project(self.lstm(self.widen(self.embed(words)))[0])
+            real = (words != 0).unsqueeze(-1)
+            return F.normalize(vectors, dim=-1) * real / real.sum(1, keepdim=True)  # length: what a word counts
+
+    class PlainModel(SiameseModel):
+        def __init__(self) -> None:
+            super().__init__(vocabulary, config.backbone, settings)
+            self.text = PlainText()  # type: ignore[assignment]
+
+        def encode_texts(self, words: Tensor) -> Tensor:
+            return self.text(words)
+
+        def all_scores(self, patches: Tensor, words: Tensor) -> Tensor:
+            cosines = torch.einsum("npd,tld->nptl", patches, words)
+            return average_words(cosines.max(dim=1).values, words.norm(dim=-1), self.sharpness)
+
+    model = PlainModel().to(run.device).train()
+    model.backbone.requires_grad_(not config.backbone.frozen)
+    optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], config.optim.lr)
+    keys = next(iter(run.train_sampler))
+    stored, augmented = (
+        PairDataset(its.database, its.tokenizer, its.data, its.negatives, changes, its.seed).__getitems__(keys)
+        for changes in (None, PRESETS["finetune"][1].augment)
+    )
+    padding = (0, PLAIN_WORDS - stored.words.shape[1])
+    batch = replace(stored, words=F.pad(stored.words, padding), changed=F.pad(stored.changed, padding)).to(run.device)
+    pictures = [one.pictures.to(run.device) for one in (stored, augmented)]
+
+    def loss(patches: Tensor, words: Tensor) -> Tensor:
+        in_batch = config.negatives.in_batch
+        return Functions.total_loss(model, patches, words, batch.texts, config.loss, in_batch)
+
+    def rate() -> float:
+        start = time.perf_counter()
+        words = model.encode_texts(batch.words)
+        losses = [loss(model.encode_pictures(some), words) for some in pictures]
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        optimizer.step()
+        float(losses[0].detach())  # waits for a GPU
+        return len(batch.owner) / (time.perf_counter() - start)
+
+    return rate
+
+
 def batches_of(work: "Workspace") -> tuple[Any, list[list[int]]]:
     """The preset finetune's data, but read in this process, 32 at a time; and the rows of each batch."""
     import torch
@@ -236,6 +581,75 @@ def batches_of(work: "Workspace") -> tuple[Any, list[list[int]]]:
     data = replace(PRESETS["finetune"][1].data, workers=0, batch_pictures=32)
     rows = Database(work.database("ours")).rows("train")
     return data, [[key.row for key in keys] for keys in EpochSampler(rows, data.batch_pictures, seed=0, shuffle=True)]
+
+
+def our_batches(work: "Workspace", data: Any) -> Callable[[], Iterator[int]]:
+    """The preset finetune's loader in this process."""
+    import torch
+
+    from DataBase_functions import Database, PairDataset, make_loader
+    from Tokenizer_lib import Tokenizer
+
+    database, settings = Database(work.database("ours")), PRESETS["finetune"][1]
+    tokenizer = Tokenizer.build(database.word_counts, data.min_count)
+    pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
+
+    def batches() -> Iterator[int]:
+        loader, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
+        return (len(batch.rows) for batch in loader)
+
+    return batches
+
+
+def batches_from_scratch(work: "Workspace", data: Any) -> Callable[[], Iterator[int]]:
+    """What that loader gives, made as it is written first: nothing is prepared but PNG pictures of the right size."""
+    import torch
+    from datasets import load_from_disk
+
+    from Architectures import import_torchvision
+    from DataBase_functions import Database, pad
+    from Negative_draw import swap
+    from Negative_map import Parse, find_slots
+    from Tokenizer_lib import Tokenizer
+
+    import_torchvision()
+    from torchvision.transforms import v2
+
+    allowed, settings = Database(work.database("ours")).word_counts, PRESETS["finetune"][1]
+    tokenizer, nlp = Tokenizer.build(allowed, data.min_count), load_once(work.pipeline, exclude=("ner",))
+    stored, augment = load_from_disk(str(work.database("plain"))), settings.augment
+    captions = [[caption["text"] for caption in row] for row in stored["captions"]]
+    pictures = stored.select_columns("image")  # the parses beside them are not what this way would have
+    change = v2.Compose(
+        [
+            v2.RandomResizedCrop(data.side, scale=(augment.crop, 1.0), ratio=(0.9, 1.1)),
+            v2.RandomHorizontalFlip(augment.flip),
+            v2.ColorJitter(augment.jitter, augment.jitter, augment.jitter),
+            v2.RandomGrayscale(augment.grey),
+            v2.RandomApply([v2.GaussianBlur(9, (0.1, 2.0))], augment.blur),
+            v2.PILToTensor(),
+        ]
+    )
+    rng = random.Random(0)
+
+    def sample(row: int) -> tuple[torch.Tensor, list[list[int]]]:
+        texts = []
+        for caption in rng.sample(captions[row], min(data.captions_per_picture, len(captions[row]))):
+            parse = Parse.from_doc(nlp(caption))
+            slots = find_slots(parse)
+            swaps = [swap(parse, slots, rng, allowed=allowed) for _ in range(settings.negatives.per_caption)]
+            texts += [caption, *(negative.text for negative in swaps if negative is not None)]
+        return change(pictures[row]["image"]), [tokenizer.encode(text, data.max_words) for text in texts]
+
+    def batches() -> Iterator[int]:
+        rows = range(min(len(captions), FROM_SCRATCH))
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for start in range(0, len(rows), data.batch_pictures):
+                samples = list(pool.map(sample, rows[start : start + data.batch_pictures]))
+                pad([text for _, texts in samples for text in texts])
+                yield len(torch.stack([picture for picture, _ in samples]))
+
+    return batches
 
 
 def plain_batches(work: "Workspace", order: Sequence[Sequence[int]]) -> Callable[[], Iterator[int]]:
@@ -303,6 +717,45 @@ class Workspace:
             self.build(way, self.count)
         return folder
 
+    def config(self, preset: str) -> Config:
+        """A preset on our database, with random weights."""
+        config, weights = PRESETS[preset][1], self.folder / "random.pth"
+        if not weights.is_file():
+            import torch
+
+            from Architectures import ResNet50Backbone
+
+            torch.manual_seed(0)
+            torch.save(ResNet50Backbone().network.state_dict(), weights)
+        return replace(
+            config,
+            overwrite=True,
+            models=str(self.folder / "Models"),
+            plots=str(self.folder / "Plots"),
+            data=replace(config.data, root=str(self.database("ours").parent), name="bench"),
+            backbone=replace(config.backbone, weights=str(weights)),
+        )
+
+    def plan(self) -> None:
+        """Work out the negatives, lest the first who needs them be charged for it; Skip if training cannot start."""
+        from DataBase_functions import Database
+
+        database = Database(self.database("ours"))
+        try:
+            for split in ("train", "validation"):
+                database.rows(split)
+        except ValueError as error:
+            raise Skip(f"{error}, which here means a larger --count") from error
+        database.plan  # noqa: B018
+
+    def start(self, config: Config) -> Any:
+        """A training run of it, before its first step."""
+        import Main_train
+
+        self.plan()
+        with contextlib.redirect_stdout(io.StringIO()):
+            return Main_train.build_run(config)
+
     def build(self, way: str, count: int, watch: bool = False) -> tuple[float, list[float]]:
         """Build from nothing, in a process of its own; returns the seconds, and with `watch` the MB of each process."""
         photographs, target = self.photographs(count), self.folder / f"{way}-{count}"
@@ -347,10 +800,15 @@ def peaks_of_session(session: int) -> dict[int, float]:
         with contextlib.suppress(OSError, StopIteration):  # it has ended meanwhile
             # The name, in brackets, may hold spaces; after it come state, parent, group and session.
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                lines = (folder / "status").read_text().splitlines()
-                peak = next(line for line in lines if line.startswith("VmHWM"))
-                peaks[int(folder.name)] = int(peak.split()[1]) * 1024 / 1e6
+                peaks[int(folder.name)] = peak_of(folder)
     return peaks
+
+
+def peak_of(process: Path) -> float:
+    """MB that the process of a folder in /proc has held at most. StopIteration if it has ended."""
+    lines = (process / "status").read_text().splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024 / 1e6
 
 
 def copy_evenly(source: Path, target: Path, count: int) -> None:
@@ -382,7 +840,8 @@ def draw_photographs(target: Path, count: int) -> None:
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(target / PICTURES / name, quality=90)
         captions += [f"{name}#{number}\t{text}\n" for number, text in enumerate(write_captions(scene, seed))]
     (target / CAPTIONS).write_text("".join(captions), encoding="utf-8")
-    (target / TRAINING).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    for file, some in ((TRAINING, [name for name in names if name not in names[::6]]), (DEVELOPMENT, names[::6])):
+        (target / file).write_text("".join(f"{name}\n" for name in some), encoding="utf-8")
 
 
 def plain_build(photographs: str, target: str, pipeline: str) -> None:
@@ -431,9 +890,12 @@ def load_once(pipeline: str, exclude: tuple[str, ...] = ()) -> Any:
 
 def measure(name: str, work: Workspace, rounds: int) -> dict[str, Any]:
     """Both ways in turns; the row of the table."""
+    import torch
+
     unit, better, prepare = BENCHMARKS[name]
     print(f"{name}: {prepare.__doc__}", flush=True)
-    ways = dict(zip(("ours", "plain"), prepare(work)))
+    threads = torch.get_num_threads()
+    ways = {way: turn for way, turn in zip(("ours", "plain"), prepare(work)) if turn is not None}
     readings: dict[str, dict[str, list[float]]] = {}
     for n in range(rounds):
         print(f"  round {n + 1}/{rounds}:", end="", flush=True)
@@ -444,6 +906,7 @@ def measure(name: str, work: Workspace, rounds: int) -> dict[str, Any]:
                 readings.setdefault(key, {"ours": [], "plain": []})[way].append(value)
             print(f"  {way} {short(told[unit])}", end="", flush=True)
         print(f"  {unit}", flush=True)
+    torch.set_num_threads(threads)  # some benchmarks take one
     row, *others = (summarise(name, key, **values) for key, values in readings.items())
     return {**row, "better": better, "photographs": work.source, **({"also": others} if others else {})}
 
@@ -520,7 +983,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main() -> None:
-    helps = "\n".join(f"  {name:18} {one.prepare.__doc__} [{one.unit}]" for name, one in BENCHMARKS.items())
+    helps = "\n".join(f"  {name:20} {one.prepare.__doc__} [{one.unit}]" for name, one in BENCHMARKS.items())
     parser = Parser(
         description=f"Measure our way against the plain way, in turns.\n\nnames (ours | plain):\n{helps}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -209,6 +209,18 @@ def test_resnet50_strides_and_frozen_statistics():
     assert backbone.training
 
 
+def test_features_are_averaged_to_a_grid():
+    torch.manual_seed(0)
+    plain, reduced = ResNet50Backbone().eval(), ResNet50Backbone(grid=2).eval()
+    reduced.load_state_dict(plain.state_dict())
+    pictures = torch.randn(1, 3, 128, 128)
+    features = plain(pictures)
+    assert features.shape == (1, 2048, 4, 4)
+    expected = features.view(1, 2048, 2, 2, 2, 2).mean((3, 5))
+    torch.testing.assert_close(reduced(pictures), expected)
+    assert repr(reduced) != repr(plain)  # a feature cache is named after it
+
+
 def test_patches_know_their_place():
     model = small_model().eval()
     with torch.no_grad():

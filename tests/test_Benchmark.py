@@ -1,4 +1,4 @@
-"""Miscellaneous_scripts/Benchmark.py: the arithmetic, the command line, and one tiny run. No timing is asserted."""
+"""Miscellaneous_scripts/Benchmark.py: the arithmetic, the command line, and tiny runs. No timing is asserted."""
 
 import json
 import os
@@ -6,13 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from conftest import ROOT, run_script
 
 sys.path.insert(0, str(ROOT / "Miscellaneous_scripts"))
 
 import Benchmark
+
+from DataBase_functions import Database
 
 SCRIPT = "Miscellaneous_scripts/Benchmark.py"
 
@@ -57,7 +62,8 @@ def test_photographs_are_chosen_evenly_with_their_lines(tmp_path):
     Benchmark.copy_evenly(tmp_path / "all", tmp_path / "some", 5)
     names = [f"{1_000_000 + seed}_scene.jpg" for seed in (0, 2, 4, 6, 8)]
     assert sorted(path.name for path in (tmp_path / "some" / Benchmark.PICTURES).iterdir()) == names
-    assert (tmp_path / "some" / Benchmark.TRAINING).read_text().split() == names
+    lists = [(tmp_path / "some" / file).read_text().split() for file in (Benchmark.DEVELOPMENT, Benchmark.TRAINING)]
+    assert lists == [[names[0], names[3]], [names[1], names[2], names[4]]]
     captions = (tmp_path / "some" / Benchmark.CAPTIONS).read_text().splitlines()
     assert [line.split("\t")[0] for line in captions] == [f"{name}#{n}" for name in names for n in range(5)]
 
@@ -104,6 +110,94 @@ def test_a_tiny_run_writes_json(tmp_path):
     beside = {row["unit"]: row for row in results["rows"][-1]["also"]}
     assert list(beside) == ["exchanges/s", "mined/s", "mixture/s", "s for a plan of 1,000", "bytes of it a caption"]
     assert all(row["ours"] > 0 and row["plain"] is row["ratio"] is None for row in beside.values())
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return Benchmark.Workspace(tmp_path_factory.mktemp("benchmark"), None, 12)
+
+
+@pytest.fixture
+def small_presets(monkeypatch):
+    """Those of training, so small that a step takes a tenth of a second."""
+    for name in ("frozen", "finetune"):
+        told, config = Benchmark.PRESETS[name]
+        model = replace(config.model, width=32, word_width=16)
+        data = replace(config.data, side=64, batch_pictures=8, workers=0)
+        optim = replace(config.optim, accumulation=1)
+        small = replace(config, device="cpu", model=model, data=data, optim=optim)
+        monkeypatch.setitem(Benchmark.PRESETS, name, (told, small))
+    for name, value in {"PLAIN_WORDS": 64, "WHOLE_BATCH": 16, "PLAIN_PAIRS": 3, "FROM_SCRATCH": 6}.items():
+        monkeypatch.setattr(Benchmark, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("loader-from-scratch", []),
+        (
+            "train-frozen",
+            ["pairs/s in 30 epochs and the cache", "pictures/s of the cache", "its epochs that the cache takes"],
+        ),
+        ("train-finetune", ["pairs/s in 2 chunks"]),
+        ("waiting", ["% without its first batch", "% against batches at hand", "batches"]),
+        ("scoring", ["pairs/s of the scores", "MB of the scores"]),
+        ("accumulation", ["s", "largest relative difference"]),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_training_is_measured_at_the_smallest_count(name, beside, work, small_presets, capsys):
+    threads = torch.get_num_threads()
+    row = json.loads(json.dumps(Benchmark.measure(name, work, 1)))
+    assert row["ours"] > 0 and row["ours_all"] == [row["ours"]]
+    if name == "waiting":
+        assert row["plain"] is row["ratio"] is None
+    else:
+        assert row["plain"] > 0 and row["ratio"] == pytest.approx(row["ours"] / row["plain"])
+    others = {other["unit"]: other for other in row.get("also", ())}
+    assert list(others) == beside
+    if name == "accumulation":
+        assert 0 < others["largest relative difference"]["ours"] < 1e-3
+    Benchmark.print_table([row])
+    assert len(capsys.readouterr().out.strip().splitlines()) >= 2 + len(beside)
+    assert torch.get_num_threads() == threads
+
+
+def test_too_few_photographs_for_a_training_are_told(work, monkeypatch):
+    def rows(self, split):
+        raise ValueError(f"the {split} split is empty")
+
+    monkeypatch.setattr(Database, "rows", rows)
+    with pytest.raises(Benchmark.Skip, match="the train split is empty, which here means a larger --count"):
+        Benchmark.BENCHMARKS["waiting"].prepare(work)
+
+
+def test_the_wait_for_each_batch_of_a_pass_is_noted():
+    def batches():
+        for batch in "ab":
+            time.sleep(0.02)
+            yield batch
+
+    class Loader:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            return batches()
+
+    timed = Benchmark.TimedLoader(Loader())
+    for _ in range(2):
+        assert [batch for batch in timed if not time.sleep(0.5)] == ["a", "b"]
+        assert len(timed.seconds) == len(timed) == 2
+        assert min(timed.seconds) >= 0.02 and max(timed.seconds) < 0.5  # what is done with a batch does not count
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_memory_that_is_held_for_a_while_is_seen():
+    total, grown = Benchmark.watched(lambda: np.ones(2**24).sum(), torch.device("cpu"))
+    assert total == 2**24 and 120 < grown < 400  # 134 MB
+    _, grown = Benchmark.watched(lambda: None, torch.device("cpu"))
+    assert grown < 60
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal to one process")
