@@ -305,8 +305,14 @@ class SiameseModel(nn.Module):
 
     def all_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         """Scores (N, T) of every picture with every text; vectors of both."""
-        (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
-        return self._blended(lambda: picture @ text.T, lambda: patch_word_matrix(patches, words, self.sharpness))
+        (_, patches), (_, words) = self.parts(pictures), self.parts(texts)
+        return self._blended(
+            lambda: self.whole_scores(pictures, texts), lambda: patch_word_matrix(patches, words, self.sharpness)
+        )
+
+    def whole_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
+        """Pooled scores (N, T) of every picture with every text; vectors of both."""
+        return self.parts(pictures)[0] @ self.parts(texts)[0].T
 
     def _blended(self, pooled: Callable[[], Tensor], patch_word: Callable[[], Tensor]) -> Tensor:
         """Both scores are cosines, so their weighted mean is in [-1, 1] too."""

@@ -297,6 +297,8 @@ class LossConfig:
 
     contrastive: float = 1.0
     """Weight of the contrastive loss."""
+    whole: float = 0.0
+    """Score both: weight of another contrastive loss, of the pooled score alone and without hard negatives."""
     triplet: float = 1.0
     """Weight of the triplet loss."""
     match: float = 1.0
@@ -311,7 +313,7 @@ class LossConfig:
     """1/temperature never grows past this (Radford et al. 2021)."""
 
     def __post_init__(self) -> None:
-        weights = (self.contrastive, self.triplet, self.match, self.word)
+        weights = (self.contrastive, self.whole, self.triplet, self.match, self.word)
         require(min(weights) >= 0 and max(weights) > 0, "--loss: weights must not be negative, nor all 0")
         require(0 < self.temperature <= 1, "--loss.temperature: must be above 0 and at most 1")
 
@@ -412,11 +414,20 @@ PRESETS: dict[str, tuple[str, Config]] = {
         "photographs on a CPU: ResNet-50 stays frozen and its output is cached once",
         Config(
             name="frozen",
-            data=DataConfig(name="photos", side=224, batch_pictures=128, min_count=2),
+            data=DataConfig(name="photos", side=320, batch_pictures=128, captions_per_picture=5, min_count=2),
             negatives=NegativesConfig(per_caption=1),
-            backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2),
-            model=ModelConfig(width=512, word_width=300, lstm_layers=1, dropout=0.2),
-            optim=OptimConfig(epochs=30, lr=1e-3),
+            backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2, grid=7),
+            model=ModelConfig(
+                width=256,
+                whole_width=1024,
+                word_width=300,
+                lstm_width=512,
+                lstm_layers=1,
+                dropout=0.3,
+                score="both",
+                weigh_words=True,
+            ),
+            optim=OptimConfig(epochs=12, lr=1e-3, warmup=0.1, weight_decay=0.05),
         ),
     ),
     "finetune": (

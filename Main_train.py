@@ -208,7 +208,8 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     if config.compile:
         model.backbone.compile()
     if group.writes and not config.resume:
-        for old in (*folder.glob("last*"), *folder.glob("*.json"), *earlier, config.plots_folder / "training_log.csv"):
+        log = config.plots_folder / "training_log.csv"
+        for old in (*folder.glob("last*"), *folder.glob("failed*"), *folder.glob("*.json"), *earlier, log):
             old.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         config.plots_folder.mkdir(parents=True, exist_ok=True)

@@ -124,13 +124,27 @@ def test_the_total_loss_hands_the_weight_of_the_batch_on():
     assert 0 < losses[0] < losses[1] < losses[2]
 
 
+def test_the_loss_of_the_whole_is_that_of_the_pooled_score_without_hard_negatives():
+    model = small_model("both").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    with torch.no_grad():
+        vectors = model.encode_pictures(pictures), model.encode_texts(words)
+        without, with_it = (
+            Functions.total_loss(model, *vectors, batch, LossConfig(whole=weight)) for weight in (0, 0.5)
+        )
+        scores = model.log_scale.exp() * model.whole_scores(vectors[0], vectors[1][: len(batch.owner)])
+        none = torch.zeros(0)
+        expected = contrastive_loss(scores, batch.owner, batch.groups, none, none.long())
+    torch.testing.assert_close(with_it - without, 0.5 * expected)
+
+
 def whole_batch_gradient(model, inputs, batch, chunks):
     """The gradient that backward_in_chunks must give: all chunks in one graph, with the same draws of dropout."""
     torch.manual_seed(7)
     model.zero_grad()
     encoders = (model.encode_pictures, model.encode_texts)
     vectors = [torch.cat([encode(piece) for piece in x.chunk(chunks)]) for encode, x in zip(encoders, inputs)]
-    loss = Functions.total_loss(model, *vectors, batch, LossConfig())
+    loss = Functions.total_loss(model, *vectors, batch, LossConfig(whole=1))
     loss.backward()
     return loss.detach(), [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
 
@@ -140,7 +154,7 @@ def gradient_in_chunks(model, inputs, batch, chunks):
     model.zero_grad()
     loss = Functions.backward_in_chunks(
         list(zip((model.encode_pictures, model.encode_texts), inputs)),
-        lambda patches, vectors: Functions.total_loss(model, patches, vectors, batch, LossConfig()),
+        lambda patches, vectors: Functions.total_loss(model, patches, vectors, batch, LossConfig(whole=1)),
         chunks,
     )
     return loss, [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
