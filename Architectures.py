@@ -238,20 +238,21 @@ class TextEncoder(nn.Module):
         return torch.cat(vectors, dim=1)
 
 
-def encode_by_length(encode: Callable[[Tensor], Tensor], words: Tensor, size: int = 64) -> Tensor:
-    """encode(words), computed in groups of like length, each only as wide as its longest text.
+def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Tensor:
+    """encoder(words), computed in groups of like length, each only as wide as its longest text.
 
-    words (T, L) -> (T, L, D). The result is the same, since padding changes nothing; 504 captions of 6 to 25 words take
+    words (T, L) -> (T, K, D). The result is the same, since padding changes nothing; 504 captions of 6 to 25 words take
     0.6 s instead of 0.9 s on a CPU. A GPU would wait for the lengths, so there it encodes at once.
     """
     if words.device.type != "cpu" or len(words) <= size:
-        return encode(words)
+        return encoder(words)
     lengths = (words != 0).sum(1)
     order = lengths.argsort()
     parts = []
     for some in order.split(size):
         longest = max(1, int(lengths[some[-1]]))
-        parts.append(F.pad(encode(words[some, :longest]), (0, 0, 0, words.shape[1] - longest)))
+        padding = words.shape[1] - longest if encoder.words else 0  # a text as a whole has none
+        parts.append(F.pad(encoder(words[some, :longest]), (0, 0, 0, padding)))
     return torch.cat(parts)[order.argsort()]
 
 

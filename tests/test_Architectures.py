@@ -154,8 +154,9 @@ def test_the_gradient_of_the_best_patch_is_that_of_torch():
         torch.testing.assert_close(one, other)
 
 
-def test_texts_in_groups_of_like_length_are_encoded_as_at_once():
-    model = small_model().eval()
+@pytest.mark.parametrize("score", SCORES)
+def test_texts_in_groups_of_like_length_are_encoded_as_at_once(score):
+    model = small_model(score).eval()
     words = some_words([1, 9, 3, 3, 8, 2, 5, 7, 9, 4])
     vectors = encode_by_length(model.text, words, size=3)
     torch.testing.assert_close(vectors, model.text(words), atol=1e-6, rtol=0)
