@@ -294,6 +294,17 @@ def retrieval_metrics(
     return result
 
 
+def csls(scores: Floats, of_texts: Floats, of_pictures: Floats, k: int = 10) -> Floats:
+    """Scores (N, T) less half of each text's and each picture's mean score with its k best references.
+
+    of_texts: (R, T) scores of reference pictures with the texts; of_pictures: (N, S) of the pictures with reference
+    texts. Source: Conneau et al. 2018, cross-domain similarity local scaling.
+    """
+    texts = np.sort(of_texts, axis=0)[-k:].mean(axis=0)
+    pictures = np.sort(of_pictures, axis=1)[:, -k:].mean(axis=1)
+    return scores - (texts + pictures[:, None]) / 2
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch."""
     random.seed(seed)

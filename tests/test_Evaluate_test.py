@@ -54,7 +54,7 @@ def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
     root, results, _ = evaluated
     assert set(results) == {
         *("model", "database", "fingerprint", "config", "threshold", "equilibrium_threshold", "test_photographs"),
-        *("test_captions", "test", "retrieval", "hardware", "seconds"),
+        *("test_captions", "test", "retrieval", "retrieval_csls", "hardware", "seconds"),
     }
     row = {"negatives", "n", "balanced_accuracy", "recall", "specificity", "roc_auc", "blind_balanced_accuracy"}
     assert all(set(found) == row for found in results["test"])
@@ -73,7 +73,10 @@ def test_rows_of_kinds_and_categories_by_hand():
     negatives = [Negative("a", "swap", "colour", ()), Negative("b", "swap", "number", ())]
     nothing = FalseTexts([], np.zeros(0, dtype=np.int64))
     texts = Texts(["x", "y", "z"], np.arange(3), {"swap": FalseTexts(negatives, np.array([0, 1])), "mined": nothing})
-    scores = Evaluate_test.Scores(np.array([0.9, 0.2, 0.1]), {"swap": np.array([0.6, 0.1]), "mined": np.zeros(0)}, None)
+    none = torch.zeros(0)
+    scores = Evaluate_test.Scores(
+        np.array([0.9, 0.2, 0.1]), {"swap": np.array([0.6, 0.1]), "mined": np.zeros(0)}, none, none
+    )
     blind = {"swap": {"tfidf": 0.5}, "swap: colour": {"tfidf": 0.25}}
     swap, colour, number = Evaluate_test.judge(texts, scores, 0.5, blind)
     # 0.9 is taken and 0.2 refused; of the false ones 0.6 is taken and 0.1 refused. 0.9 beats both, 0.2 beats 0.1.
@@ -94,7 +97,6 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("validation"))
     scores = Evaluate_test.score_split(loaded, database, "validation", texts)
-    assert scores.matrix is None, "retrieval is of the test split"
     mixture = texts.false["mixture"]
     assert {negative.kind for negative in mixture.texts} > {"swap"}
     expected = Functions.best_threshold(scores.caption[mixture.of], scores.false["mixture"])
@@ -119,7 +121,15 @@ def test_scores_of_pairs_agree_with_the_model(evaluated):
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("test"))
     scores = Evaluate_test.score_split(loaded, database, "test", texts)
-    assert scores.matrix.shape == (len(database.rows("test")), len(texts.captions))
+    others = Evaluate_test.score_split(
+        loaded, database, "validation", collect_texts(database, database.rows("validation"))
+    )
+    matrix, corrected = Evaluate_test.retrieval_scores(loaded, scores, others)
+    assert matrix.shape == corrected.shape == (len(database.rows("test")), len(texts.captions))
+    hub = loaded.model.all_scores(others.pictures, scores.captions[:1]).detach().numpy()
+    mine = loaded.model.all_scores(scores.pictures[:1], others.captions).detach().numpy()
+    less = (np.sort(hub[:, 0])[-10:].mean() + np.sort(mine[0])[-10:].mean()) / 2
+    assert corrected[0, 0] == pytest.approx(matrix[0, 0] - less, abs=1e-6)
 
     @torch.no_grad()
     def score(photograph, text):
@@ -130,7 +140,7 @@ def test_scores_of_pairs_agree_with_the_model(evaluated):
 
     for i in (0, len(texts.captions) - 1):
         assert scores.caption[i] == score(texts.owner[i], texts.captions[i])
-        assert scores.matrix[0, i] == score(0, texts.captions[i])
+        assert matrix[0, i] == score(0, texts.captions[i])
     for kind, false in texts.false.items():
         assert len(scores.false[kind]) == len(false.texts)
         for k in (0, len(false.of) - 1):

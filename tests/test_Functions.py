@@ -260,6 +260,18 @@ def test_retrieval_by_hand():
     assert found["text_to_picture_median_rank"] == 2
 
 
+def test_csls_takes_the_first_place_from_a_hub():
+    """Text 1 scores high with everything; the right text of picture 0 is text 0."""
+    scores = np.array([[0.6, 0.7], [0.1, 0.9]])
+    references = np.array([[0.1, 0.5], [0.2, 0.6], [-0.5, 0.7]])  # of the texts
+    mine = np.array([[0.3, 0.1, 0.2], [0.5, 0.4, 0.0]])  # of the pictures
+    corrected = Functions.csls(scores, references, mine, k=2)
+    expected = scores - (np.array([0.15, 0.65]) + np.array([[0.25], [0.45]])) / 2
+    np.testing.assert_allclose(corrected, expected)
+    assert scores.argmax(1).tolist() == [1, 1]
+    assert corrected.argmax(1).tolist() == [0, 1]
+
+
 def test_a_photograph_that_is_there_twice_is_no_wrong_answer():
     owner = np.array([0, 1, 2])
     scores = np.array([[0.5, 0.9, 0.1], [0.9, 0.5, 0.1], [0.0, 0.0, 0.9]])
