@@ -213,7 +213,7 @@ class TextEncoder(nn.Module):
             self.project = nn.Linear(width, model.width)
         if whole:
             self.project_whole = nn.Linear(width, whole)
-        self.weigh = nn.Linear(width, 1) if words and model.weigh_words else None
+        self.weigh = nn.Linear(width, 1, bias=False) if words and model.weigh_words else None
         if self.weigh is not None:
             nn.init.zeros_(self.weigh.weight)  # at first all words count the same
         self.width, self.whole, self.words = model.width, whole, words

@@ -17,9 +17,11 @@ sys.path.insert(0, str(ROOT / "Miscellaneous_scripts"))
 
 import Benchmark
 
+from Config import PRESETS
 from DataBase_functions import Database
 
 SCRIPT = "Miscellaneous_scripts/Benchmark.py"
+EPOCHS = PRESETS["frozen"][1].optim.epochs
 
 
 def test_medians_and_their_ratio():
@@ -137,7 +139,7 @@ def small_presets(monkeypatch):
         ("loader-from-scratch", []),
         (
             "train-frozen",
-            ["pairs/s in 30 epochs and the cache", "pictures/s of the cache", "its epochs that the cache takes"],
+            [f"pairs/s in {EPOCHS} epochs and the cache", "pictures/s of the cache", "its epochs that the cache takes"],
         ),
         ("train-finetune", ["pairs/s in 2 chunks"]),
         ("waiting", ["% without its first batch", "% against batches at hand", "batches"]),
