@@ -415,7 +415,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             name="frozen",
             data=DataConfig(name="photos", side=320, batch_pictures=128, captions_per_picture=5, min_count=2),
-            negatives=NegativesConfig(per_caption=1),
+            negatives=NegativesConfig(per_caption=1, in_batch=10.0),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2, grid=7),
             model=ModelConfig(
                 width=256,
@@ -427,6 +427,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
                 score="both",
                 weigh_words=True,
             ),
+            loss=LossConfig(whole=1.0, triplet=0.3, match=0.3, word=0.3),
             optim=OptimConfig(epochs=12, lr=1e-3, warmup=0.1, weight_decay=0.05),
         ),
     ),
