@@ -384,9 +384,8 @@ class BestPatch(torch.autograd.Function):
         row = patch + p * torch.arange(n, dtype=torch.int32, device=patch.device).unsqueeze(1)  # (N, W) among N * P
         of_words = weighted_sums(patches.reshape(n * p, d), row.T, gradient.T)
         # The words of each patch, one patch after the other.
-        order = row.flatten().argsort()
-        ends = torch.bincount(row.flatten(), minlength=n * p).cumsum(0)
-        starts = F.pad(ends[:-1], (1, 0))
+        in_order, order = row.flatten().sort()
+        starts = torch.searchsorted(in_order, torch.arange(n * p, dtype=torch.int32, device=row.device))
         of_patches = weighted_sums(words, order % len(words), gradient.flatten()[order], starts)
         return of_patches.view(n, p, d), of_words
 

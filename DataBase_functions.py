@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -503,6 +504,9 @@ def _as_it_is(batch: Batch) -> Batch:
 def _one_thread(worker: int) -> None:
     """The training process owns the cores; a loader that starts threads of its own slows both."""
     torch.set_num_threads(1)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches it too; the training process ends it when all is saved
 
 
 class FeatureCache:

@@ -29,7 +29,7 @@ from Config import PRESETS, Config, fail, read_command_line, to_json
 from DataBase_functions import Batch, Database, EpochSampler, FeatureCache, PairDataset, make_loader
 from Functions import Shares
 from Optim_lib import Guard, WeightAverage, make_optimizer, make_scheduler
-from Parallel_lib import ALONE, Group
+from Parallel_lib import ALONE, Group, is_loss_of_a_peer
 from Tokenizer_lib import Tokenizer
 
 
@@ -117,7 +117,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except FloatingPointError as error:
         end(group, str(error), code=1)
     except RuntimeError as error:
-        if group.size == 1:
+        if not is_loss_of_a_peer(error):
             raise
         lost = str(error).splitlines()[0]
         fail(f"process {group.rank} lost another one ({lost}); go on with the same command and --resume", code=1)
@@ -132,10 +132,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
-    """What all processes of a run meet alike is told once."""
-    if group.writes:
-        fail(message, code)
-    raise SystemExit(code)
+    """One line and an exit status; what only one of several processes met tells which."""
+    fail(message if group.writes else f"process {group.rank}: {message}", code)
 
 
 def train(run: Run) -> None:
@@ -203,8 +201,9 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     scheduler = make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
-    # A CPU has nothing to wait for, so it looks after each step. Of a GPU looking costs the overlap of host and device.
-    guard = Guard(optimizer, device, every=1 if device.type == "cpu" else 20)
+    # A CPU has nothing to wait for, so it looks after each step. Of a GPU looking costs the overlap of host and device;
+    # with float16 it is needed all the same, see Guard.
+    guard = Guard(optimizer, device, every=1 if device.type == "cpu" or scaler.is_enabled() else 20)
     if config.compile:
         model.backbone.compile()
     if group.writes and not config.resume:
@@ -333,8 +332,8 @@ def stop_at_bad_number(run: Run, step: int, rows: tuple[int, ...]) -> None:
     """The weights were held from that step on, so they are those before it."""
     names = [run.database.ids[row] for row in rows]
     path = run.config.model_folder / "failed.pt"
+    state = state_of(run) | {"step": step, "photographs": names}  # all processes give their part
     if run.group.writes:
-        state = state_of(run) | {"step": step, "photographs": names}
         Functions.write_atomically(path, lambda p: Functions.save_torch(state, p))
     some = ", ".join(names[:3])
     raise FloatingPointError(
@@ -362,8 +361,7 @@ def validate(run: Run) -> dict[str, float]:
     with run.average.in_place():
         for batch in run.val_loader:
             if run.stop and run.group.size == 1:  # several would have to agree on a batch
-                save(run)
-                raise Stopped
+                break
             shares = Shares.of(batch.texts, 1)
             batch = to_device(batch, run.device)
             patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
@@ -372,6 +370,9 @@ def validate(run: Run) -> dict[str, float]:
             scores = run.model.pair_scores(patches[owner], words)
             positive.append(scores[: len(batch.owner)])
             negative.append(scores[len(batch.owner) :])
+    if run.stop and run.group.size == 1:  # a checkpoint holds the weights, not their average
+        save(run)
+        raise Stopped
     own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
     loss, true, false = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
     if not (np.isfinite(true).all() and np.isfinite(false).all()):

@@ -13,9 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from Config import OptimConfig
 
 
-def make_optimizer(
-    model: nn.Module, settings: OptimConfig, backbone_trained: bool, fused: bool | None = None
-) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, settings: OptimConfig, backbone_trained: bool) -> torch.optim.AdamW:
     """AdamW in four groups: branches and backbone, each with and without weight decay.
 
     Norms, biases, embeddings and single numbers do not decay: pulling those to 0 does not make a function simpler.
@@ -38,7 +36,7 @@ def make_optimizer(
             for (in_backbone, decays), weights in groups.items()
         ],
         betas=(0.9, 0.98),  # the default 0.999 remembers 1,000 steps, half of all that `scenes` makes
-        fused=True if fused is None else fused,  # one pass over all weights instead of a dozen
+        fused=True,  # one pass over all weights instead of a dozen
     )
 
 
@@ -114,7 +112,8 @@ class Guard:
     """Holds the weights from the first step on whose loss or gradient is no number, without waiting for the device.
 
     Reading a loss makes a GPU finish everything before it. So the verdict stays there as a flag, which a fused
-    optimizer reads itself and then changes nothing; the host asks for it once in `every` steps.
+    optimizer reads itself and then changes nothing; the host asks for it once in `every` steps. With float16 torch's
+    GradScaler puts its own flag there, which skips a bad step but not the good ones after it: there `every` is 1.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, every: int):
@@ -135,4 +134,5 @@ class Guard:
         first = int(self.first)
         if first < 0:
             return None
-        return next(((step, rows) for step, rows in self.recent if step == first), (first, ()))
+        # The newest: steps are counted anew in every epoch.
+        return next(((step, rows) for step, rows in reversed(self.recent) if step == first), (first, ()))

@@ -91,6 +91,12 @@ class Group:
 ALONE = Group()
 
 
+def is_loss_of_a_peer(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone; gloo's own errors are plain RuntimeErrors."""
+    told = str(error)
+    return isinstance(error, dist.DistError) or "gloo" in told.lower() or "Connection closed by peer" in told
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:

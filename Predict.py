@@ -73,22 +73,23 @@ class Judge:
         device = self.model.log_scale.device
         indices = torch.tensor([self.tokenizer.encode(text, self.config.data.max_words)], device=device)
         pixels = prepare(picture, self.config.data.side).unsqueeze(0).to(device)
-        # In the precision that the threshold was tuned in.
+        count = indices.shape[1]
+        kept = ~torch.eye(count, dtype=torch.bool, device=device)
+        # Each word left out once; of one word nothing is left.
+        without = F.pad(indices.expand(count, -1)[kept].view(count, count - 1), (0, 1))
+        # Encoded in the precision that the threshold was tuned in, and scored in float32, as an evaluation does.
         with Functions.autocast(device, Functions.choose_precision(self.config.precision, device)):
             features = self.model.features(pixels.contiguous(memory_format=torch.channels_last))
             pictures, texts = self.model.neck(features), self.model.encode_texts(indices)
-            score = self.model.pair_scores(pictures, texts).item()
-            if self.model.scores_words:
-                (_, patches), (_, vectors) = self.model.parts(pictures), self.model.parts(texts)
-                best, where = (F.normalize(vectors, dim=-1) @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
-                places = [divmod(patch, features.shape[-1]) for patch in where.tolist()]
-            else:
-                count = indices.shape[1]
-                others = ~torch.eye(count, dtype=torch.bool, device=device)
-                rest = F.pad(indices.expand(count, -1)[others].view(count, count - 1), (0, 1))  # of one word: nothing
-                without = self.model.encode_texts(rest)
-                best = score - self.model.pair_scores(pictures.expand(count, -1, -1), without)
-                places = [None] * count
+            others = self.model.encode_texts(without) if not self.model.scores_words else texts
+        score = self.model.pair_scores(pictures, texts).item()
+        places: list[tuple[int, int] | None] = [None] * count
+        if self.model.scores_words:
+            (_, patches), (_, vectors) = self.model.parts(pictures), self.model.parts(texts)
+            best, where = (F.normalize(vectors, dim=-1) @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
+            places = [divmod(patch, features.shape[-1]) for patch in where.tolist()]
+        else:
+            best = score - self.model.pair_scores(pictures.expand(count, -1, -1), others)
         return Verdict(
             score=score,
             threshold=self.threshold.threshold,

@@ -178,6 +178,21 @@ def test_scores_that_are_no_numbers_are_never_saved_as_the_best(databases, tmp_p
         Main_train.validate(run)
 
 
+def test_a_signal_during_validation_saves_the_weights_and_not_their_average(databases, tmp_path):
+    run = build(databases, tmp_path, "--optim.ema", "0.9")
+    run.model.train()
+    for batch in list(run.train_loader)[:2]:
+        Main_train.train_step(run, batch)
+    weights = {name: weight.detach().clone() for name, weight in run.model.named_parameters()}
+    run.stop = signal.SIGTERM
+    with pytest.raises(Main_train.Stopped):
+        Main_train.validate(run)
+    saved = Functions.load_state(run.config.model_folder)
+    for name, weight in weights.items():
+        assert torch.equal(saved["model"][name], weight), name
+    assert any(not torch.equal(a, b) for a, b in zip(saved["average"]["mean"], run.average.weights))
+
+
 def test_the_learned_temperature_stays_within_its_limit(databases, tmp_path):
     run = build(databases, tmp_path, "--loss.max-logit-scale", "20")
     with torch.no_grad():

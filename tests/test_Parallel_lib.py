@@ -77,6 +77,10 @@ def test_texts_go_where_their_picture_is():
 
 def ten_steps(group, flags):
     run = Main_train.build_run(read_command_line(PRESETS, "", flags), group)
+    gradients = []
+    run.optimizer.register_step_pre_hook(
+        lambda *_: gradients.append({n: w.grad.clone() for n, w in run.model.named_parameters() if w.grad is not None})
+    )
     run.model.train()
     losses = []
     while len(losses) < 10:
@@ -84,7 +88,7 @@ def ten_steps(group, flags):
             losses.append(Main_train.train_step(run, batch))
         run.train_sampler.epoch += 1
     losses = torch.stack(losses[:10])
-    return sum(group.merge(losses)), dict(run.model.named_parameters()), Main_train.validate(run)
+    return sum(group.merge(losses)), gradients[0], dict(run.model.named_parameters()), Main_train.validate(run)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def resnet_flags(folder, databases, name, weights, *flags):
     own = training_flags(folder, databases, name)
     cut = own.index("--backbone.channels")
     own = own[:cut] + own[cut + 2 :] + ["--backbone.weights", str(weights), "--data.min-count", "1"]
-    return [*own, "--data.side", "32", "--model.dropout", "0", *map(str, flags)]
+    return [*own, "--data.side", "32", "--model.dropout", "0", "--optim.max-norm", "1e9", *map(str, flags)]
 
 
 FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7"]
@@ -122,10 +126,15 @@ FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation"
 def test_two_processes_train_as_one(databases, tmp_path, resnet, flags, alone):
     """Losses and weights of ten steps with hard negatives, and validation after that."""
     preset, *own = flags
-    losses, one, validated = ten_steps(ALONE, [preset, *resnet_flags(tmp_path, databases, "one", resnet, *own, *alone)])
+    losses, gradients, one, validated = ten_steps(
+        ALONE, [preset, *resnet_flags(tmp_path, databases, "one", resnet, *own, *alone)]
+    )
     both = in_processes(ten_steps, tmp_path, [preset, *resnet_flags(tmp_path, databases, "two", resnet, *own)])
-    for theirs, weights, judged in both:
+    for theirs, first, weights, judged in both:
         torch.testing.assert_close(theirs, losses, atol=1e-5, rtol=1e-5)
+        assert first.keys() == gradients.keys()
+        for name, gradient in first.items():  # Adam would hide a wrong scale of one weight's gradient
+            assert (gradient - gradients[name]).norm() <= 1e-4 * gradients[name].norm() + 1e-7, name
         for name, weight in weights.items():
             torch.testing.assert_close(weight, one[name], atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
         assert judged == pytest.approx(validated, abs=1e-4)
