@@ -340,8 +340,8 @@ class OptimConfig:
     patience: int = 10
     """Stop after this many epochs without a better validation score."""
     ema: float = 0.0
-    """Decay of the weights' moving average, which is what gets evaluated and kept; 0 is no average. (Batch norm statistics of
-    the small backbone are those of the last weights.)"""
+    """Decay of the weights' moving average, which is what gets evaluated and kept; 0 is no average. (Batch norm
+    statistics of the small backbone are those of the last weights.)"""
     save_minutes: float = 10.0
     """A checkpoint is written at least this often, and after every epoch."""
 

@@ -104,11 +104,13 @@ def resnet_flags(folder, databases, name, weights, *flags):
     own = training_flags(folder, databases, name)
     cut = own.index("--backbone.channels")
     own = own[:cut] + own[cut + 2 :] + ["--backbone.weights", str(weights), "--data.min-count", "1"]
-    return [*own, "--data.side", "32", "--model.dropout", "0", "--optim.max-norm", "1e9", *map(str, flags)]
+    return [*own, "--model.dropout", "0", "--optim.max-norm", "1e9", *map(str, flags)]
 
 
-FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7"]
+# Patches as they are: of a grid finer than the features they would be equal, and the best one a matter of rounding.
+FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7", "--backbone.grid", "0"]
 FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "1", "--model.score", "pooled"]
+FINETUNE += ["--data.side", "32"]
 
 
 @pytest.mark.parametrize(
