@@ -165,10 +165,15 @@ def total_loss(
     return loss / group.size
 
 
+def collecting_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch norms that update their running statistics in a forward pass."""
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training and m.track_running_stats]
+
+
 @contextlib.contextmanager
 def statistics_kept(model: nn.Module) -> Iterator[None]:
     """Inside, batch norm in training mode normalises by the batch, but its running statistics stay as they are."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training and m.track_running_stats]
+    norms = collecting_norms(model)
     for norm in norms:
         norm.track_running_stats = False
     try:
@@ -180,8 +185,7 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
 
 def running_statistics(model: nn.Module) -> list[Tensor]:
     """The means and variances that batch norm in training mode collects: each process from its own pictures."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training and m.track_running_stats]
-    return [x for norm in norms for x in (norm.running_mean, norm.running_var) if x is not None]
+    return [x for norm in collecting_norms(model) for x in (norm.running_mean, norm.running_var) if x is not None]
 
 
 def backward_in_chunks(

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 import tyro
 from PIL import Image
+from torch import Tensor
 
 import Functions
 from Architectures import real_words
@@ -73,23 +74,19 @@ class Judge:
         device = self.model.log_scale.device
         indices = torch.tensor([self.tokenizer.encode(text, self.config.data.max_words)], device=device)
         pixels = prepare(picture, self.config.data.side).unsqueeze(0).to(device)
-        count = indices.shape[1]
-        kept = ~torch.eye(count, dtype=torch.bool, device=device)
-        # Each word left out once; of one word nothing is left.
-        without = F.pad(indices.expand(count, -1)[kept].view(count, count - 1), (0, 1))
         # Encoded in the precision that the threshold was tuned in, and scored in float32, as an evaluation does.
         with Functions.autocast(device, Functions.choose_precision(self.config.precision, device)):
             features = self.model.features(pixels.contiguous(memory_format=torch.channels_last))
             pictures, texts = self.model.neck(features), self.model.encode_texts(indices)
-            others = self.model.encode_texts(without) if not self.model.scores_words else texts
+            shortened = None if self.model.scores_words else self.model.encode_texts(leave_each_out(indices))
         score = self.model.pair_scores(pictures, texts).item()
-        places: list[tuple[int, int] | None] = [None] * count
-        if self.model.scores_words:
+        places: list[tuple[int, int] | None] = [None] * len(words)
+        if shortened is None:
             (_, patches), (_, vectors) = self.model.parts(pictures), self.model.parts(texts)
             best, where = (F.normalize(vectors, dim=-1) @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
             places = [divmod(patch, features.shape[-1]) for patch in where.tolist()]
         else:
-            best = score - self.model.pair_scores(pictures.expand(count, -1, -1), others)
+            best = score - self.model.pair_scores(pictures.expand(len(words), -1, -1), shortened)
         return Verdict(
             score=score,
             threshold=self.threshold.threshold,
@@ -107,6 +104,13 @@ class Judge:
             ),
             unread=len(everything) - len(words),
         )
+
+
+def leave_each_out(indices: Tensor) -> Tensor:
+    """The words (1, L) of a text -> (L, L): without its first, its second, ..., padded; of one word nothing is left."""
+    count = indices.shape[1]
+    kept = ~torch.eye(count, dtype=torch.bool, device=indices.device)
+    return F.pad(indices.expand(count, -1)[kept].view(count, count - 1), (0, 1))
 
 
 @dataclass(frozen=True)
