@@ -564,18 +564,39 @@ class FeatureCache:
         (N, 3, side, side) of bytes -> features (N, C, h, w), on whatever device. An interrupted computation goes on
         where it was.
         """
-        splits = hashlib.sha256(" ".join(database.split_of).encode()).hexdigest()
-        crops = crop if views > 2 else None
-        settings = (database.picture_fingerprint, splits, PREPROCESSING, side, views, crops, str(precision))
-        key = hashlib.sha256(repr(settings).encode() + hash_of_weights(model.backbone).encode()).hexdigest()[:16]
-        folder = database.folder / "features" / key
+        folder = cls._place(database, model, side, views, precision, crop)
         folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
-        cache = cls(folder, [views if split == "train" else 1 for split in database.split_of], shape)
+        cache = cls(folder, cls._views_of_rows(database, views), shape)
         with _exclusively(folder / "lock"):
             if not (folder / "features.npy").is_file():
                 cache._compute(lambda row: draw_views(database, row, cache.views_of(row), side, crop), encode, batch)
         return cache
+
+    @classmethod
+    def find(
+        cls, database: Database, model: SiameseModel, side: int, settings: BackboneConfig, precision: torch.dtype
+    ) -> "FeatureCache | None":
+        """The cache that a training with these settings left, if it is whole; nothing is computed."""
+        folder = cls._place(database, model, side, settings.views, precision, settings.view_crop)
+        if not (folder / "features.npy").is_file():
+            return None
+        shape = np.load(folder / "features.npy", mmap_mode="r").shape[1:]
+        return cls(folder, cls._views_of_rows(database, settings.views), shape)
+
+    @staticmethod
+    def _place(
+        database: Database, model: SiameseModel, side: int, views: int, precision: torch.dtype, crop: float
+    ) -> Path:
+        splits = hashlib.sha256(" ".join(database.split_of).encode()).hexdigest()
+        crops = crop if views > 2 else None
+        settings = (database.picture_fingerprint, splits, PREPROCESSING, side, views, crops, str(precision))
+        key = hashlib.sha256(repr(settings).encode() + hash_of_weights(model.backbone).encode()).hexdigest()[:16]
+        return database.folder / "features" / key
+
+    @staticmethod
+    def _views_of_rows(database: Database, views: int) -> list[int]:
+        return [views if split == "train" else 1 for split in database.split_of]
 
     def _compute(self, draw: Callable[[int], Tensor], encode: Callable[[Tensor], Tensor], batch: int) -> None:
         """draw: row -> its views (V, 3, side, side)."""

@@ -1,45 +1,91 @@
 """Choose the threshold on validation, judge the test split once, write results.json and the plots.
 
-python Evaluate_test.py [--model Models/NAME]
+python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DIR]
+With --model given twice or more, the models are compared on the same texts.
 """
 
 import json
+import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+import tyro
+from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 import Functions
-from Config import fail, read_command_line
-from DataBase_functions import Database, pad, prepare
-from Evaluation_lib import IN_BATCH, Texts, blind_control, collect_texts
-from Functions import Floats, LoadedModel
+import Metrics_lib
+import Plots_lib
+import Scoring_lib
+from Benchmarks_lib import Benchmark, PictureFinder, read_benchmark
+from Config import fail, read_command_line, require
+from DataBase_functions import Database, changed_words, prepare
+from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
+from Functions import LoadedModel, Threshold
+from Metrics_lib import Bootstrap, Criterion, Floats, Integers, Interval, RankCounter, hubness, interval
+from Negative_map import Negative
+from Picture_lib import open_picture
+from Plots_lib import Bar, Curves, Example, Word
+from Scoring_lib import TextBlock
+from Tokenizer_lib import split_words
 
-BATCH = 64
 REFERENCES = 1000  # pictures and captions of the validation split that retrieval by CSLS compares with
+FOLD = 1000  # pictures of a gallery, as published tables of COCO have it
 SHOWN = ("swap", "exchange", "mined", IN_BATCH)  # in the plots
-BLIND_NAMES = {"tfidf": "TF-IDF", "lstm": "LSTM"}
+POINTED = 500  # swaps of which a model without word vectors is asked for its words: it takes an encoding a word
+BLIND_NAMES = {judge: name for judge, (name, _) in Plots_lib.BLIND.items()}
+RANKINGS = {
+    "all": "",
+    "all_csls": ", CSLS",
+    "folds": f", {FOLD:,} at a time",
+    "folds_csls": f", {FOLD:,} at a time, CSLS",
+}
+NAMES = {
+    "caption": "kind of caption",
+    "length": "length of the caption",
+    "category": "category of the swapped word",
+    "kind": "kind of false text",
+}
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Settings of one evaluation."""
 
-    model: str = "Models/scenes"
-    """Folder of the trained model."""
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Folder of a trained model (Models/scenes); given again, the others are compared with the first."""
+    threshold_for: str = "balanced-accuracy"
+    """What the threshold is best at on validation: balanced-accuracy, recall=0.95, specificity=0.95, f1, or cost=5:1 (a
+    false text that is accepted costs 5, a true one that is refused 1)."""
+    benchmark: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """An external benchmark as NAME=PATH: sugarcrepe, sugarcrepe++, foil, flickr8k-expert, flickr8k-cf, winoground, or
+    pairs (your own CSV, TSV, JSONL or Parquet with image, caption, label). May be given again."""
+    images: str | None = None
+    """Folder with the pictures of the benchmarks; without it they are looked for beside PATH."""
+    allow_leak: bool = False
+    """Judge a benchmark although the model was trained on some of its photographs."""
     database: str | None = None
     """Folder of another database than the one that the model was trained on."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     blind_captions: int = 30_000
     """Training captions that the blind control learns from."""
+    resamples: int = Metrics_lib.RESAMPLES
+    """Bootstrap resamples of the photographs."""
+
+    def __post_init__(self) -> None:
+        require(self.resamples >= 10, f"--resamples {self.resamples}: must be at least 10")
+        require(self.blind_captions >= 2, f"--blind-captions {self.blind_captions}: must be at least 2")
+        Criterion.parse(self.threshold_for)
+
+    @property
+    def folders(self) -> list[Path]:
+        return [Path(model) for model in self.model or ("Models/scenes",)]
 
 
 class Scores(NamedTuple):
@@ -48,246 +94,541 @@ class Scores(NamedTuple):
     caption: Floats  # (T,)
     false: dict[str, Floats]  # by kind, one for each false text
     pictures: Tensor  # (N, K, D) vectors
-    captions: Tensor  # (T, K, D) vectors
+    captions: list[TextBlock]
+
+
+@dataclass
+class Evaluation:
+    """All that is found about one model."""
+
+    folder: Path
+    loaded: LoadedModel
+    database: Database
+    threshold: Threshold
+    texts: dict[str, Texts]  # by split
+    scores: dict[str, Scores]
+    boot: Bootstrap
+    groups: np.ndarray  # (N,) identity of each test photograph
+    rows: list[Row] = field(default_factory=list)
+    retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples, see Metrics_lib.judged
+    words: dict[str, Any] = field(default_factory=dict)
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def own(self) -> bool:
+        """Is it the database that the model was trained on?"""
+        return self.database.folder.resolve() == self.loaded.config.data.folder.resolve()
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.own else f"_{self.database.folder.name}"
+
+    def curves(self, split: str, kind: str) -> Curves:
+        """Scores of the captions that have a false text of a kind, and of these texts."""
+        scores = self.scores[split]
+        return Curves(scores.caption[self.texts[split].false[kind].of], scores.false[kind])
 
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(EvaluateConfig, __doc__ or "", args)
-    started = time.perf_counter()
-    folder = Path(settings.model)
     try:
+        benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = Functions.choose_device(settings.device)
-        loaded = Functions.load_model(folder, device)
-        database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
-        texts = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
+        models = {folder: Functions.load_model(folder, device) for folder in settings.folders}
+        # What cannot be judged, or must not be, is told before minutes pass.
+        places = {spec: find_pictures(spec, benchmark, settings) for spec, benchmark in benchmarks.items()}
+        for folder, loaded in models.items():
+            for spec in benchmarks:
+                refuse_leaks_of_pictures(folder, loaded, spec, places[spec], settings)
+        texts: dict[Path, dict[str, Texts]] = {}
+        evaluations = []
+        for folder, loaded in models.items():
+            one = evaluate(folder, loaded, settings, texts)
+            for spec, benchmark in benchmarks.items():
+                one.benchmarks.append(evaluate_benchmark(one, spec, benchmark, places[spec], settings))
+            evaluations.append(one)
+            report(one)
+        if len(evaluations) > 1:
+            compare(evaluations)
     except (ValueError, OSError) as error:
         fail(str(error))
-    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
 
-    try:
-        threshold = choose_threshold(texts["validation"], scores["validation"], loaded.threshold.epoch)
-    except ValueError as error:
-        fail(str(error))
-    own = database.folder.resolve() == loaded.config.data.folder.resolve()
-    if own:  # another database's threshold is for this report, not for the model's users
+
+def evaluate(
+    folder: Path, loaded: LoadedModel, settings: EvaluateConfig, known: dict[Path, dict[str, Texts]]
+) -> Evaluation:
+    """One model on one database. known: texts by database, the same for all models."""
+    started = time.perf_counter()
+    database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
+    if database.folder not in known:
+        known[database.folder] = {
+            "validation": collect_texts(database, database.rows("validation"), ("mixture",)),
+            "test": collect_texts(database, database.rows("test")),
+        }
+    texts = known[database.folder]
+    refuse_leaks(folder, database, settings)
+    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
+    groups = np.array([database.groups[row] for row in database.rows("test")])
+    criterion = Criterion.parse(settings.threshold_for)
+    mixture = texts["validation"].false["mixture"].of
+    true, false = scores["validation"].caption[mixture], scores["validation"].false["mixture"]
+    threshold = Threshold.choose(true, false, loaded.threshold.epoch, criterion)
+    boot = Bootstrap(len(groups), settings.resamples)
+    one = Evaluation(folder, loaded, database, threshold, texts, scores, boot, groups)
+    if one.own:  # another database's threshold is for this report, not for the model's users
         Functions.save_threshold(folder, threshold)
     blind = blind_control(database, texts["test"], settings.blind_captions)
-    rows = judge(texts["test"], scores["test"], threshold.threshold, blind)
-    groups = np.array([database.groups[row] for row in database.rows("test")])
-    matrix, corrected = retrieval_scores(loaded, scores["test"], scores["validation"])
-    retrieval, without_hubs = (
-        Functions.retrieval_metrics(ranking, texts["test"].owner, groups) for ranking in (matrix, corrected)
-    )
-    results = {
-        "model": str(folder),
-        "database": str(database.folder),
-        "fingerprint": database.fingerprint,
-        "config": json.loads((folder / "config.json").read_text(encoding="utf-8")),
-        "threshold": asdict(threshold),
-        "equilibrium_threshold": Functions.equilibrium_threshold(
-            *true_and_false(texts["validation"], scores["validation"])
-        ),
-        "test_photographs": len(groups),
-        "test_captions": len(texts["test"].captions),
-        "test": rows,
-        "retrieval": retrieval,
-        "retrieval_csls": without_hubs,
-        "hardware": Functions.hardware(device),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    suffix = "" if own else f"_{database.folder.name}"
-    Functions.write_json(folder / f"results{suffix}.json", results)
-    picture = loaded.config.plots_folder / f"Threshold_Analysis_{folder.name}{suffix}.png"
-    plot_thresholds(picture, scores, texts, threshold.threshold, rows)
-    print_report(results)
-    print(f"written: {folder / f'results{suffix}.json'}, {picture}")
+    test = scores["test"]
+    one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
+    one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot)
+    one.words = point_at_words(one)
+    one.seconds = time.perf_counter() - started
+    return one
 
 
-@torch.no_grad()
+def refuse_leaks(folder: Path, database: Database, settings: EvaluateConfig) -> None:
+    """ValueError if photographs of a database's test split are among those that the model was trained on."""
+    listed = folder / "photographs.txt"
+    if settings.allow_leak or not listed.is_file():
+        return
+    known = set(listed.read_text(encoding="utf-8").split("\n"))
+    leaked = [database.ids[row] for row in database.rows("test") if database.groups[row] in known]
+    if leaked:
+        raise ValueError(f"{folder} was trained on {told_leaks(leaked)} of the test split of {database.folder}")
+
+
+def told_leaks(leaked: Sequence[str]) -> str:
+    some = ", ".join(leaked[:3]) + (" ..." if len(leaked) > 3 else "")
+    return f"{len(leaked):,} photographs ({some}; --allow-leak judges them all the same)"
+
+
 def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
-    """Encode each picture and each text once, then score pairs and the whole matrix."""
-    model, device = loaded.model, loaded.model.log_scale.device
-    precision = Functions.choose_precision(loaded.config.precision, device)
-    rows, side = database.rows(split), loaded.config.data.side
-    with Functions.autocast(device, precision):
-        patches = []
-        for start in tqdm(range(0, len(rows), BATCH), desc=f"{split} pictures", unit="batch", leave=False):
-            some = torch.stack([prepare(database.picture(row), side) for row in rows[start : start + BATCH]])
-            some = some.to(device).contiguous(memory_format=torch.channels_last)
-            patches.append(model.encode_pictures(some))
-        number: dict[str, int] = {}  # of each different text: a foreign caption need not be encoded again
-        for text in (*texts.captions, *(negative.text for false in texts.false.values() for negative in false.texts)):
-            number.setdefault(text, len(number))
-        vectors = encode_texts(loaded, list(number), device)
-    pictures = torch.cat(patches)
-    captions = [number[text] for text in texts.captions]
-
-    def pairs(owner: NDArray[np.int64], which: Sequence[int]) -> Floats:
-        whose, texts = torch.from_numpy(owner).to(device), torch.tensor(which, dtype=torch.long, device=device)
-        parts = zip(whose.split(BATCH), texts.split(BATCH))
-        scores = [model.pair_scores(pictures[some], vectors[part]) for some, part in parts if len(some)]
-        return torch.cat(scores).cpu().numpy() if scores else np.zeros(0, dtype=np.float32)
-
-    return Scores(
-        caption=pairs(texts.owner, captions),
-        false={
-            kind: pairs(texts.owner[false.of], [number[negative.text] for negative in false.texts])
-            for kind, false in texts.false.items()
-        },
-        pictures=pictures,
-        captions=vectors[captions],
-    )
+    """Encode each picture and each text once, then score each text with its picture."""
+    pictures = Scoring_lib.encode_rows(loaded, database, database.rows(split), f"{split} pictures")
+    captions = list(Scoring_lib.encode_texts(loaded, texts.captions, f"{split} captions"))
+    kinds = list(texts.false)
+    false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
+    of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
+    scores = Scoring_lib.score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
+    ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
+    caption, *rest = np.split(scores, ends[:-1])
+    return Scores(caption, dict(zip(kinds, rest)), pictures, captions)
 
 
-@torch.no_grad()
-def retrieval_scores(loaded: LoadedModel, test: Scores, validation: Scores) -> tuple[Floats, Floats]:
-    """Scores (N, T) of all test pictures with all test captions: as they are, and by CSLS.
+def retrieve(
+    loaded: LoadedModel, texts: Texts, test: Scores, validation: Scores, groups: np.ndarray, boot: Bootstrap
+) -> dict[str, dict[str, Floats]]:
+    """Recall among all test photographs, and of many also in galleries of FOLD; as scored, and by CSLS.
 
-    Some captions score high with every picture and take the first place of many ("hubs"). CSLS subtracts half of what a
-    caption reaches with its 10 best of other pictures, and the same of each picture; here the others are up to 1,000
-    photographs of the validation split, so nothing of the test split is known beforehand.
-    Source: Conneau et al. 2018.
+    CSLS' references are up to 1,000 photographs and captions of the validation split, so nothing of the test split is
+    known beforehand. No score of a picture with another's text is kept.
     """
-    compare = loaded.model.all_scores
-    matrix = compare(test.pictures, test.captions).cpu().numpy()
-    of_captions = compare(validation.pictures[:REFERENCES], test.captions).cpu().numpy()
-    of_pictures = compare(test.pictures, validation.captions[:REFERENCES]).cpu().numpy()
-    return matrix, Functions.csls(matrix, of_captions, of_pictures)
+    references = validation.pictures[:REFERENCES]
+    by_text = [scores for _, scores in Scoring_lib.score_blocks(loaded, references, test.captions, "hubs among texts")]
+    some = _first_texts(validation.captions, REFERENCES)
+    by_picture = [scores for _, scores in Scoring_lib.score_blocks(loaded, test.pictures, some, "hubs among pictures")]
+    of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
 
+    def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
+        return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
 
-def encode_texts(loaded: LoadedModel, texts: Sequence[str], device: torch.device) -> Tensor:
-    """Word vectors (T, L, D) in the order of `texts`; L words in the longest."""
-    words = pad([loaded.tokenizer.encode(text, loaded.config.data.max_words) for text in texts]).to(device)
-    return torch.cat([loaded.model.encode_texts(some) for some in words.split(32 * BATCH)])
-
-
-def true_and_false(texts: Texts, scores: Scores, kind: str = "mixture") -> tuple[Floats, Floats]:
-    """Scores of the captions that have a false text of a kind, and of these texts."""
-    return scores.caption[texts.false[kind].of], scores.false[kind]
-
-
-def choose_threshold(texts: Texts, validation: Scores, epoch: int) -> Functions.Threshold:
-    """Best balanced accuracy of validation captions against the mixture of hard negatives that training uses."""
-    true, false = true_and_false(texts, validation)
-    chosen = Functions.best_threshold(true, false)
-    return Functions.Threshold(chosen, "validation", epoch=epoch, **Functions.rates(true, false, chosen)._asdict())
-
-
-def judge(
-    texts: Texts, scores: Scores, threshold: float, blind: Mapping[str, Mapping[str, float]]
-) -> list[dict[str, Any]]:
-    """One row per kind of false text and per category of swaps, at the threshold from validation.
-
-    A caption counts in a row if it has a false text of that kind: so the classes are equal, and the row can be
-    compared with what the blind judges reach on the same texts.
-    """
-    rows = []
-    for kind, false in texts.false.items():
-        if not len(false.of):
-            continue
-        rows.append(row(kind, *true_and_false(texts, scores, kind), threshold, blind))
-        for category in sorted(set(false.categories)) if kind == "swap" else ():
-            few = false.categories == category
-            true = scores.caption[false.of[few]]
-            rows.append(row(f"{kind}: {category}", true, scores.false[kind][few], threshold, blind))
-    return rows
-
-
-def row(
-    name: str, true: Floats, false: Floats, threshold: float, blind: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    """The figures of some captions and as many false texts."""
-    from sklearn.metrics import roc_auc_score
-
-    labels = np.r_[np.ones(len(true)), np.zeros(len(false))]
-    return {
-        "negatives": name,
-        "n": len(false),
-        **Functions.rates(true, false, threshold)._asdict(),
-        "roc_auc": float(roc_auc_score(labels, np.r_[true, false])),
-        "blind_balanced_accuracy": dict(blind.get(name, {})),
+    own = corrected(test.caption, texts.owner)
+    counters = {
+        "all": RankCounter(test.caption, texts.owner, groups),
+        "all_csls": RankCounter(own, texts.owner, groups),
     }
+    if len(groups) >= 2 * FOLD:
+        fold = np.random.default_rng(0).permutation(len(groups)) // FOLD
+        fold[fold == len(groups) // FOLD] = -1  # those that fill no gallery
+        counters["folds"] = RankCounter(test.caption, texts.owner, groups, fold)
+        counters["folds_csls"] = RankCounter(own, texts.owner, groups, fold)
+    for place, scores in Scoring_lib.score_blocks(loaded, test.pictures, test.captions, "retrieval"):
+        without_hubs = corrected(scores, (place, None))
+        for name, counter in counters.items():
+            counter.add(place, without_hubs if name.endswith("csls") else scores)
+    return {name: counter.recalls(boot) for name, counter in counters.items()}
 
 
-def print_report(results: dict[str, Any]) -> None:
-    """The results as a table on the screen."""
-    at = results["threshold"]
-    print(
-        f"\nthreshold {at['threshold']:.4f} from validation (balanced accuracy {at['balanced_accuracy']:.4f}); "
-        f"test: {results['test_photographs']} photographs, {results['test_captions']} captions\n"
-    )
-    heads = ("bal.acc", "recall", "specif.", "ROC-AUC", "", *BLIND_NAMES.values())
-    print(f"{'':62s}   blind: no picture")
-    print(f"{'against':24s}{'n':>6s}  " + " ".join(f"{head:>{7 if head else 1}s}" for head in heads))
-    for row in results["test"]:
-        blind = row["blind_balanced_accuracy"]
-        told = " ".join(f"{blind[name]:7.4f}" if name in blind else "      –" for name in BLIND_NAMES)
-        print(
-            f"{row['negatives']:24s}{row['n']:6d}  {row['balanced_accuracy']:7.4f} {row['recall']:7.4f} "
-            f"{row['specificity']:7.4f} {row['roc_auc']:7.4f}   {told}"
+def _first_texts(blocks: Sequence[TextBlock], count: int) -> list[TextBlock]:
+    """The texts of numbers below `count`."""
+    kept = []
+    for block in blocks:
+        some = np.flatnonzero(block.numbers < count)
+        if len(some):
+            kept.append(TextBlock(block.numbers[some], block.vectors[torch.from_numpy(some)]))
+    return kept
+
+
+def point_at_words(one: Evaluation) -> dict[str, Any]:
+    """How often the lowest word score of a swap points at a word that was swapped, and how often chance does."""
+    false = one.texts["test"].false["swap"]
+    some = np.arange(len(false.of))
+    if not one.loaded.model.scores_words and len(some) > POINTED:
+        some = np.linspace(0, len(some) - 1, POINTED).astype(int)
+    negatives = [false.texts[i] for i in some.tolist()]
+    of = one.texts["test"].owner[false.of[some]]
+    scores = Scoring_lib.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
+    return pointing(negatives, scores, of, false.categories[some], one.boot)
+
+
+def pointing(
+    negatives: Sequence[Negative], scores: Sequence[Floats], of: Integers, categories: np.ndarray, boot: Bootstrap
+) -> dict[str, Any]:
+    """Pointing accuracy (Zhang et al. 2016, of words instead of places), for all and by category."""
+    changed = [
+        changed_words(split_words(negative.text)[: len(line)], negative) for negative, line in zip(negatives, scores)
+    ]
+    read = np.array([bool(each) for each in changed], dtype=bool)  # else the change lies beyond what the model reads
+    hit = np.array([bool(c) and int(np.argmin(line)) in c for c, line in zip(changed, scores)], dtype=bool)
+    chance = np.array([len(c) / max(1, len(line)) for c, line in zip(changed, scores)])
+
+    def found(which: np.ndarray) -> dict[str, Any]:
+        accuracy = interval(boot.mean(hit[which], of[which]))
+        return {"n": int(which.sum()), "accuracy": accuracy, "chance": float(chance[which].mean())}
+
+    if not read.any():
+        return {}
+    by_category = {c: found(read & (categories == c)) for c in np.unique(categories[read]).tolist()}
+    return {**found(read), "categories": by_category}
+
+
+# External benchmarks
+
+
+def find_pictures(spec: str, benchmark: Benchmark, settings: EvaluateConfig) -> dict[str, Path]:
+    """Where the pictures of a benchmark lie, by their names in it. ValueError if none is there."""
+    path = Path(spec.partition("=")[2])
+    images = Path(settings.images) if settings.images else (path if path.is_dir() else path.parent)
+    finder = PictureFinder(images)
+    names = list(dict.fromkeys(claim.picture for claim in benchmark.claims))
+    places = {name: place for name in names if (place := finder.find(name)) is not None}
+    if not places:
+        raise ValueError(
+            f"none of the {len(names):,} pictures of {spec} is in {images}; give their folder with --images DIR"
         )
-    print(f"\n{'retrieval':24s}{'R@1':>7s} {'R@5':>7s} {'R@10':>7s} {'median rank':>12s}")
-    for kind, note in (("retrieval", ""), ("retrieval_csls", ", CSLS")):
+    return places
+
+
+def refuse_leaks_of_pictures(
+    folder: Path, loaded: LoadedModel, spec: str, places: Mapping[str, Path], settings: EvaluateConfig
+) -> None:
+    """ValueError if some of these pictures are among those that the model was trained on."""
+    if settings.allow_leak:
+        return
+    home = loaded.config.data.folder
+    trained_on = Database(home) if (home / "manifest.json").is_file() else None
+    leaks = find_leaks(folder, trained_on, list(places), readable(places))
+    if leaks.found:
+        raise ValueError(f"{folder} was trained on {told_leaks(leaks.found)} of {spec}")
+    if not leaks.by_look:
+        print(f"{home} is not at hand: whether {folder} was trained on pictures of {spec} is told by names alone")
+
+
+def readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
+    """Pictures for the search of leaks; an unreadable one is a grey square, which is like no photograph."""
+    for path in places.values():
+        try:
+            yield open_picture(path)
+        except (ValueError, OSError):
+            yield Image.new("RGB", (64, 64), "grey")
+
+
+def evaluate_benchmark(
+    one: Evaluation, spec: str, benchmark: Benchmark, places: Mapping[str, Path], settings: EvaluateConfig
+) -> dict[str, Any]:
+    """One benchmark at the stored threshold. ValueError if no picture of it can be read."""
+    names = dict.fromkeys(claim.picture for claim in benchmark.claims)
+    absent = [name for name in names if name not in places]
+    unreadable: dict[str, str] = {}
+    side = one.loaded.config.data.side
+
+    def prepared() -> Iterator[Tensor]:
+        for name in places:
+            try:
+                yield prepare(open_picture(places[name]), side)
+            except (ValueError, OSError) as error:
+                unreadable[name] = str(error)
+                yield torch.zeros(3, side, side, dtype=torch.uint8)
+
+    vectors = Scoring_lib.encode_pictures(one.loaded, prepared(), len(places), f"{benchmark.name} pictures")
+    number = {name: i for i, name in enumerate(places)}
+    claims = [claim for claim in benchmark.claims if claim.picture in number and claim.picture not in unreadable]
+    if not claims:
+        raise ValueError(f"none of the pictures of {spec} can be read: {next(iter(unreadable.values()))}")
+    used = benchmark._replace(claims=claims)
+    of = np.array([number[claim.picture] for claim in claims])
+    scores = Scoring_lib.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name)
+    boot = Bootstrap(len(places), settings.resamples)
+    rows = judge_benchmark(used, scores, of, one.threshold.threshold, boot)
+    result: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "path": spec.partition("=")[2],
+        "photographs": len(places) - len(unreadable),
+        "claims": len(claims),
+        "claims_without_picture": len(benchmark.claims) - len(claims),
+        "missing_pictures": absent,
+        "unreadable_pictures": unreadable,
+        "left_out": [asdict(each) for each in benchmark.left_out],
+        "leaks_allowed": settings.allow_leak,
+        "rows": [row.as_json() for row in rows],
+    }
+    if benchmark.metric == "labels":
+        label = np.array([claim.label for claim in claims]) == 1
+        result["calibration"] = calibration(one.threshold, scores, label)[0]
+    told = [i for i, claim in enumerate(claims) if claim.changed]
+    if told:
+        lines = Scoring_lib.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
+        negatives = [Negative(claims[i].text, "foil", claims[i].subset, claims[i].changed) for i in told]
+        subsets = np.array([claims[i].subset for i in told], dtype=str)
+        result["word_evidence"] = pointing(negatives, lines, of[told], subsets, boot)
+    return result
+
+
+# The report
+
+
+def calibration(
+    threshold: Threshold, scores: Floats, label: np.ndarray
+) -> tuple[dict[str, float], Metrics_lib.Reliability]:
+    """Expected calibration error and Brier score of the probabilities, and what to draw of them."""
+    probability = threshold.calibration.probability(scores)
+    found = Metrics_lib.reliability(probability, label)
+    figures = {
+        "slope": threshold.slope,
+        "intercept": threshold.intercept,
+        "ece": Metrics_lib.calibration_error(found),
+        "brier": Metrics_lib.brier_score(probability, label),
+    }
+    return figures, found
+
+
+def report(one: Evaluation) -> None:
+    """results.json, the plots, and the table on the screen."""
+    curves = one.curves("test", "mixture")
+    label = np.repeat([True, False], [len(curves.true), len(curves.false)])
+    calibrated, reliability = calibration(one.threshold, np.concatenate(curves), label)
+    results = {
+        "model": str(one.folder),
+        "database": str(one.database.folder),
+        "fingerprint": one.database.fingerprint,
+        "plan": one.database.plan.folder.name,
+        "config": json.loads((one.folder / "config.json").read_text(encoding="utf-8")),
+        "threshold": asdict(one.threshold),
+        "equilibrium_threshold": Metrics_lib.equilibrium_threshold(*one.curves("validation", "mixture")),
+        "test_photographs": len(one.groups),
+        "test_captions": len(one.texts["test"].captions),
+        "resamples": one.boot.resamples,
+        "test": [row.as_json() for row in one.rows],
+        "calibration": calibrated,
+        "retrieval": {
+            name: {figure: interval(samples) for figure, samples in found.items()}
+            for name, found in one.retrieval.items()
+        },
+        "word_evidence": one.words,
+        "benchmarks": one.benchmarks,
+        "hardware": Functions.hardware(Scoring_lib.device_of(one.loaded)),
+        "seconds": round(one.seconds, 1),
+    }
+    place = one.folder / f"results{one.suffix}.json"
+    Functions.write_json(place, plain(results))
+    print_report(one, results)
+    written = draw(one, reliability, calibrated)
+    print(f"written: {place}, {len(written)} plots in {written[0].parent}")
+
+
+def plain(value: Any) -> Any:
+    """Intervals as {"value", "low", "high"}, and null for what could not be measured: JSON knows no nan."""
+    if isinstance(value, Interval):
+        return plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapping[str, float]) -> list[Path]:
+    """All plots; their paths."""
+    name = f"{one.folder.name}{one.suffix}.png"
+    folder, at = one.loaded.config.plots_folder, one.threshold
+    kinds = {kind: one.curves("test", kind) for kind in SHOWN if len(one.texts["test"].false[kind].of)}
+    sections: dict[str, list[Bar]] = {}
+    for row in one.rows:
+        bar = Bar(row.name, row.n, row.figures["balanced_accuracy"], row.blind)
+        sections.setdefault(NAMES.get(row.section, row.section), []).append(bar)
+    paths = {
+        what: folder / f"{what}_{name}"
+        for what in ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
+    }
+    overview = sections[NAMES["kind"]] + sections.get(NAMES["category"], [])
+    Plots_lib.plot_thresholds(
+        *(paths["Threshold_Analysis"], one.curves("validation", "mixture"), kinds, at.threshold, at.criterion, overview)
+    )
+    Plots_lib.plot_scores(paths["Scores"], kinds, at.threshold)
+    Plots_lib.plot_curves(paths["Curves"], kinds, at.threshold)
+    Plots_lib.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"])
+    Plots_lib.plot_bars(paths["Categories"], sections)
+    Plots_lib.plot_errors(paths["Errors"], worst_errors(one))
+    return list(paths.values())
+
+
+def worst_errors(one: Evaluation) -> dict[str, list[Example]]:
+    """The most confident errors of each kind, each of another photograph."""
+    texts, scores, limit = one.texts["test"], one.scores["test"], one.threshold.threshold
+    chosen: dict[str, list[tuple[int, float, str, Negative | None]]] = {}
+
+    def keep(title: str, order: Iterable[int], of: Integers, which: Floats, said: Sequence[str | Negative]) -> None:
+        seen: set[int] = set()
+        for i in order:
+            if len(seen) < Plots_lib.EXAMPLES and (photograph := int(of[i])) not in seen:
+                seen.add(photograph)
+                text = said[i]
+                negative = text if isinstance(text, Negative) else None
+                chosen.setdefault(title, []).append(
+                    (photograph, which[i], negative.text if negative else str(text), negative)
+                )
+
+    refused = np.argsort(scores.caption)
+    keep("true, but refused", refused[scores.caption[refused] < limit], texts.owner, scores.caption, texts.captions)
+    for kind in SHOWN:
+        order = np.argsort(-scores.false[kind])
+        order = order[scores.false[kind][order] >= limit]
+        false = texts.false[kind]
+        keep(f"false ({kind}), but accepted", order, texts.owner[false.of], scores.false[kind], false.texts)
+    examples: dict[str, list[Example]] = {}
+    rows = one.database.rows("test")
+    for title, those in chosen.items():
+        of = np.array([photograph for photograph, *_ in those])
+        lines = Scoring_lib.score_words(one.loaded, scores.pictures, [text for _, _, text, _ in those], of)
+        for (photograph, score, text, negative), line in zip(those, lines):
+            words = split_words(text)[: len(line)]
+            false_ones = changed_words(words, negative) if negative and negative.kind != IN_BATCH else ()
+            marked = [
+                Word(text[w.start : w.end], float(s), i in false_ones) for i, (w, s) in enumerate(zip(words, line))
+            ]
+            examples.setdefault(title, []).append(Example(one.database.picture(rows[photograph]), float(score), marked))
+    return examples
+
+
+def print_report(one: Evaluation, results: Mapping[str, Any]) -> None:
+    """The results as tables on the screen."""
+    at, calibrated = one.threshold, results["calibration"]
+    print(
+        f"\n{one.folder}: threshold {at.threshold:.4f} for {at.criterion} on validation (balanced accuracy "
+        f"{at.balanced_accuracy:.4f}; recall = specificity at {results['equilibrium_threshold']:.4f})\n"
+        f"test: {len(one.groups):,} photographs, {len(one.scores['test'].caption):,} captions; [95 % intervals], "
+        f"{one.boot.resamples:,} bootstrap resamples of photographs"
+    )
+    section = None
+    for row in one.rows:
+        if row.section != section:
+            section = row.section
+            heads = (
+                "n",
+                "bal.acc",
+                "",
+                "recall",
+                "specif.",
+                "ROC-AUC",
+                "av.prec",
+                "pairwise",
+                "",
+                *BLIND_NAMES.values(),
+            )
+            print(f"\n{NAMES.get(section, section):30s}" + table_line(heads))
+        print(f"{row.name:30s}" + table_line(cells(row)))
+    if any(not row.tells_more_than_text for row in one.rows):
+        print("= no better than a judge that sees no picture, as far as so many photographs tell")
+    print(f"\ncalibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier']:.4f} (mixture)")
+    if one.words:
+        hit = one.words["accuracy"]
+        print(
+            f"word evidence: of {one.words['n']:,} swaps the lowest word score points at the swapped word in "
+            f"{hit.value:.1%} [{hit.low:.1%}, {hit.high:.1%}], by chance {one.words['chance']:.1%}"
+        )
+    print(f"\n{'retrieval':30s}{'R@1':>22s} {'R@5':>8s} {'R@10':>8s} {'median rank':>12s}")
+    for kind, found in results["retrieval"].items():
         for name in ("picture_to_text", "text_to_picture"):
-            values = [results[kind][f"{name}_recall@{k}"] for k in (1, 5, 10)]
-            rank = results[kind][f"{name}_median_rank"]
-            print(f"{name.replace('_', ' ') + note:24s}" + " ".join(f"{v:7.4f}" for v in values) + f"{rank:13.1f}")
+            first, fifth, tenth = (found[f"{name}_recall@{k}"] for k in (1, 5, 10))
+            told = f"{first.value:.4f} [{first.low:.3f}, {first.high:.3f}]"
+            rank = found[f"{name}_median_rank"].value
+            label = name.replace("_", " ") + RANKINGS[kind]
+            print(f"{label:30s}{told:>22s} {fifth.value:8.4f} {tenth.value:8.4f} {rank:12.1f}")
+    for benchmark in one.benchmarks:
+        print_benchmark(benchmark)
     print()
 
 
-def plot_thresholds(
-    path: Path, scores: dict[str, Scores], texts: dict[str, Texts], threshold: float, rows: Sequence[dict[str, Any]]
-) -> None:
-    """Four panels: rates over the threshold (validation), scores by kind, ROC, and accuracy by category (test)."""
-    plt = Functions.pyplot()
-    test = scores["test"]
-    validation = true_and_false(texts["validation"], scores["validation"])
-    figure, axes = plt.subplots(2, 2, figsize=(12, 9.5), layout="constrained")
-    panel = axes[0, 0]
-    curve = Functions.threshold_curve(*validation)
-    panel.plot(curve.thresholds, curve.recall, label="recall")
-    panel.plot(curve.thresholds, curve.specificity, label="specificity")
-    panel.plot(curve.thresholds, (curve.recall + curve.specificity) / 2, "k", lw=2, label="balanced accuracy")
-    equal = Functions.equilibrium_threshold(*validation)
-    panel.axvline(threshold, color="k", ls="--", lw=1, label=f"best balanced accuracy: {threshold:.3f}")
-    panel.axvline(equal, color="gray", ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
-    panel.set(title="Choosing the threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
-    panel.legend(ncols=3, **below)
+def table_line(cells: Sequence[object]) -> str:
+    widths = (7, 8, 18, 8, 8, 8, 8, 9, 2, 7, 7)
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
 
-    panel = axes[0, 1]
-    kinds = {"true captions": test.caption, **{kind: test.false[kind] for kind in SHOWN if len(test.false[kind])}}
-    low, high = min(map(np.min, kinds.values())), max(map(np.max, kinds.values()))
-    for name, values in kinds.items():
-        panel.hist(values, bins=np.linspace(low, high, 60), density=True, alpha=0.55, label=f"{name} ({len(values)})")
-    panel.axvline(threshold, color="k", ls="--", lw=1)
-    panel.set(title="Scores (test)", xlabel="score", ylabel="density")
-    panel.legend(fontsize=9)
 
-    panel = axes[1, 0]
-    for row in rows:
-        if row["negatives"] not in SHOWN:
+def cells(row: Row) -> list[str]:
+    found = row.figures
+    balanced = found["balanced_accuracy"]
+    rest = (found[name].value for name in ("recall", "specificity", "roc_auc", "average_precision", "pairwise"))
+    blind = [f"{row.blind[name]:.4f}" if name in row.blind else "–" for name in BLIND_NAMES]
+    within = f"[{balanced.low:.4f}, {balanced.high:.4f}]"
+    mark = "" if row.tells_more_than_text else "="
+    return [f"{row.n:,}", f"{balanced.value:.4f}", within, *(f"{value:.4f}" for value in rest), mark, *blind]
+
+
+def print_benchmark(result: Mapping[str, Any]) -> None:
+    """Every figure of every part, with its interval and what the blind judges reach."""
+    print(f"\n{result['benchmark']}: {result['photographs']:,} photographs, {result['claims']:,} claims")
+    lost = len(result["missing_pictures"]) + len(result["unreadable_pictures"])
+    if lost:
+        uncounted = result["claims_without_picture"]
+        print(f"  {lost:,} pictures are missing or unreadable; {uncounted:,} claims are not counted")
+    if result["left_out"]:
+        print(f"  {len(result['left_out']):,} broken records are left out; results.json names them")
+    for row in result["rows"]:
+        figures = {name: value for name, value in row.items() if isinstance(value, Mapping) and "value" in value}
+        print(f"  {row['name']} (n {row['n']:,})")
+        blinds = {"balanced_accuracy": row["blind_balanced_accuracy"], "pairwise": row["blind_pairwise"]}
+        for name, found in figures.items():
+            blind = ", ".join(f"{BLIND_NAMES[judge]} {x:.4f}" for judge, x in blinds.get(name, {}).items())
+            told = f"    {name.replace('_', ' '):22s}{found['value']:7.4f} [{found['low']:.4f}, {found['high']:.4f}]"
+            print(told + (f"   blind: {blind}" if blind else ""))
+    if words := result.get("word_evidence"):
+        print(f"  word evidence {words['accuracy'].value:.1%} of {words['n']:,}, by chance {words['chance']:.1%}")
+    if calibrated := result.get("calibration"):
+        print(f"  calibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier']:.4f}")
+
+
+# Comparison
+
+
+def compare(evaluations: Sequence[Evaluation]) -> None:
+    """Each further model minus the first, with paired bootstrap: both are resampled with the same photographs."""
+    first, *others = evaluations
+    for other in others:
+        if other.database.fingerprint != first.database.fingerprint:
+            print(f"{other.folder} and {first.folder} have different databases: compare them with --database DIR")
             continue
-        roc = Functions.threshold_curve(*true_and_false(texts["test"], test, row["negatives"]))
-        panel.plot(1 - roc.specificity, roc.recall, label=f"{row['negatives']}: area {row['roc_auc']:.3f}")
-        panel.plot(1 - row["specificity"], row["recall"], "ko", ms=5)
-    panel.plot([0, 1], [0, 1], color="gray", ls=":", lw=1)
-    panel.set(title="ROC (test), dot = threshold", xlabel="1 - specificity", ylabel="recall", aspect="equal")
-    panel.legend(loc="lower right", fontsize=9)
-
-    panel = axes[1, 1]
-    names = [f"{row['negatives'].replace('swap: ', '– ')} ({row['n']})" for row in rows][::-1]
-    panel.barh(names, [row["balanced_accuracy"] for row in rows][::-1], color="C0", alpha=0.85, label="model")
-    for judge, mark in zip(BLIND_NAMES, ("k|", "kx")):
-        blind = [(row["blind_balanced_accuracy"].get(judge), i) for i, row in enumerate(rows[::-1])]
-        blind = [(value, i) for value, i in blind if value is not None]
-        panel.plot(*np.array(blind).reshape(-1, 2).T, mark, ms=8, mew=2, label=f"blind: {BLIND_NAMES[judge]}")
-    panel.set(title="Balanced accuracy by kind of false text (test)", xlim=(0.4, 1.0))
-    panel.tick_params(axis="y", labelsize=9)
-    panel.legend(ncols=2, **below)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+        sections: dict[str, dict[str, Interval]] = {}
+        for mine, theirs in zip(first.rows, other.rows):
+            assert (mine.section, mine.name, mine.n) == (theirs.section, theirs.name, theirs.n)
+            difference = interval(theirs.samples["balanced_accuracy"] - mine.samples["balanced_accuracy"])
+            sections.setdefault(NAMES.get(mine.section, mine.section), {})[f"{mine.name} ({mine.n:,})"] = difference
+        for ranking, found in first.retrieval.items():
+            section = "recall@1" + RANKINGS[ranking]
+            for name in ("picture_to_text", "text_to_picture"):
+                figure = f"{name}_recall@1"
+                difference = interval(other.retrieval[ranking][figure] - found[figure])
+                sections.setdefault(section, {})[name.replace("_", " ")] = difference
+        title = f"{other.folder.name} minus {first.folder.name}"
+        print(f"\n{title}: balanced accuracy and recall; * where the 95 % interval does not hold 0")
+        for section, found_in in sections.items():
+            print(f"\n{section:44s}{'difference':>10s}  95 % interval")
+            for name, (value, low, high) in found_in.items():
+                print(f"{name:44s}   {value:+.4f}  [{low:+.4f}, {high:+.4f}]{'' if low <= 0 <= high else ' *'}")
+        stem = first.loaded.config.plots_folder / f"Comparison_{other.folder.name}_minus_{first.folder.name}"
+        Plots_lib.plot_differences(stem.with_suffix(".png"), title, sections)
+        Functions.write_json(stem.with_suffix(".json"), plain(sections))
+        print(f"written: {stem}.json, {stem}.png")
 
 
 if __name__ == "__main__":

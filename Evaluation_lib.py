@@ -1,4 +1,4 @@
-"""What a model is tested on, and the blind control: how far the texts alone tell true from false.
+"""What a model is tested on, the rows of an evaluation, and the blind control: how much texts alone tell.
 
 The false texts depend on the database and its plan alone, so all models are tested on the same. So does what the
 blind judges reach, which is therefore kept beside the plan.
@@ -11,32 +11,49 @@ the test split: TF-IDF of words and word pairs with logistic regression, and a s
 from __future__ import annotations
 
 import contextlib
-import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from tqdm import tqdm
 
+from Benchmarks_lib import Benchmark, identity_of
 from Config import NegativesConfig
 from DataBase_functions import Database, pad, seeded
-from Functions import Rates, rates, write_json
+from Functions import write_atomically
+from Metrics_lib import Bootstrap, Floats, Interval, interval, judged, kendall, rates
 from Negative_map import Negative
 from Negative_plan import KINDS, other_words
+from Picture_lib import MOST_BITS, MOST_COLOUR, fingerprint
 from Tokenizer_lib import Tokenizer, split_words
 
 SEED = 0  # of the negatives: the same for every model, so that models can be compared
 MIXTURE = NegativesConfig()  # the kinds as training mixes them by default
 IN_BATCH = "in-batch"
 ALL_KINDS = ("mixture", *KINDS, IN_BATCH)
-FORMAT = 1  # of the file that keeps what the blind judges reached
+FORMAT = 2  # of the file that keeps what the blind judges say
+LENGTHS = (
+    (8, "1 to 8 words"),
+    (12, "9 to 12 words"),
+    (20, "13 to 20 words"),
+    (40, "21 to 40 words"),
+    (10**9, "41 words or more"),
+)
+FOLDS = 5  # of an external benchmark, for its blind judges
+LEAST_TO_LEARN = 50  # texts of a class
 
-Judge = Callable[[Sequence[str]], NDArray[np.bool_]]  # texts -> is it a true caption?
+Judge = Callable[[Sequence[str]], Floats]  # texts -> above 0: a true caption
+Blind = dict[
+    str, dict[str, tuple[Floats, Floats]]
+]  # kind -> judge -> what it says of the true texts and the false ones
 
 
 class FalseTexts(NamedTuple):
@@ -56,10 +73,12 @@ class Texts(NamedTuple):
     captions: list[str]
     owner: NDArray[np.int64]  # (T,) picture of each caption, counted within the split
     false: dict[str, FalseTexts]  # by kind
+    sources: NDArray[np.str_]  # (T,) the data set that each comes from
+    kinds: NDArray[np.str_]  # (T,) caption, narrative or dense
 
 
-def collect_texts(database: Database, rows: Sequence[int]) -> Texts:
-    """All captions of some rows, with a false text of each kind where there is one.
+def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] = ALL_KINDS) -> Texts:
+    """All captions of some rows, with a false text of each of these kinds where there is one.
 
     ValueError if all are of one photograph, so that there is no caption of another.
     """
@@ -68,7 +87,9 @@ def collect_texts(database: Database, rows: Sequence[int]) -> Texts:
     captions = [plan.text(caption) for _, _, caption in numbers]
     owner = np.array([n for n, _, _ in numbers])
     false: dict[str, FalseTexts] = {}
-    for kind in ("mixture", *KINDS):
+    for kind in kinds:
+        if kind == IN_BATCH:
+            continue
         drawn, of = [], []
         for i, (_, row, caption) in enumerate(numbers):
             rng = seeded(SEED, "evaluation", kind, database.ids[row], caption - plan.captions(row)[0])
@@ -79,11 +100,17 @@ def collect_texts(database: Database, rows: Sequence[int]) -> Texts:
                 of.append(i)
         false[kind] = FalseTexts(drawn, np.array(of, dtype=np.int64))
     foreign = foreign_captions(np.array([database.groups[row] for row in rows])[owner])
-    others = [
-        Negative(captions[j], IN_BATCH, IN_BATCH, other_words(captions[i], captions[j])) for i, j in enumerate(foreign)
-    ]
-    false[IN_BATCH] = FalseTexts(others, np.arange(len(captions)))
-    return Texts(captions, owner, false)
+    if IN_BATCH in kinds:
+        others = [
+            Negative(captions[j], IN_BATCH, IN_BATCH, other_words(captions[i], captions[j]))
+            for i, j in enumerate(foreign)
+        ]
+        false[IN_BATCH] = FalseTexts(others, np.arange(len(captions)))
+    told = [caption for row in rows for caption in database.captions(row)]
+    sources, of_kind = (
+        np.array([getattr(caption, name) for caption in told], dtype=str) for name in ("source", "kind")
+    )
+    return Texts(captions, owner, false, sources, of_kind)
 
 
 def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -97,18 +124,220 @@ def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
     return foreign
 
 
+# Rows
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: figures of some true texts against as many false ones."""
+
+    section: str  # kind, category, source, caption, length, or the name of a benchmark
+    name: str
+    n: int  # false texts
+    photographs: int
+    samples: dict[str, Floats]  # (1 + R,) each: the figure, then in each resample
+    blind: dict[str, float] = field(default_factory=dict)  # balanced accuracy of the judges that see no picture
+    blind_pairwise: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> dict[str, Interval]:
+        return {name: interval(values) for name, values in self.samples.items()}
+
+    @property
+    def tells_more_than_text(self) -> bool:
+        """Is the lower end of the model's interval above what every blind judge reaches?"""
+        return interval(self.samples["balanced_accuracy"]).low > max(self.blind.values(), default=0.5)
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {name: found._asdict() for name, found in self.figures.items()}
+        return {
+            **{"section": self.section, "name": self.name, "n": self.n, "photographs": self.photographs},
+            **figures,
+            "blind_balanced_accuracy": self.blind,
+            "blind_pairwise": self.blind_pairwise,
+        }
+
+
+def make_row(
+    section: str, name: str, true: Floats, false: Floats, of: NDArray[np.int64], threshold: float, boot: Bootstrap
+) -> Row:
+    """true, false: (K,) scores of a caption and of the false text set against it; of: (K,) their photograph."""
+    samples = judged(true, of, false, of, threshold, boot)._asdict()
+    samples["pairwise"] = boot.mean(true > false, of)
+    return Row(section, name, len(false), len(np.unique(of)), samples)
+
+
+def make_rows(
+    texts: Texts, true: Floats, false: Mapping[str, Floats], threshold: float, blind: Blind, boot: Bootstrap
+) -> list[Row]:
+    """The table of a split: each kind of false text; swaps by category; the mixture by source, kind and length.
+
+    true: (T,) scores of the captions; false: by kind, those of the false texts.
+    A caption counts in a row if it has such a false text: so the classes are equal, and the row can be compared with
+    what the blind judges reach on the same texts.
+    """
+    rows = []
+
+    def add(section: str, name: str, kind: str, some: NDArray[np.bool_]) -> None:
+        of = texts.false[kind].of[some]
+        row = make_row(section, name, true[of], false[kind][some], texts.owner[of], threshold, boot)
+        said = {judge: (yes[some], no[some]) for judge, (yes, no) in blind.get(kind, {}).items()}
+        told = {judge: rates(*both, 0.0).balanced_accuracy for judge, both in said.items()}
+        pairwise = {judge: float(np.mean(yes > no)) for judge, (yes, no) in said.items()}
+        rows.append(replace(row, blind=told, blind_pairwise=pairwise))
+
+    for kind, those in texts.false.items():
+        if len(those.of):
+            add("kind", kind, kind, np.ones(len(those.of), dtype=bool))
+    if "swap" in texts.false:
+        categories = texts.false["swap"].categories
+        for category in sorted(set(categories.tolist())):
+            add("category", category, "swap", categories == category)
+    if "mixture" in texts.false:
+        of = texts.false["mixture"].of
+        words = np.array([len(split_words(texts.captions[i])) for i in of])
+        length = np.searchsorted([most for most, _ in LENGTHS], words)
+        for section, labels, names in (
+            ("source", texts.sources[of], None),
+            ("caption", texts.kinds[of], None),
+            ("length", length, [name for _, name in LENGTHS]),
+        ):
+            values = np.unique(labels).tolist()
+            for value in values if len(values) > 1 else ():  # one alone is the mixture once more
+                add(section, value if names is None else names[value], "mixture", labels == value)
+    return rows
+
+
+# External benchmarks
+
+
+def judge_benchmark(
+    benchmark: Benchmark, scores: Floats, photographs: NDArray[np.int64], threshold: float, boot: Bootstrap
+) -> list[Row]:
+    """A row for the whole benchmark and one for each of its parts.
+
+    scores, photographs: (I,) of its claims. A unit that lacks a claim, since its picture is absent or its record is
+    broken, is left out of what compares claims with each other; `n` tells how many were counted.
+    """
+    claims = benchmark.claims
+    label = np.array([claim.label for claim in claims])
+    subsets = np.array([claim.subset for claim in claims], dtype=str)
+    said = {}
+    if benchmark.metric != "ratings":
+        said = blind_across([claim.text for claim in claims], label == 1, photographs)
+    rows = []
+    names = np.unique(subsets).tolist()
+    for name in ("", *(names if len(names) > 1 else ())):
+        some = np.flatnonzero(subsets == name) if name else np.arange(len(claims))
+        row = _row_of_claims(benchmark, some, label, scores, photographs, threshold, boot, said)
+        rows.append(replace(row, name=name or "all"))
+    return rows
+
+
+def _row_of_claims(
+    benchmark: Benchmark,
+    some: NDArray[np.int64],
+    label: Floats,
+    scores: Floats,
+    photographs: NDArray[np.int64],
+    threshold: float,
+    boot: Bootstrap,
+    said: Mapping[str, Floats],
+) -> Row:
+    """some: which claims."""
+    of, samples, blind, blind_pairwise = photographs[some], {}, {}, {}
+    count = len(some)
+    if benchmark.metric == "ratings":
+        assert benchmark.tau is not None
+        # Of the experts' 1 to 4 the clear cases; of shares of votes the majority.
+        high, low = (label == 4, label == 1) if benchmark.tau == "c" else (label > 0.5, label < 0.5)
+        samples[f"kendall_tau_{benchmark.tau}"] = kendall(scores[some], label[some], of, benchmark.tau, boot)
+        high, low = some[high[some]], some[low[some]]
+        samples["roc_auc"] = judged(scores[high], photographs[high], scores[low], photographs[low], 0, boot).roc_auc
+    else:
+        true, false = some[label[some] == 1], some[label[some] == 0]
+        found = judged(scores[true], photographs[true], scores[false], photographs[false], threshold, boot)
+        samples.update(found._asdict())
+        blind = {judge: rates(x[true], x[false], 0.0).balanced_accuracy for judge, x in said.items()}
+    if benchmark.metric in ("pairwise", "winoground"):
+        units: dict[int, list[int]] = {}
+        for i in some.tolist():
+            units.setdefault(benchmark.claims[i].unit, []).append(i)
+        size = 4 if benchmark.metric == "winoground" else 2
+        whole = [mine for mine in units.values() if len(mine) >= size and len(set(label[mine])) == 2]
+        count, first = len(whole), photographs[[mine[0] for mine in whole]]
+        won = [_wins(benchmark.metric, scores[mine], label[mine]) for mine in whole]
+        for name in won[0] if won else ():
+            samples[name] = boot.mean(np.array([each[name] for each in won]), first)
+        if whole and benchmark.metric == "pairwise":
+            told = {judge: [_wins("pairwise", x[mine], label[mine]) for mine in whole] for judge, x in said.items()}
+            blind_pairwise = {judge: float(np.mean([each["pairwise"] for each in won])) for judge, won in told.items()}
+    return Row(benchmark.name, "", count, len(np.unique(of)), samples, blind, blind_pairwise)
+
+
+def _wins(metric: str, scores: Floats, label: Floats) -> dict[str, bool]:
+    """How a unit's claims compare; see `Benchmark.metric` for their order. A tie is lost."""
+    if metric == "pairwise":
+        return {"pairwise": bool(scores[label == 1].min() > scores[label == 0].max())}
+    first, second, first_picture_other_text, second_picture_other_text = scores
+    text = bool(first > first_picture_other_text and second > second_picture_other_text)
+    picture = bool(first > second_picture_other_text and second > first_picture_other_text)
+    return {"text_score": text, "image_score": picture, "group_score": text and picture}
+
+
+class Leaks(NamedTuple):
+    """Photographs that the model was trained on."""
+
+    found: list[str]  # their names
+    by_look: bool  # were pictures compared too, or names alone, since the model's database is not at hand?
+
+
+def find_leaks(model: Path, database: Database | None, names: Sequence[str], pictures: Iterable[Image.Image]) -> Leaks:
+    """Which of these photographs the model was trained on, by the identity that a name tells, and by perceptual hash.
+
+    model: its folder, which lists the identities; database: the one that it learned from; pictures: those of the names.
+    """
+    listed = model / "photographs.txt"
+    known = set(listed.read_text(encoding="utf-8").split("\n")) if listed.is_file() else set()
+    rows = [row for row, split in enumerate(database.split_of) if split == "train"] if database else []
+    if database is not None:
+        known.update(database.groups[row] for row in rows)
+    found = [name for name in names if identity_of(name) in known]
+    if not rows or database is None:
+        return Leaks(found, by_look=False)
+    bar = tqdm(rows, desc="looking for training photographs", unit=" pictures", leave=False)
+    prints = [fingerprint(database.picture(row)) for row in bar]
+    bits = np.frombuffer(b"".join(one.bits for one in prints), np.uint8).reshape(len(rows), -1).view(np.uint64)
+    colours = np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(rows), -1).astype(np.int16)
+    by_name = set(found)
+    for name, picture in zip(names, pictures):
+        if name in by_name:
+            continue
+        its = fingerprint(picture)
+        near = np.bitwise_count(bits ^ np.frombuffer(its.bits, np.uint64)).sum(1) <= MOST_BITS
+        apart = np.abs(colours[near] - np.frombuffer(its.colours, np.uint8).astype(np.int16))
+        if (apart.max(1, initial=0) <= MOST_COLOUR).any():
+            found.append(name)
+    return Leaks(found, by_look=True)
+
+
 # The blind control
 
 
-def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) -> dict[str, dict[str, float]]:
-    """Balanced accuracy of each blind judge for each kind, and for each category of swaps ("swap: colour").
+def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
+    """What each blind judge says of the captions that have a false text of a kind, and of these.
 
     test: of the test split. most: captions of the train split that the judges learn from. It takes a minute or two,
     once for a database; then the file is read.
     """
-    path = database.plan.folder / f"blind_{most}_{seed}.json"
-    if path.is_file() and (kept := json.loads(path.read_text(encoding="utf-8")))["format"] == FORMAT:
-        return kept["balanced_accuracy"]
+    path = database.plan.folder / f"blind_{FORMAT}_{most}_{seed}.npz"
+    if path.is_file():
+        with np.load(path) as kept:
+            found: Blind = {}
+            for key in kept.files:
+                kind, name = key.split("/")
+                found.setdefault(kind, {})[name] = tuple(kept[key])
+            return found
     try:
         rows = database.rows("train")
         seeded(SEED, "blind").shuffle(rows)
@@ -116,22 +345,22 @@ def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) 
         train = collect_texts(database, rows[: max(2, most // per_row)])
     except ValueError:  # there is nothing to learn from: no training captions, or those of one photograph
         return {}
-    found: dict[str, dict[str, float]] = {}
+    found = {}
     jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
     for kind, name in tqdm(jobs, desc="blind control", unit="judge", leave=False):
         if not len(train.false[kind].of) or not len(test.false[kind].of):
             continue
         judge = JUDGES[name](*_pairs(train, kind), seed)
         true, false = (judge(texts) for texts in _pairs(test, kind))
-        found.setdefault(kind, {})[name] = _rates(true, false).balanced_accuracy
-        if kind == "swap":
-            categories = test.false[kind].categories
-            for category in sorted(set(categories)):
-                few = categories == category
-                of_category = _rates(true[few], false[few]).balanced_accuracy
-                found.setdefault(f"{kind}: {category}", {})[name] = of_category
-    write_json(path, {"format": FORMAT, "train_captions": len(train.captions), "balanced_accuracy": found})
+        found.setdefault(kind, {})[name] = true, false
+    arrays = {f"{kind}/{name}": np.stack(said) for kind, judges in found.items() for name, said in judges.items()}
+    write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
     return found
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Floats]) -> None:
+    with path.open("wb") as file:  # given a path, numpy would add an ending
+        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
 def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
@@ -140,8 +369,27 @@ def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
     return [texts.captions[i] for i in false.of], [negative.text for negative in false.texts]
 
 
-def _rates(true: NDArray[np.bool_], false: NDArray[np.bool_]) -> Rates:
-    return rates(true.astype(float), false.astype(float), 0.5)
+def blind_across(
+    texts: Sequence[str], label: NDArray[np.bool_], photographs: NDArray[np.int64], seed: int = SEED
+) -> dict[str, Floats]:
+    """What each blind judge says of labelled texts, having learned from those of other photographs of the same set.
+
+    texts, label, photographs: (T,). In FOLDS folds over the photographs; {} where there are too few to learn from.
+    """
+    fold = np.random.default_rng(seed).permutation(photographs.max() + 1)[photographs] % FOLDS
+    if any(min(label[fold != f].sum(), (~label[fold != f]).sum()) < LEAST_TO_LEARN for f in range(FOLDS)):
+        return {}
+    found: dict[str, Floats] = {}
+    for name, learn in JUDGES.items():
+        said = found[name] = np.zeros(len(texts))
+        for f in range(FOLDS):
+            true, false = (
+                [texts[i] for i in np.flatnonzero((fold != f) & (label == kind)).tolist()] for kind in (True, False)
+            )
+            held = np.flatnonzero(fold == f)
+            if len(held):
+                said[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])
+    return found
 
 
 def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> Judge:
@@ -156,7 +404,7 @@ def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> Judge:
         LogisticRegression(C=10, max_iter=1000, random_state=seed),
     )
     classifier.fit([*true, *false], [True] * len(true) + [False] * len(false))
-    return classifier.predict
+    return classifier.decision_function
 
 
 def words_and_pairs(text: str) -> list[str]:
@@ -190,9 +438,9 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
 
     @torch.no_grad()
     @_one_thread()
-    def judge(texts: Sequence[str]) -> NDArray[np.bool_]:
+    def judge(texts: Sequence[str]) -> Floats:
         words = [tokenizer.encode(text, 64) for text in texts]
-        parts = [network(pad(words[i : i + 256])) > 0 for i in range(0, len(words), 256)]
+        parts = [network(pad(words[i : i + 256])) for i in range(0, len(words), 256)]
         return torch.cat(parts).numpy()
 
     return judge

@@ -1,4 +1,4 @@
-"""Losses, metrics, the threshold, seeds, devices, model folders and the training log.
+"""Losses, seeds, devices, model folders and the training log.
 
 Shapes: N pictures, T texts, K hard negatives; scores are cosines in [-1, 1].
 """
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -29,11 +28,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import Config
 from Architectures import OUT, ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
+from Metrics_lib import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
 from Parallel_lib import ALONE, Group
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
-Floats = NDArray[np.floating]
 
 
 def contrastive_loss(
@@ -225,90 +224,6 @@ def backward_in_chunks(
     return loss.detach()
 
 
-class Rates(NamedTuple):
-    """Recall = share of true captions accepted; specificity = share of false ones refused."""
-
-    balanced_accuracy: float
-    recall: float
-    specificity: float
-
-
-def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
-    """Rates at a threshold; a score equal to it is a match. Without scores of a kind its rate is nan."""
-    limit = np.float64(threshold)  # NumPy would round a plain float to the scores' own float32
-    recall = float(np.mean(positive >= limit)) if len(positive) else math.nan
-    specificity = float(np.mean(negative < limit)) if len(negative) else math.nan
-    return Rates((recall + specificity) / 2, recall, specificity)
-
-
-class Curve(NamedTuple):
-    """Recall and specificity at every threshold that makes a difference, in rising order."""
-
-    thresholds: Floats
-    recall: Floats
-    specificity: Floats
-
-
-def threshold_curve(positive: Floats, negative: Floats) -> Curve:
-    """Exact rates at every distinct score, and just above the highest."""
-    if not len(positive) or not len(negative):
-        raise ValueError("a threshold needs scores of true and of false captions; got none of one kind")
-    # In float64 there is room between two neighbours of float32 for a threshold halfway.
-    positive, negative = np.sort(positive.astype(np.float64)), np.sort(negative.astype(np.float64))
-    scores = np.unique(np.concatenate([positive, negative]))
-    thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
-    recall = 1 - np.searchsorted(positive, thresholds) / len(positive)
-    specificity = np.searchsorted(negative, thresholds) / len(negative)
-    return Curve(thresholds, recall, specificity)
-
-
-def best_threshold(positive: Floats, negative: Floats) -> float:
-    """Threshold of the highest balanced accuracy; halfway to the score below, so that rounding moves nothing."""
-    curve = threshold_curve(positive, negative)
-    best = int(np.argmax(curve.recall + curve.specificity))
-    below = curve.thresholds[max(0, best - 1)]
-    return float((below + curve.thresholds[best]) / 2)
-
-
-def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
-    """Threshold at which recall and specificity are nearest to each other."""
-    curve = threshold_curve(positive, negative)
-    return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
-
-
-def retrieval_metrics(
-    scores: Floats, owner: NDArray[np.integer], groups: NDArray[Any] | None = None
-) -> dict[str, float]:
-    """recall@1/5/10 and median rank, both ways. scores (N, T), owner (T,) the picture of each text.
-
-    Picture to text: the best-placed of the picture's captions counts. A tie counts against us. groups: (N,) identity
-    of each photograph; one that is there twice, from two sources, is no wrong answer.
-    """
-    groups = np.arange(len(scores)) if groups is None else groups
-    wrong = groups[:, None] != groups[owner]
-    mine = owner == np.arange(len(scores))[:, None]
-    text_rank = ((scores >= scores[owner, np.arange(len(owner))]) & wrong).sum(0)
-    best = np.where(mine, scores, -np.inf).max(1)
-    picture_rank = ((scores >= best[:, None]) & wrong).sum(1)
-    result = {}
-    for name, rank in (("picture_to_text", picture_rank), ("text_to_picture", text_rank)):
-        for k in (1, 5, 10):
-            result[f"{name}_recall@{k}"] = float(np.mean(rank < k))
-        result[f"{name}_median_rank"] = float(np.median(rank) + 1)
-    return result
-
-
-def csls(scores: Floats, of_texts: Floats, of_pictures: Floats, k: int = 10) -> Floats:
-    """Scores (N, T) less half of each text's and each picture's mean score with its k best references.
-
-    of_texts: (R, T) scores of reference pictures with the texts; of_pictures: (N, S) of the pictures with reference
-    texts. Source: Conneau et al. 2018, cross-domain similarity local scaling.
-    """
-    texts = np.sort(of_texts, axis=0)[-k:].mean(axis=0)
-    pictures = np.sort(of_pictures, axis=1)[:, -k:].mean(axis=1)
-    return scores - (texts + pictures[:, None]) / 2
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch."""
     random.seed(seed)
@@ -485,14 +400,35 @@ def write_json(path: Path, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The score from which a text counts as a match, and where it comes from."""
+    """The score from which a text counts as a match, how probable a match is at a score, and where both come from."""
 
     threshold: float
+    criterion: str  # what it is best at, see Metrics_lib.Criterion
     chosen_on: str
     balanced_accuracy: float
     recall: float
     specificity: float
-    epoch: int
+    slope: float  # of the calibration, see Metrics_lib.Calibration
+    intercept: float
+    epoch: int  # of the weights that it belongs to
+
+    @classmethod
+    def choose(cls, true: Floats, false: Floats, epoch: int, criterion: Criterion = BALANCED) -> "Threshold":
+        """From scores of validation captions and of hard negatives. ValueError without scores of both."""
+        chosen = best_threshold(true, false, criterion)
+        calibration = calibrate(true, false)
+        return cls(
+            chosen,
+            str(criterion),
+            "validation",
+            **rates(true, false, chosen)._asdict(),
+            **calibration._asdict(),
+            epoch=epoch,
+        )
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.slope, self.intercept)
 
 
 def save_threshold(folder: Path, threshold: Threshold) -> None:
@@ -612,36 +548,18 @@ def read_log(path: Path) -> list[dict[str, float]]:
         raise FileNotFoundError(f"no training log at {path}; train a model with: python Main_train.py")
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != LOG_COLUMNS:
-            raise ValueError(f"{path} is no training log of this version: its first line is {reader.fieldnames}")
+        if not (names := reader.fieldnames or ()):
+            raise ValueError(f"{path} is empty; wait for the first epoch")
+        if absent := [name for name in LOG_COLUMNS if name not in names]:
+            raise ValueError(f"{path} is no training log: it has no column {', '.join(absent)}")
         rows = []
-        for row in reader:
+        lines = list(reader)
+        for number, row in enumerate(lines, 1):
             try:
                 rows.append({name: float(row[name]) for name in LOG_COLUMNS})
-            except (TypeError, ValueError):
-                break
+            except (TypeError, ValueError) as error:
+                if number < len(lines):  # else `append_log` would write the log anew without the lines after it
+                    after = len(lines) - number
+                    told = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
+                    raise ValueError(told) from error
     return rows
-
-
-def pyplot() -> Any:
-    """matplotlib.pyplot for files only, in the one style of all our plots; its colours are safe for colour blindness.
-
-    Source of the colours: Okabe & Ito 2008.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    colours = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"]
-    plt.rcParams.update(
-        {
-            "axes.prop_cycle": plt.cycler(color=colours),
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "font.size": 11,
-        }
-    )
-    return plt

@@ -143,8 +143,8 @@ def train(run: Run) -> None:
             tell(run, f"no better validation score for {run.progress.since_best} epochs: stopped early")
             break
         train_epoch(run)
-        validated = validate(run)
-        finish_epoch(run, validated)
+        loss, threshold = validate(run)
+        finish_epoch(run, loss, threshold)
 
 
 def tell(run: Run, message: str) -> None:
@@ -214,6 +214,9 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         config.plots_folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
         tokenizer.save(folder / "vocabulary.json")
+        # An evaluation refuses to count photographs that the model was trained on, also where this database is not.
+        trained_on = sorted({database.groups[row] for row in rows["train"]})
+        (folder / "photographs.txt").write_text("\n".join(trained_on) + "\n", encoding="utf-8")
     run = Run(
         *(config, device, precision, model, optimizer, scheduler, scaler),
         *(WeightAverage(trained, config.optim.ema), guard, train_loader, sampler, val_loader, database, group),
@@ -351,8 +354,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 @torch.no_grad()
-def validate(run: Run) -> dict[str, float]:
-    """Loss, threshold and rates on the validation split, with the same hard negatives in every epoch.
+def validate(run: Run) -> tuple[float, Functions.Threshold]:
+    """Loss, and the best threshold with its rates, on the validation split; the same hard negatives in every epoch.
 
     With the averaged weights, if there is an average. Processes take batches in turn.
     """
@@ -379,33 +382,29 @@ def validate(run: Run) -> dict[str, float]:
         raise FloatingPointError(
             "validation scores are no numbers; train again with --overwrite and a lower --optim.lr"
         )
-    threshold = Functions.best_threshold(true, false)
-    at = Functions.rates(true, false, threshold)
-    return {"loss": float(loss.mean()), "threshold": threshold, **at._asdict()}
+    return float(loss.mean()), Functions.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
 
 
-def finish_epoch(run: Run, validated: dict[str, float]) -> None:
+def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
     """Log, keep the best weights, and save what --resume needs."""
     config, now = run.config, run.progress
-    epoch = now.epoch + 1
+    epoch = threshold.epoch
     row = {
         "epoch": epoch,
         "train_loss": sum(run.group.merge(now.loss.item())) / max(1, now.step),
-        "val_loss": validated["loss"],
-        **{name: validated[name] for name in ("balanced_accuracy", "recall", "specificity", "threshold")},
+        "val_loss": loss,
+        **{name: getattr(threshold, name) for name in ("balanced_accuracy", "recall", "specificity", "threshold")},
         "learning_rate": run.optimizer.param_groups[0]["lr"],
         "seconds": round(now.seconds, 2),
         "pairs_per_second": round(now.pairs / max(1e-9, now.seconds), 1),
         "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
-    better = validated["balanced_accuracy"] > now.best
+    better = threshold.balanced_accuracy > now.best
     run.progress = Progress(
-        epoch=epoch, best=max(now.best, validated["balanced_accuracy"]), since_best=0 if better else now.since_best + 1
+        epoch=epoch, best=max(now.best, threshold.balanced_accuracy), since_best=0 if better else now.since_best + 1
     )
     if run.group.writes:
         if better:
-            rates = {name: validated[name] for name in ("balanced_accuracy", "recall", "specificity")}
-            threshold = Functions.Threshold(validated["threshold"], "validation", epoch=epoch, **rates)
             with run.average.in_place():
                 Functions.save_best(config.model_folder, run.model, threshold)
         Functions.append_log(config.plots_folder / "training_log.csv", row)

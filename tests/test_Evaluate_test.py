@@ -1,6 +1,8 @@
-"""Evaluate_test: a whole evaluation, honest about where its threshold comes from, blind figures beside it; logs."""
+"""Evaluate_test: a whole evaluation, honest about where its threshold comes from, with blind figures beside it."""
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,83 +13,76 @@ from PIL import Image
 
 import Evaluate_test
 import Functions
+import Scoring_lib
 from DataBase_functions import Database
-from Evaluation_lib import FalseTexts, Texts, collect_texts
+from Evaluation_lib import collect_texts
+from Metrics_lib import Bootstrap, Interval, best_threshold
 from Negative_map import Negative
+
+PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
+FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
 
 
 def is_picture(path, least=400):
     with Image.open(path) as image:
         image.load()
-        return image.format == "PNG" and min(image.size) >= least
+        return image.format == "PNG" and min(image.size) >= least and len(image.convert("RGB").getcolors(10**6)) > 20
 
 
 @pytest.fixture(scope="module")
 def evaluated(trained):
     folder = trained / "Models" / "small"
     chosen_in_training = (folder / "threshold.json").read_bytes()
-    done = run_script("Evaluate_test.py", "--model", folder, "--blind-captions", 200)
+    done = run_script("Evaluate_test.py", "--model", folder, "--blind-captions", 200, "--resamples", 100)
     yield trained, json.loads((folder / "results.json").read_text()), done.stdout
     (folder / "threshold.json").write_bytes(chosen_in_training)
 
 
-def test_an_evaluation_reports_every_kind_with_what_the_blind_reach_on_it(evaluated):
+def test_an_evaluation_reports_every_kind_with_intervals_and_what_the_blind_reach(evaluated):
     root, results, shown = evaluated
-    kinds = {row["negatives"]: row for row in results["test"]}
-    assert len(kinds) == len(results["test"])
-    assert {"mixture", "swap", "swap: colour", "mined", "in-batch"} <= kinds.keys()
-    assert sum(row["n"] for name, row in kinds.items() if name.startswith("swap:")) == kinds["swap"]["n"]
-    for row in kinds.values():
-        assert row["balanced_accuracy"] == pytest.approx((row["recall"] + row["specificity"]) / 2)
-        assert set(row["blind_balanced_accuracy"]) == {"tfidf", "lstm"}
-        assert all(0 <= value <= 1 for value in row["blind_balanced_accuracy"].values())
-    assert 0 <= results["retrieval"]["picture_to_text_recall@1"] <= results["retrieval"]["picture_to_text_recall@10"]
-    for name, row in kinds.items():
+    rows = {(row["section"], row["name"]): row for row in results["test"]}
+    assert len(rows) == len(results["test"])
+    assert {("kind", kind) for kind in ("mixture", "swap", "mined", "in-batch")} <= rows.keys()
+    swaps = [row["n"] for (section, _), row in rows.items() if section == "category"]
+    assert sum(swaps) == rows["kind", "swap"]["n"]
+    lengths = [row["n"] for (section, _), row in rows.items() if section == "length"]
+    assert sum(lengths) == rows["kind", "mixture"]["n"]
+    for row in rows.values():
+        values = {name: row[name]["value"] for name in FIGURES}
+        assert values["balanced_accuracy"] == pytest.approx((values["recall"] + values["specificity"]) / 2)
+        for name in FIGURES:
+            assert 0 <= row[name]["low"] <= row[name]["high"] <= 1
+        assert set(row["blind_balanced_accuracy"]) == set(row["blind_pairwise"]) == {"tfidf", "lstm"}
+    for (_, name), row in rows.items():
         (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
-        assert line.split()[-6] == f"{row['balanced_accuracy']:.4f}"
-        told = [f"{row['blind_balanced_accuracy'][judge]:.4f}" for judge in ("tfidf", "lstm")]
-        assert line.split()[-2:] == told
-    assert is_picture(root / "Plots" / "small" / "Threshold_Analysis_small.png")
+        found = row["balanced_accuracy"]
+        assert f" {found['value']:.4f}   [{found['low']:.4f}, {found['high']:.4f}]" in line
+        assert line.split()[-2:] == [f"{row['blind_balanced_accuracy'][judge]:.4f}" for judge in ("tfidf", "lstm")]
+    assert all(is_picture(root / "Plots" / "small" / f"{name}_small.png") for name in PLOTS)
 
 
 def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
     root, results, _ = evaluated
     assert set(results) == {
-        *("model", "database", "fingerprint", "config", "threshold", "equilibrium_threshold", "test_photographs"),
-        *("test_captions", "test", "retrieval", "retrieval_csls", "hardware", "seconds"),
+        *("model", "database", "fingerprint", "plan", "config", "threshold", "equilibrium_threshold"),
+        *("test_photographs", "test_captions", "resamples", "test", "calibration", "retrieval", "word_evidence"),
+        *("benchmarks", "hardware", "seconds"),
     }
-    row = {"negatives", "n", "balanced_accuracy", "recall", "specificity", "roc_auc", "blind_balanced_accuracy"}
+    row = {*FIGURES, "section", "name", "n", "photographs", "blind_balanced_accuracy", "blind_pairwise"}
     assert all(set(found) == row for found in results["test"])
     database = Database(Path(results["database"]))
     texts = collect_texts(database, database.rows("test"))
-    assert results["fingerprint"] == database.fingerprint
+    assert (results["fingerprint"], results["plan"]) == (database.fingerprint, database.plan.folder.name)
     assert (results["test_photographs"], results["test_captions"]) == (len(database.rows("test")), len(texts.captions))
-    counted = {row["negatives"]: row["n"] for row in results["test"] if ":" not in row["negatives"]}
+    counted = {row["name"]: row["n"] for row in results["test"] if row["section"] == "kind"}
     assert counted == {kind: len(false.of) for kind, false in texts.false.items() if len(false.of)}
-    assert counted["in-batch"] == results["test_captions"]
     assert results["config"] == json.loads((root / "Models" / "small" / "config.json").read_text())
-
-
-def test_rows_of_kinds_and_categories_by_hand():
-    """Three captions, of which the last has no swap: its score counts in no row."""
-    negatives = [Negative("a", "swap", "colour", ()), Negative("b", "swap", "number", ())]
-    nothing = FalseTexts([], np.zeros(0, dtype=np.int64))
-    texts = Texts(["x", "y", "z"], np.arange(3), {"swap": FalseTexts(negatives, np.array([0, 1])), "mined": nothing})
-    none = torch.zeros(0)
-    scores = Evaluate_test.Scores(
-        np.array([0.9, 0.2, 0.1]), {"swap": np.array([0.6, 0.1]), "mined": np.zeros(0)}, none, none
-    )
-    blind = {"swap": {"tfidf": 0.5}, "swap: colour": {"tfidf": 0.25}}
-    swap, colour, number = Evaluate_test.judge(texts, scores, 0.5, blind)
-    # 0.9 is taken and 0.2 refused; of the false ones 0.6 is taken and 0.1 refused. 0.9 beats both, 0.2 beats 0.1.
-    assert swap == {
-        **{"negatives": "swap", "n": 2, "balanced_accuracy": 0.5, "recall": 0.5, "specificity": 0.5},
-        **{"roc_auc": 0.75, "blind_balanced_accuracy": {"tfidf": 0.5}},
-    }
-    assert (colour["negatives"], colour["n"], colour["recall"], colour["specificity"]) == ("swap: colour", 1, 1, 0)
-    assert colour["blind_balanced_accuracy"] == {"tfidf": 0.25}
-    assert (number["negatives"], number["n"], number["recall"], number["specificity"]) == ("swap: number", 1, 0, 1)
-    assert number["blind_balanced_accuracy"] == {}, "nothing was learned of it"
+    assert {"ece", "brier", "slope", "intercept"} == set(results["calibration"])
+    assert set(results["retrieval"]) == {"all", "all_csls"}, "so few pictures fill no gallery of 1,000"
+    assert results["retrieval"]["all"]["text_to_picture_recall@5"].keys() == {"value", "low", "high"}
+    assert 0 <= results["word_evidence"]["accuracy"]["value"] <= 1
+    assert 0.05 < results["word_evidence"]["chance"] < 0.3
+    assert set(results["word_evidence"]["categories"]) >= {"colour"}
 
 
 def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
@@ -99,10 +94,19 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     scores = Evaluate_test.score_split(loaded, database, "validation", texts)
     mixture = texts.false["mixture"]
     assert {negative.kind for negative in mixture.texts} > {"swap"}
-    expected = Functions.best_threshold(scores.caption[mixture.of], scores.false["mixture"])
+    expected = best_threshold(scores.caption[mixture.of], scores.false["mixture"])
     assert results["threshold"]["threshold"] == pytest.approx(expected)
     assert results["threshold"]["chosen_on"] == "validation"
     assert loaded.threshold.threshold == pytest.approx(expected)
+
+
+def test_a_threshold_for_recall_refuses_few_captions_and_is_what_predict_uses(trained, tmp_path):
+    folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
+    run_script("Evaluate_test.py", "--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 100)
+    stored = json.loads((folder / "threshold.json").read_text())
+    assert stored["criterion"] == "recall=0.95"
+    assert stored["recall"] >= 0.95
+    assert Functions.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
 
 
 def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_path):
@@ -115,21 +119,41 @@ def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_p
     assert (folder / "results_other.json").is_file()
 
 
-def test_scores_of_pairs_agree_with_the_model(evaluated):
+def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path):
+    folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small", ignore=lambda *_: {"results.json"})
+    database = Database(Functions.load_model(folder, torch.device("cpu")).config.data.folder)
+    trained_on = (folder / "photographs.txt").read_text().split()
+    assert sorted(trained_on) == sorted(database.groups[row] for row in database.rows("train"))
+    first = database.rows("test")[0]
+    (folder / "photographs.txt").write_text("\n".join([*trained_on, database.groups[first]]))
+    done = run_script("Evaluate_test.py", "--model", folder, status=2)
+    assert "was trained on 1 photographs" in done.stderr and database.ids[first] in done.stderr
+    assert "--allow-leak" in done.stderr
+    assert not (folder / "results.json").is_file()
+
+
+def test_two_models_are_compared_on_the_same_photographs(evaluated, tmp_path):
+    root = evaluated[0]
+    first = root / "Models" / "small"
+    twin = shutil.copytree(first, tmp_path / "twin")
+    shown = run_script(
+        *("Evaluate_test.py", "--model", first, "--model", twin, "--blind-captions", 200, "--resamples", 50)
+    ).stdout
+    assert "twin minus small" in shown
+    stem = root / "Plots" / "small" / "Comparison_twin_minus_small"
+    assert is_picture(stem.with_suffix(".png"))
+    differences = json.loads(stem.with_suffix(".json").read_text())
+    assert "recall@1" in differences and "kind of false text" in differences
+    nothing = {"value": 0, "low": 0, "high": 0}
+    assert all(found == nothing for section in differences.values() for found in section.values())
+
+
+def test_scores_agree_with_the_model(evaluated):
     root = evaluated[0]
     loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("test"))
     scores = Evaluate_test.score_split(loaded, database, "test", texts)
-    others = Evaluate_test.score_split(
-        loaded, database, "validation", collect_texts(database, database.rows("validation"))
-    )
-    matrix, corrected = Evaluate_test.retrieval_scores(loaded, scores, others)
-    assert matrix.shape == corrected.shape == (len(database.rows("test")), len(texts.captions))
-    hub = loaded.model.all_scores(others.pictures, scores.captions[:1]).detach().numpy()
-    mine = loaded.model.all_scores(scores.pictures[:1], others.captions).detach().numpy()
-    less = (np.sort(hub[:, 0])[-10:].mean() + np.sort(mine[0])[-10:].mean()) / 2
-    assert corrected[0, 0] == pytest.approx(matrix[0, 0] - less, abs=1e-6)
 
     @torch.no_grad()
     def score(photograph, text):
@@ -140,32 +164,127 @@ def test_scores_of_pairs_agree_with_the_model(evaluated):
 
     for i in (0, len(texts.captions) - 1):
         assert scores.caption[i] == score(texts.owner[i], texts.captions[i])
-        assert matrix[0, i] == score(0, texts.captions[i])
     for kind, false in texts.false.items():
         assert len(scores.false[kind]) == len(false.texts)
         for k in (0, len(false.of) - 1):
             assert scores.false[kind][k] == score(texts.owner[false.of[k]], false.texts[k].text)
 
 
+def test_retrieval_agrees_with_the_whole_matrix(evaluated):
+    root = evaluated[0]
+    loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
+    database = Database(loaded.config.data.folder)
+    splits = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
+    scores = {split: Evaluate_test.score_split(loaded, database, split, splits[split]) for split in splits}
+    test, other = scores["test"], scores["validation"]
+    groups = np.array([database.groups[row] for row in database.rows("test")])
+    boot = Bootstrap(len(groups), 20)
+    found = Evaluate_test.retrieve(loaded, splits["test"], test, other, groups, boot)
+
+    def whole(pictures, blocks):
+        return next(iter(Scoring_lib.score_blocks(loaded, pictures, blocks, "")))[1]
+
+    matrix, owner = whole(test.pictures, test.captions), splits["test"].owner
+    hubs = np.sort(whole(other.pictures, test.captions), axis=0)[-10:].mean(0)
+    of_pictures = np.sort(whole(test.pictures, other.captions), axis=1)[:, -10:].mean(1)
+    for name, ranking in (("all", matrix), ("all_csls", matrix - (hubs + of_pictures[:, None]) / 2)):
+        right = (groups[ranking.argmax(0)] == groups[owner]).mean()
+        assert found[name]["text_to_picture_recall@1"][0] == pytest.approx(right, abs=0.02)
+        right = (owner[ranking.argmax(1)] == np.arange(len(groups))).mean()
+        assert found[name]["picture_to_text_recall@1"][0] == pytest.approx(right, abs=0.02)
+
+
+def test_pointing_by_hand():
+    """The lowest score is at the changed word, at another one, and at one that the model does not read."""
+    negatives = [
+        Negative("a red ball", "swap", "colour", ((2, 5),)),
+        Negative("a red ball", "swap", "colour", ((2, 5),)),
+        Negative("one two three", "swap", "number", ((8, 13),)),
+    ]
+    lines = [np.array([0.9, 0.1, 0.5]), np.array([0.9, 0.5, 0.1]), np.array([0.2, 0.3])]
+    found = Evaluate_test.pointing(
+        negatives, lines, np.arange(3), np.array(["colour", "colour", "number"]), Bootstrap(3, 20)
+    )
+    assert found["n"] == 2 and found["accuracy"].value == 0.5 and found["chance"] == pytest.approx(1 / 3)
+    assert set(found["categories"]) == {"colour"}
+
+
+def test_json_has_null_where_nothing_could_be_measured():
+    assert Evaluate_test.plain({"a": [Interval(0.5, float("nan"), 1.0)], "b": "c"}) == {
+        "a": [{"value": 0.5, "low": None, "high": 1.0}],
+        "b": "c",
+    }
+
+
+@pytest.fixture
+def pairs(evaluated, tmp_path):
+    """A benchmark of the test split's pictures, under new names, with a broken record and an absent picture."""
+    root = evaluated[0]
+    database = Database(Functions.load_model(root / "Models" / "small", torch.device("cpu")).config.data.folder)
+    texts = collect_texts(database, database.rows("test"))
+    swap, rows = texts.false["swap"], database.rows("test")
+    (tmp_path / "pictures").mkdir()
+    for n, row in enumerate(rows):
+        database.picture(row).save(tmp_path / "pictures" / f"holiday {n}.png")
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    with (tmp_path / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(("image", "caption", "label"))
+        for i, negative in zip(swap.of.tolist(), swap.texts):
+            lines.writerow((f"holiday {texts.owner[i]}.png", texts.captions[i], "1"))
+            lines.writerow((f"holiday {texts.owner[i]}.png", negative.text, "no"))
+        lines.writerow(("absent.png", "A ball.", "1"))
+        lines.writerow(("broken.png", "A ball.", "1"))
+        lines.writerow(("holiday 0.png", "", "1"))
+    return root / "Models" / "small", tmp_path, database
+
+
+def test_own_pairs_are_judged_as_the_test_split_is(evaluated, pairs):
+    """The same texts and pictures by way of a file give the figures of the row of swaps."""
+    folder, place, _ = pairs
+    spec = f"pairs={place / 'pairs.csv'}"
+    shown = run_script(
+        *("Evaluate_test.py", "--model", folder, "--benchmark", spec, "--images", place / "pictures"),
+        *("--blind-captions", 200, "--resamples", 50),
+    ).stdout
+    (found,) = json.loads((folder / "results.json").read_text())["benchmarks"]
+    assert found["missing_pictures"] == ["absent.png"]
+    assert list(found["unreadable_pictures"]) == ["broken.png"]
+    assert found["claims_without_picture"] == 2 and len(found["left_out"]) == 1
+    assert "2 pictures are missing or unreadable; 2 claims are not counted" in shown
+    (row,) = found["rows"]
+    swap = next(row for row in evaluated[1]["test"] if row["name"] == "swap")
+    for name in ("balanced_accuracy", "recall", "specificity", "roc_auc"):
+        assert row[name]["value"] == pytest.approx(swap[name]["value"], abs=0.01)
+    assert 0 <= found["calibration"]["ece"] <= 1
+
+
+def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
+    folder, place, database = pairs
+    database.picture(database.rows("train")[0]).resize((120, 120)).save(place / "pictures" / "holiday 0.png")
+    flags = ("--model", folder, "--benchmark", f"pairs={place / 'pairs.csv'}", "--images", place / "pictures")
+    done = run_script("Evaluate_test.py", *flags, "--blind-captions", 200, "--resamples", 50, status=2)
+    assert "was trained on 1 photographs (holiday 0.png" in done.stderr
+    assert "threshold" not in done.stdout, "it is told before minutes pass"
+    run_script("Evaluate_test.py", *flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
+    assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["leaks_allowed"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--benchmark", "nothing=here"), "winoground"),
+        (("--benchmark", "pairs=absent.csv"), "absent.csv"),
+        (("--threshold-for", "accuracy"), "recall=0.95"),
+        (("--resamples", 1), "at least 10"),
+    ],
+)
+def test_wrong_flags_get_one_line(trained, flags, told):
+    done = run_script("Evaluate_test.py", "--model", trained / "Models" / "small", *flags, status=2)
+    assert told in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_no_model_gets_one_line(tmp_path):
     done = run_script("Evaluate_test.py", "--model", tmp_path, status=2)
     assert "train a model with: python Main_train.py" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_logs_become_pictures(trained):
-    run_script("Analyze_logs.py", "--model", trained / "Models" / "small")
-    for name in ("metrics", "threshold"):
-        assert is_picture(trained / "Plots" / "small" / f"{name}_over_training.png")
-
-
-def test_an_empty_log_is_told(trained, tmp_path):
-    folder = tmp_path / "Models" / "small"
-    folder.mkdir(parents=True)
-    config = json.loads((trained / "Models" / "small" / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"plots": str(tmp_path)}))
-    (tmp_path / "small").mkdir()
-    (tmp_path / "small" / "training_log.csv").write_text(",".join(Functions.LOG_COLUMNS) + "\n")
-    assert "no finished epoch yet" in run_script("Analyze_logs.py", "--model", folder, status=2).stderr
-    (tmp_path / "small" / "training_log.csv").unlink()
-    assert "no training log at" in run_script("Analyze_logs.py", "--model", folder, status=2).stderr

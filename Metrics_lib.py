@@ -1,0 +1,362 @@
+"""Metrics, their intervals, the threshold and the calibration. Numbers in, numbers out: no torch, no files.
+
+Shapes: N pictures, T texts, I scored texts ("items") of some photographs, R bootstrap resamples. Scores are cosines in
+[-1, 1], higher for a better match. A true text is a caption of the picture, a false one is not.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import kendalltau
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.integer]
+RESAMPLES = 1000
+TIE = 1e-6  # scores of the same pair differ by this much between a product of matrices and one of vectors
+MEDIANS = 200  # resamples of a median rank or of Kendall's tau, each of which sorts anew
+BINS = 15  # of probabilities, as in Guo et al. 2017
+
+
+class Rates(NamedTuple):
+    """Recall = share of true captions accepted; specificity = share of false ones refused."""
+
+    balanced_accuracy: float
+    recall: float
+    specificity: float
+
+
+def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
+    """Rates at a threshold; a score equal to it is a match. Without scores of a kind its rate is nan."""
+    limit = np.float64(threshold)  # NumPy would round a plain float to the scores' own float32
+    recall = float(np.mean(positive >= limit)) if len(positive) else math.nan
+    specificity = float(np.mean(negative < limit)) if len(negative) else math.nan
+    return Rates((recall + specificity) / 2, recall, specificity)
+
+
+class Curve(NamedTuple):
+    """Recall and specificity at every threshold that makes a difference, in rising order."""
+
+    thresholds: Floats
+    recall: Floats
+    specificity: Floats
+
+
+def threshold_curve(positive: Floats, negative: Floats) -> Curve:
+    """Exact rates at every distinct score, and just above the highest."""
+    if not len(positive) or not len(negative):
+        raise ValueError("a threshold needs scores of true and of false captions; got none of one kind")
+    # In float64 there is room between two neighbours of float32 for a threshold halfway.
+    positive, negative = np.sort(positive.astype(np.float64)), np.sort(negative.astype(np.float64))
+    scores = np.unique(np.concatenate([positive, negative]))
+    thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
+    recall = 1 - np.searchsorted(positive, thresholds) / len(positive)
+    specificity = np.searchsorted(negative, thresholds) / len(negative)
+    return Curve(thresholds, recall, specificity)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What the threshold is to be best at; all but the first treat true and false texts as equally frequent.
+
+    balanced-accuracy; recall=R or specificity=S: at least that, with the most of the other; f1; cost=A:B: a false text
+    that is accepted costs A, a true one that is refused B.
+    """
+
+    name: str = "balanced-accuracy"
+    first: float = 0.0
+    second: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Criterion":
+        """ValueError names the ways to write one."""
+        name, _, value = text.partition("=")
+        try:
+            if name in ("balanced-accuracy", "f1") and not value:
+                return cls(name)
+            if name in ("recall", "specificity") and 0 < float(value) <= 1:
+                return cls(name, float(value))
+            if name == "cost":
+                first, second = map(float, value.split(":"))
+                if min(first, second) > 0 and math.isfinite(first + second):
+                    return cls(name, first, second)
+        except ValueError:
+            pass
+        raise ValueError(f"{text!r} is none of balanced-accuracy, recall=0.95, specificity=0.95, f1, cost=5:1")
+
+    def __str__(self) -> str:
+        match self.name:
+            case "cost":
+                return f"cost={self.first:g}:{self.second:g}"
+            case "recall" | "specificity":
+                return f"{self.name}={self.first:g}"
+        return self.name
+
+    def gain(self, curve: Curve) -> Floats:
+        """What is to be highest, at each threshold of the curve."""
+        recall, specificity = curve.recall, curve.specificity
+        match self.name:
+            case "recall":
+                return np.where(recall >= self.first, specificity, -1.0)
+            case "specificity":
+                return np.where(specificity >= self.first, recall, -1.0)
+            case "f1":
+                return 2 * recall / (recall + 1 + 1 - specificity)  # 2 TP / (2 TP + FN + FP), classes of equal size
+            case "cost":
+                return -self.first * (1 - specificity) - self.second * (1 - recall)
+        return recall + specificity
+
+
+BALANCED = Criterion()
+
+
+def best_threshold(positive: Floats, negative: Floats, criterion: Criterion = BALANCED) -> float:
+    """The exact optimum of a criterion over all scores; halfway to the score below, so that rounding moves nothing."""
+    curve = threshold_curve(positive, negative)
+    best = int(np.argmax(criterion.gain(curve)))
+    below = curve.thresholds[max(0, best - 1)]
+    return float((below + curve.thresholds[best]) / 2)
+
+
+def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
+    """Threshold at which recall and specificity are nearest to each other."""
+    curve = threshold_curve(positive, negative)
+    return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
+
+
+# Calibration
+
+
+class Calibration(NamedTuple):
+    """Probability that a text is true = sigmoid(slope * score + intercept), if true and false are equally frequent."""
+
+    slope: float
+    intercept: float
+
+    def probability(self, scores: Any) -> Any:
+        return expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
+
+
+def calibrate(positive: Floats, negative: Floats) -> Calibration:
+    """Logistic regression of "true?" on the score, both classes weighing the same.
+
+    Platt's softened labels keep the slope finite where a threshold separates all. Source: Platt 1999.
+    """
+    scores = np.r_[positive, negative].astype(np.float64)
+    mean, scale = scores.mean(), max(float(scores.std()), 1e-9)
+    x = (scores - mean) / scale
+    labels = np.repeat(
+        [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)], [len(positive), len(negative)]
+    )
+    weights = np.repeat([0.5 / len(positive), 0.5 / len(negative)], [len(positive), len(negative)])
+
+    def loss(values: Floats) -> tuple[float, Floats]:
+        logits = values[0] * x + values[1]
+        wrong = weights * (expit(logits) - labels)
+        return float(weights @ (np.logaddexp(0, logits) - labels * logits)), np.array([wrong @ x, wrong.sum()])
+
+    slope, intercept = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    return Calibration(float(slope / scale), float(intercept - slope * mean / scale))
+
+
+class Reliability(NamedTuple):
+    """What came of the probabilities in each bin that has any."""
+
+    probability: Floats  # mean of the bin
+    share: Floats  # of true texts in it
+    texts: Integers  # how many
+
+
+def reliability(probability: Floats, label: NDArray[np.bool_], bins: int = BINS) -> Reliability:
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    sums = (np.bincount(which, weights, bins) for weights in (probability, label))
+    some = count > 0
+    mean, share = (total[some] / count[some] for total in sums)
+    return Reliability(mean, share, count[some])
+
+
+def calibration_error(found: Reliability) -> float:
+    """ECE: how far probability and share of true texts are apart, averaged over the texts. Source: Guo et al. 2017."""
+    return float(np.abs(found.probability - found.share) @ found.texts / found.texts.sum())
+
+
+def brier_score(probability: Floats, label: NDArray[np.bool_]) -> float:
+    """Mean squared difference of probability and truth. Source: Brier 1950."""
+    return float(np.mean((probability - label) ** 2))
+
+
+# Intervals
+
+
+class Interval(NamedTuple):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Bootstrap:
+    """Resamples of the photographs, the same for all that is measured on them, so that differences are paired.
+
+    Captions of one photograph are no independent observations: drawn one by one, they make intervals too narrow.
+    Source: Efron 1979, percentile method.
+    """
+
+    def __init__(self, photographs: int, resamples: int = RESAMPLES, seed: int = 0):
+        self.photographs, self.resamples, self.seed = photographs, resamples, seed
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """(R, N): how often each resample has each photograph."""
+        rng = np.random.default_rng(self.seed)
+        drawn = rng.integers(self.photographs, size=(self.resamples, self.photographs))
+        drawn += self.photographs * np.arange(self.resamples)[:, None]
+        return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float32)
+
+    def mean(self, values: NDArray[Any], of: Integers) -> Floats:
+        """Means (1 + R,) of the values (I,) of photographs `of` (I,): as they are, then in each resample."""
+        total, count = np.bincount(of, values, self.photographs), np.bincount(of, minlength=self.photographs)
+        with np.errstate(invalid="ignore"):  # a resample may hold none of a few
+            resampled = (self.weights @ total) / (self.weights @ count)
+        return np.r_[values.mean() if len(values) else math.nan, resampled]
+
+
+def interval(values: Floats) -> Interval:
+    """Of the value itself, first, and those of the resamples. Resamples that hold nothing are left out."""
+    if np.isnan(values[1:]).all():
+        return Interval(float(values[0]), math.nan, math.nan)
+    low, high = np.nanpercentile(values[1:], (2.5, 97.5))
+    return Interval(float(values[0]), float(low), float(high))
+
+
+class Judged(NamedTuple):
+    """Figures of some true and false texts, each (1 + R,): as measured, then in each resample."""
+
+    balanced_accuracy: Floats
+    recall: Floats
+    specificity: Floats
+    roc_auc: Floats
+    average_precision: Floats
+
+    def intervals(self) -> dict[str, Interval]:
+        return {name: interval(values) for name, values in self._asdict().items()}
+
+
+def judged(
+    positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
+) -> Judged:
+    """All figures of true texts of the photographs `of_positive` and false ones of `of_negative`."""
+    limit = np.float64(threshold)  # see rates
+    recall = boot.mean(positive >= limit, of_positive)
+    specificity = boot.mean(negative < limit, of_negative)
+    area, precision = _areas(positive, of_positive, negative, of_negative, boot)
+    return Judged((recall + specificity) / 2, recall, specificity, area, precision)
+
+
+def _areas(
+    positive: Floats,
+    of_positive: Integers,
+    negative: Floats,
+    of_negative: Integers,
+    boot: Bootstrap,
+    block: int = 2**22,
+) -> tuple[Floats, Floats]:
+    """ROC-AUC and average precision, (1 + R,) each; a tie counts half.
+
+    In blocks of resamples, so that memory does not grow with their number.
+    """
+    if not len(positive) or not len(negative):
+        return np.full(1 + boot.resamples, np.nan), np.full(1 + boot.resamples, np.nan)
+    scores, code = np.unique(np.r_[positive, negative], return_inverse=True)
+    sides = []
+    for codes, of in ((code[: len(positive)], of_positive), (code[len(positive) :], of_negative)):
+        order = np.argsort(codes, kind="stable")
+        present, starts = np.unique(codes[order], return_index=True)
+        sides.append((of[order], present, starts))
+    results: tuple[list[Floats], list[Floats]] = ([], [])
+    everything = np.ones((1, boot.photographs), dtype=np.float32)
+    lines = max(1, block // (len(positive) + len(negative)))
+    for weights in (everything, *(boot.weights[i : i + lines] for i in range(0, boot.resamples, lines))):
+        true, false = (np.zeros((len(weights), len(scores))) for _ in range(2))
+        for at_score, (of, present, starts) in zip((true, false), sides):
+            at_score[:, present] = np.add.reduceat(weights[:, of], starts, axis=1, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            beaten = np.cumsum(false, axis=1) - false / 2
+            area = (true * beaten).sum(1) / (true.sum(1) * false.sum(1))
+            accepted_true, accepted_false = (np.cumsum(x[:, ::-1], axis=1) for x in (true, false))
+            precision = accepted_true / np.maximum(accepted_true + accepted_false, 1e-12)
+            average = (true[:, ::-1] * precision).sum(1) / true.sum(1)
+        results[0].append(area)
+        results[1].append(average)
+    area, average = (np.concatenate(parts) for parts in results)
+    return area, average
+
+
+def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: Bootstrap) -> Floats:
+    """Kendall's tau, b or c, of scores with people's ratings, (1 + MEDIANS,): as it is, then in resamples."""
+    values = [kendalltau(scores, ratings, variant=variant).statistic]
+    for weights in boot.weights[:MEDIANS]:
+        some = np.repeat(np.arange(len(of)), weights[of].astype(int))
+        values.append(kendalltau(scores[some], ratings[some], variant=variant).statistic)
+    return np.array(values)
+
+
+# Retrieval
+
+
+class RankCounter:
+    """Counts the wrong ones before (or equal to) the right one: 0 is the first place. A tie counts against us.
+
+    It is given the scores of a few pictures at a time with all texts, so the matrix is never held whole.
+    own: (T,) score of each text with its own picture; owner: (T,) which that is; groups: (N,) identity of each
+    photograph: one that is there twice, from two sources, is no wrong answer; fold: (N,) only pictures and texts of
+    the same fold compete, those below 0 with none.
+    """
+
+    def __init__(self, own: Floats, owner: Integers, groups: NDArray[Any], fold: Integers | None = None):
+        self.owner, self.groups = owner, np.unique(groups, return_inverse=True)[1]
+        self.fold = np.zeros(len(groups), dtype=np.int64) if fold is None else fold
+        best = np.full(len(groups), -np.inf)
+        np.maximum.at(best, owner, own)  # the best-placed caption of a picture counts
+        self._best, self._own = best[:, None] - TIE, own - TIE
+        self.of_pictures = np.zeros(len(groups), dtype=np.int64)  # among the texts
+        self.of_texts = np.zeros(len(owner), dtype=np.int64)  # among the pictures
+
+    def add(self, place: slice, scores: Floats) -> None:
+        """scores: (n, T) of the pictures at `place`."""
+        wrong = self.groups[place, None] != self.groups[self.owner]
+        wrong &= self.fold[place, None] == self.fold[self.owner]
+        self.of_texts += ((scores >= self._own) & wrong).sum(0)
+        self.of_pictures[place] = ((scores >= self._best[place]) & wrong).sum(1)
+
+    def recalls(self, boot: Bootstrap) -> dict[str, Floats]:
+        """recall@1/5/10 and median rank (from 1), both ways, over the pictures of all folds; samples as of `judged`."""
+        result = {}
+        pictures = np.flatnonzero(self.fold >= 0)
+        texts = np.flatnonzero(self.fold[self.owner] >= 0)
+        for name, rank, of in (
+            ("picture_to_text", self.of_pictures[pictures], pictures),
+            ("text_to_picture", self.of_texts[texts], self.owner[texts]),
+        ):
+            for k in (1, 5, 10):
+                result[f"{name}_recall@{k}"] = boot.mean(rank < k, of)
+            resampled = (np.repeat(rank, weights[of].astype(int)) for weights in boot.weights[:MEDIANS])
+            medians = [np.median(rank), *(np.median(ranks) if len(ranks) else math.nan for ranks in resampled)]
+            result[f"{name}_median_rank"] = np.array(medians) + 1
+        return result
+
+
+def hubness(scores: Floats, k: int = 10) -> Floats:
+    """What CSLS takes from each: the mean of its k best scores (A, references) with references. -> (A,)
+
+    Some captions score high with every picture and take the first place of many ("hubs"). CSLS ranks by
+    2 * score - hubness of the picture - hubness of the text. Source: Conneau et al. 2018.
+    """
+    return np.sort(scores, axis=1)[:, -k:].mean(axis=1)
