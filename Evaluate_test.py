@@ -59,9 +59,10 @@ class EvaluateConfig:
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Folder of a trained model (Models/scenes); given again, the others are compared with the first."""
-    threshold_for: str = "balanced-accuracy"
-    """What the threshold is best at on validation: balanced-accuracy, recall=0.95, specificity=0.95, f1, or cost=5:1 (a
-    false text that is accepted costs 5, a true one that is refused 1)."""
+    threshold_for: str | None = None
+    """What the threshold is best at on validation: balanced-accuracy (if not given), recall=0.95, specificity=0.95, f1,
+    or cost=5:1 (a false text that is accepted costs 5, a true one that is refused 1). With --database the model's
+    stored threshold is used unchanged if this is not given."""
     benchmark: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """An external benchmark as NAME=PATH: sugarcrepe, sugarcrepe++, foil, flickr8k-expert, flickr8k-cf, winoground, or
     pairs (your own CSV, TSV, JSONL or Parquet with image, caption, label). May be given again."""
@@ -81,7 +82,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         require(self.resamples >= 10, f"--resamples {self.resamples}: must be at least 10")
         require(self.blind_captions >= 2, f"--blind-captions {self.blind_captions}: must be at least 2")
-        Criterion.parse(self.threshold_for)
+        Criterion.parse(self.threshold_for or "balanced-accuracy")
 
     @property
     def folders(self) -> list[Path]:
@@ -104,6 +105,7 @@ class Evaluation:
     folder: Path
     loaded: LoadedModel
     database: Database
+    own: bool  # is it the database that the model was trained on?
     threshold: Threshold
     texts: dict[str, Texts]  # by split
     scores: dict[str, Scores]
@@ -114,11 +116,6 @@ class Evaluation:
     words: dict[str, Any] = field(default_factory=dict)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
-
-    @property
-    def own(self) -> bool:
-        """Is it the database that the model was trained on?"""
-        return self.database.folder.resolve() == self.loaded.config.data.folder.resolve()
 
     @property
     def suffix(self) -> str:
@@ -170,14 +167,17 @@ def evaluate(
     refuse_leaks(folder, database, settings)
     scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     groups = np.array([database.groups[row] for row in database.rows("test")])
-    criterion = Criterion.parse(settings.threshold_for)
-    mixture = texts["validation"].false["mixture"].of
-    true, false = scores["validation"].caption[mixture], scores["validation"].false["mixture"]
-    threshold = Threshold.choose(true, false, loaded.threshold.epoch, criterion)
-    boot = Bootstrap(len(groups), settings.resamples)
-    one = Evaluation(folder, loaded, database, threshold, texts, scores, boot, groups)
-    if one.own:  # another database's threshold is for this report, not for the model's users
+    threshold = loaded.threshold
+    own = database.folder.resolve() == loaded.config.data.folder.resolve()
+    if own or settings.threshold_for:
+        mixture = texts["validation"].false["mixture"].of
+        true, false = scores["validation"].caption[mixture], scores["validation"].false["mixture"]
+        criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
+        threshold = Threshold.choose(true, false, loaded.threshold.epoch, criterion)
+    if own:  # one of another database is for this report, not for the model's users
         Functions.save_threshold(folder, threshold)
+    boot = Bootstrap(len(groups), settings.resamples)
+    one = Evaluation(folder, loaded, database, own, threshold, texts, scores, boot, groups)
     blind = blind_control(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)

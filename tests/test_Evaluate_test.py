@@ -116,7 +116,8 @@ def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_p
     run_script("Database_create.py", "--root", tmp_path, "--name", "other", "--scenes", 40, "--seed", 5)
     run_script("Evaluate_test.py", "--model", folder, "--database", tmp_path / "other", "--blind-captions", 100)
     assert {name: (folder / name).read_bytes() for name in before} == before
-    assert (folder / "results_other.json").is_file()
+    found = json.loads((folder / "results_other.json").read_text())
+    assert found["threshold"] == json.loads(before["threshold.json"]), "used unchanged"
 
 
 def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path):
