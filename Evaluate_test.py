@@ -211,6 +211,8 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
     false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
     scores = Scoring_lib.score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
+    if not np.isfinite(scores).all():
+        raise ValueError("the model's scores are no numbers; train it again with a lower --optim.lr")
     ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
     caption, *rest = np.split(scores, ends[:-1])
     return Scores(caption, dict(zip(kinds, rest)), pictures, captions)

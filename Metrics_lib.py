@@ -55,9 +55,14 @@ def threshold_curve(positive: Floats, negative: Floats) -> Curve:
     positive, negative = np.sort(positive.astype(np.float64)), np.sort(negative.astype(np.float64))
     scores = np.unique(np.concatenate([positive, negative]))
     thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
-    recall = 1 - np.searchsorted(positive, thresholds) / len(positive)
+    recall = (len(positive) - np.searchsorted(positive, thresholds)) / len(positive)
     specificity = np.searchsorted(negative, thresholds) / len(negative)
     return Curve(thresholds, recall, specificity)
+
+
+def _written(number: float) -> str:
+    """All its digits: a threshold's file tells what it was chosen for."""
+    return np.format_float_positional(number, trim="-")
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Criterion:
         """ValueError names the ways to write one."""
         name, _, value = text.partition("=")
         try:
-            if name in ("balanced-accuracy", "f1") and not value:
+            if text in ("balanced-accuracy", "f1"):
                 return cls(name)
             if name in ("recall", "specificity") and 0 < float(value) <= 1:
                 return cls(name, float(value))
@@ -92,9 +97,9 @@ class Criterion:
     def __str__(self) -> str:
         match self.name:
             case "cost":
-                return f"cost={self.first:g}:{self.second:g}"
+                return f"cost={_written(self.first)}:{_written(self.second)}"
             case "recall" | "specificity":
-                return f"{self.name}={self.first:g}"
+                return f"{self.name}={_written(self.first)}"
         return self.name
 
     def gain(self, curve: Curve) -> Floats:
@@ -120,7 +125,9 @@ def best_threshold(positive: Floats, negative: Floats, criterion: Criterion = BA
     curve = threshold_curve(positive, negative)
     best = int(np.argmax(criterion.gain(curve)))
     below = curve.thresholds[max(0, best - 1)]
-    return float((below + curve.thresholds[best]) / 2)
+    # Between neighbouring floats there is none, and the lower one would accept what is to be refused.
+    middle = (below + curve.thresholds[best]) / 2
+    return float(middle if middle > below else curve.thresholds[best])
 
 
 def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
@@ -148,7 +155,8 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
     Platt's softened labels keep the slope finite where a threshold separates all. Source: Platt 1999.
     """
     scores = np.r_[positive, negative].astype(np.float64)
-    mean, scale = scores.mean(), max(float(scores.std()), 1e-9)
+    mean, scale = scores.mean(), float(scores.std())
+    scale = scale if scale > 1e-9 else 1.0  # a model that says the same of all
     x = (scores - mean) / scale
     labels = np.repeat(
         [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)], [len(positive), len(negative)]
@@ -160,7 +168,7 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
         wrong = weights * (expit(logits) - labels)
         return float(weights @ (np.logaddexp(0, logits) - labels * logits)), np.array([wrong @ x, wrong.sum()])
 
-    slope, intercept = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    slope, intercept = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     return Calibration(float(slope / scale), float(intercept - slope * mean / scale))
 
 

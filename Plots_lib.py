@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from Metrics_lib import Floats, Interval, Reliability, equilibrium_threshold, threshold_curve
+from Metrics_lib import Floats, Interval, Reliability, equilibrium_threshold, rates, threshold_curve
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 DARK, GREY = "#222222", "#767676"
@@ -103,7 +103,8 @@ def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
     for kind, curves in test.items():
         roc = threshold_curve(*curves)
         panel.plot(1 - roc.specificity, roc.recall, color=OF_KIND.get(kind), label=kind)
-        panel.plot(np.mean(curves.false >= threshold), np.mean(curves.true >= threshold), "o", color=DARK, ms=5)
+        at = rates(*curves, threshold)
+        panel.plot(1 - at.specificity, at.recall, "o", color=DARK, ms=5)
     panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1)
     panel.set(title="ROC (test), dot = threshold", xlabel="1 - specificity", ylabel="recall", aspect="equal")
     panel.legend(loc="lower right", fontsize=9, frameon=False)
@@ -155,9 +156,9 @@ def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> Non
         precision = curve.recall / np.maximum(curve.recall + 1 - curve.specificity, 1e-12)
         some = curve.recall > 0.02  # of the first few the precision jumps between 0 and 1
         right.plot(curve.recall[some], precision[some], color=OF_KIND.get(kind), label=kind)
-        recall, accepted = np.mean(curves.true >= threshold), np.mean(curves.false >= threshold)
-        if recall + accepted:
-            right.plot(recall, recall / (recall + accepted), "o", color=DARK, ms=5)
+        at = rates(*curves, threshold)
+        if accepted := at.recall + 1 - at.specificity:
+            right.plot(at.recall, at.recall / accepted, "o", color=DARK, ms=5)
     right.axhline(0.5, color=GREY, ls=":", lw=1)
     right.set(
         title="Precision and recall (test), dot = threshold", xlabel="recall", ylabel="precision", ylim=(0.45, 1.01)
