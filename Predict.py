@@ -2,8 +2,8 @@
 
 python Predict.py IMAGE "TEXT" [--model Models/NAME]
 
-Prints the score, the threshold, MATCH or MISMATCH, and each word's own score: how well its best place in the picture
-fits. Exit status 0: match, 1: mismatch, 2: error.
+Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and each word's own score: how well its
+best place in the picture fits. Exit status 0: match, 1: mismatch, 2: error.
 """
 
 import io
@@ -47,6 +47,7 @@ class Verdict(NamedTuple):
     """What the model says of one picture and one text."""
 
     score: float
+    probability: float  # of a match, if true and false texts are equally frequent
     threshold: float
     match: bool
     words: tuple[WordScore, ...]
@@ -89,6 +90,7 @@ class Judge:
             best = score - self.model.pair_scores(pictures.expand(len(words), -1, -1), shortened)
         return Verdict(
             score=score,
+            probability=float(self.threshold.calibration.probability(score)),
             threshold=self.threshold.threshold,
             match=score >= self.threshold.threshold,
             words=tuple(
@@ -142,7 +144,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def print_verdict(verdict: Verdict) -> None:
     name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
-    print(f"{name}  score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}")
+    told = f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
+    print(f"{name}  {told}")
     width = max(len(word.text) for word in verdict.words)
     for word in verdict.words:
         bar = "█" * round(20 * max(0.0, word.score))

@@ -1,5 +1,6 @@
 """Predict: one picture and one text, as a script and from Python; what cannot be judged gets one line."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,9 @@ def test_a_verdict_agrees_with_its_threshold_and_status(model, picture):
     assert verdict.match == (verdict.score >= verdict.threshold)
     shown = run_script("Predict.py", picture, text, "--model", model, status=0 if verdict.match else 1).stdout
     assert shown.startswith("MATCH" if verdict.match else "MISMATCH")
-    assert f"{verdict.score:.3f}" in shown
+    assert f"{verdict.score:.3f}" in shown and f"probability {verdict.probability:.2f}" in shown
+    expected = 1 / (1 + math.exp(-judge.threshold.slope * verdict.score - judge.threshold.intercept))
+    assert verdict.probability == pytest.approx(expected)
     assert len(shown.splitlines()) == 1 + len(text.split())
 
 
