@@ -235,16 +235,10 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
     if not lines:
         raise NotYet(f"{path} is empty; wait for the first epoch, or copy it again")
     try:
-        header = next(csv.reader(lines[:1]))
-        if absent := [name for name in Functions.LOG_COLUMNS if name not in header]:
-            raise ValueError(f"{path} is no training log: it has no column {', '.join(absent)}")
         rows = Functions.read_log(path)
     except csv.Error as error:
         raise ValueError(f"{path} is no training log: {error}") from error
-    left_out = len(lines) - 1 - len(rows)
-    if left_out > 1:
-        raise ValueError(f"line {len(rows) + 2} of {path} is damaged; delete that line, {left_out - 1} are after it")
-    note = f"the last line of {path} is cut off and left out" if left_out == 1 else ""
+    note = f"the last line of {path} is cut off and left out" if len(rows) < len(lines) - 1 else ""
     if not rows:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")
     columns = {

@@ -23,12 +23,12 @@ import pyarrow.parquet
 from Database_sources import (
     NOTHING,
     LeftOut,
-    _read_pair,
     coco_identity,
     find_file,
     flickr_identity,
     parse_json,
     read_lines,
+    read_pair,
     read_table,
     stream_json,
 )
@@ -39,6 +39,7 @@ Metric = Literal["pairwise", "ratings", "winoground", "labels"]
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 COCO_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:info|images|licenses|annotations|categories|type)"\s*:')
 SUGARCREPE_FILES = tuple(f"{how}_{what}.json" for how in ("add", "replace", "swap") for what in ("obj", "att", "rel"))
+NOT_PUBLISHED = {"add_rel.json", "swap_rel.json"}  # of these nine
 TOKENS = "Flickr8k.token.txt"
 ENDINGS = (".jpg", ".jpeg", ".png")
 COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
@@ -150,7 +151,11 @@ def read_sugarcrepe(path: Path) -> Benchmark:
         files = [path / name for name in SUGARCREPE_FILES if (path / name).is_file()]
         if not files:
             raise FileNotFoundError(f"no swap_obj.json in {path}; sugarcrepe expects {EXPECTED['sugarcrepe']}")
-    return _read_sugarcrepe(_Reading("sugarcrepe", path), files, ("caption",))
+    found = _Reading("sugarcrepe", path)
+    if path.is_dir():
+        absent = {*SUGARCREPE_FILES} - NOT_PUBLISHED - {file.name for file in files}
+        found.left_out += [LeftOut("collection", name, f"{name} is not in the folder") for name in sorted(absent)]
+    return _read_sugarcrepe(found, files, ("caption",))
 
 
 def read_sugarcrepe_pp(path: Path) -> Benchmark:
@@ -320,7 +325,7 @@ def read_own_pairs(path: Path) -> Benchmark:
     rows = zip(read_table(_the_file("pairs", path)), _parquet_subsets(path))
     for number, ((place, row), stored) in enumerate(rows):
         with found.record(f"{path.name}:{place}", 1):
-            pair = row if isinstance(row, str) else _read_pair(row)
+            pair = row if isinstance(row, str) else read_pair(row)
             if isinstance(row, str) or isinstance(pair, str):
                 raise ValueError(pair)
             picture, text, _, matches = pair

@@ -429,7 +429,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
                 weigh_words=True,
             ),
             loss=LossConfig(whole=1.0, triplet=0.3, match=0.3, word=0.3),
-            optim=OptimConfig(epochs=12, lr=1e-3, warmup=0.1, weight_decay=0.05),
+            optim=OptimConfig(epochs=20, lr=1e-3, warmup=0.1, weight_decay=0.05, patience=20),
         ),
     ),
     "finetune": (

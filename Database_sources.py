@@ -279,7 +279,7 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
     names = Counter[bool]()
     for place, row in read_table(file):
         where = f"{file.name}:{place}"
-        pair = row if isinstance(row, str) else _read_pair(row)
+        pair = row if isinstance(row, str) else read_pair(row)
         if isinstance(pair, str):
             yield LeftOut("line", where, pair, captions=1)
             continue
@@ -295,7 +295,7 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
         raise FileNotFoundError(f"not one image of {file} is below {images}; give their folder with --images DIR")
 
 
-def _read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
+def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
     """Image, caption, split and label of one row, or what is wrong with it."""
     image, caption = row.get("image"), row.get("caption")
     if not isinstance(image, str) or not image.strip():

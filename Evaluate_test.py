@@ -4,10 +4,11 @@ python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DI
 With --model given twice or more, the models are compared on the same texts.
 """
 
+import functools
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -22,7 +23,7 @@ import Functions
 import Metrics_lib
 import Plots_lib
 import Scoring_lib
-from Benchmarks_lib import Benchmark, PictureFinder, read_benchmark
+from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
 from Config import fail, read_command_line, require
 from DataBase_functions import Database, changed_words, prepare
 from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
@@ -37,8 +38,21 @@ from Tokenizer_lib import split_words
 REFERENCES = 1000  # pictures and captions of the validation split that retrieval by CSLS compares with
 FOLD = 1000  # pictures of a gallery, as published tables of COCO have it
 SHOWN = ("swap", "exchange", "mined", IN_BATCH)  # in the plots
-POINTED = 500  # swaps of which a model without word vectors is asked for its words: it takes an encoding a word
 BLIND_NAMES = {judge: name for judge, (name, _) in Plots_lib.BLIND.items()}
+COMPARED = {
+    "pairwise",
+    "balanced_accuracy",
+    "kendall_tau_b",
+    "kendall_tau_c",
+    "text_score",
+    "image_score",
+    "group_score",
+}
+WIDTHS = (7, 8, 14, 1, 7, 7, 8, 8, 8, 8, 9, 14, 7, 7)
+HEADS = (
+    *("n", "bal.acc", "", "", *BLIND_NAMES.values()),
+    *("recall", "specif.", "ROC-AUC", "av.prec", "pairwise", "", *BLIND_NAMES.values()),
+)
 RANKINGS = {
     "all": "",
     "all_csls": ", CSLS",
@@ -106,6 +120,7 @@ class Evaluation:
     loaded: LoadedModel
     database: Database
     own: bool  # is it the database that the model was trained on?
+    chosen: bool  # was the threshold chosen on its validation split, or is it the stored one of another database?
     threshold: Threshold
     texts: dict[str, Texts]  # by split
     scores: dict[str, Scores]
@@ -115,6 +130,8 @@ class Evaluation:
     retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples, see Metrics_lib.judged
     words: dict[str, Any] = field(default_factory=dict)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    benchmark_rows: dict[str, list[Row]] = field(default_factory=dict)
+    leaks: dict[str, list[str]] = field(default_factory=dict)  # of photographs trained on, if that is allowed
     seconds: float = 0.0
 
     @property
@@ -132,44 +149,97 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = Functions.choose_device(settings.device)
-        models = {folder: Functions.load_model(folder, device) for folder in settings.folders}
+        folders = list(dict.fromkeys(settings.folders))
+        models = {folder: Functions.load_model(folder, device) for folder in folders}
         # What cannot be judged, or must not be, is told before minutes pass.
+        databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
         places = {spec: find_pictures(spec, benchmark, settings) for spec, benchmark in benchmarks.items()}
-        for folder, loaded in models.items():
-            for spec in benchmarks:
-                refuse_leaks_of_pictures(folder, loaded, spec, places[spec], settings)
-        texts: dict[Path, dict[str, Texts]] = {}
+        leaks = {
+            folder: find_all_leaks(folder, models[folder], databases[folder], places, settings) for folder in folders
+        }
+        texts: dict[str, dict[str, Texts]] = {}
         evaluations = []
         for folder, loaded in models.items():
-            one = evaluate(folder, loaded, settings, texts)
+            one = evaluate(folder, loaded, databases[folder], settings, texts)
+            one.leaks = leaks[folder]
             for spec, benchmark in benchmarks.items():
-                one.benchmarks.append(evaluate_benchmark(one, spec, benchmark, places[spec], settings))
-            evaluations.append(one)
+                evaluate_benchmark(one, spec, benchmark, places[spec], settings)
             report(one)
+            one.scores.clear()  # the vectors of all pictures and captions, which a comparison does without
+            evaluations.append(one)
         if len(evaluations) > 1:
             compare(evaluations)
     except (ValueError, OSError) as error:
         fail(str(error))
 
 
-def evaluate(
-    folder: Path, loaded: LoadedModel, settings: EvaluateConfig, known: dict[Path, dict[str, Texts]]
-) -> Evaluation:
-    """One model on one database. known: texts by database, the same for all models."""
-    started = time.perf_counter()
+def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:
+    """The database to judge on. ValueError or FileNotFoundError if it lacks what an evaluation needs."""
     database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
-    if database.folder not in known:
-        known[database.folder] = {
+    for split in ("validation", "test"):
+        if len({database.groups[row] for row in database.rows(split)}) < 2:
+            raise ValueError(f"the {split} split of {database.folder} has one photograph; an evaluation needs two")
+    return database
+
+
+def find_all_leaks(
+    folder: Path,
+    loaded: LoadedModel,
+    database: Database,
+    places: Mapping[str, Mapping[str, Path]],
+    settings: EvaluateConfig,
+) -> dict[str, list[str]]:
+    """What of the test split, and of each benchmark, the model was trained on. ValueError unless --allow-leak."""
+    home = loaded.config.data.folder
+    trained_on = Database(home) if (home / "manifest.json").is_file() else None
+    rows = database.rows("test")
+    # One database has no copies in two of its splits; another may have them under other names.
+    foreign = trained_on is None or database.fingerprint != trained_on.fingerprint
+    look = functools.partial(map, database.picture, rows) if foreign else None
+    identities: dict[str, str | None] = {database.ids[row]: database.groups[row] for row in rows}
+    jobs: dict[str, tuple[dict[str, str | None], Any]] = {f"the test split of {database.folder}": (identities, look)}
+    for spec, those in places.items():
+        jobs[spec] = {name: identity_of(name) for name in those}, functools.partial(readable, those)
+    leaks = {}
+    for title, (names, pictures) in jobs.items():
+        try:
+            leaks[title] = find_leaks(folder, trained_on, names, pictures)
+        except ValueError:
+            if not settings.allow_leak:
+                raise
+            leaks[title] = []
+        if leaks[title] and not settings.allow_leak:
+            some = ", ".join(leaks[title][:3]) + (" ..." if len(leaks[title]) > 3 else "")
+            raise ValueError(
+                f"{folder} was trained on {len(leaks[title]):,} photographs ({some}) of {title}; "
+                "--allow-leak judges them all the same"
+            )
+    if places and trained_on is None:
+        print(f"{home} is not at hand: what {folder} was trained on is told by names alone, not by look")
+    return leaks
+
+
+def evaluate(
+    folder: Path,
+    loaded: LoadedModel,
+    database: Database,
+    settings: EvaluateConfig,
+    known: dict[str, dict[str, Texts]],
+) -> Evaluation:
+    """One model on one database. known: texts by the database's fingerprint, the same for all models."""
+    started = time.perf_counter()
+    if database.fingerprint not in known:
+        known[database.fingerprint] = {
             "validation": collect_texts(database, database.rows("validation"), ("mixture",)),
             "test": collect_texts(database, database.rows("test")),
         }
-    texts = known[database.folder]
-    refuse_leaks(folder, database, settings)
+    texts = known[database.fingerprint]
     scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     groups = np.array([database.groups[row] for row in database.rows("test")])
     threshold = loaded.threshold
     own = database.folder.resolve() == loaded.config.data.folder.resolve()
-    if own or settings.threshold_for:
+    chosen = own or settings.threshold_for is not None
+    if chosen:
         mixture = texts["validation"].false["mixture"].of
         true, false = scores["validation"].caption[mixture], scores["validation"].false["mixture"]
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
@@ -177,7 +247,7 @@ def evaluate(
     if own:  # one of another database is for this report, not for the model's users
         Functions.save_threshold(folder, threshold)
     boot = Bootstrap(len(groups), settings.resamples)
-    one = Evaluation(folder, loaded, database, own, threshold, texts, scores, boot, groups)
+    one = Evaluation(folder, loaded, database, own, chosen, threshold, texts, scores, boot, groups)
     blind = blind_control(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
@@ -187,26 +257,14 @@ def evaluate(
     return one
 
 
-def refuse_leaks(folder: Path, database: Database, settings: EvaluateConfig) -> None:
-    """ValueError if photographs of a database's test split are among those that the model was trained on."""
-    listed = folder / "photographs.txt"
-    if settings.allow_leak or not listed.is_file():
-        return
-    known = set(listed.read_text(encoding="utf-8").split("\n"))
-    leaked = [database.ids[row] for row in database.rows("test") if database.groups[row] in known]
-    if leaked:
-        raise ValueError(f"{folder} was trained on {told_leaks(leaked)} of the test split of {database.folder}")
-
-
-def told_leaks(leaked: Sequence[str]) -> str:
-    some = ", ".join(leaked[:3]) + (" ..." if len(leaked) > 3 else "")
-    return f"{len(leaked):,} photographs ({some}; --allow-leak judges them all the same)"
-
-
 def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
-    """Encode each picture and each text once, then score each text with its picture."""
+    """Encode each picture once, and each different text once for its own picture and once more for retrieval.
+
+    Vectors of captions are kept for retrieval; of the validation split those of the first REFERENCES, for CSLS.
+    """
     pictures = Scoring_lib.encode_rows(loaded, database, database.rows(split), f"{split} pictures")
-    captions = list(Scoring_lib.encode_texts(loaded, texts.captions, f"{split} captions"))
+    ranked = texts.captions if split == "test" else texts.captions[:REFERENCES]
+    captions = list(Scoring_lib.encode_texts(loaded, ranked, f"{split} captions"))
     kinds = list(texts.false)
     false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
@@ -228,8 +286,10 @@ def retrieve(
     """
     references = validation.pictures[:REFERENCES]
     by_text = [scores for _, scores in Scoring_lib.score_blocks(loaded, references, test.captions, "hubs among texts")]
-    some = _first_texts(validation.captions, REFERENCES)
-    by_picture = [scores for _, scores in Scoring_lib.score_blocks(loaded, test.pictures, some, "hubs among pictures")]
+    by_picture = [
+        scores
+        for _, scores in Scoring_lib.score_blocks(loaded, test.pictures, validation.captions, "hubs among pictures")
+    ]
     of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
 
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
@@ -252,22 +312,10 @@ def retrieve(
     return {name: counter.recalls(boot) for name, counter in counters.items()}
 
 
-def _first_texts(blocks: Sequence[TextBlock], count: int) -> list[TextBlock]:
-    """The texts of numbers below `count`."""
-    kept = []
-    for block in blocks:
-        some = np.flatnonzero(block.numbers < count)
-        if len(some):
-            kept.append(TextBlock(block.numbers[some], block.vectors[torch.from_numpy(some)]))
-    return kept
-
-
 def point_at_words(one: Evaluation) -> dict[str, Any]:
     """How often the lowest word score of a swap points at a word that was swapped, and how often chance does."""
     false = one.texts["test"].false["swap"]
-    some = np.arange(len(false.of))
-    if not one.loaded.model.scores_words and len(some) > POINTED:
-        some = np.linspace(0, len(some) - 1, POINTED).astype(int)
+    some = Scoring_lib.some_with_words(one.loaded, len(false.of))
     negatives = [false.texts[i] for i in some.tolist()]
     of = one.texts["test"].owner[false.of[some]]
     scores = Scoring_lib.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
@@ -282,7 +330,7 @@ def pointing(
         changed_words(split_words(negative.text)[: len(line)], negative) for negative, line in zip(negatives, scores)
     ]
     read = np.array([bool(each) for each in changed], dtype=bool)  # else the change lies beyond what the model reads
-    hit = np.array([bool(c) and int(np.argmin(line)) in c for c, line in zip(changed, scores)], dtype=bool)
+    hit = np.array([points_at(line, c) for c, line in zip(changed, scores)], dtype=bool)
     chance = np.array([len(c) / max(1, len(line)) for c, line in zip(changed, scores)])
 
     def found(which: np.ndarray) -> dict[str, Any]:
@@ -293,6 +341,14 @@ def pointing(
         return {}
     by_category = {c: found(read & (categories == c)) for c in np.unique(categories[read]).tolist()}
     return {**found(read), "categories": by_category}
+
+
+def points_at(scores: Floats, changed: Sequence[int]) -> bool:
+    """Is the lowest score at one of these words? A tie with another word is lost."""
+    if not changed:
+        return False
+    others = np.delete(scores, changed)
+    return bool(scores[changed].min() < others.min(initial=np.inf) - Metrics_lib.TIE)
 
 
 # External benchmarks
@@ -312,21 +368,6 @@ def find_pictures(spec: str, benchmark: Benchmark, settings: EvaluateConfig) -> 
     return places
 
 
-def refuse_leaks_of_pictures(
-    folder: Path, loaded: LoadedModel, spec: str, places: Mapping[str, Path], settings: EvaluateConfig
-) -> None:
-    """ValueError if some of these pictures are among those that the model was trained on."""
-    if settings.allow_leak:
-        return
-    home = loaded.config.data.folder
-    trained_on = Database(home) if (home / "manifest.json").is_file() else None
-    leaks = find_leaks(folder, trained_on, list(places), readable(places))
-    if leaks.found:
-        raise ValueError(f"{folder} was trained on {told_leaks(leaks.found)} of {spec}")
-    if not leaks.by_look:
-        print(f"{home} is not at hand: whether {folder} was trained on pictures of {spec} is told by names alone")
-
-
 def readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
     """Pictures for the search of leaks; an unreadable one is a grey square, which is like no photograph."""
     for path in places.values():
@@ -338,8 +379,8 @@ def readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
 
 def evaluate_benchmark(
     one: Evaluation, spec: str, benchmark: Benchmark, places: Mapping[str, Path], settings: EvaluateConfig
-) -> dict[str, Any]:
-    """One benchmark at the stored threshold. ValueError if no picture of it can be read."""
+) -> None:
+    """One benchmark, at the threshold of this evaluation. ValueError if no picture of it can be read."""
     names = dict.fromkeys(claim.picture for claim in benchmark.claims)
     absent = [name for name in names if name not in places]
     unreadable: dict[str, str] = {}
@@ -362,7 +403,7 @@ def evaluate_benchmark(
     of = np.array([number[claim.picture] for claim in claims])
     scores = Scoring_lib.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name)
     boot = Bootstrap(len(places), settings.resamples)
-    rows = judge_benchmark(used, scores, of, one.threshold.threshold, boot)
+    rows = one.benchmark_rows[spec] = judge_benchmark(used, scores, of, one.threshold.threshold, boot)
     result: dict[str, Any] = {
         "benchmark": benchmark.name,
         "path": spec.partition("=")[2],
@@ -372,35 +413,36 @@ def evaluate_benchmark(
         "missing_pictures": absent,
         "unreadable_pictures": unreadable,
         "left_out": [asdict(each) for each in benchmark.left_out],
-        "leaks_allowed": settings.allow_leak,
+        "trained_on": one.leaks[spec],
         "rows": [row.as_json() for row in rows],
     }
     if benchmark.metric == "labels":
         label = np.array([claim.label for claim in claims]) == 1
-        result["calibration"] = calibration(one.threshold, scores, label)[0]
-    told = [i for i, claim in enumerate(claims) if claim.changed]
+        result["calibration"] = calibration(one.threshold, scores, label, of, boot)[0]
+    told = np.array([i for i, claim in enumerate(claims) if claim.changed], dtype=int)
+    told = told[Scoring_lib.some_with_words(one.loaded, len(told))].tolist()
     if told:
         lines = Scoring_lib.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
         negatives = [Negative(claims[i].text, "foil", claims[i].subset, claims[i].changed) for i in told]
         subsets = np.array([claims[i].subset for i in told], dtype=str)
         result["word_evidence"] = pointing(negatives, lines, of[told], subsets, boot)
-    return result
+    one.benchmarks.append(result)
 
 
 # The report
 
 
 def calibration(
-    threshold: Threshold, scores: Floats, label: np.ndarray
-) -> tuple[dict[str, float], Metrics_lib.Reliability]:
-    """Expected calibration error and Brier score of the probabilities, and what to draw of them."""
+    threshold: Threshold, scores: Floats, label: np.ndarray, of: Integers, boot: Bootstrap
+) -> tuple[dict[str, Any], Metrics_lib.Reliability]:
+    """Calibration error and Brier score of the probabilities of texts of the photographs `of`; and what to draw."""
     probability = threshold.calibration.probability(scores)
     found = Metrics_lib.reliability(probability, label)
     figures = {
         "slope": threshold.slope,
         "intercept": threshold.intercept,
         "ece": Metrics_lib.calibration_error(found),
-        "brier": Metrics_lib.brier_score(probability, label),
+        "brier": interval(boot.mean((probability - label) ** 2, of)),
     }
     return figures, found
 
@@ -409,7 +451,8 @@ def report(one: Evaluation) -> None:
     """results.json, the plots, and the table on the screen."""
     curves = one.curves("test", "mixture")
     label = np.repeat([True, False], [len(curves.true), len(curves.false)])
-    calibrated, reliability = calibration(one.threshold, np.concatenate(curves), label)
+    of = one.texts["test"].owner[one.texts["test"].false["mixture"].of]
+    calibrated, reliability = calibration(one.threshold, np.concatenate(curves), label, np.tile(of, 2), one.boot)
     results = {
         "model": str(one.folder),
         "database": str(one.database.folder),
@@ -421,6 +464,8 @@ def report(one: Evaluation) -> None:
         "test_photographs": len(one.groups),
         "test_captions": len(one.texts["test"].captions),
         "resamples": one.boot.resamples,
+        "resamples_of_ranks": min(Metrics_lib.MEDIANS, one.boot.resamples),
+        "trained_on": next(iter(one.leaks.values())),
         "test": [row.as_json() for row in one.rows],
         "calibration": calibrated,
         "retrieval": {
@@ -450,26 +495,26 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapping[str, float]) -> list[Path]:
+def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapping[str, Any]) -> list[Path]:
     """All plots; their paths."""
     name = f"{one.folder.name}{one.suffix}.png"
     folder, at = one.loaded.config.plots_folder, one.threshold
     kinds = {kind: one.curves("test", kind) for kind in SHOWN if len(one.texts["test"].false[kind].of)}
     sections: dict[str, list[Bar]] = {}
     for row in one.rows:
-        bar = Bar(row.name, row.n, row.figures["balanced_accuracy"], row.blind)
+        blind = {judge: interval(values) for judge, values in row.blind.items()}
+        bar = Bar(row.name, row.n, row.figures["balanced_accuracy"], blind)
         sections.setdefault(NAMES.get(row.section, row.section), []).append(bar)
     paths = {
         what: folder / f"{what}_{name}"
         for what in ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
     }
     overview = sections[NAMES["kind"]] + sections.get(NAMES["category"], [])
-    Plots_lib.plot_thresholds(
-        *(paths["Threshold_Analysis"], one.curves("validation", "mixture"), kinds, at.threshold, at.criterion, overview)
-    )
+    validation, chosen = one.curves("validation", "mixture"), f"chosen for {at.criterion}" if one.chosen else "stored"
+    Plots_lib.plot_thresholds(paths["Threshold_Analysis"], validation, kinds, at.threshold, chosen, overview)
     Plots_lib.plot_scores(paths["Scores"], kinds, at.threshold)
     Plots_lib.plot_curves(paths["Curves"], kinds, at.threshold)
-    Plots_lib.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"])
+    Plots_lib.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
     Plots_lib.plot_bars(paths["Categories"], sections)
     Plots_lib.plot_errors(paths["Errors"], worst_errors(one))
     return list(paths.values())
@@ -478,71 +523,63 @@ def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapp
 def worst_errors(one: Evaluation) -> dict[str, list[Example]]:
     """The most confident errors of each kind, each of another photograph."""
     texts, scores, limit = one.texts["test"], one.scores["test"], one.threshold.threshold
-    chosen: dict[str, list[tuple[int, float, str, Negative | None]]] = {}
-
-    def keep(title: str, order: Iterable[int], of: Integers, which: Floats, said: Sequence[str | Negative]) -> None:
-        seen: set[int] = set()
-        for i in order:
-            if len(seen) < Plots_lib.EXAMPLES and (photograph := int(of[i])) not in seen:
-                seen.add(photograph)
-                text = said[i]
-                negative = text if isinstance(text, Negative) else None
-                chosen.setdefault(title, []).append(
-                    (photograph, which[i], negative.text if negative else str(text), negative)
-                )
-
-    refused = np.argsort(scores.caption)
-    keep("true, but refused", refused[scores.caption[refused] < limit], texts.owner, scores.caption, texts.captions)
+    chosen: dict[str, list[tuple[int, float, Negative]]] = {}
+    for i in first_of_each(np.argsort(scores.caption), texts.owner, scores.caption < limit):
+        example = texts.owner[i], scores.caption[i], Negative(texts.captions[i], "", "", ())
+        chosen.setdefault("true, but refused", []).append(example)
     for kind in SHOWN:
-        order = np.argsort(-scores.false[kind])
-        order = order[scores.false[kind][order] >= limit]
-        false = texts.false[kind]
-        keep(f"false ({kind}), but accepted", order, texts.owner[false.of], scores.false[kind], false.texts)
-    examples: dict[str, list[Example]] = {}
+        false, said = texts.false[kind], scores.false[kind]
+        for i in first_of_each(np.argsort(-said), texts.owner[false.of], said >= limit):
+            example = texts.owner[false.of[i]], said[i], false.texts[i]
+            chosen.setdefault(f"false ({kind}), but accepted", []).append(example)
     rows = one.database.rows("test")
+    examples: dict[str, list[Example]] = {}
     for title, those in chosen.items():
-        of = np.array([photograph for photograph, *_ in those])
-        lines = Scoring_lib.score_words(one.loaded, scores.pictures, [text for _, _, text, _ in those], of)
-        for (photograph, score, text, negative), line in zip(those, lines):
-            words = split_words(text)[: len(line)]
-            false_ones = changed_words(words, negative) if negative and negative.kind != IN_BATCH else ()
-            marked = [
-                Word(text[w.start : w.end], float(s), i in false_ones) for i, (w, s) in enumerate(zip(words, line))
+        of = np.array([photograph for photograph, _, _ in those])
+        lines = Scoring_lib.score_words(one.loaded, scores.pictures, [negative.text for *_, negative in those], of)
+        for (photograph, score, negative), line in zip(those, lines):
+            words = split_words(negative.text)[: len(line)]
+            # Of a random caption nearly every word is foreign: marks would tell nothing.
+            marked = changed_words(words, negative) if negative.kind != IN_BATCH else []
+            shown = [
+                Word(negative.text[w.start : w.end], float(x), i in marked) for i, (w, x) in enumerate(zip(words, line))
             ]
-            examples.setdefault(title, []).append(Example(one.database.picture(rows[photograph]), float(score), marked))
+            examples.setdefault(title, []).append(Example(one.database.picture(rows[photograph]), float(score), shown))
     return examples
+
+
+def first_of_each(order: Integers, photographs: Integers, wrong: np.ndarray) -> list[int]:
+    """The first wrong ones in that order, each of another photograph, as many as a page has in a line."""
+    first: dict[int, int] = {}
+    for i in order[wrong[order]].tolist():
+        first.setdefault(int(photographs[i]), i)
+        if len(first) == Plots_lib.EXAMPLES:
+            break
+    return list(first.values())
 
 
 def print_report(one: Evaluation, results: Mapping[str, Any]) -> None:
     """The results as tables on the screen."""
     at, calibrated = one.threshold, results["calibration"]
+    where_from = f"chosen for {at.criterion} on validation" if one.chosen else f"as stored, for {at.criterion}"
     print(
-        f"\n{one.folder}: threshold {at.threshold:.4f} for {at.criterion} on validation (balanced accuracy "
-        f"{at.balanced_accuracy:.4f}; recall = specificity at {results['equilibrium_threshold']:.4f})\n"
+        f"\n{one.folder} on {one.database.folder}: threshold {at.threshold:.4f}, {where_from}; recall equals "
+        f"specificity at {results['equilibrium_threshold']:.4f} on validation\n"
         f"test: {len(one.groups):,} photographs, {len(one.scores['test'].caption):,} captions; [95 % intervals], "
         f"{one.boot.resamples:,} bootstrap resamples of photographs"
     )
+    if trained_on := results["trained_on"]:
+        print(f"{len(trained_on):,} of these photographs were trained on: the figures flatter the model")
     section = None
     for row in one.rows:
         if row.section != section:
             section = row.section
-            heads = (
-                "n",
-                "bal.acc",
-                "",
-                "recall",
-                "specif.",
-                "ROC-AUC",
-                "av.prec",
-                "pairwise",
-                "",
-                *BLIND_NAMES.values(),
-            )
-            print(f"\n{NAMES.get(section, section):30s}" + table_line(heads))
-        print(f"{row.name:30s}" + table_line(cells(row)))
-    if any(not row.tells_more_than_text for row in one.rows):
+            print(f"\n{NAMES.get(section, section):24s}" + table_line(HEADS))
+        print(f"{row.name:24s}" + table_line(cells(row)))
+    if any(row.tells_more_than_text is False for row in one.rows):
         print("= no better than a judge that sees no picture, as far as so many photographs tell")
-    print(f"\ncalibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier']:.4f} (mixture)")
+    brier = "{:.4f} [{:.4f}, {:.4f}]".format(*calibrated["brier"])
+    print(f"\ncalibration (mixture): ECE {calibrated['ece']:.4f}, Brier {brier}")
     if one.words:
         hit = one.words["accuracy"]
         print(
@@ -563,41 +600,55 @@ def print_report(one: Evaluation, results: Mapping[str, Any]) -> None:
 
 
 def table_line(cells: Sequence[object]) -> str:
-    widths = (7, 8, 18, 8, 8, 8, 8, 9, 2, 7, 7)
-    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS))
 
 
 def cells(row: Row) -> list[str]:
     found = row.figures
-    balanced = found["balanced_accuracy"]
-    rest = (found[name].value for name in ("recall", "specificity", "roc_auc", "average_precision", "pairwise"))
-    blind = [f"{row.blind[name]:.4f}" if name in row.blind else "–" for name in BLIND_NAMES]
-    within = f"[{balanced.low:.4f}, {balanced.high:.4f}]"
-    mark = "" if row.tells_more_than_text else "="
-    return [f"{row.n:,}", f"{balanced.value:.4f}", within, *(f"{value:.4f}" for value in rest), mark, *blind]
+    rest = [f"{found[name].value:.4f}" for name in ("recall", "specificity", "roc_auc", "average_precision")]
+    blind = [f"{row.blind[judge][0]:.4f}" if judge in row.blind else "–" for judge in BLIND_NAMES]
+    pairwise = [f"{row.blind_pairwise[judge]:.4f}" if judge in row.blind_pairwise else "–" for judge in BLIND_NAMES]
+    balanced, mark = found["balanced_accuracy"], "=" if row.tells_more_than_text is False else ""
+    return [f"{row.n:,}", *told(balanced), mark, *blind, *rest, *told(found["pairwise"]), *pairwise]
+
+
+def told(found: Interval) -> tuple[str, str]:
+    return f"{found.value:.4f}", f"[{found.low:.3f}, {found.high:.3f}]"
 
 
 def print_benchmark(result: Mapping[str, Any]) -> None:
     """Every figure of every part, with its interval and what the blind judges reach."""
     print(f"\n{result['benchmark']}: {result['photographs']:,} photographs, {result['claims']:,} claims")
-    lost = len(result["missing_pictures"]) + len(result["unreadable_pictures"])
+    lost = [*result["missing_pictures"], *result["unreadable_pictures"]]
     if lost:
-        uncounted = result["claims_without_picture"]
-        print(f"  {lost:,} pictures are missing or unreadable; {uncounted:,} claims are not counted")
-    if result["left_out"]:
-        print(f"  {len(result['left_out']):,} broken records are left out; results.json names them")
+        some, uncounted = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else ""), result["claims_without_picture"]
+        print(f"  {len(lost):,} pictures are missing or unreadable ({some}); {uncounted:,} claims are not counted")
+    if result["trained_on"]:
+        print(f"  {len(result['trained_on']):,} of the photographs were trained on: the figures flatter the model")
+    for each in result["left_out"]:
+        if each["what"] == "collection":
+            print(f"  left out: {each['reason']}")
+    if broken := [each for each in result["left_out"] if each["what"] != "collection"]:
+        first = broken[0]
+        print(f"  {len(broken):,} broken records are left out ({first['where']}: {first['reason']} ...)")
     for row in result["rows"]:
-        figures = {name: value for name, value in row.items() if isinstance(value, Mapping) and "value" in value}
+        figures = {name: x for name, x in row.items() if isinstance(x, Mapping) and "value" in x}
         print(f"  {row['name']} (n {row['n']:,})")
-        blinds = {"balanced_accuracy": row["blind_balanced_accuracy"], "pairwise": row["blind_pairwise"]}
+        balanced = {judge: found["value"] for judge, found in row["blind_balanced_accuracy"].items()}
+        blinds = {"balanced_accuracy": balanced, "pairwise": row["blind_pairwise"]}
         for name, found in figures.items():
+            if math.isnan(found["value"]):
+                print(f"    {name.replace('_', ' '):22s}–: all texts have one label")
+                continue
             blind = ", ".join(f"{BLIND_NAMES[judge]} {x:.4f}" for judge, x in blinds.get(name, {}).items())
-            told = f"    {name.replace('_', ' '):22s}{found['value']:7.4f} [{found['low']:.4f}, {found['high']:.4f}]"
-            print(told + (f"   blind: {blind}" if blind else ""))
+            line = f"    {name.replace('_', ' '):22s}{found['value']:7.4f} [{found['low']:.4f}, {found['high']:.4f}]"
+            print(line + (f"   blind: {blind}" if blind else ""))
+    if not any(row["blind_balanced_accuracy"] for row in result["rows"]):
+        print("  no blind control: there are too few true or false texts to learn from")
     if words := result.get("word_evidence"):
         print(f"  word evidence {words['accuracy'].value:.1%} of {words['n']:,}, by chance {words['chance']:.1%}")
     if calibrated := result.get("calibration"):
-        print(f"  calibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier']:.4f}")
+        print(f"  calibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier'].value:.4f}")
 
 
 # Comparison
@@ -611,10 +662,15 @@ def compare(evaluations: Sequence[Evaluation]) -> None:
             print(f"{other.folder} and {first.folder} have different databases: compare them with --database DIR")
             continue
         sections: dict[str, dict[str, Interval]] = {}
-        for mine, theirs in zip(first.rows, other.rows):
+        for mine, theirs in zip(first.rows, other.rows, strict=True):
             assert (mine.section, mine.name, mine.n) == (theirs.section, theirs.name, theirs.n)
             difference = interval(theirs.samples["balanced_accuracy"] - mine.samples["balanced_accuracy"])
             sections.setdefault(NAMES.get(mine.section, mine.section), {})[f"{mine.name} ({mine.n:,})"] = difference
+        for spec, mine_of_benchmark in first.benchmark_rows.items():
+            for mine, theirs in zip(mine_of_benchmark, other.benchmark_rows[spec], strict=True):
+                for figure in COMPARED & mine.samples.keys():
+                    difference = interval(theirs.samples[figure] - mine.samples[figure])
+                    sections.setdefault(f"{mine.section}: {figure.replace('_', ' ')}", {})[mine.name] = difference
         for ranking, found in first.retrieval.items():
             section = "recall@1" + RANKINGS[ranking]
             for name in ("picture_to_text", "text_to_picture"):
@@ -627,10 +683,11 @@ def compare(evaluations: Sequence[Evaluation]) -> None:
             print(f"\n{section:44s}{'difference':>10s}  95 % interval")
             for name, (value, low, high) in found_in.items():
                 print(f"{name:44s}   {value:+.4f}  [{low:+.4f}, {high:+.4f}]{'' if low <= 0 <= high else ' *'}")
-        stem = first.loaded.config.plots_folder / f"Comparison_{other.folder.name}_minus_{first.folder.name}"
-        Plots_lib.plot_differences(stem.with_suffix(".png"), title, sections)
-        Functions.write_json(stem.with_suffix(".json"), plain(sections))
-        print(f"written: {stem}.json, {stem}.png")
+        name = f"Comparison_{other.folder.name}_minus_{first.folder.name}{first.suffix}"
+        plot, table = (first.loaded.config.plots_folder / f"{name}.{ending}" for ending in ("png", "json"))
+        Plots_lib.plot_differences(plot, title, sections)
+        Functions.write_json(table, plain(sections))
+        print(f"written: {table}, {plot}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ the test split: TF-IDF of words and word pairs with logistic regression, and a s
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,11 +26,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from tqdm import tqdm
 
-from Benchmarks_lib import Benchmark, identity_of
+from Benchmarks_lib import Benchmark
 from Config import NegativesConfig
 from DataBase_functions import Database, pad, seeded
 from Functions import write_atomically
-from Metrics_lib import Bootstrap, Floats, Interval, interval, judged, kendall, rates
+from Metrics_lib import TIE, Bootstrap, Floats, Interval, balanced_accuracy, interval, judged, kendall
 from Negative_map import Negative
 from Negative_plan import KINDS, other_words
 from Picture_lib import MOST_BITS, MOST_COLOUR, fingerprint
@@ -50,6 +51,7 @@ LENGTHS = (
 FOLDS = 5  # of an external benchmark, for its blind judges
 LEAST_TO_LEARN = 50  # texts of a class
 
+Pictures = Callable[[], Iterable[Image.Image]]
 Judge = Callable[[Sequence[str]], Floats]  # texts -> above 0: a true caption
 Blind = dict[
     str, dict[str, tuple[Floats, Floats]]
@@ -99,8 +101,8 @@ def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] 
                 drawn.append(negative)
                 of.append(i)
         false[kind] = FalseTexts(drawn, np.array(of, dtype=np.int64))
-    foreign = foreign_captions(np.array([database.groups[row] for row in rows])[owner])
     if IN_BATCH in kinds:
+        foreign = foreign_captions(np.array([database.groups[row] for row in rows])[owner])
         others = [
             Negative(captions[j], IN_BATCH, IN_BATCH, other_words(captions[i], captions[j]))
             for i, j in enumerate(foreign)
@@ -129,14 +131,14 @@ def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: figures of some true texts against as many false ones."""
+    """One line of the table."""
 
     section: str  # kind, category, source, caption, length, or the name of a benchmark
     name: str
-    n: int  # false texts
+    n: int  # what is counted: false texts, each set against a caption; of a benchmark units, judgements or claims
     photographs: int
     samples: dict[str, Floats]  # (1 + R,) each: the figure, then in each resample
-    blind: dict[str, float] = field(default_factory=dict)  # balanced accuracy of the judges that see no picture
+    blind: dict[str, Floats] = field(default_factory=dict)  # balanced accuracy of each blind judge, likewise
     blind_pairwise: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -144,16 +146,19 @@ class Row:
         return {name: interval(values) for name, values in self.samples.items()}
 
     @property
-    def tells_more_than_text(self) -> bool:
-        """Is the lower end of the model's interval above what every blind judge reaches?"""
-        return interval(self.samples["balanced_accuracy"]).low > max(self.blind.values(), default=0.5)
+    def tells_more_than_text(self) -> bool | None:
+        """Is the model above chance, and above each blind judge on the same photographs? None: there is no judge."""
+        mine = self.samples["balanced_accuracy"]
+        if not self.blind:
+            return None
+        return interval(mine).low > 0.5 and all(interval(mine - theirs).low > 0 for theirs in self.blind.values())
 
     def as_json(self) -> dict[str, Any]:
         figures = {name: found._asdict() for name, found in self.figures.items()}
         return {
             **{"section": self.section, "name": self.name, "n": self.n, "photographs": self.photographs},
             **figures,
-            "blind_balanced_accuracy": self.blind,
+            "blind_balanced_accuracy": {judge: interval(values)._asdict() for judge, values in self.blind.items()},
             "blind_pairwise": self.blind_pairwise,
         }
 
@@ -163,7 +168,7 @@ def make_row(
 ) -> Row:
     """true, false: (K,) scores of a caption and of the false text set against it; of: (K,) their photograph."""
     samples = judged(true, of, false, of, threshold, boot)._asdict()
-    samples["pairwise"] = boot.mean(true > false, of)
+    samples["pairwise"] = boot.mean(true > false + TIE, of)
     return Row(section, name, len(false), len(np.unique(of)), samples)
 
 
@@ -182,7 +187,8 @@ def make_rows(
         of = texts.false[kind].of[some]
         row = make_row(section, name, true[of], false[kind][some], texts.owner[of], threshold, boot)
         said = {judge: (yes[some], no[some]) for judge, (yes, no) in blind.get(kind, {}).items()}
-        told = {judge: rates(*both, 0.0).balanced_accuracy for judge, both in said.items()}
+        owner = texts.owner[of]
+        told = {judge: balanced_accuracy(yes, owner, no, owner, 0.0, boot) for judge, (yes, no) in said.items()}
         pairwise = {judge: float(np.mean(yes > no)) for judge, (yes, no) in said.items()}
         rows.append(replace(row, blind=told, blind_pairwise=pairwise))
 
@@ -227,10 +233,10 @@ def judge_benchmark(
         said = blind_across([claim.text for claim in claims], label == 1, photographs)
     rows = []
     names = np.unique(subsets).tolist()
-    for name in ("", *(names if len(names) > 1 else ())):
-        some = np.flatnonzero(subsets == name) if name else np.arange(len(claims))
+    parts = [(name or "(no subset)", np.flatnonzero(subsets == name)) for name in names if len(names) > 1]
+    for name, some in (("all", np.arange(len(claims))), *parts):
         row = _row_of_claims(benchmark, some, label, scores, photographs, threshold, boot, said)
-        rows.append(replace(row, name=name or "all"))
+        rows.append(replace(row, name=name))
     return rows
 
 
@@ -258,7 +264,8 @@ def _row_of_claims(
         true, false = some[label[some] == 1], some[label[some] == 0]
         found = judged(scores[true], photographs[true], scores[false], photographs[false], threshold, boot)
         samples.update(found._asdict())
-        blind = {judge: rates(x[true], x[false], 0.0).balanced_accuracy for judge, x in said.items()}
+        of_true, of_false = photographs[true], photographs[false]
+        blind = {judge: balanced_accuracy(x[true], of_true, x[false], of_false, 0.0, boot) for judge, x in said.items()}
     if benchmark.metric in ("pairwise", "winoground"):
         units: dict[int, list[int]] = {}
         for i in some.tolist():
@@ -278,47 +285,53 @@ def _row_of_claims(
 def _wins(metric: str, scores: Floats, label: Floats) -> dict[str, bool]:
     """How a unit's claims compare; see `Benchmark.metric` for their order. A tie is lost."""
     if metric == "pairwise":
-        return {"pairwise": bool(scores[label == 1].min() > scores[label == 0].max())}
-    first, second, first_picture_other_text, second_picture_other_text = scores
+        return {"pairwise": bool(scores[label == 1].min() > scores[label == 0].max() + TIE)}
+    first, second, first_picture_other_text, second_picture_other_text = scores - np.array([TIE, TIE, 0, 0])
     text = bool(first > first_picture_other_text and second > second_picture_other_text)
     picture = bool(first > second_picture_other_text and second > first_picture_other_text)
     return {"text_score": text, "image_score": picture, "group_score": text and picture}
 
 
-class Leaks(NamedTuple):
-    """Photographs that the model was trained on."""
+def find_leaks(
+    model: Path, home: Database | None, names: Mapping[str, str | None], pictures: Pictures | None = None
+) -> list[str]:
+    """Which photographs the model was trained on: by their identity and, if there are pictures, by perceptual hash.
 
-    found: list[str]  # their names
-    by_look: bool  # were pictures compared too, or names alone, since the model's database is not at hand?
-
-
-def find_leaks(model: Path, database: Database | None, names: Sequence[str], pictures: Iterable[Image.Image]) -> Leaks:
-    """Which of these photographs the model was trained on, by the identity that a name tells, and by perceptual hash.
-
-    model: its folder, which lists the identities; database: the one that it learned from; pictures: those of the names.
+    model: its folder, which lists the identities of its training photographs; home: the database that it was trained
+    on, if it is at hand (without it no look is taken); names: of the photographs, with their identity if it is known;
+    pictures: reads them in the same order. ValueError if neither list nor database is there.
     """
     listed = model / "photographs.txt"
     known = set(listed.read_text(encoding="utf-8").split("\n")) if listed.is_file() else set()
-    rows = [row for row, split in enumerate(database.split_of) if split == "train"] if database else []
-    if database is not None:
-        known.update(database.groups[row] for row in rows)
-    found = [name for name in names if identity_of(name) in known]
-    if not rows or database is None:
-        return Leaks(found, by_look=False)
-    bar = tqdm(rows, desc="looking for training photographs", unit=" pictures", leave=False)
-    prints = [fingerprint(database.picture(row)) for row in bar]
-    bits = np.frombuffer(b"".join(one.bits for one in prints), np.uint8).reshape(len(rows), -1).view(np.uint64)
-    colours = np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(rows), -1).astype(np.int16)
+    if home is not None:
+        known.update(group for group, split in zip(home.groups, home.split_of) if split == "train")
+    if not known:
+        raise ValueError(
+            f"{model} does not tell what it was trained on: no photographs.txt, and its database is not at hand; "
+            "--allow-leak judges it all the same"
+        )
+    found = [name for name, identity in names.items() if identity in known]
+    if home is None or pictures is None:
+        return found
+    bits, colours = _training_prints(home.folder, home.fingerprint)
     by_name = set(found)
-    for name, picture in zip(names, pictures):
-        if name in by_name:
-            continue
+    for name, picture in zip(names, pictures()):
         its = fingerprint(picture)
         near = np.bitwise_count(bits ^ np.frombuffer(its.bits, np.uint64)).sum(1) <= MOST_BITS
-        apart = np.abs(colours[near] - np.frombuffer(its.colours, np.uint8).astype(np.int16))
-        if (apart.max(1, initial=0) <= MOST_COLOUR).any():
+        apart = np.abs(colours[near].astype(np.int16) - np.frombuffer(its.colours, np.uint8))
+        if (apart.max(1, initial=0) <= MOST_COLOUR).any() and name not in by_name:
             found.append(name)
-    return Leaks(found, by_look=True)
+    return found
+
+
+@functools.lru_cache(2)
+def _training_prints(folder: Path, fingerprint_of_database: str) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Perceptual hashes (N, 4) and thumbnails (N, 192) of a database's training photographs: 0.6 ms each."""
+    database = Database(folder)
+    rows = database.rows("train")
+    prints = [fingerprint(database.picture(row)) for row in tqdm(rows, desc="training photographs", leave=False)]
+    bits = np.frombuffer(b"".join(one.bits for one in prints), np.uint64).reshape(len(rows), -1)
+    return bits, np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(rows), -1)
 
 
 # The blind control
@@ -338,13 +351,13 @@ def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) 
                 kind, name = key.split("/")
                 found.setdefault(kind, {})[name] = tuple(kept[key])
             return found
-    try:
-        rows = database.rows("train")
-        seeded(SEED, "blind").shuffle(rows)
-        per_row = max(1, len(database.plan) // max(1, len(database)))
-        train = collect_texts(database, rows[: max(2, most // per_row)])
-    except ValueError:  # there is nothing to learn from: no training captions, or those of one photograph
+    rows = [row for row, split in enumerate(database.split_of) if split == "train"]
+    if len({database.groups[row] for row in rows}) < 2:
+        print(f"no blind control: {database.folder} has no two training photographs to learn from")
         return {}
+    seeded(SEED, "blind").shuffle(rows)
+    per_row = max(1, len(database.plan) // max(1, len(database)))
+    train = collect_texts(database, rows[: max(2, most // per_row)])
     found = {}
     jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
     for kind, name in tqdm(jobs, desc="blind control", unit="judge", leave=False):
@@ -376,16 +389,18 @@ def blind_across(
 
     texts, label, photographs: (T,). In FOLDS folds over the photographs; {} where there are too few to learn from.
     """
-    fold = np.random.default_rng(seed).permutation(photographs.max() + 1)[photographs] % FOLDS
+    rng = np.random.default_rng(seed)
+    fold = rng.permutation(photographs.max() + 1)[photographs] % FOLDS
     if any(min(label[fold != f].sum(), (~label[fold != f]).sum()) < LEAST_TO_LEARN for f in range(FOLDS)):
         return {}
     found: dict[str, Floats] = {}
     for name, learn in JUDGES.items():
         said = found[name] = np.zeros(len(texts))
         for f in range(FOLDS):
-            true, false = (
-                [texts[i] for i in np.flatnonzero((fold != f) & (label == kind)).tolist()] for kind in (True, False)
-            )
+            # As many of either class: else a judge learns which is the more frequent, and 0 is no longer where to cut.
+            sides = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
+            equal = min(map(len, sides))
+            true, false = ([texts[i] for i in side[:equal].tolist()] for side in sides)
             held = np.flatnonzero(fold == f)
             if len(held):
                 said[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])

@@ -214,9 +214,11 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         config.plots_folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
         tokenizer.save(folder / "vocabulary.json")
+    listed = folder / "photographs.txt"
+    if group.writes and not (config.resume and listed.exists()):
         # An evaluation refuses to count photographs that the model was trained on, also where this database is not.
         trained_on = sorted({database.groups[row] for row in rows["train"]})
-        (folder / "photographs.txt").write_text("\n".join(trained_on) + "\n", encoding="utf-8")
+        listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
     run = Run(
         *(config, device, precision, model, optimizer, scheduler, scaler),
         *(WeightAverage(trained, config.optim.ema), guard, train_loader, sampler, val_loader, database, group),

@@ -224,15 +224,20 @@ class Bootstrap:
     def weights(self) -> NDArray[np.float32]:
         """(R, N): how often each resample has each photograph."""
         rng = np.random.default_rng(self.seed)
-        drawn = rng.integers(self.photographs, size=(self.resamples, self.photographs))
-        drawn += self.photographs * np.arange(self.resamples)[:, None]
-        return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float32)
+        weights = np.empty((self.resamples, self.photographs), dtype=np.float32)
+        for line in weights:
+            line[:] = np.bincount(rng.integers(self.photographs, size=self.photographs), minlength=self.photographs)
+        return weights
 
     def mean(self, values: NDArray[Any], of: Integers) -> Floats:
         """Means (1 + R,) of the values (I,) of photographs `of` (I,): as they are, then in each resample."""
-        total, count = np.bincount(of, values, self.photographs), np.bincount(of, minlength=self.photographs)
+        sums = np.stack(
+            [np.bincount(of, values, self.photographs), np.bincount(of, minlength=self.photographs)], axis=1
+        )
+        blocks = (self.weights[i : i + 100] for i in range(0, self.resamples, 100))  # a product in float64 copies them
+        total, count = np.concatenate([block @ sums for block in blocks]).T
         with np.errstate(invalid="ignore"):  # a resample may hold none of a few
-            resampled = (self.weights @ total) / (self.weights @ count)
+            resampled = total / count
         return np.r_[values.mean() if len(values) else math.nan, resampled]
 
 
@@ -261,11 +266,24 @@ def judged(
     positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
 ) -> Judged:
     """All figures of true texts of the photographs `of_positive` and false ones of `of_negative`."""
-    limit = np.float64(threshold)  # see rates
-    recall = boot.mean(positive >= limit, of_positive)
-    specificity = boot.mean(negative < limit, of_negative)
+    recall, specificity = _rates(positive, of_positive, negative, of_negative, threshold, boot)
     area, precision = _areas(positive, of_positive, negative, of_negative, boot)
     return Judged((recall + specificity) / 2, recall, specificity, area, precision)
+
+
+def balanced_accuracy(
+    positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
+) -> Floats:
+    """That figure of `judged` alone, (1 + R,)."""
+    recall, specificity = _rates(positive, of_positive, negative, of_negative, threshold, boot)
+    return (recall + specificity) / 2
+
+
+def _rates(
+    positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
+) -> tuple[Floats, Floats]:
+    limit = np.float64(threshold)  # see rates
+    return boot.mean(positive >= limit, of_positive), boot.mean(negative < limit, of_negative)
 
 
 def _areas(

@@ -52,7 +52,7 @@ class Bar(NamedTuple):
     name: str
     n: int
     found: Interval
-    blind: Mapping[str, float]
+    blind: Mapping[str, Interval]
 
 
 class Curves(NamedTuple):
@@ -63,7 +63,7 @@ class Curves(NamedTuple):
 
 
 def plot_thresholds(
-    path: Path, validation: Curves, test: Mapping[str, Curves], threshold: float, criterion: str, bars: Sequence[Bar]
+    path: Path, validation: Curves, test: Mapping[str, Curves], threshold: float, chosen: str, bars: Sequence[Bar]
 ) -> None:
     """Four panels: rates over the threshold (validation); scores, ROC and balanced accuracy of each kind (test)."""
     figure, axes = pyplot().subplots(2, 2, figsize=(12, 9.5), layout="constrained")
@@ -75,15 +75,15 @@ def plot_thresholds(
     panel.plot(curve.thresholds, balanced, color=DARK, lw=2, label="balanced accuracy")
     equal = equilibrium_threshold(*validation)
     best = curve.thresholds[np.argmax(balanced)]
-    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"chosen, {criterion}: {threshold:.3f}")
+    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"{chosen}: {threshold:.3f}")
     panel.plot(best, balanced.max(), "*", color=DARK, ms=12, label=f"best: {balanced.max():.3f} at {best:.3f}")
     panel.axvline(equal, color=GREY, ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
-    panel.set(title="Choosing the threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
+    panel.set(title="The threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
     panel.legend(ncols=2, **BELOW)
 
     panel = axes[0, 1]
     everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max() + 1e-9, 60)
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
     longest = max(test.values(), key=lambda curves: len(curves.true))
     panel.hist(longest.true, bins, density=True, color=GREY, alpha=0.45, label=f"true captions ({len(longest.true):,})")
     for kind, curves in test.items():
@@ -118,12 +118,13 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
     errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
     panel.errorbar(value, lines, xerr=errors, fmt="o", color=COLOURS[0], ms=6, capsize=3, label="model")
     for judge, (name, mark) in BLIND.items():
-        known = [(bar.blind[judge], line) for bar, line in zip(bars, lines) if judge in bar.blind]
+        known = [(bar.blind[judge].value, line) for bar, line in zip(bars, lines) if judge in bar.blind]
         if known:
             panel.plot(*np.array(known).T, mark, color=COLOURS[5], ms=9, mew=2, label=f"blind: {name}")
     panel.axvline(0.5, color=GREY, ls=":", lw=1)
     panel.set_yticks(lines, [f"{bar.name} ({bar.n:,})" for bar in bars], fontsize=9)
-    panel.set_xlim(min(0.4, np.nanmin(low)), 1.01)
+    lowest = [x.value for bar in bars for x in bar.blind.values()]
+    panel.set_xlim(min(0.4, np.nanmin(low), *(x - 0.01 for x in lowest)), 1.01)
     handles, names = panel.get_legend_handles_labels()
     panel.legend(handles[::-1], names[::-1], ncols=3, **BELOW)
 
@@ -134,7 +135,7 @@ def plot_scores(path: Path, test: Mapping[str, Curves], threshold: float) -> Non
         *(len(test), 1), figsize=(8, 1.2 + 1.7 * len(test)), sharex=True, squeeze=False, layout="constrained"
     )
     everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max() + 1e-9, 60)
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
     for panel, (kind, curves) in zip(axes[:, 0], test.items()):
         panel.hist(curves.true, bins, density=True, color=GREY, alpha=0.45, label="true captions")
         colour = OF_KIND.get(kind)

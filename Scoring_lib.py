@@ -18,6 +18,7 @@ from Functions import LoadedModel
 from Metrics_lib import Floats, Integers
 
 PICTURES = 32  # encoded at once
+LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
 TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
 PAIRS = 1024  # scored at once
 COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
@@ -35,7 +36,7 @@ def device_of(loaded: LoadedModel) -> torch.device:
 
 
 def autocast(loaded: LoadedModel) -> torch.autocast:
-    """The precision that the model was trained in: its threshold holds for no other."""
+    """The precision that training has on this device, so that scores agree with the threshold."""
     device = device_of(loaded)
     return Functions.autocast(device, Functions.choose_precision(loaded.config.precision, device))
 
@@ -126,13 +127,20 @@ def score_blocks(
     """Scores (n, T) of a few pictures at a time with all texts, in the order of the texts' numbers."""
     count = sum(len(block.numbers) for block in texts)
     widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
-    step = max(1, min(len(pictures), COSINES // (widest * pictures.shape[1])))
+    step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: what a ranking makes of the scores
     for start in tqdm(range(0, len(pictures), step), desc=title, unit="block", leave=False):
         some = pictures[start : start + step]
         scores = np.empty((len(some), count), dtype=np.float32)
         for block in texts:
             scores[:, block.numbers] = loaded.model.all_scores(some, block.vectors).cpu().numpy()
         yield slice(start, start + len(some)), scores
+
+
+def some_with_words(loaded: LoadedModel, count: int) -> Integers:
+    """Which of so many texts to ask for their words, evenly over all: all, or LEFT_OUT where a word is an encoding."""
+    if loaded.model.scores_words or count <= LEFT_OUT:
+        return np.arange(count)
+    return np.linspace(0, count - 1, LEFT_OUT).astype(int)
 
 
 @torch.no_grad()

@@ -56,8 +56,9 @@ def test_an_evaluation_reports_every_kind_with_intervals_and_what_the_blind_reac
     for (_, name), row in rows.items():
         (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
         found = row["balanced_accuracy"]
-        assert f" {found['value']:.4f}   [{found['low']:.4f}, {found['high']:.4f}]" in line
-        assert line.split()[-2:] == [f"{row['blind_balanced_accuracy'][judge]:.4f}" for judge in ("tfidf", "lstm")]
+        blind = "  ".join(f"{row['blind_balanced_accuracy'][judge]['value']:.4f}" for judge in ("tfidf", "lstm"))
+        assert f" {found['value']:.4f} [{found['low']:.3f}, {found['high']:.3f}]" in line and blind in line
+        assert line.split()[-2:] == [f"{row['blind_pairwise'][judge]:.4f}" for judge in ("tfidf", "lstm")]
     assert all(is_picture(root / "Plots" / "small" / f"{name}_small.png") for name in PLOTS)
 
 
@@ -66,7 +67,7 @@ def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
     assert set(results) == {
         *("model", "database", "fingerprint", "plan", "config", "threshold", "equilibrium_threshold"),
         *("test_photographs", "test_captions", "resamples", "test", "calibration", "retrieval", "word_evidence"),
-        *("benchmarks", "hardware", "seconds"),
+        *("benchmarks", "hardware", "seconds", "resamples_of_ranks", "trained_on"),
     }
     row = {*FIGURES, "section", "name", "n", "photographs", "blind_balanced_accuracy", "blind_pairwise"}
     assert all(set(found) == row for found in results["test"])
@@ -210,6 +211,13 @@ def test_pointing_by_hand():
     assert set(found["categories"]) == {"colour"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "hit"), [([1], False), ([1, 2], True), ([0], False), ([], False), ([0, 1, 2], True)]
+)
+def test_a_tie_points_at_nothing(changed, hit):
+    assert Evaluate_test.points_at(np.array([0.9, 0.1, 0.1]), changed) is hit
+
+
 def test_json_has_null_where_nothing_could_be_measured():
     assert Evaluate_test.plain({"a": [Interval(0.5, float("nan"), 1.0)], "b": "c"}) == {
         "a": [{"value": 0.5, "low": None, "high": 1.0}],
@@ -252,7 +260,8 @@ def test_own_pairs_are_judged_as_the_test_split_is(evaluated, pairs):
     assert found["missing_pictures"] == ["absent.png"]
     assert list(found["unreadable_pictures"]) == ["broken.png"]
     assert found["claims_without_picture"] == 2 and len(found["left_out"]) == 1
-    assert "2 pictures are missing or unreadable; 2 claims are not counted" in shown
+    assert "2 pictures are missing or unreadable (absent.png, broken.png); 2 claims are not counted" in shown
+    assert "1 broken records are left out (pairs.csv:" in shown
     (row,) = found["rows"]
     swap = next(row for row in evaluated[1]["test"] if row["name"] == "swap")
     for name in ("balanced_accuracy", "recall", "specificity", "roc_auc"):
@@ -268,7 +277,7 @@ def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
     assert "was trained on 1 photographs (holiday 0.png" in done.stderr
     assert "threshold" not in done.stdout, "it is told before minutes pass"
     run_script("Evaluate_test.py", *flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
-    assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["leaks_allowed"]
+    assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["trained_on"] == ["holiday 0.png"]
 
 
 @pytest.mark.parametrize(

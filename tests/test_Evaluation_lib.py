@@ -255,6 +255,8 @@ def test_the_blind_control_by_hand(tmp_path, monkeypatch):
         """A database of two photographs with a caption each, and its plan."""
 
         folder = tmp_path
+        split_of = ("train", "train")
+        groups = ("a", "b")
 
         def __len__(self):
             return 2
@@ -274,7 +276,7 @@ def test_the_blind_control_by_hand(tmp_path, monkeypatch):
     true, false = np.array([0.9, 0.2]), {kind: np.zeros(0) for kind in ALL_KINDS} | {"swap": np.array([0.1, 0.3])}
     swap, colour, number = make_rows(test, true, false, 0.5, found, Bootstrap(2, 20))
     # Of colour: its caption is taken (right) and so is its false text (wrong). Of number: both are refused.
-    assert [row.blind for row in (swap, colour, number)] == [{"x": 0.5}] * 3
+    assert [row.blind["x"][0] for row in (swap, colour, number)] == [0.5] * 3
     assert swap.blind_pairwise == {"x": 0.0}, "a tie is lost"
 
 
@@ -349,10 +351,14 @@ def test_a_model_that_sees_only_the_text_is_caught_by_the_blind_column():
     blind = {"mixture": {judge: (scores[:count], scores[count:]) for judge, scores in said.items()}}
     row = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, blind, Bootstrap(60, 100))[0]
     assert row.figures["balanced_accuracy"].value == 1
-    assert row.blind["tfidf"] > 0.95 and row.blind["lstm"] > 0.75, "the LSTM has 240 captions to learn from"
-    assert not row.tells_more_than_text
-    honest = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, {}, Bootstrap(60, 100))[0]
-    assert honest.tells_more_than_text
+    assert row.blind["tfidf"][0] > 0.95 and row.blind["lstm"][0] > 0.75, "the LSTM has 240 captions to learn from"
+    assert row.tells_more_than_text is False
+    coin = np.random.default_rng(0).normal(size=count)
+    guessing = {"mixture": {"coin": (coin, coin)}}
+    honest = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, guessing, Bootstrap(60, 100))[0]
+    assert honest.tells_more_than_text is True
+    unknown = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, {}, Bootstrap(60, 100))[0]
+    assert unknown.tells_more_than_text is None, "without a judge nobody can tell"
 
 
 # External benchmarks
@@ -424,17 +430,35 @@ def test_blind_judges_of_a_benchmark_never_learn_from_the_photographs_they_judge
 def test_leaks_are_found_by_name_and_by_look(tiny, tmp_path):
     """One picture is known by its name, one by what it shows, and one is new."""
     train, other = tiny.rows("train")[0], tiny.rows("test")[0]
+    names = {"COCO_val2014_000000000009.jpg": "coco:9", "holiday.jpg": None, "new.jpg": "coco:10"}
+    with pytest.raises(ValueError, match="does not tell what it was trained on"):
+        find_leaks(tmp_path, None, names)
     (tmp_path / "photographs.txt").write_text("coco:9\n")
-    pictures = [tiny.picture(other), tiny.picture(train).resize((90, 90)), tiny.picture(other)]
-    names = ["COCO_val2014_000000000009.jpg", "holiday.jpg", "new.jpg"]
-    assert find_leaks(tmp_path, tiny, names, pictures) == (["COCO_val2014_000000000009.jpg", "holiday.jpg"], True)
-    assert find_leaks(tmp_path, None, names, pictures) == (["COCO_val2014_000000000009.jpg"], False)
+
+    def pictures():
+        return iter([tiny.picture(other), tiny.picture(train).resize((90, 90)), tiny.picture(other)])
+
+    assert find_leaks(tmp_path, tiny, names, pictures) == ["COCO_val2014_000000000009.jpg", "holiday.jpg"]
+    assert find_leaks(tmp_path, tiny, names) == find_leaks(tmp_path, None, names) == ["COCO_val2014_000000000009.jpg"]
+    assert find_leaks(tmp_path, tiny, {"a": tiny.groups[train]}) == ["a"], "the database knows more than the list"
 
 
-def test_without_training_photographs_there_is_no_blind_control(tiny, tmp_path):
-    def empty(split):
-        raise ValueError(f"the {split} split is empty")
+def test_a_pairwise_tie_within_rounding_is_lost():
+    texts = texts_of(["x", "y"], {"swap": [("a", "colour", 0), ("b", "colour", 1)]})
+    false = {kind: np.zeros(0) for kind in ALL_KINDS} | {"swap": np.array([0.5, 0.5])}
+    row = make_rows(texts, np.array([0.5 + 1e-7, 0.6]), false, 0.5, {}, Bootstrap(2, 20))[0]
+    assert row.figures["pairwise"].value == 0.5
 
-    database = SimpleNamespace(plan=SimpleNamespace(folder=tmp_path), rows=empty)
+
+def test_without_training_photographs_there_is_no_blind_control(tiny, tmp_path, capsys):
+    database = SimpleNamespace(plan=SimpleNamespace(folder=tmp_path), folder="coco", split_of=["test"], groups=["a"])
     assert blind_control(database, collect_texts(tiny, tiny.rows("test")), 100) == {}
+    assert "no blind control: coco has no two training photographs" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_blind_judges_of_a_benchmark_cut_in_the_middle_where_classes_are_unequal():
+    """Four captions to one false text, and nothing to learn: who learned their share would take all for true."""
+    captions = scenes_texts(range(200))
+    said = blind_across(captions, np.arange(1000) % 5 > 0, np.arange(1000) // 5)
+    assert all(0.3 < (scores >= 0).mean() < 0.7 for scores in said.values())
