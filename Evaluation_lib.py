@@ -189,7 +189,7 @@ def make_rows(
         said = {judge: (yes[some], no[some]) for judge, (yes, no) in blind.get(kind, {}).items()}
         owner = texts.owner[of]
         told = {judge: balanced_accuracy(yes, owner, no, owner, 0.0, boot) for judge, (yes, no) in said.items()}
-        pairwise = {judge: float(np.mean(yes > no)) for judge, (yes, no) in said.items()}
+        pairwise = {judge: float(np.mean(_preferred(yes, no))) for judge, (yes, no) in said.items()}
         rows.append(replace(row, blind=told, blind_pairwise=pairwise))
 
     for kind, those in texts.false.items():
@@ -277,9 +277,16 @@ def _row_of_claims(
         for name in won[0] if won else ():
             samples[name] = boot.mean(np.array([each[name] for each in won]), first)
         if whole and benchmark.metric == "pairwise":
-            told = {judge: [_wins("pairwise", x[mine], label[mine]) for mine in whole] for judge, x in said.items()}
-            blind_pairwise = {judge: float(np.mean([each["pairwise"] for each in won])) for judge, won in told.items()}
+            for judge, x in said.items():
+                worst = np.array([x[mine][label[mine] == 1].min() for mine in whole])
+                best = np.array([x[mine][label[mine] == 0].max() for mine in whole])
+                blind_pairwise[judge] = float(np.mean(_preferred(worst, best)))
     return Row(benchmark.name, "", count, len(np.unique(of)), samples, blind, blind_pairwise)
+
+
+def _preferred(true: Floats, false: Floats) -> Floats:
+    """Which of two a blind judge prefers; unlike the model's, its tie is half won: it would guess."""
+    return (true > false) + 0.5 * (true == false)
 
 
 def _wins(metric: str, scores: Floats, label: Floats) -> dict[str, bool]:
