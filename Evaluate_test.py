@@ -1,6 +1,7 @@
 """Choose the threshold on validation, judge the test split once, write results.json and the plots.
 
 python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DIR]
+
 With --model given twice or more, the models are compared on the same texts.
 """
 
@@ -71,20 +72,20 @@ NAMES = {
 class EvaluateConfig:
     """Settings of one evaluation."""
 
-    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DIR")] = ()
     """Folder of a trained model (Models/scenes); given again, the others are compared with the first."""
-    threshold_for: str | None = None
+    threshold_for: Annotated[str | None, tyro.conf.arg(metavar="CRITERION")] = None
     """What the threshold is best at on validation: balanced-accuracy (if not given), recall=0.95, specificity=0.95, f1,
     or cost=5:1 (a false text that is accepted costs 5, a true one that is refused 1). With --database the model's
     stored threshold is used unchanged if this is not given."""
-    benchmark: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    benchmark: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=PATH")] = ()
     """An external benchmark as NAME=PATH: sugarcrepe, sugarcrepe++, foil, flickr8k-expert, flickr8k-cf, winoground, or
     pairs (your own CSV, TSV, JSONL or Parquet with image, caption, label). May be given again."""
-    images: str | None = None
+    images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder with the pictures of the benchmarks; without it they are looked for beside PATH."""
     allow_leak: bool = False
     """Judge a benchmark although the model was trained on some of its photographs."""
-    database: str | None = None
+    database: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of another database than the one that the model was trained on."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
