@@ -215,7 +215,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
         tokenizer.save(folder / "vocabulary.json")
     listed = folder / "photographs.txt"
-    if group.writes and not (config.resume and listed.exists()):
+    if group.writes and folder.exists() and not (config.resume and listed.exists()):
         # An evaluation refuses to count photographs that the model was trained on, also where this database is not.
         trained_on = sorted({database.groups[row] for row in rows["train"]})
         listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")

@@ -88,7 +88,9 @@ def ten_steps(group, flags):
             losses.append(Main_train.train_step(run, batch))
         run.train_sampler.epoch += 1
     losses = torch.stack(losses[:10])
-    return sum(group.merge(losses)), gradients[0], dict(run.model.named_parameters()), Main_train.validate(run)
+    loss, threshold = Main_train.validate(run)
+    judged = {"loss": loss} | {name: getattr(threshold, name) for name in ("threshold", "balanced_accuracy", "recall")}
+    return sum(group.merge(losses)), gradients[0], dict(run.model.named_parameters()), judged
 
 
 @pytest.fixture(scope="module")
