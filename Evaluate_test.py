@@ -205,9 +205,10 @@ def find_all_leaks(
     for title, (names, pictures) in jobs.items():
         try:
             leaks[title] = find_leaks(folder, trained_on, names, pictures)
-        except ValueError:
+        except ValueError as error:
             if not settings.allow_leak:
                 raise
+            print(f"not checked: {error}")
             leaks[title] = []
         if leaks[title] and not settings.allow_leak:
             some = ", ".join(leaks[title][:3]) + (" ..." if len(leaks[title]) > 3 else "")
