@@ -411,6 +411,14 @@ PRESETS: dict[str, tuple[str, Config]] = {
         "the embedded default: drawn scenes, everything from scratch, minutes on a laptop CPU",
         Config(),
     ),
+    "scenes-small": (
+        "the same with a third of the weights: what Models/scenes-small, which comes with the program, was trained with",
+        Config(
+            name="scenes-small",
+            backbone=BackboneConfig(channels=16),
+            model=ModelConfig(width=96, word_width=64),
+        ),
+    ),
     "frozen": (
         "photographs on a CPU: ResNet-50 stays frozen and its output is cached once",
         Config(
