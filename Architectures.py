@@ -256,43 +256,29 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     return torch.cat(parts)[order.argsort()]
 
 
-class SiameseModel(nn.Module):
-    """Two branches, one score: `encode_pictures`, `encode_texts`, then `pair_scores` or `all_scores` of both."""
+class Scorer(nn.Module):
+    """Scores of vectors, whatever made them: a `SiameseModel`, or its branches exported to another format."""
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07):
+    def __init__(self, model: ModelConfig):
         super().__init__()
+        self.scores_words = model.score in ("patch_word", "both")
         whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
-        words = model.score in ("patch_word", "both")
-        self.backbone: SmallBackbone | ResNet50Backbone = (
-            SmallBackbone(backbone.channels)
-            if backbone.name == "small"
-            else ResNet50Backbone(backbone.stride_in_1x1, backbone.grid)
-        )
-        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
-        self.text = TextEncoder(vocabulary, model, whole, words)
-        self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
-        self.match_at = nn.Parameter(torch.tensor(0.5))  # the score at which a match is as likely as not
+        self.whole_rows, self.sharpness = whole // model.width, model.sharpness
         if model.score == "both":
             self.blend = nn.Parameter(torch.zeros(()))  # how much the pooled score counts, before a sigmoid
-        self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-        self.sharpness, self.scores_words = model.sharpness, words
-        self.whole_rows = whole // model.width
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, H / reduction, W / reduction)."""
-        return self.backbone((pictures - self.mean) / self.std)
+    @property
+    def device(self) -> torch.device:
+        """Where pictures and texts must be to be encoded."""
+        raise NotImplementedError
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, K, D)."""
-        return self.neck(self.features(pictures) if pictures.dtype == torch.uint8 else pictures.float())
+        """Pictures (N, 3, H, W) of bytes -> unit vectors (N, K, D)."""
+        raise NotImplementedError
 
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
-        return encode_by_length(self.text, words)
+        raise NotImplementedError
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors (B, K, D) of either branch -> of the whole (B, whole width), empty without the pooled score, and of
@@ -322,6 +308,44 @@ class SiameseModel(nn.Module):
         if not self.whole_rows:
             return patch_word()
         return torch.lerp(patch_word(), pooled().float(), self.blend.sigmoid())
+
+
+class SiameseModel(Scorer):
+    """Two branches, one score: `encode_pictures`, `encode_texts`, then `pair_scores` or `all_scores` of both."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07):
+        super().__init__(model)
+        whole, words = self.whole_rows * model.width, self.scores_words
+        self.backbone: SmallBackbone | ResNet50Backbone = (
+            SmallBackbone(backbone.channels)
+            if backbone.name == "small"
+            else ResNet50Backbone(backbone.stride_in_1x1, backbone.grid)
+        )
+        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
+        self.text = TextEncoder(vocabulary, model, whole, words)
+        self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
+        self.match_at = nn.Parameter(torch.tensor(0.5))  # the score at which a match is as likely as not
+        self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.log_scale.device
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, H / reduction, W / reduction)."""
+        return self.backbone((pictures - self.mean) / self.std)
+
+    def encode_pictures(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, K, D)."""
+        return self.neck(self.features(pictures) if pictures.dtype == torch.uint8 else pictures.float())
+
+    def encode_texts(self, words: Tensor) -> Tensor:
+        """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
+        return encode_by_length(self.text, words)
 
 
 def real_words(words: Tensor) -> Tensor:

@@ -412,7 +412,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(),
     ),
     "scenes-small": (
-        "the same with a third of the weights: what Models/scenes-small, which comes with the program, was trained with",
+        "the same with a third of the weights: how Models/scenes-small, which comes with the program, was made",
         Config(
             name="scenes-small",
             backbone=BackboneConfig(channels=16),

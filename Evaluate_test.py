@@ -25,7 +25,7 @@ import Metrics_lib
 import Plots_lib
 import Scoring_lib
 from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
-from Config import fail, read_command_line, require
+from Config import DatabaseConfig, fail, read_command_line, require
 from DataBase_functions import Database, changed_words, prepare
 from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
 from Functions import LoadedModel, Threshold
@@ -374,7 +374,7 @@ def readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
     """Pictures for the search of leaks; an unreadable one is a grey square, which is like no photograph."""
     for path in places.values():
         try:
-            yield open_picture(path)
+            yield open_picture(path, DatabaseConfig.short_side)
         except (ValueError, OSError):
             yield Image.new("RGB", (64, 64), "grey")
 
@@ -391,7 +391,7 @@ def evaluate_benchmark(
     def prepared() -> Iterator[Tensor]:
         for name in places:
             try:
-                yield prepare(open_picture(places[name]), side)
+                yield prepare(open_picture(places[name], DatabaseConfig.short_side), side)
             except (ValueError, OSError) as error:
                 unreadable[name] = str(error)
                 yield torch.zeros(3, side, side, dtype=torch.uint8)
@@ -476,7 +476,7 @@ def report(one: Evaluation) -> None:
         },
         "word_evidence": one.words,
         "benchmarks": one.benchmarks,
-        "hardware": Functions.hardware(Scoring_lib.device_of(one.loaded)),
+        "hardware": Functions.hardware(one.loaded.model.device),
         "seconds": round(one.seconds, 1),
     }
     place = one.folder / f"results{one.suffix}.json"

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import Config
-from Architectures import OUT, ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
+from Architectures import OUT, ResNet50Backbone, Scorer, SiameseModel, best_cosines, import_torchvision, real_words
 from Config import BackboneConfig, LossConfig
 from Metrics_lib import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
 from Parallel_lib import ALONE, Group
@@ -446,7 +446,7 @@ def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
 class LoadedModel(NamedTuple):
     """A trained model, ready for use."""
 
-    model: SiameseModel
+    model: Scorer
     tokenizer: Tokenizer
     config: Config.Config
     threshold: Threshold

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from Config import DatabaseConfig
-
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
 MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
 MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded; photographs have under a tenth
@@ -50,7 +48,7 @@ def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Im
     return encode_jpeg(picture, quality), picture
 
 
-def open_picture(path: Path, short_side: int = DatabaseConfig.short_side) -> Image.Image:
+def open_picture(path: Path, short_side: int) -> Image.Image:
     """A picture file as training saw pictures: as the database stores it, but for the JPEG.
 
     Raises OSError if the file cannot be read, and ValueError with its path if it is no usable picture.
@@ -77,12 +75,17 @@ def decode_picture(data: bytes, short_side: int) -> Image.Image:
     Raises whatever the decoder does for a file that is no picture, is not whole, or shows nothing.
     """
     with _open(data) as image:
-        scale = min(1, short_side / min(image.size))
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-        # A JPEG decodes itself at 1/2, 1/4 or 1/8 for a fraction of the cost; LANCZOS does what is left.
-        image.draft(None, (2 * width, 2 * height))
-        picture = to_rgb(ImageOps.exif_transpose(image))
+        return reduce_picture(image, short_side)
+
+
+def reduce_picture(image: Image.Image, short_side: int) -> Image.Image:
+    """A picture as upright 8-bit RGB, its short side reduced to at most `short_side`; see `check_size`."""
+    scale = min(1, short_side / min(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    # A JPEG decodes itself at 1/2, 1/4 or 1/8 for a fraction of the cost; LANCZOS does what is left.
+    image.draft(None, (2 * width, 2 * height))
+    picture = to_rgb(ImageOps.exif_transpose(image))
     size = (height, width) if lies_on_its_side else (width, height)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
@@ -100,6 +103,12 @@ def _open(data: bytes) -> Image.Image:
             raise ValueError(f"the file is no picture in {known} format") from None
         except Image.DecompressionBombError as error:  # above 179 megapixels Pillow refuses by itself
             raise ValueError(str(error)) from None
+    check_size(image)
+    return image
+
+
+def check_size(image: Image.Image) -> None:
+    """ValueError for a picture that would exhaust memory, or show nothing."""
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels: more than {MOST_PIXELS // 1_000_000} megapixels")
@@ -107,7 +116,6 @@ def _open(data: bytes) -> Image.Image:
         raise ValueError(f"{width} x {height} pixels: one side is over {MOST_STRETCHED} times the other")
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(f"{width} x {height} pixels: a side is under {SMALLEST_SIDE}")
-    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -1,158 +1,184 @@
 """Is this text an accurate description of this picture?
 
-python Predict.py IMAGE "TEXT" [--model Models/NAME]
+python Predict.py IMAGE "TEXT"                                 one verdict, word by word
+python Predict.py --pairs FILE --images DIR --out FILE         scores of a whole data set
+python Predict.py --web                                        the same as a web page
 
-Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and each word's own score: how well its
-best place in the picture fits. Exit status 0: match, 1: mismatch, 2: error.
+Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see Judge_lib.py.
 """
 
 import io
+import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal
 
-import torch
-import torch.nn.functional as F
 import tyro
-from PIL import Image
-from torch import Tensor
 
-import Functions
-from Architectures import real_words
-from Config import fail, read_command_line
-from DataBase_functions import prepare
-from Functions import LoadedModel
-from Picture_lib import open_picture
-from Tokenizer_lib import split_words
+from Config import Config, fail, read_command_line, require
+from Judge_lib import InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
+from Suggest_lib import Suggestion, suggest
 
+__all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
-class WordScore(NamedTuple):
-    """One word of the text: where it stands, its best cosine over the patches, and that patch.
-
-    A model with the pooled score alone has no vectors of words: there the score is what the text's score loses without
-    the word, and the patch is None.
-    """
-
-    text: str
-    start: int
-    end: int
-    score: float
-    patch: tuple[int, int] | None  # line and column of the patch grid
-    known: bool  # False: the word is not in the vocabulary, so its score says little
-
-
-class Verdict(NamedTuple):
-    """What the model says of one picture and one text."""
-
-    score: float
-    probability: float  # of a match, if true and false texts are equally frequent
-    threshold: float
-    match: bool
-    words: tuple[WordScore, ...]
-    unread: int  # words after the most that the model reads
-
-
-class Judge:
-    """A trained model, ready to check pictures against texts."""
-
-    def __init__(self, loaded: LoadedModel):
-        self.model, self.tokenizer, self.config, self.threshold = loaded
-
-    @classmethod
-    def load(cls, model_folder: str | Path, device: str = "auto") -> "Judge":
-        """FileNotFoundError or ValueError tells what is absent or of another version."""
-        return cls(Functions.load_model(Path(model_folder), Functions.choose_device(device)))
-
-    @torch.no_grad()
-    def check(self, picture: Image.Image, text: str) -> Verdict:
-        """Judge one RGB picture against one text. ValueError if the text holds no word."""
-        everything = split_words(text)
-        words = everything[: self.config.data.max_words]
-        if not words:
-            raise ValueError(f"the text {text!r} holds no word to check")
-        device = self.model.log_scale.device
-        indices = torch.tensor([self.tokenizer.encode(text, self.config.data.max_words)], device=device)
-        pixels = prepare(picture, self.config.data.side).unsqueeze(0).to(device)
-        # Encoded in the precision that the threshold was tuned in, and scored in float32, as an evaluation does.
-        with Functions.autocast(device, Functions.choose_precision(self.config.precision, device)):
-            features = self.model.features(pixels.contiguous(memory_format=torch.channels_last))
-            pictures, texts = self.model.neck(features), self.model.encode_texts(indices)
-            shortened = None if self.model.scores_words else self.model.encode_texts(leave_each_out(indices))
-        score = self.model.pair_scores(pictures, texts).item()
-        places: list[tuple[int, int] | None] = [None] * len(words)
-        if shortened is None:
-            (_, patches), (_, vectors) = self.model.parts(pictures), self.model.parts(texts)
-            best, where = (F.normalize(vectors, dim=-1) @ patches.transpose(1, 2))[real_words(vectors)].max(dim=-1)
-            places = [divmod(patch, features.shape[-1]) for patch in where.tolist()]
-        else:
-            best = score - self.model.pair_scores(pictures.expand(len(words), -1, -1), shortened)
-        return Verdict(
-            score=score,
-            probability=float(self.threshold.calibration.probability(score)),
-            threshold=self.threshold.threshold,
-            match=score >= self.threshold.threshold,
-            words=tuple(
-                WordScore(
-                    text[word.start : word.end],
-                    word.start,
-                    word.end,
-                    value,
-                    place,
-                    word.text in self.tokenizer.index,
-                )
-                for word, value, place in zip(words, best.tolist(), places)
-            ),
-            unread=len(everything) - len(words),
-        )
-
-
-def leave_each_out(indices: Tensor) -> Tensor:
-    """The words (1, L) of a text -> (L, L): without its first, its second, ..., padded; of one word nothing is left."""
-    count = indices.shape[1]
-    kept = ~torch.eye(count, dtype=torch.bool, device=indices.device)
-    return F.pad(indices.expand(count, -1)[kept].view(count, count - 1), (0, 1))
+SHIPPED = "Models/scenes-small"  # comes with the program
+EXAMPLE = ("Plots/example_scene.png", "A striped yellow umbrella on a beach.")
+BAR = 20  # characters of a word whose score is 1
 
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """One picture, one text, one model."""
+    """One picture and one text; or a data set of them (--pairs); or a web page (--web)."""
 
-    image: tyro.conf.Positional[str]
-    """Picture file."""
-    text: tyro.conf.Positional[str]
+    image: tyro.conf.Positional[str | None] = None
+    """Picture file; without it a drawn example is judged."""
+    text: tyro.conf.Positional[str | None] = None
     """Text to check, in quotes."""
-    model: str = "Models/scenes"
-    """Folder of the trained model."""
+    model: str | None = None
+    """Folder of the trained model, or a bundle; by default Models/scenes, or Models/scenes-small if that is absent."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
+    json: bool = False
+    """Print the verdict as JSON."""
+    heatmap: str | None = None
+    """PNG to write: the picture with the heat of each word that names something."""
+    suggest: bool = False
+    """Tell which words of the same category would fit better, for the three words that fit worst."""
+    pairs: str | None = None
+    """CSV, TSV, JSONL or Parquet file with the columns image and caption."""
+    images: str | None = None
+    """Folder of the images of --pairs; by default the folder of that file."""
+    out: str | None = None
+    """CSV, TSV, JSONL or Parquet file to write: every row of --pairs with its score."""
+    engine: Literal["local", "ray"] = "local"
+    """local: this process. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
+    overwrite: bool = False
+    """Replace --out."""
+    report: str | None = None
+    """HTML page to write: the most suspicious captions with their pictures. Without --out, FILE has scores already."""
+    worst: int = 50
+    """Captions on the page."""
+    web: bool = False
+    """Open a web page, see requirements-web.txt."""
+    host: str = "127.0.0.1"
+    """Address of the web page; 0.0.0.0 shows it to the whole network."""
+    port: int = 7860
+    """Port of the web page."""
+
+    def __post_init__(self) -> None:
+        require(not (self.web and (self.pairs or self.image)), "--web takes no picture and no --pairs")
+        require(not (self.pairs and self.image), "--pairs FILE takes no single picture")
+        require(self.image is None or self.text is not None, 'a text is needed: python Predict.py IMAGE "TEXT"')
+        for name in ("images", "out", "report", "overwrite"):
+            require(not getattr(self, name) or bool(self.pairs), f"--{name} belongs to --pairs FILE")
+        require(not self.pairs or bool(self.out or self.report), "--pairs needs --out FILE, --report FILE or both")
+        for name in ("json", "heatmap"):
+            require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} is of one picture and one text")
+        require(self.worst >= 1, f"--worst {self.worst}: must be at least 1")
 
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(PredictConfig, __doc__ or "", args)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a Windows pipe may not know the bar's block
+    model = settings.model or default_model()
     try:
-        judge = Judge.load(settings.model, settings.device)
-        verdict = judge.check(open_picture(Path(settings.image)), settings.text)
-    except (ValueError, OSError) as error:
+        if settings.web:
+            import Web_lib
+
+            Web_lib.serve(Judge.load(model, settings.device), settings.host, settings.port)
+        elif settings.pairs:
+            judge_pairs(settings, model)
+        else:
+            raise SystemExit(judge_one(settings, Judge.load(model, settings.device)))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(2) from None
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         fail(str(error))
-    print_verdict(verdict)
-    raise SystemExit(0 if verdict.match else 1)
+
+
+def default_model() -> str:
+    """The model that `python Main_train.py` makes, or else the one that comes with the program."""
+    trained = Config().model_folder
+    return str(trained if (trained / "threshold.json").is_file() else SHIPPED)
+
+
+def judge_one(settings: PredictConfig, judge: Judge) -> int:
+    """Print the verdict on one picture; the exit status."""
+    image, text = (settings.image, settings.text) if settings.image else EXAMPLE
+    assert image is not None and text is not None, "checked by PredictConfig"
+    verdict = judge.check(image, text)
+    suggestions = suggest(judge, image, text) if settings.suggest else []
+    if settings.json:
+        told = {"image": image, "text": text, "model": judge.name, **verdict.as_dict()}
+        if settings.suggest:
+            told["suggestions"] = [found._asdict() for found in suggestions]
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        if not settings.image:
+            print(f'{image}: "{text}"')
+        print_verdict(verdict)
+        if settings.suggest:
+            print_suggestions(suggestions)
+    if settings.heatmap:
+        if verdict.heat is None:
+            raise ValueError("--heatmap: a model with the pooled score alone finds no word in a place")
+        import Heat_lib
+
+        Heat_lib.plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
+        print(f"heat of the words: {settings.heatmap}", file=sys.stderr)
+    return 0 if verdict.match else 1
+
+
+def judge_pairs(settings: PredictConfig, model: str) -> None:
+    """Score a data set, or show the worst of one that is scored."""
+    import Pairs_lib
+    import Report_lib
+
+    pairs = Path(settings.pairs or "")
+    images = Path(settings.images) if settings.images else pairs.parent
+    scored = pairs
+    if settings.out:
+        scored = Path(settings.out)
+        job = Pairs_lib.Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
+        print(Pairs_lib.score_file(job))
+    if settings.report:
+        judge = Judge.load(model, settings.device)
+        count = Report_lib.write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
+        print(f"{settings.report}: the {count} most suspicious captions")
 
 
 def print_verdict(verdict: Verdict) -> None:
     name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
     told = f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
-    print(f"{name}  {told}")
+    print(f"{coloured(name, verdict.match, bold=True)}  {told}")
     width = max(len(word.text) for word in verdict.words)
     for word in verdict.words:
-        bar = "█" * round(20 * max(0.0, word.score))
+        bar = coloured("█" * round(BAR * max(0.0, word.score)), word.score >= verdict.threshold)
         note = "" if word.known else "  (not in the vocabulary)"
         print(f"  {word.text:{width}s}  {word.score:6.3f}  {bar}{note}")
     if verdict.unread:
         print(f"  the last {verdict.unread} words were not read: the model reads {len(verdict.words)}")
+
+
+def print_suggestions(suggestions: Sequence[Suggestion]) -> None:
+    if not suggestions:
+        print("no correction scores higher")
+    for found in suggestions:
+        print(f"  {found.old} → {coloured(found.new, True)} ({found.before:.2f} → {found.after:.2f})  {found.text}")
+
+
+def coloured(text: str, good: bool, bold: bool = False) -> str:
+    """Green or red on a terminal; as it is in a file or pipe, or where NO_COLOR is set (no-color.org)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{'1;' if bold else ''}{32 if good else 31}m{text}\033[0m"
 
 
 if __name__ == "__main__":

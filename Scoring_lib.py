@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 import Functions
-from Architectures import best_cosines
+from Architectures import SiameseModel, best_cosines
 from DataBase_functions import Database, FeatureCache, pad, prepare
+from Engines_lib import progress
 from Functions import LoadedModel
 from Metrics_lib import Floats, Integers
 
@@ -31,13 +31,9 @@ class TextBlock(NamedTuple):
     vectors: Tensor  # (b, K, D)
 
 
-def device_of(loaded: LoadedModel) -> torch.device:
-    return loaded.model.log_scale.device
-
-
 def autocast(loaded: LoadedModel) -> torch.autocast:
     """The precision that training has on this device, so that scores agree with the threshold."""
-    device = device_of(loaded)
+    device = loaded.model.device
     return Functions.autocast(device, Functions.choose_precision(loaded.config.precision, device))
 
 
@@ -45,11 +41,11 @@ def autocast(loaded: LoadedModel) -> torch.autocast:
 def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int, title: str = "pictures") -> Tensor:
     """Vectors (N, K, D) of `count` prepared pictures (3, side, side), or of their cached features (C, h, w)."""
     parts, some = [], []
-    with tqdm(total=count, desc=title, unit=" pictures", leave=False) as bar:
+    with progress(None, title, " pictures", count) as bar:
         for number, picture in enumerate(pictures, 1):
             some.append(picture)
             if len(some) == PICTURES or number == count:
-                batch = torch.stack(some).to(device_of(loaded))
+                batch = torch.stack(some).to(loaded.model.device)
                 if batch.dtype == torch.uint8:
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 with autocast(loaded):
@@ -62,9 +58,9 @@ def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int,
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
     """Vectors (N, K, D) of a database's pictures; of a frozen backbone its output is read, if training kept it."""
     config = loaded.config
-    precision = Functions.choose_precision(config.precision, device_of(loaded))
+    precision = Functions.choose_precision(config.precision, loaded.model.device)
     cache = None
-    if config.backbone.frozen:
+    if config.backbone.frozen and isinstance(loaded.model, SiameseModel):
         cache = FeatureCache.find(database, loaded.model, config.data.side, config.backbone, precision)
     if cache is not None:
         return encode_pictures(loaded, map(cache.read, rows), len(rows), title)
@@ -86,10 +82,10 @@ def words_of(loaded: LoadedModel, text: str) -> list[int]:
 def encode_words(loaded: LoadedModel, texts: Sequence[Sequence[int]], title: str) -> Iterator[TextBlock]:
     """`encode_texts` of texts that are lists of word indices."""
     order = np.argsort([len(words) for words in texts], kind="stable")
-    with tqdm(total=len(texts), desc=title, unit=" texts", leave=False) as bar:
+    with progress(None, title, " texts", len(texts)) as bar:
         for start in range(0, len(order), TEXTS):
             numbers = order[start : start + TEXTS]
-            words = pad([texts[i] or [0] for i in numbers]).to(device_of(loaded))
+            words = pad([texts[i] or [0] for i in numbers]).to(loaded.model.device)
             with autocast(loaded):
                 vectors = loaded.model.encode_texts(words)
             yield TextBlock(numbers, vectors)
@@ -128,7 +124,7 @@ def score_blocks(
     count = sum(len(block.numbers) for block in texts)
     widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
     step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: what a ranking makes of the scores
-    for start in tqdm(range(0, len(pictures), step), desc=title, unit="block", leave=False):
+    for start in progress(range(0, len(pictures), step), title, " blocks"):
         some = pictures[start : start + step]
         scores = np.empty((len(some), count), dtype=np.float32)
         for block in texts:
