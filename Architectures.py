@@ -229,7 +229,7 @@ class TextEncoder(nn.Module):
         if self.whole:
             text = self.project_whole((x.float() * share.unsqueeze(-1)).sum(1))
             text = F.normalize(text.float(), dim=-1) * mask.any(1, keepdim=True)
-            vectors.append(text.view(len(words), -1, self.width))
+            vectors.append(text.view(words.shape[0], -1, self.width))  # len() would be a constant of an export
         if self.words:
             if self.weigh is not None:
                 logits = self.weigh(x).float().squeeze(-1)

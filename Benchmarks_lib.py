@@ -18,10 +18,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
 
-import pyarrow.parquet
-
 from Database_sources import (
     NOTHING,
+    PAIR_COLUMNS,
     LeftOut,
     coco_identity,
     find_file,
@@ -322,31 +321,18 @@ def read_own_pairs(path: Path) -> Benchmark:
     The unit is the number of the row, from 0.
     """
     found = _Reading("pairs", path)
-    rows = zip(read_table(_the_file("pairs", path)), _parquet_subsets(path))
-    for number, ((place, row), stored) in enumerate(rows):
+    rows = read_table(_the_file("pairs", path), wanted=(*PAIR_COLUMNS, "subset"))
+    for number, (place, row) in enumerate(rows):
         with found.record(f"{path.name}:{place}", 1):
             pair = row if isinstance(row, str) else read_pair(row)
             if isinstance(row, str) or isinstance(pair, str):
                 raise ValueError(pair)
             picture, text, _, matches = pair
             _check(bool(text), "the caption is empty")
-            subset = str(row.get("subset", stored)).strip()
+            subset = str(row.get("subset")).strip()
             subset = "" if subset.lower() in NOTHING else subset
             found.claims.append(Claim(picture, text, float(matches), subset, number))
     return found.finish("labels")
-
-
-def _parquet_subsets(file: Path) -> Iterator[Any]:
-    """The column `subset` of a Parquet file, which `read_table` does not read; else None without end."""
-    if file.suffix.lower() == ".parquet":
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-            if "subset" in table.schema_arrow.names:
-                for batch in table.iter_batches(columns=["subset"]):
-                    yield from batch.column(0).to_pylist()
-        except (OSError, ValueError) as error:  # a block that does not unpack; text that is not UTF-8
-            raise ValueError(f"{file} is damaged: {' '.join(str(error).split())}") from None
-    yield from itertools.repeat(None)
 
 
 # Ratings

@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
@@ -474,10 +474,15 @@ def read_kaggle_csv(file: Path) -> Iterator[Item]:
 
 # Raw access
 
+PAIR_COLUMNS = ("image", "caption", "label", "split")  # what is known of the user's own pairs
 
-def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dict[str, Any] | str]]:
+
+def read_table(
+    file: Path, ending: str | None = None, wanted: Container[str] | None = PAIR_COLUMNS
+) -> Iterator[tuple[str, dict[str, Any] | str]]:
     """Yield (place, row) of a CSV, TSV, JSONL or Parquet file; instead of a bad row what is wrong with it.
 
+    wanted: the columns of a Parquet file that are read, None for all; the other formats give all they have.
     Raises ValueError if the file has not the columns image and caption, or is none of these formats.
     """
     if not file.is_file():
@@ -530,8 +535,8 @@ def read_table(file: Path, ending: str | None = None) -> Iterator[tuple[str, dic
         except pa.ArrowInvalid as error:
             raise ValueError(f"{file} is no Parquet file: {error}") from None
         _require_columns(file, table.schema_arrow.names)
-        wanted = [name for name in ("image", "caption", "label", "split") if name in table.schema_arrow.names]
-        batches = table.iter_batches(batch_size=1024, columns=wanted)
+        names = [name for name in table.schema_arrow.names if wanted is None or name in wanted]
+        batches = table.iter_batches(batch_size=1024, columns=names)
         numbers = itertools.count()
         while True:
             try:

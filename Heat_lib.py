@@ -10,29 +10,18 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from Judge_lib import Verdict
+from Judge_lib import Verdict, content_words
 from Metrics_lib import Floats
 from Plots_lib import pyplot, save
 
 COLOURS = "inferno"
 OPACITY = 0.6
-# Words that name nothing that could be seen; numbers, "left", "under" and "no" are not among them.
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
-    " her their there which who whose as to for at by with in on from into it's they he she them him".split()
-)
-
-
-def content_words(verdict: Verdict) -> list[int]:
-    """Numbers of the words that name something; of a text without any, all."""
-    named = [i for i, word in enumerate(verdict.words) if word.text.lower() not in FUNCTION_WORDS]
-    return named or list(range(len(verdict.words)))
 
 
 def heat_range(verdict: Verdict) -> tuple[float, float]:
     """The cosines at both ends of the colours, the same for all words of a text, so that they can be compared."""
     assert verdict.heat is not None, "a model with the pooled score alone has no heat"
-    some = verdict.heat[content_words(verdict)]
+    some = verdict.heat[content_words([word.text for word in verdict.words])]
     return min(0.0, float(some.min())), max(verdict.threshold, float(some.max()))
 
 
@@ -48,7 +37,7 @@ def overlay(picture: Image.Image, heat: Floats, lowest: float, highest: float) -
 def plot_heat(path: Path, picture: Image.Image, text: str, verdict: Verdict) -> None:
     """The picture, and the heat of each content word over it, as small multiples in one PNG."""
     plt = pyplot()
-    words = content_words(verdict)
+    words = content_words([word.text for word in verdict.words])
     lowest, highest = heat_range(verdict)
     columns = min(4, len(words) + 1)
     rows = math.ceil((len(words) + 1) / columns)

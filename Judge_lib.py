@@ -29,11 +29,16 @@ import Scoring_lib
 from Config import DatabaseConfig
 from DataBase_functions import prepare
 from Functions import LoadedModel
-from Metrics_lib import Floats, Integers
+from Metrics_lib import Floats
 from Picture_lib import check_size, open_picture, reduce_picture
 from Tokenizer_lib import Word, split_words
 
 Picture = str | Path | Image.Image | NDArray[Any] | Tensor
+# Words that name nothing that could be seen; numbers, "left", "under" and "no" are not among them.
+FUNCTION_WORDS = frozenset(
+    "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
+    " her their there which who whose as to for at by with in on from into it's they he she them him".split()
+)
 SHORT_SIDE = DatabaseConfig.short_side  # pixels that a picture is reduced to first, as in a database
 
 
@@ -259,6 +264,7 @@ def why_unreadable(error: Exception, name: str = "") -> str:
     return str(error).removeprefix(f"{name}: ")
 
 
-def places(words: Sequence[WordScore]) -> Integers:
-    """Numbers of the words that fit worst, the worst first."""
-    return np.argsort([word.score for word in words], kind="stable")
+def content_words(words: Sequence[str]) -> list[int]:
+    """Numbers of the words that name something; of a text without any, all."""
+    named = [i for i, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
+    return named or list(range(len(words)))

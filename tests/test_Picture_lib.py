@@ -123,10 +123,10 @@ def test_prediction_opens_pictures_as_the_database_stores_them(tmp_path):
     (tmp_path / "a.jpg").write_bytes(turned(6))
     assert np.array_equal(open_picture(tmp_path / "a.jpg", 40), stored_picture(tmp_path / "a.jpg", 40, 95)[1])
     with pytest.raises(FileNotFoundError, match=r"none\.jpg"):
-        open_picture(tmp_path / "none.jpg")
+        open_picture(tmp_path / "none.jpg", 40)
     (tmp_path / "text.jpg").write_text("<html>")
     with pytest.raises(ValueError, match=r"text\.jpg: the file is no picture in JPEG"):
-        open_picture(tmp_path / "text.jpg")
+        open_picture(tmp_path / "text.jpg", 40)
 
 
 # What is refused
@@ -231,7 +231,9 @@ def test_black_and_white_survive_every_mode(tmp_path, mode, ending):
         picture = Image.fromarray(halves.astype(np.uint8))
         picture = (picture.convert("RGB") if mode in ("CMYK", "YCbCr") else picture).convert(mode)
     assert picture.mode == mode
-    data, pixels = stored_picture(saved(picture, tmp_path / f"a.{ending}"), 256, 90)
+    # What Pillow 12 writes of YCbCr without compression it cannot read itself.
+    options = {"compression": "tiff_lzw"} if mode == "YCbCr" else {}
+    data, pixels = stored_picture(saved(picture, tmp_path / f"a.{ending}", **options), 256, 90)
     stored = Image.open(io.BytesIO(data))
     assert (stored.mode, stored.size) == ("RGB", (64, 64))
     assert max(stored.getpixel((8, 32))) < 5 and min(stored.getpixel((56, 32))) > 250

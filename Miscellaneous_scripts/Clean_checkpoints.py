@@ -1,0 +1,151 @@
+"""List what training keeps to go on by, and what broken writes have left; with --remove, delete it.
+
+    python Miscellaneous_scripts/Clean_checkpoints.py [--models Models] [--remove] [--all]
+
+Of each run: last-*.pt and last.json (what --resume reads), failed.pt (the weights before a loss that was no number),
+and files that a killed process left. Without --remove nothing is deleted. --remove takes those of finished runs and all
+leftovers; with --all those of unfinished runs too, which then cannot be resumed. A model that can be used stays as it
+is: its weights, vocabulary, settings, threshold, results and list of photographs are never touched.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from Config import Config, fail, read_command_line, require
+
+POINTER = "last.json"
+SETTLED = 600  # seconds; a younger file may be what a running process is just writing
+
+
+@dataclass(frozen=True)
+class CleanConfig:
+    """What to look through, and what to delete."""
+
+    models: str = Config.models
+    """Folder of all models."""
+    remove: bool = False
+    """Delete the checkpoints of finished runs, and leftovers of broken writes."""
+    all: bool = False
+    """With --remove: delete the checkpoints of unfinished runs too; they cannot be resumed then."""
+
+    def __post_init__(self) -> None:
+        require(self.remove or not self.all, "--all belongs to --remove")
+
+
+class Found(NamedTuple):
+    """One file that no use of a model needs."""
+
+    path: Path
+    what: str
+    kind: str  # leftover, finished or unfinished: the run that it belongs to
+    bytes: int
+    age: float  # seconds
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    settings = read_command_line(CleanConfig, __doc__ or "", args)
+    models = Path(settings.models)
+    try:
+        if not models.is_dir():
+            raise FileNotFoundError(f"no folder {models}; name the folder of all models with --models DIR")
+        files = [file for folder in sorted(models.iterdir()) if folder.is_dir() for file in search(folder)]
+        kinds = {"leftover", "finished"} | ({"unfinished"} if settings.all else set())
+        chosen = [file for file in files if file.kind in kinds]
+        for file in files:
+            print(line(file))
+        if settings.remove:
+            # The pointer goes first: a pointer to a checkpoint that is gone would be an error, not a fresh start.
+            for file in sorted(chosen, key=lambda file: file.path.name != POINTER):
+                file.path.unlink(missing_ok=True)
+    except OSError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on", code=130)
+    if not files:
+        print(f"nothing to clean in {models}")
+        return
+    print(summary(files, chosen, settings))
+
+
+def line(file: Found) -> str:
+    return f"{megabytes(file.bytes):>12s}  {days(file.age):>9s}  {file.path}: {file.what}"
+
+
+def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConfig) -> str:
+    kept = [file for file in files if file not in chosen]
+    rest = megabytes(sum(file.bytes for file in kept))
+    unfinished = (
+        f"; {len(kept)} files of unfinished runs stay ({rest}), --remove --all deletes them too" if kept else ""
+    )
+    size = megabytes(sum(file.bytes for file in chosen))
+    if settings.remove:
+        return f"deleted: {len(chosen)} files, {size}{unfinished}"
+    return f"nothing was deleted; --remove would delete {len(chosen)} files, {size}{unfinished}"
+
+
+def search(folder: Path) -> Iterator[Found]:
+    """The files of one run."""
+    pointer = read(folder / POINTER)
+    state = "finished" if is_finished(folder, pointer) else "unfinished"
+    now = time.time()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or not (is_part := path.name.startswith(".") and path.suffix == ".part"):
+            if path.is_dir() or not (path.name in (POINTER, "failed.pt") or path.match("last-*.pt")):
+                continue
+        status = path.lstat()
+        age = now - status.st_mtime
+        kind = state
+        if is_part or (path.match("last-*.pt") and path.name != pointer.get("state")):
+            what, kind = "left by a write that was cut off", "leftover"
+            if age < SETTLED:
+                what, kind = "is perhaps being written now", "unfinished"
+        elif path.name == "failed.pt":
+            what = "the weights before a loss that was no number"
+        elif path.name == POINTER:
+            what = f"names the last checkpoint; the run is {state}"
+        else:
+            what = f"the last checkpoint, after epoch {pointer.get('epoch')}; the run is {state}"
+        yield Found(path, what, kind, status.st_size, age)
+
+
+def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
+    """Has the run done all its epochs, or stopped early? No, if the files that would tell are absent or unreadable."""
+    optim, threshold = read(folder / "config.json").get("optim"), read(folder / "threshold.json")
+    try:
+        epoch, step, best = int(pointer["epoch"]), int(pointer["step"]), int(threshold["epoch"])
+        epochs, patience = int(optim["epochs"]), int(optim["patience"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return step == 0 and (epoch >= epochs or epoch - best >= patience)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object, {} if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.2f} MB"
+
+
+def days(seconds: float) -> str:
+    """An age in its largest unit."""
+    for unit, length in (("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds) / 60:.0f} min"
+
+
+if __name__ == "__main__":
+    main()

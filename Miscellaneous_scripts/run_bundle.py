@@ -1,0 +1,216 @@
+"""Is this text an accurate description of this picture?
+
+    python run.py IMAGE "TEXT" [--json]
+
+Part of a bundle: it needs the files beside it and `python -m pip install onnxruntime numpy pillow`, nothing else.
+Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and each word's own score. Exit status
+0: match, 1: mismatch, 2: error. (Miscellaneous_scripts/Export_model.py puts this file into every bundle.)
+
+Shapes: L words that are read of a text, P patches of the picture, K vectors of a picture or text, D their width.
+"""
+
+import argparse
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+HERE = Path(__file__).resolve().parent
+
+
+def fail(message: str) -> NoReturn:
+    """One line on stderr, exit status 2."""
+    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+try:
+    import numpy as np
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from Picture_lib import open_picture
+    from Tokenizer_lib import Tokenizer, split_words
+except ModuleNotFoundError as missing:
+    if missing.name in ("Picture_lib", "Tokenizer_lib"):
+        fail(f"no {missing.name}.py beside it: it runs in the folder of an unpacked bundle")
+    fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+CUBIC = -0.5  # slope of the bicubic curve at 1, as torch and Pillow have it
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    parser = Parser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("image", help="picture file")
+    parser.add_argument("text", help="text to check, in quotes")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    settings = parser.parse_args(args)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows pipe may not know the bar's block
+    try:
+        verdict = Bundle(HERE).check(Path(settings.image), settings.text)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    if settings.json:
+        print(json.dumps(verdict, indent=2, ensure_ascii=False))
+    else:
+        print_verdict(verdict)
+    raise SystemExit(0 if verdict["match"] else 1)
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells an error in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        fail(f'{message}; use: python run.py IMAGE "TEXT" [--json]')
+
+
+class Bundle:
+    """The model in a folder."""
+
+    def __init__(self, folder: Path):
+        """FileNotFoundError or ValueError tells what is absent or damaged."""
+        self.folder = folder
+        self.settings, self.threshold = (read_json(folder / name) for name in ("bundle.json", "threshold.json"))
+        self.tokenizer = Tokenizer.load(folder / "vocabulary.json")
+        self.picture, self.text, self.pair = map(self._open, ("picture.onnx", "text.onnx", "score.onnx"))
+
+    def _open(self, name: str) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        # Given no number, onnxruntime binds its threads to cores, and complains where a container forbids that.
+        options.intra_op_num_threads = usable_cores()
+        options.log_severity_level = 4
+        data = (self.folder / name).read_bytes()
+        try:
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
+            told = str(error).partition("\n")[0]
+            raise ValueError(f"cannot read {self.folder / name}: {told}") from error
+
+    def check(self, path: Path, text: str) -> dict[str, Any]:
+        """The verdict on one picture and one text. ValueError or OSError says why they cannot be judged."""
+        everything = split_words(text)
+        if not everything:
+            raise ValueError(f"the text {text[:40]!r} holds no word to check")
+        words = everything[: self.settings["max_words"]]
+        pixels = squeeze(np.asarray(open_picture(path, self.settings["short_side"])), self.settings["side"])
+        (picture,) = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})
+        indices = np.array([self.tokenizer.encode_words(words)])
+        score, *cosines = self._scores(picture, indices)
+        best, places = self._of_words(picture, indices, score, *cosines)
+        value = float(score[0])
+        return {
+            "score": value,
+            "probability": sigmoid(self.threshold["slope"] * value + self.threshold["intercept"]),
+            "threshold": self.threshold["threshold"],
+            "match": value >= self.threshold["threshold"],
+            "words": [
+                {
+                    "text": text[word.start : word.end],
+                    "start": word.start,
+                    "end": word.end,
+                    "score": float(best[i]),
+                    "known": word.text in self.tokenizer.index,
+                    **places[i],
+                }
+                for i, word in enumerate(words)
+            ],
+            "unread": len(everything) - len(words),
+        }
+
+    def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
+        """Score (T,) of a picture (1, K, D) with each text (T, L); with word vectors also their cosines (T, L, P)."""
+        (texts,) = self.text.run(None, {"words": indices})
+        return self.pair.run(None, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
+
+    def _of_words(
+        self, picture: Floats, indices: NDArray[np.int64], score: Floats, cosines: Floats | None = None
+    ) -> tuple[Floats, list[dict[str, Any]]]:
+        """Each word's best cosine (L,), and its patch as line and column of the grid and as a box of shares.
+
+        A model with the pooled score alone has no vectors of words: there it is what the score loses without the word,
+        and there are no places.
+        """
+        count = indices.shape[1]
+        if cosines is not None:
+            grid = math.isqrt(cosines.shape[2])
+            places = [divmod(int(patch), grid) for patch in cosines[0].argmax(axis=-1)]
+            boxes = [(x / grid, y / grid, (x + 1) / grid, (y + 1) / grid) for y, x in places]
+            return cosines[0].max(axis=-1), [{"patch": patch, "box": box} for patch, box in zip(places, boxes)]
+        shorter = np.zeros((count, max(1, count - 1)), dtype=np.int64)
+        for i in range(count):
+            shorter[i, : count - 1] = np.delete(indices[0], i)
+        return score[0] - self._scores(picture, shorter)[0], [{"patch": None, "box": None}] * count
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def sigmoid(x: float) -> float:
+    """Without overflow at either end."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def squeeze(pixels: Bytes, side: int) -> Bytes:
+    """A picture (H, W, 3) to (side, side, 3), bicubic and antialiased, byte for byte as training did it with torch.
+
+    Lines first, rounded to bytes, then columns; an axis that has the size already is left alone.
+    """
+    for axis in (1, 0):
+        if pixels.shape[axis] != side:
+            weights, bits = cubic_weights(pixels.shape[axis], side)
+            # Whole numbers below 2**53, which float64 adds without error, and faster than NumPy does integers.
+            sums = np.moveaxis(np.tensordot(weights, pixels.astype(np.float64), (1, axis)), 0, axis)
+            pixels = np.clip(np.floor(sums / 2**bits + 0.5), 0, 255).astype(np.uint8)
+    return pixels
+
+
+def cubic_weights(size: int, side: int) -> tuple[NDArray[np.float64], int]:
+    """What each of `size` places gives to each of `side`: whole numbers (side, size), and by how many bits they are
+    too large. torch keeps weights of bytes in 16 bits, with as many of them as the largest one allows."""
+    scale = size / side
+    stretch = max(scale, 1.0)  # enlarging needs no wider curve
+    centre = scale * (np.arange(side)[:, None] + 0.5)
+    place = np.arange(size)
+    first, last = (np.trunc(centre + sign * 2 * stretch + 0.5) for sign in (-1, 1))
+    x = np.abs((place + 0.5 - centre) / stretch)
+    near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * CUBIC
+    weights = np.where((place >= first) & (place < last), np.where(x < 1, near, np.where(x < 2, far, 0)), 0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    bits = 0
+    while bits < 22 and int(0.5 + weights.max() * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    return np.trunc(weights * 2**bits + np.copysign(0.5, weights)), bits
+
+
+def print_verdict(verdict: dict[str, Any]) -> None:
+    name, sign = ("MATCH", ">=") if verdict["match"] else ("MISMATCH", "<")
+    score, threshold, probability = (verdict[key] for key in ("score", "threshold", "probability"))
+    print(f"{name}  score {score:.3f} {sign} threshold {threshold:.3f}, probability {probability:.2f}")
+    width = max(len(word["text"]) for word in verdict["words"])
+    for word in verdict["words"]:
+        bar = "█" * round(20 * max(0.0, word["score"]))
+        note = "" if word["known"] else "  (not in the vocabulary)"
+        print(f"  {word['text']:{width}s}  {word['score']:6.3f}  {bar}{note}")
+    if verdict["unread"]:
+        print(f"  the last {verdict['unread']} words were not read: the model reads {len(verdict['words'])}")
+
+
+if __name__ == "__main__":
+    main()
