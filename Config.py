@@ -417,6 +417,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
             name="scenes-small",
             backbone=BackboneConfig(channels=16),
             model=ModelConfig(width=96, word_width=64),
+            optim=OptimConfig(epochs=30, patience=30),
         ),
     ),
     "frozen": (

@@ -18,7 +18,7 @@ from PIL import Image
 from Config import require
 from Database_sources import read_table
 from Functions import write_atomically
-from Judge_lib import InputError, Judge, Verdict, open_any
+from Judge_lib import InputError, Judge, Verdict, content_words, open_any
 from Suggest_lib import Suggestion, suggest
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
@@ -41,7 +41,7 @@ li.card img { display: block; width: 100%; height: 220px; object-fit: contain; b
 li.card div { padding: .6rem .8rem .8rem; } .caption { font-size: 1.05rem; margin: .2rem 0 .5rem; }
 .caption span { border-radius: 3px; padding: 0 .1em; } .low { background: var(--bad-paper); color: var(--bad);
   text-decoration: underline wavy 1px; } .unknown { border-bottom: 1px dotted var(--soft); }
-.fix { color: var(--good); } code { overflow-wrap: anywhere; }
+.fix { color: var(--good); margin: .2rem 0; } code { overflow-wrap: anywhere; }
 table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
 """
 
@@ -133,15 +133,16 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
 
 def fix(found: Suggestion) -> str:
     change = f"{html.escape(found.old)} → <b>{html.escape(found.new)}</b>"
-    return f'<div class="fix">{change} ({found.before:.2f} → {found.after:.2f})</div>'
+    return f'<p class="fix">{change} ({found.before:.2f} → {found.after:.2f})</p>'
 
 
 def marked(text: str, verdict: Verdict) -> str:
     """The text as HTML: words below the threshold marked, each word's score as its title."""
     parts, position = [], 0
-    pooled = verdict.heat is None
-    for word in verdict.words:
-        low = word.known and (word.score < 0 if pooled else word.score < verdict.threshold)
+    least = 0.0 if verdict.heat is None else verdict.threshold  # of a pooled score the loss without the word counts
+    content = content_words([word.text for word in verdict.words])
+    for number, word in enumerate(verdict.words):
+        low = word.known and number in content and word.score < least
         kind = "" if word.known else "unknown"
         title = f"{word.score:.2f}" if word.known else "not in the vocabulary"
         inside = html.escape(text[word.start : word.end])
@@ -170,7 +171,7 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     yield (
         f"<p>{summary.rows:,} rows; the model {html.escape(judge.name)} judges {summary.mismatches:,} of them "
         f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold.threshold:.2f}. "
-        "Words that fit worse than that are marked. A mark is a hint where to look and no proof.</p>"
+        "Words that name something and fit worse than that are marked. A mark is a hint where to look and no proof.</p>"
     )
     yield histogram(summary.counts, judge.threshold.threshold)
     yield f"<ol>{''.join(cards)}</ol>"

@@ -9,6 +9,7 @@ is: its weights, vocabulary, settings, threshold, results and list of photograph
 """
 
 import json
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -92,27 +93,24 @@ def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConf
 
 def search(folder: Path) -> Iterator[Found]:
     """The files of one run."""
-    pointer = read(folder / POINTER)
+    pointer, now = read(folder / POINTER), time.time()
     state = "finished" if is_finished(folder, pointer) else "unfinished"
-    now = time.time()
     for path in sorted(folder.iterdir()):
-        if path.is_dir() or not (is_part := path.name.startswith(".") and path.suffix == ".part"):
-            if path.is_dir() or not (path.name in (POINTER, "failed.pt") or path.match("last-*.pt")):
-                continue
         status = path.lstat()
-        age = now - status.st_mtime
-        kind = state
-        if is_part or (path.match("last-*.pt") and path.name != pointer.get("state")):
-            what, kind = "left by a write that was cut off", "leftover"
-            if age < SETTLED:
-                what, kind = "is perhaps being written now", "unfinished"
-        elif path.name == "failed.pt":
-            what = "the weights before a loss that was no number"
+        age, is_checkpoint = now - status.st_mtime, path.match("last-*.pt")
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        if path.suffix == ".part" or (is_checkpoint and path.name != pointer.get("state")):
+            settled = age >= SETTLED
+            what = "left by a write that was cut off" if settled else "young, perhaps being written now"
+            yield Found(path, what, "leftover" if settled else "unfinished", status.st_size, age)
+        elif is_checkpoint:
+            yield Found(path, f"the last checkpoint, of a run that is {state}", state, status.st_size, age)
         elif path.name == POINTER:
-            what = f"names the last checkpoint; the run is {state}"
-        else:
-            what = f"the last checkpoint, after epoch {pointer.get('epoch')}; the run is {state}"
-        yield Found(path, what, kind, status.st_size, age)
+            what = f"names the checkpoint after epoch {pointer.get('epoch')}, step {pointer.get('step')} of the next"
+            yield Found(path, what, state, status.st_size, age)
+        elif path.name == "failed.pt":
+            yield Found(path, "the weights before a loss that was no number", state, status.st_size, age)
 
 
 def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:

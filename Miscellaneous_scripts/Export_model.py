@@ -97,6 +97,7 @@ def model_card(loaded: LoadedModel, folder: Path) -> str:
     backbone, model = config.backbone, config.model
     frozen = ", frozen" if backbone.frozen else ""
     weighed = ", words weighed" if model.weigh_words else ""
+    rates = f"recall {at.recall:.4f}, specificity {at.specificity:.4f}, balanced accuracy {at.balanced_accuracy:.4f}"
     return f"""# {config.name}: does this text describe this picture?
 
 A trained judge: it scores a picture and a text with a cosine from -1 to 1, and calls it a match from a threshold on.
@@ -135,13 +136,13 @@ All settings are in `config.json`.
 
 ## Data
 
-Database `{config.data.name}`: trained on {photographs} photographs or scenes with their captions; negatives are made of these
-captions. The vocabulary has {len(loaded.tokenizer):,} words, all from the training split.
+Database `{config.data.name}`: trained on {photographs} photographs or scenes with their captions; negatives are made of
+these captions. The vocabulary has {len(loaded.tokenizer):,} words, all from the training split.
 
 ## Threshold and probability
 
 Match from a score of {at.threshold:.4f} on, chosen for {at.criterion} on {at.chosen_on}. There, of captions against
-hard negatives, recall is {at.recall:.4f}, specificity {at.specificity:.4f}, balanced accuracy {at.balanced_accuracy:.4f}.
+hard negatives: {rates}.
 The probability of a match is 1 / (1 + exp(-({at.slope:.3f} * score {at.intercept:+.3f}))).
 
 ## Test
