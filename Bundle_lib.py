@@ -349,7 +349,10 @@ def read_vocabulary(data: bytes) -> Tokenizer:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vocabulary.json"
         path.write_bytes(data)
-        return Tokenizer.load(path)
+        try:
+            return Tokenizer.load(path)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), path.name)) from error
 
 
 def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:

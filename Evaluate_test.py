@@ -24,11 +24,14 @@ import Functions
 import Metrics_lib
 import Plots_lib
 import Scoring_lib
+import Suggest_lib
 from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
 from Config import DatabaseConfig, fail, read_command_line, require
 from DataBase_functions import Database, changed_words, prepare
+from Engines_lib import progress
 from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
 from Functions import LoadedModel, Threshold
+from Judge_lib import Judge
 from Metrics_lib import Bootstrap, Criterion, Floats, Integers, Interval, RankCounter, hubness, interval
 from Negative_map import Negative
 from Picture_lib import open_picture
@@ -91,10 +94,13 @@ class EvaluateConfig:
     """auto, cpu, cuda, cuda:1, mps ..."""
     blind_captions: int = 30_000
     """Training captions that the blind control learns from."""
+    corrections: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Ask for corrections of N swaps (see Predict.py --suggest): how often is the true word among the first?"""
     resamples: int = Metrics_lib.RESAMPLES
     """Bootstrap resamples of the photographs."""
 
     def __post_init__(self) -> None:
+        require(self.corrections >= 0, f"--corrections {self.corrections}: must not be negative")
         require(self.resamples >= 10, f"--resamples {self.resamples}: must be at least 10")
         require(self.blind_captions >= 2, f"--blind-captions {self.blind_captions}: must be at least 2")
         Criterion.parse(self.threshold_for or "balanced-accuracy")
@@ -130,6 +136,7 @@ class Evaluation:
     rows: list[Row] = field(default_factory=list)
     retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples, see Metrics_lib.judged
     words: dict[str, Any] = field(default_factory=dict)
+    corrections: dict[str, Any] = field(default_factory=dict)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     benchmark_rows: dict[str, list[Row]] = field(default_factory=dict)
     leaks: dict[str, list[str]] = field(default_factory=dict)  # of photographs trained on, if that is allowed
@@ -255,6 +262,7 @@ def evaluate(
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
     one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot)
     one.words = point_at_words(one)
+    one.corrections = correct_swaps(one, settings.corrections)
     one.seconds = time.perf_counter() - started
     return one
 
@@ -343,6 +351,40 @@ def pointing(
         return {}
     by_category = {c: found(read & (categories == c)) for c in np.unique(categories[read]).tolist()}
     return {**found(read), "categories": by_category}
+
+
+def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:
+    """How often a swap's own caption is the first of the corrections, or among the first three, and by chance.
+
+    Of `count` swaps of the test split, evenly over it. A correction counts if it gives back all words of the caption.
+    """
+    false, texts = one.texts["test"].false["swap"], one.texts["test"]
+    some = np.linspace(0, len(false.of) - 1, min(count, len(false.of))).astype(int)
+    if not len(some):
+        return {}
+    judge, of = Judge(one.loaded), texts.owner[false.of[some]]
+    parses = Suggest_lib.parse_texts([false.texts[i].text for i in some])
+    hits: dict[int, list[bool]] = {1: [], 3: []}
+    chance: dict[int, list[float]] = {1: [], 3: []}
+    for i, picture, parse in zip(progress(some, "corrections", " swaps"), of, parses):
+        text, caption = false.texts[i].text, texts.captions[false.of[i]]
+        vectors = one.scores["test"].pictures[picture, None]
+        ranked = Suggest_lib.rank(judge, vectors, text, parse, Suggest_lib.PLACES)
+        right = [is_same_text(candidate.negative.text, caption) for candidate in ranked.candidates]
+        better = [is_right and after > ranked.before for is_right, after in zip(right, ranked.after)]
+        for k in hits:
+            hits[k].append(any(better[:k]))
+            chance[k].append(min(1.0, k / len(right)) if any(right) else 0.0)
+    found: dict[str, Any] = {"n": len(some)}
+    for k in hits:
+        found[f"first_{k}"] = interval(one.boot.mean(np.array(hits[k]), of))
+        found[f"first_{k}_by_chance"] = float(np.mean(chance[k]))
+    return found
+
+
+def is_same_text(text: str, other: str) -> bool:
+    """The same words in the same order."""
+    return [word.text for word in split_words(text)] == [word.text for word in split_words(other)]
 
 
 def points_at(scores: Floats, changed: Sequence[int]) -> bool:
@@ -475,6 +517,7 @@ def report(one: Evaluation) -> None:
             for name, found in one.retrieval.items()
         },
         "word_evidence": one.words,
+        "corrections": one.corrections,
         "benchmarks": one.benchmarks,
         "hardware": Functions.hardware(one.loaded.model.device),
         "seconds": round(one.seconds, 1),
@@ -587,6 +630,14 @@ def print_report(one: Evaluation, results: Mapping[str, Any]) -> None:
         print(
             f"word evidence: of {one.words['n']:,} swaps the lowest word score points at the swapped word in "
             f"{hit.value:.1%} [{hit.low:.1%}, {hit.high:.1%}], by chance {one.words['chance']:.1%}"
+        )
+    if one.corrections:
+        first, three = (one.corrections[f"first_{k}"] for k in (1, 3))
+        by_chance, among = (one.corrections[f"first_{k}_by_chance"] for k in (1, 3))
+        print(
+            f"corrections: of {one.corrections['n']:,} swaps the first gives back the caption in {first.value:.1%} "
+            f"[{first.low:.1%}, {first.high:.1%}], one of the first three in {three.value:.1%} [{three.low:.1%}, "
+            f"{three.high:.1%}], by chance {by_chance:.1%} and {among:.1%}"
         )
     print(f"\n{'retrieval':30s}{'R@1':>22s} {'R@5':>8s} {'R@10':>8s} {'median rank':>12s}")
     for kind, found in results["retrieval"].items():

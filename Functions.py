@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import pickle
 import platform
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -372,8 +373,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle, zip and safetensors each raise their own
-        raise ValueError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+    except pickle.UnpicklingError as error:  # torch would explain how to run what the file holds
+        told = "it is damaged, or holds more than tensors and plain values; nothing in it was executed"
+        raise ValueError(f"cannot read weights from {path}: {told}") from error
+    except Exception as error:  # torch, zip and safetensors each raise their own, of an empty file without a word
+        told = (str(error) or "it is empty or cut off").splitlines()[0]
+        raise ValueError(f"cannot read weights from {path}: {told}") from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -504,14 +509,14 @@ def save_torch(state: Mapping[str, Any], path: Path) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What `save_state` wrote last; FileNotFoundError if there is no checkpoint."""
+    """What `save_state` wrote last; FileNotFoundError if there is no checkpoint, ValueError if it cannot be read."""
     pointer = folder / "last.json"
     if not pointer.is_file():
         raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
     last = json.loads(pointer.read_text(encoding="utf-8"))
     if last.get("format") != FORMAT:
         raise ValueError(f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; start anew")
-    return torch.load(folder / last["state"], map_location="cpu", weights_only=True)
+    return read_state_dict(folder / last["state"])
 
 
 LOG_COLUMNS = (

@@ -50,25 +50,46 @@ def suggest(
     is at hand; parsing takes spaCy, whose import takes a second.
     """
     judge.check_texts([text])
-    return suggest_for(judge, judge.encode_pictures([picture]), text, parse or parse_text(text), count, places)
+    return suggest_for(judge, judge.encode_pictures([picture]), text, parse or parse_texts([text])[0], count, places)
 
 
 def suggest_for(judge: Judge, picture: Tensor, text: str, parse: Parse, count: int, places: int) -> list[Suggestion]:
     """`suggest` with the vectors (1, K, D) of a picture that is encoded already."""
+    ranked = rank(judge, picture, text, parse, places)
+    return [
+        describe(text, parse, candidate, ranked.before, after)
+        for candidate, after in zip(ranked.candidates[:count], ranked.after)
+        if after > ranked.before
+    ]
+
+
+class Ranked(NamedTuple):
+    """All candidates for a text, the best first."""
+
+    candidates: list[Candidate]
+    before: float  # score of the text
+    after: list[float]  # scores of the candidates
+
+
+def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> Ranked:
+    """Candidates by the score of the corrected text.
+
+    It finds the word that a swap took away better than the score of the new word does: of 300 swaps of drawn scenes it
+    is the first candidate for 75 % against 62 %, by the lowest word score of the corrected text for 72 %.
+    """
     slots = worst_slots(judge, picture, text, parse, places)
     found = list(candidates(parse, slots, judge.loaded.tokenizer.index))
     texts = [text, *(candidate.negative.text for candidate in found)]
     scores = Scoring_lib.score_pairs(judge.loaded, picture, texts, np.zeros(len(texts), dtype=np.int64))
-    before, after = float(scores[0]), scores[1:]
-    best = [i for i in np.argsort(-after, kind="stable")[:count] if after[i] > before]
-    return [describe(text, parse, found[i], before, float(after[i])) for i in best]
+    order = np.argsort(-scores[1:], kind="stable")
+    return Ranked([found[i] for i in order], float(scores[0]), scores[1:][order].tolist())
 
 
-def parse_text(text: str) -> Parse:
-    """spaCy's parse of one text."""
+def parse_texts(texts: Sequence[str]) -> list[Parse]:
+    """spaCy's parses of some texts."""
     from Database_units import find_pipeline, load_parser  # spaCy takes a second to import
 
-    return load_parser(find_pipeline()).parse([text])[0]
+    return load_parser(find_pipeline()).parse(texts)
 
 
 def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> list[Slot]:

@@ -27,6 +27,10 @@ from Functions import LoadedModel
 
 MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are told to 1e-3
 FIGURES = ("balanced_accuracy", "recall", "specificity", "roc_auc")  # of results.json, in the card
+LOWER_PRECISION = """
+The graphs compute in float32. Where training chose the threshold in bfloat16 or float16, scores are a few thousandths
+apart from those that it was chosen on.
+"""
 WEAKEST = 5  # categories of swapped words that the card names
 
 
@@ -92,11 +96,12 @@ def model_card(loaded: LoadedModel, folder: Path) -> str:
     weights = sum(weight.numel() for weight in loaded.model.parameters())
     listed = folder / "photographs.txt"
     photographs = (
-        f"{len(listed.read_text(encoding='utf-8').splitlines()):,}" if listed.is_file() else "unknown number of"
+        f"{len(listed.read_text(encoding='utf-8').splitlines()):,}" if listed.is_file() else "an unknown number of"
     )
     backbone, model = config.backbone, config.model
     frozen = ", frozen" if backbone.frozen else ""
     weighed = ", words weighed" if model.weigh_words else ""
+    lower = "" if config.precision == "float32" else LOWER_PRECISION
     rates = f"recall {at.recall:.4f}, specificity {at.specificity:.4f}, balanced accuracy {at.balanced_accuracy:.4f}"
     return f"""# {config.name}: does this text describe this picture?
 
@@ -144,7 +149,7 @@ these captions. The vocabulary has {len(loaded.tokenizer):,} words, all from the
 Match from a score of {at.threshold:.4f} on, chosen for {at.criterion} on {at.chosen_on}. There, of captions against
 hard negatives: {rates}.
 The probability of a match is 1 / (1 + exp(-({at.slope:.3f} * score {at.intercept:+.3f}))).
-
+{lower}
 ## Test
 
 {evaluation(folder, loaded)}
@@ -171,7 +176,7 @@ def commit() -> str:
 
 def evaluation(folder: Path, loaded: LoadedModel) -> str:
     """What Evaluate_test.py has measured of these weights at this threshold, as Markdown."""
-    command = f"run `python Evaluate_test.py --model {folder}` and export again"
+    command = "run `python Evaluate_test.py --model DIR` and export again"
     path = folder / "results.json"
     if not path.is_file():
         return f"Not evaluated; {command}.\n"

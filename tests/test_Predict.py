@@ -1,18 +1,17 @@
-"""Predict: one picture and one text, as a script and from Python; what cannot be judged gets one line."""
+"""Predict: one picture and one text, a data set, and what cannot be judged, as a user runs them."""
 
-import math
-from dataclasses import replace
+import json
+import shutil
 
 import pytest
-import torch
-from conftest import run_script
+from conftest import ROOT, run_script
 from PIL import Image
 
+import Predict
 import Scenes_lib
-from Architectures import SiameseModel
-from DataBase_functions import Database, prepare
-from Functions import LoadedModel
-from Predict import Judge
+from Judge_lib import Judge
+
+TEXT = "A red ball is on the left side of the picture."
 
 
 @pytest.fixture(scope="module")
@@ -27,62 +26,60 @@ def picture(tmp_path):
     return path
 
 
-def test_a_verdict_agrees_with_its_threshold_and_status(model, picture):
-    judge = Judge.load(model, "cpu")
-    text = "A red ball is on the left side of the picture."
-    verdict = judge.check(Image.open(picture).convert("RGB"), text)
-    assert verdict.match == (verdict.score >= verdict.threshold)
-    shown = run_script("Predict.py", picture, text, "--model", model, status=0 if verdict.match else 1).stdout
+def test_the_verdict_is_that_of_the_judge(model, picture):
+    verdict = Judge.load(model, "cpu").check(picture, TEXT)
+    shown = run_script("Predict.py", picture, TEXT, "--model", model, status=0 if verdict.match else 1).stdout
     assert shown.startswith("MATCH" if verdict.match else "MISMATCH")
     assert f"{verdict.score:.3f}" in shown and f"probability {verdict.probability:.2f}" in shown
-    expected = 1 / (1 + math.exp(-judge.threshold.slope * verdict.score - judge.threshold.intercept))
-    assert verdict.probability == pytest.approx(expected)
-    assert len(shown.splitlines()) == 1 + len(text.split())
+    assert len(shown.splitlines()) == 1 + len(TEXT.split())
+    assert "\033" not in shown  # no colours in a pipe
 
 
-def test_words_keep_their_place_and_explain_the_score(model, picture):
-    judge = Judge.load(model, "cpu")
-    text = "Two  Zebras — a red ball!"
-    verdict = judge.check(Image.open(picture).convert("RGB"), text)
-    assert [text[word.start : word.end] for word in verdict.words] == ["Two", "Zebras", "a", "red", "ball"]
-    assert [word.known for word in verdict.words] == [True, False, True, True, True]
-    lowest, highest = min(w.score for w in verdict.words), max(w.score for w in verdict.words)
-    assert lowest - 1e-5 <= verdict.score <= highest + 1e-5
-    assert all(0 <= line < 4 and 0 <= column < 4 for line, column in (word.patch for word in verdict.words))
+def test_json_holds_everything(model, picture):
+    verdict = Judge.load(model, "cpu").check(picture, TEXT)
+    args = (picture, TEXT, "--model", model, "--json", "--suggest")
+    told = json.loads(run_script("Predict.py", *args, status=0 if verdict.match else 1).stdout)
+    assert told["score"] == pytest.approx(verdict.score, abs=1e-5) and told["match"] is verdict.match
+    assert [TEXT[word["start"] : word["end"]] for word in told["words"]] == TEXT.rstrip(".").split()
+    assert told["image"] == str(picture) and told["text"] == TEXT and told["model"] == "small"
+    assert all(found["after"] > found["before"] for found in told["suggestions"])
 
 
-def test_predict_agrees_with_the_batched_scores_of_an_evaluation(model):
-    judge = Judge.load(model, "cpu")
-    database = Database(judge.config.data.folder)
-    row = database.rows("test")[0]
-    text = database.captions(row)[0].text
-    with torch.no_grad():
-        pixels = torch.stack([prepare(database.picture(r), 64) for r in (row, 0)])
-        patches = judge.model.encode_pictures(pixels)
-        words = judge.model.encode_texts(torch.tensor([[*judge.tokenizer.encode(text), 0, 0, 0]]))
-        expected = judge.model.all_scores(patches, words)[0, 0].item()
-    assert judge.check(database.picture(row), text).score == pytest.approx(expected, abs=1e-5)
+def test_a_heat_map_is_written(model, picture, tmp_path, capsys):
+    out = tmp_path / "heat" / "out.png"
+    with pytest.raises(SystemExit):
+        Predict.main([str(picture), TEXT, "--model", str(model), "--heatmap", str(out), "--device", "cpu"])
+    with Image.open(out) as plot:
+        assert plot.width > 600 and plot.height > 200
+    assert str(out) in capsys.readouterr().err
 
 
-def test_a_pooled_score_is_explained_by_leaving_words_out(model, picture):
-    loaded = Judge.load(model, "cpu")
-    torch.manual_seed(0)
-    settings = replace(loaded.config.model, score="pooled")
-    pooled = SiameseModel(len(loaded.tokenizer), loaded.config.backbone, settings).eval()
-    judge = Judge(LoadedModel(pooled, loaded.tokenizer, replace(loaded.config, model=settings), loaded.threshold))
-    image = Image.open(picture).convert("RGB")
-    verdict, without = judge.check(image, "a red ball"), judge.check(image, "a ball")
-    assert verdict.words[1].score == pytest.approx(verdict.score - without.score, abs=1e-5)
-    assert verdict.words[1].patch is None
-    alone = judge.check(image, "ball")
-    assert alone.words[0].score == pytest.approx(alone.score, abs=1e-5)  # nothing is left of the text
+def test_colours_are_for_terminals(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert Predict.coloured("word", True) == "\033[32mword\033[0m"
+    assert Predict.coloured("word", False, bold=True) == "\033[1;31mword\033[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Predict.coloured("word", True) == "word"
 
 
-def test_words_beyond_the_longest_text_are_told(model, picture):
-    judge = Judge.load(model, "cpu")
-    verdict = judge.check(Image.open(picture).convert("RGB"), "a red ball " * 30)
-    assert len(verdict.words) == judge.config.data.max_words == 64
-    assert verdict.unread == 26
+def test_without_arguments_the_shipped_model_judges_an_example():
+    shown = run_script("Predict.py", "--model", Predict.SHIPPED).stdout
+    assert shown.splitlines()[0].startswith("Plots/example_scene.png")
+    assert shown.splitlines()[1].startswith("MATCH")
+
+
+def test_the_trained_model_goes_before_the_shipped_one(monkeypatch, tmp_path, trained):
+    monkeypatch.chdir(tmp_path)
+    assert Predict.default_model() == Predict.SHIPPED
+    shutil.copytree(trained / "Models" / "small", tmp_path / "Models" / "scenes")
+    assert Predict.default_model() == "Models/scenes"
+
+
+def test_the_shipped_model_is_small_and_whole():
+    folder = ROOT / Predict.SHIPPED
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2 * 2**20
+    assert Judge.load(folder, "cpu").loaded.config.name == "scenes-small"
 
 
 @pytest.mark.parametrize(
@@ -104,3 +101,41 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
     done = run_script("Predict.py", path, text, "--model", model, status=2)
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["scene.png"], "a text is needed"),
+        (["scene.png", "a ball", "--web"], "--web takes no picture"),
+        (["--pairs", "a.csv"], "--pairs needs --out FILE"),
+        (["--out", "a.csv"], "--out belongs to --pairs"),
+        (["scene.png", "a ball", "--pairs", "a.csv", "--out", "b.csv"], "takes no single picture"),
+        (["--pairs", "a.csv", "--out", "b.csv", "--heatmap", "c.png"], "--heatmap is of one picture"),
+        (["--pairs", "a.csv", "--report", "b.html", "--worst", "0"], "--worst 0"),
+        (["scene.png", "a ball", "--model", "Models/none"], "no config.json in Models/none"),
+        (["--pairs", "a.csv", "--out", "b.txt"], "the name must end in .csv"),
+        (["--nonsense"], "nonsense"),
+    ],
+)
+def test_what_does_not_go_together_is_told_in_one_line(args, told, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main([*args, "--device", "cpu"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_a_data_set_from_its_rows_to_the_page(model, picture, tmp_path, capsys):
+    (tmp_path / "pairs.csv").write_text(
+        f'image,caption\n{picture.name},"{TEXT}"\n{picture.name},two green dogs\nnone.png,a\n'
+    )
+    out, page = tmp_path / "scored.csv", tmp_path / "page.html"
+    args = ["--pairs", tmp_path / "pairs.csv", "--out", out, "--report", page, "--model", model, "--device", "cpu"]
+    Predict.main([*map(str, args), "--worst", "1"])
+    told = capsys.readouterr().out
+    assert "3 rows" in told and "1 without a score" in told and "the 1 most suspicious captions" in told
+    assert len(out.read_text().splitlines()) == 4 and page.read_text().count('class="card"') == 1
+    with pytest.raises(SystemExit):
+        Predict.main([*map(str, args)])
+    assert "replace it with --overwrite" in capsys.readouterr().err
