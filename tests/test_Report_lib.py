@@ -1,0 +1,142 @@
+"""The page of suspicious captions, and the heat map."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+import Heat_lib
+import Report_lib
+import Scenes_lib
+from Judge_lib import Judge
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge.load(ROOT / "Models" / "scenes-small", "cpu")
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """A scored file of 60 rows, row k with score k / 100, and two that have none."""
+    for seed in range(3):
+        Scenes_lib.draw(Scenes_lib.make_scene(seed)).save(tmp_path / f"{seed}.png")
+    path = tmp_path / "scored.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "caption", "score", "error"])
+        for number in np.random.default_rng(0).permutation(60).tolist():
+            writer.writerow([f"{number % 3}.png", f"a <b>red</b> ball & number {number}", number / 100, ""])
+        writer.writerow(["gone.png", "a ball", "", "picture: No such file or directory"])
+        writer.writerow(["too", "many", "", "", "fields"])
+    return path
+
+
+def test_the_worst_come_first_and_nothing_is_loaded_from_elsewhere(judge, scored, tmp_path):
+    page = tmp_path / "page.html"
+    assert Report_lib.write_report(page, judge, scored, tmp_path, 7, False) == 7
+    text = page.read_text(encoding="utf-8")
+    shown = [int(number) for number in re.findall(r"number</span> <[^>]*>(\d+)<", text)]
+    assert shown == list(range(7))
+    assert text.count("data:image/jpeg;base64,") == 7
+    assert not re.search(r"(src|href)=\"(?!data:)|url\(|<script|@import", text)
+    assert "62 rows" in text and "2 rows without a score" in text and "No such file or directory" in text
+    assert "more fields than columns" in text
+
+
+def test_captions_cannot_put_html_into_the_page(judge, scored, tmp_path):
+    page = tmp_path / "page.html"
+    Report_lib.write_report(page, judge, scored, tmp_path, 3, False)
+    text = page.read_text(encoding="utf-8")
+    assert "<b>red" not in text and "&lt;" in text and "&amp;" in text
+
+
+def test_words_that_do_not_fit_are_marked(judge):
+    scene = Scenes_lib.draw(Scenes_lib.make_scene(900_005))
+    text = "A yellow umbrella and a green tree."
+    verdict = judge.check(scene, text)
+    low = verdict.threshold - 0.1
+    scores = [low, 0.9, 0.9, low, low, low, 0.9]  # "A", "and" and "a" name nothing
+    words = tuple(word._replace(score=score) for word, score in zip(verdict.words, scores))
+    marked = Report_lib.marked(text, verdict._replace(words=words))
+    assert re.findall(r'class="low"[^>]*>(\w+)<', marked) == ["green"]
+    assert re.sub(r"<[^>]*>", "", marked) == text
+    unknown = Report_lib.marked("A zeppelin.", judge.check(scene, "A zeppelin."))
+    assert 'class="unknown" title="not in the vocabulary">zeppelin' in unknown
+
+
+def test_corrections_are_on_the_page(judge, tmp_path):
+    Scenes_lib.draw(Scenes_lib.make_scene(900_005)).save(tmp_path / "scene.png")
+    (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,A yellow umbrella and a green tree.,0.1\n")
+    Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, True)
+    assert "green → <b>orange</b>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_file_without_scores_is_told(judge, tmp_path):
+    (tmp_path / "pairs.csv").write_text("image,caption\na.png,a ball\n")
+    with pytest.raises(ValueError, match="has no column score; make one with --out FILE"):
+        Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
+
+
+def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):
+    (tmp_path / "scored.csv").write_text("image,caption,score\ngone.png,a ball,0.1\n")
+    Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "gone.png" in text and "No such file" in text and text.count("</li>") == 1
+
+
+def test_only_the_worst_are_held(scored):
+    summary = Report_lib.summarise(scored, 4, 0.3)
+    assert [suspect.score for suspect in summary.suspects] == [0.0, 0.01, 0.02, 0.03]
+    assert (summary.rows, summary.without, summary.mismatches) == (62, 2, 30)
+    assert summary.counts.sum() == 60
+
+
+# Heat
+
+
+def test_a_colour_is_found_where_it_is(judge):
+    """The best patch of the only object's colour touches the object, far more often than a random patch does."""
+    hits, chances, n = 0, 0.0, 0
+    for seed in range(920_000, 920_200):
+        scene = Scenes_lib.make_scene(seed)
+        if len(scene["objects"]) != 1:
+            continue
+        item = scene["objects"][0]
+        verdict = judge.check(Scenes_lib.draw(scene), f"A {item['colour']} {item['kind']}.")
+        hits += touches(verdict.words[1].box, item["box"])
+        grid = verdict.heat.shape[1]
+        boxes = [(x / grid, y / grid, (x + 1) / grid, (y + 1) / grid) for x in range(grid) for y in range(grid)]
+        chances += np.mean([touches(box, item["box"]) for box in boxes])
+        n += 1
+    assert n >= 20 and hits / n > 2 * chances / n and hits / n > 0.6
+
+
+def touches(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def test_the_overlay_is_bright_where_the_heat_is():
+    heat = np.zeros((4, 4), np.float32)
+    heat[0, 3] = 1.0
+    shown = np.asarray(Heat_lib.overlay(Image.new("RGB", (80, 40), "grey"), heat, 0.0, 1.0)).astype(int).sum(-1)
+    assert shown.shape == (40, 80)
+    assert shown[:8, 64:].mean() > shown[24:, :40].mean() + 150
+
+
+def test_the_range_is_one_for_all_words_of_a_text(judge):
+    verdict = judge.check(Scenes_lib.draw(Scenes_lib.make_scene(900_005)), "A yellow umbrella and a green tree.")
+    lowest, highest = Heat_lib.heat_range(verdict)
+    named = verdict.heat[[1, 2, 5, 6]]
+    assert lowest == min(0.0, named.min()) and highest == max(verdict.threshold, named.max())
+
+
+def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
+    scene = Scenes_lib.draw(Scenes_lib.make_scene(900_005))
+    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The"):
+        Heat_lib.plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
+        with Image.open(tmp_path / "heat.png") as plot:
+            assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5
