@@ -120,7 +120,8 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
     except (InputError, ValueError, OSError) as error:  # it was readable when it was scored
-        return f'<li class="card"><div><p>{html.escape(suspect.caption)}</p><p>{html.escape(str(error))}</p>{told}</div></li>'
+        caption, why = html.escape(suspect.caption), html.escape(str(error))
+        return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{told}</div></li>'
     numbers = f"score {suspect.score:.2f}, probability of a match {float(judge.probability(suspect.score)):.2f}"
     return (
         f'<li class="card"><img alt="" src="{data_url(picture)}"><div>'

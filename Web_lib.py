@@ -195,7 +195,7 @@ class Policy:
         await self.app(scope, receive, send_with_policy)
 
 
-# ---- what happens
+# What happens
 
 
 def build(judge: Judge) -> Any:
@@ -371,7 +371,7 @@ def drawings(seed: int) -> tuple[Image.Image, Image.Image]:
     return draw(scene, SCENE_SIDE), draw(scene, SHOWN_SIDE)
 
 
-# ---- what it looks like
+# What it looks like
 
 
 def told(message: str) -> str:

@@ -94,7 +94,8 @@ def test_swaps_of_scenes_are_mostly_given_back(judge):
     for seed in seeds:
         scene = Scenes_lib.make_scene(seed)
         item = scene["objects"][0]
-        wrong = next(c for c in ("red", "blue", "green", "white", "black") if c not in {each["colour"] for each in scene["objects"]})
+        shown = {each["colour"] for each in scene["objects"]}
+        wrong = next(colour for colour in ("red", "blue", "green", "white", "black") if colour not in shown)
         text = f"A {wrong} {item['kind']}."
         parse = Suggest_lib.parse_texts([text])[0]
         ranked = Suggest_lib.rank(judge, judge.encode_pictures([Scenes_lib.draw(scene)]), text, parse, 3)
