@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import kendalltau
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
@@ -167,6 +165,8 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
         logits = values[0] * x + values[1]
         wrong = weights * (expit(logits) - labels)
         return float(weights @ (np.logaddexp(0, logits) - labels * logits)), np.array([wrong @ x, wrong.sum()])
+
+    from scipy.optimize import minimize  # with scipy.stats a seventh of the time until Predict.py's verdict
 
     slope, intercept = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     return Calibration(float(slope / scale), float(intercept - slope * mean / scale))
@@ -327,6 +327,8 @@ def _areas(
 
 def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: Bootstrap) -> Floats:
     """Kendall's tau, b or c, of scores with people's ratings, (1 + MEDIANS,): as it is, then in resamples."""
+    from scipy.stats import kendalltau  # see `calibrate`
+
     values = [kendalltau(scores, ratings, variant=variant).statistic]
     for weights in boot.weights[:MEDIANS]:
         some = np.repeat(np.arange(len(of)), weights[of].astype(int))

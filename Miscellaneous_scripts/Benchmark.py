@@ -58,6 +58,9 @@ FROM_SCRATCH = 128  # photographs that the plain loader reads; ours reads all
 LAPTOP_BATCH = 16  # pictures of a step that trains ResNet-50: in float32 they take 2 GB, and twice that plainly
 SCORED = 100  # photographs, each with all texts of all; their number decides how much encoding each once saves
 PLAIN_PAIRS = 24  # that the plain way scores
+PREDICTED = 60  # pictures that a judge is given
+SHIPPED = "Models/scenes-small"
+WARM_TEXTS = tuple(f"A {colour} umbrella on a beach." for colour in ("red", "blue", "green", "yellow", "white") * 4)
 WHOLE_BATCH, CHUNKS, CHUNKED_SIDE = 128, 8, 64  # of the step whose memory is measured
 
 Measure = Callable[[], float | Mapping[str, float]]
@@ -370,6 +373,70 @@ def scoring(work: "Workspace") -> tuple[Measure, Measure]:
         return {"pairs/s": rate, "MB of the scores": 4 * pairs * patches.shape[1] * words.shape[1] / 1e6}
 
     ours(), plain()
+    return ours, plain
+
+
+@benchmark("predict-one", "s from start to verdict", better="smaller")
+def predicting_one(work: "Workspace") -> tuple[Measure, None]:
+    """Predict.py with the model that comes with it: a process, and in a process that runs another picture and text"""
+    from Judge_lib import Judge
+
+    command = [sys.executable, "Predict.py", "--model", SHIPPED]
+    judge, example = Judge.load(HERE.parent / SHIPPED), HERE.parent / "Plots" / "example_scene.png"
+
+    def ours() -> dict[str, float]:
+        start = time.perf_counter()
+        subprocess.run(command, cwd=HERE.parent, stdout=subprocess.DEVNULL, check=True)
+        middle = time.perf_counter()
+        for text in WARM_TEXTS:
+            judge.check(example, text)
+        warm = (time.perf_counter() - middle) / len(WARM_TEXTS)
+        return {"s from start to verdict": middle - start, "ms of the next verdict": 1000 * warm}
+
+    judge.check(example, WARM_TEXTS[0])
+    return ours, None
+
+
+@benchmark("predict-pairs", "pairs/s", better="larger")
+def predicting_pairs(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset frozen, 60 picture files with 5 texts each: Judge.pairs of all | of one pair at a time"""
+    judge, files, texts = work.judge("frozen", PREDICTED)
+    pictures = [file for file, some in zip(files, texts) for _ in some]
+    every = [text for some in texts for text in some]
+    some = range(0, len(every), max(1, len(every) // PLAIN_PAIRS))
+
+    def ours() -> float:
+        start = time.perf_counter()
+        judge.pairs(pictures, every)
+        return len(every) / (time.perf_counter() - start)
+
+    def plain() -> float:
+        start = time.perf_counter()
+        for i in some:
+            judge.pairs([pictures[i]], [every[i]])
+        return len(some) / (time.perf_counter() - start)
+
+    judge.pairs(pictures[:1], every[:1])
+    return ours, plain
+
+
+@benchmark("predict-matrix", "pairs/s", better="larger")
+def predicting_matrix(work: "Workspace") -> tuple[Measure, Measure]:
+    """preset frozen, 60 picture files with 300 texts: Judge.scores of all | of one picture and text at a time"""
+    judge, files, texts = work.judge("frozen", PREDICTED)
+    every = [text for some in texts for text in some]
+
+    def ours() -> float:
+        start = time.perf_counter()
+        return judge.scores(files, every).size / (time.perf_counter() - start)
+
+    def plain() -> float:
+        start = time.perf_counter()
+        for pair in range(PLAIN_PAIRS):
+            judge.scores([files[pair % len(files)]], [every[-1 - pair % len(every)]])
+        return PLAIN_PAIRS / (time.perf_counter() - start)
+
+    judge.scores(files[:1], every[:1])
     return ours, plain
 
 
@@ -733,6 +800,25 @@ class Workspace:
             data=replace(config.data, root=str(self.database("ours").parent), name="bench"),
             backbone=replace(config.backbone, weights=str(weights)),
         )
+
+    def judge(self, preset: str, count: int) -> tuple[Any, list[Path], list[list[str]]]:
+        """A judge with the random weights of a preset, so many picture files, and the texts of each."""
+        from Architectures import SiameseModel
+        from DataBase_functions import Database
+        from Functions import LoadedModel, Threshold, choose_device, load_backbone
+        from Judge_lib import Judge
+        from Tokenizer_lib import Tokenizer
+
+        config, database = self.config(preset), Database(self.database("ours"))
+        tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
+        model = SiameseModel(len(tokenizer), config.backbone, config.model)
+        load_backbone(model, config.backbone)
+        model = model.to(choose_device(config.device)).eval()
+        threshold = Threshold(0.5, "balanced accuracy", "nothing", 0.5, 0.5, 0.5, 1.0, 0.0, 1)
+        rows = range(min(len(database), count))
+        files = [self.photographs(self.count) / PICTURES / f"{database.ids[row]}" for row in rows]
+        texts = [[caption.text for caption in database.captions(row)] for row in rows]
+        return Judge(LoadedModel(model, tokenizer, config, threshold)), files, texts
 
     def plan(self) -> None:
         """Work out the negatives, lest the first who needs them be charged for it; Skip if training cannot start."""
