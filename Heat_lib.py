@@ -41,9 +41,9 @@ def plot_heat(path: Path, picture: Image.Image, text: str, verdict: Verdict) -> 
     lowest, highest = heat_range(verdict)
     columns = min(4, len(words) + 1)
     rows = math.ceil((len(words) + 1) / columns)
-    height = 2.6 * picture.height / picture.width
+    height = 2.4 * picture.height / picture.width
     figure, axes = plt.subplots(
-        rows, columns, figsize=(2.6 * columns + 0.8, (height + 0.35) * rows + 0.9), squeeze=False, layout="constrained"
+        rows, columns, figsize=(2.6 * columns + 0.8, (height + 0.3) * rows + 0.6), squeeze=False, layout="constrained"
     )
     for axis in axes.flat:
         axis.axis("off")
