@@ -301,6 +301,7 @@ def load_bundle(path: Path) -> LoadedModel:
         config = Config.from_json(members["config.json"].decode())
         threshold = Threshold(**json.loads(members["threshold.json"]))
         tokenizer = read_vocabulary(members["vocabulary.json"])
+        check_settings(manifest, config, threshold, tokenizer)
         pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
         model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
         try_out(model, config, tokenizer)
@@ -310,6 +311,19 @@ def load_bundle(path: Path) -> LoadedModel:
         told = " ".join((str(error) or type(error).__name__).split())
         raise ValueError(f"{path} is no bundle that this version can use: {told[:300]}") from error
     return LoadedModel(model, tokenizer, config, threshold)
+
+
+def check_settings(manifest: Any, config: Config.Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
+    """ValueError if the files contradict each other, or hold what cannot be used."""
+    numbers = threshold.threshold, threshold.slope, threshold.intercept
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError(f"threshold.json: {numbers} are no numbers")
+    if not all(isinstance(word, str) for word in tokenizer.words):
+        raise ValueError("vocabulary.json: a word is no text")
+    ours = {"side": config.data.side, "max_words": config.data.max_words, "score": config.model.score}
+    for name, value in ours.items():
+        if manifest[name] != value:
+            raise ValueError(f"{MANIFEST} says {name} {manifest[name]}, config.json {value}")
 
 
 def import_runtime() -> ModuleType:

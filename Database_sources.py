@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
@@ -298,19 +298,28 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
 def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
     """Image, caption, split and label of one row, or what is wrong with it."""
     image, caption = row.get("image"), row.get("caption")
-    if not isinstance(image, str) or not image.strip():
-        return "the image is no file name"
+    try:
+        path = path_below(image)
+    except ValueError as error:
+        return str(error)
     if not isinstance(caption, str):
         return "the caption is no text"
-    path = PurePosixPath(image.strip().replace("\\", "/"))
-    if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
-        return f"the image {image!r} is outside of --images"
     split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
     if split not in SPLIT_NAMES and split not in NOTHING:
         return f"unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}"
     if label not in LABELS and label not in NOTHING:
         return f"unknown label {label!r}; known: {', '.join(LABELS)}"
     return str(path), caption.strip(), SPLIT_NAMES.get(split), LABELS.get(label, True)
+
+
+def path_below(image: Any) -> PurePosixPath:
+    """The path of a row's image below the folder of images. ValueError if it is none, or would leave that folder."""
+    if not isinstance(image, str) or not image.strip():
+        raise ValueError("the image is no file name")
+    path = PurePosixPath(image.strip().replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
+        raise ValueError(f"the image {image!r} is outside of --images")
+    return path
 
 
 def read_scenes(count: int, seed: int) -> Iterator[Item]:
@@ -551,9 +560,11 @@ def read_table(
         raise ValueError(f"{file}: pairs are read from .csv, .tsv, .jsonl or .parquet")
 
 
-def _require_columns(file: Path, columns: Iterable[str]) -> None:
+def _require_columns(file: Path, columns: Sequence[str]) -> None:
     if absent := {"image", "caption"} - set(columns):
         raise ValueError(f"{file} lacks {' and '.join(sorted(absent))}; its columns are: {', '.join(columns)}")
+    if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
+        raise ValueError(f"{file} has more than one column {twice[0]!r}; rename one")
 
 
 def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from PIL import Image
 
-from Config import DatabaseConfig, fail
+from Config import DatabaseConfig
 from Database_intake import Photograph, StoredText, where
 from Database_sources import Picture
 from Negative_map import Parse
@@ -255,11 +255,14 @@ class CaptionParser:
 
 
 def find_pipeline() -> str:
-    """Name of the installed spaCy pipeline; looking for it does not import spaCy, which takes a second."""
+    """Name of the installed spaCy pipeline; looking for it does not import spaCy, which takes a second.
+
+    ModuleNotFoundError tells how to install one.
+    """
     for name in PIPELINES:
         if importlib.util.find_spec(name):
             return name
-    return fail(f"no spaCy pipeline ({' or '.join(PIPELINES)}); install one with: {INSTALL_PIPELINE}")
+    raise ModuleNotFoundError(f"no spaCy pipeline ({' or '.join(PIPELINES)}); install one with: {INSTALL_PIPELINE}")
 
 
 load_parser = functools.cache(CaptionParser)  # once in each process

@@ -58,10 +58,11 @@ def plot_heat(path: Path, picture: Image.Image, text: str, verdict: Verdict) -> 
             size = ((right - left) * picture.width, (bottom - top) * picture.height)
             axis.add_patch(mpl.patches.Rectangle(frame, *size, fill=False, edgecolor="white", linewidth=1.5))
         unknown = "" if word.known else ", unknown"
-        axis.set_title(f"{word.text}  {word.score:.2f}{unknown}", fontsize=10)
+        axis.set_title(f"{word.text}  {word.score:.2f}{unknown}", fontsize=10, parse_math=False)
     colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
     bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=30, label="cosine of the word with each patch")
     bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
     said = "MATCH" if verdict.match else "MISMATCH"
-    figure.suptitle(f"{text}\n{said}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}", wrap=True)
+    title = f"{text}\n{said}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
+    figure.suptitle(title, wrap=True, parse_math=False)  # a $ in a text is no formula
     save(figure, path)

@@ -51,6 +51,9 @@ class InputError(ValueError):
         super().__init__(f"{self.kind} {number} ({name}): {reason}" if name else f"{self.kind} {number}: {reason}")
         self.number, self.name, self.reason = number, name, reason
 
+    def __reduce__(self) -> tuple[type, tuple[int, str, str]]:
+        return type(self), (self.number, self.name, self.reason)  # another process gets it whole
+
 
 class PictureError(InputError):
     """A picture that is absent, cannot be read, or is none."""
@@ -111,17 +114,17 @@ class Judge:
         FileNotFoundError or ValueError tells what is absent or of another version.
         """
         path = Path(model)
-        if path.suffix == ".zip" or (path / Bundle_lib.MANIFEST).is_file():
+        if path.suffix.lower() == ".zip" or (path / Bundle_lib.MANIFEST).is_file():
             return cls(Bundle_lib.load_bundle(path), path.stem)
         return cls(Functions.load_model(path, Functions.choose_device(device)), path.name)
 
     @torch.no_grad()
     def check(self, picture: Picture, text: str) -> Verdict:
         """One picture, one text. PictureError or TextError says why they cannot be judged."""
+        (block,) = Scoring_lib.encode_texts(self.loaded, self.check_texts([text]))
         vectors = self.encode_pictures([picture])
         everything = split_words(text)
         words = everything[: self.loaded.config.data.max_words]
-        (block,) = Scoring_lib.encode_texts(self.loaded, self.check_texts([text]))
         score = self.loaded.model.pair_scores(vectors, block.vectors).item()
         heat = self._heat(vectors, block.vectors) if self.loaded.model.scores_words else None
         best = Scoring_lib.score_words(self.loaded, vectors, [text], np.zeros(1, dtype=np.int64))[0]
@@ -144,6 +147,7 @@ class Judge:
         Pictures are the same if they are the same path or the same object. PictureError, TextError; ValueError if
         there are not as many pictures as texts.
         """
+        pictures = list(pictures)  # one that is made when it is asked for must live as long as its identity counts
         if len(pictures) != len(texts):
             raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts: pairs need one text for each picture")
         if not len(texts):
@@ -222,24 +226,24 @@ def identity(picture: Picture) -> str | int:
 def open_any(picture: Picture) -> Image.Image:
     """Any kind of picture as 8-bit RGB, its short side reduced as a database does it.
 
-    OSError if a file cannot be read, ValueError if it is no usable picture, TypeError for anything else.
+    OSError if a file cannot be read, ValueError if it is no usable picture.
     """
     if isinstance(picture, str | Path):
         return open_picture(Path(picture), SHORT_SIDE)
     if isinstance(picture, Tensor):
         if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4):
             raise ValueError(f"a tensor (1, 3 or 4, H, W) is needed, not {tuple(picture.shape)}")
-        picture = (
-            picture.detach().permute(1, 2, 0).squeeze(-1).cpu().float().numpy()
-            if picture.is_floating_point()
-            else (picture.detach().permute(1, 2, 0).squeeze(-1).cpu().numpy())
-        )
+        pixels = picture.detach().cpu().permute(1, 2, 0)
+        picture = (pixels.float() if pixels.is_floating_point() else pixels).numpy()  # NumPy knows no bfloat16
     if isinstance(picture, np.ndarray):
         picture = image_of_array(picture)
     if not isinstance(picture, Image.Image):
         raise ValueError(f"a path, PIL picture, array or tensor is needed, not {type(picture).__name__}")
     check_size(picture)
-    return reduce_picture(picture, SHORT_SIDE)
+    try:
+        return reduce_picture(picture, SHORT_SIDE)
+    except Exception as error:  # a file that Pillow opened and has not decoded yet; decoders raise anything
+        raise ValueError(str(error)) from error
 
 
 def image_of_array(pixels: NDArray[Any]) -> Image.Image:

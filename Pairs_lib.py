@@ -11,12 +11,14 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
+import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +27,7 @@ from torch import Tensor
 
 import Scoring_lib
 from Config import require
-from Database_sources import read_table
+from Database_sources import path_below, read_table
 from Engines_lib import progress, run_on_ray
 from Functions import write_atomically, write_json
 from Judge_lib import Judge, content_words, why_unreadable
@@ -34,6 +36,7 @@ from Tokenizer_lib import split_words
 
 ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes half a minute for one on a core, and that is lost
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+FORMAT = 1  # of the parts
 DIGITS = 6  # of scores and probabilities, in every format; float32 holds 7
 RESULTS = {  # the columns that are added
     "score": pa.float64(),
@@ -66,14 +69,43 @@ def score_file(job: Job) -> str:
     """
     require(job.out.suffix.lower() in ENDINGS, f"--out {job.out}: the name must end in {', '.join(ENDINGS)}")
     require(job.out.resolve() != job.source.resolve(), f"--out {job.out} would replace what is read")
+    require(not job.out.is_dir(), f"--out {job.out} is a folder")
     if job.out.exists() and not job.overwrite:
         raise FileExistsError(f"{job.out} is already there; replace it with --overwrite")
     if not job.images.is_dir():
         raise FileNotFoundError(f"{job.images} is no folder; give the folder of the pictures with --images DIR")
     table = survey(job.source)
     require(table.rows > 0, f"{job.source} has no rows")
+    find_any_picture(job)
     judge = load_judge(job.model, job.device)  # a model that is absent is told before anything is written
     folder = job.out.with_name(f".{job.out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(folder / "lock", timeout=0):
+            return score_parts(job, table, judge, folder)
+    except filelock.Timeout:
+        raise ValueError(f"another process is writing {job.out}; wait for it, or choose another --out") from None
+
+
+def find_any_picture(job: Job) -> None:
+    """FileNotFoundError if none of the first pictures is there: then it is the folder that is wrong."""
+    seen = 0
+    for _, row in itertools.islice(read_table(job.source), ROWS):
+        with contextlib.suppress(ValueError):
+            if isinstance(row, dict):
+                path = job.images / path_below(row.get("image"))
+                seen += 1
+                if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises if a name is too long
+                    return
+    if seen:
+        raise FileNotFoundError(
+            f"none of the first {seen:,} images of {job.source} is below {job.images}; "
+            "give their folder with --images DIR"
+        )
+
+
+def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
+    """Score what is not scored yet into the folder, and join all of it."""
     begin(folder, job, judge)
     waiting = (part for part in parts_of(job, table, folder) if not part.path.is_file())
     done = sum(min(ROWS, table.rows - ROWS * number) for number in numbers_in(folder))
@@ -82,9 +114,11 @@ def score_file(job: Job) -> str:
     with progress(None, "pairs", " pairs", table.rows, initial=done) as bar:
         for _, rows in run_on_ray(waiting) if job.engine == "ray" else ((part, part.run()) for part in waiting):
             bar.update(rows)
-    counts = join(sorted(folder.glob("*.parquet")), table, job.out)
+    parts = sorted(folder.glob("*.parquet"))
+    rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    require(rows == table.rows, f"{job.source} was changed meanwhile: it had {table.rows:,} rows, now {rows:,}")
+    mismatches, errors = join(parts, table, job.out)
     shutil.rmtree(folder)
-    mismatches, errors = counts
     told = f"{job.out}: {table.rows:,} rows, {mismatches:,} judged a mismatch"
     return f"{told}, {errors:,} without a score (column error)" if errors else told
 
@@ -107,16 +141,39 @@ def survey(file: Path) -> Table:
         for _ in read_table(file):  # tells what is wrong with the file
             break
         stored = pq.ParquetFile(file)
-        return Table(stored.metadata.num_rows, {field.name: field.type for field in stored.schema_arrow})
+        for field in stored.schema_arrow:
+            exact = "[ns" not in str(field.type)
+            require(exact, f"{file}: column {field.name} has nanoseconds ({field.type}); store it with microseconds")
+        columns = {field.name: field.type for field in stored.schema_arrow}
+        return Table(stored.metadata.num_rows, with_own_names(file, columns))
     found: dict[str, set[type]] = {}
     rows = 0
     for _, row in read_table(file):
         rows += 1
         for name, value in row.items() if isinstance(row, dict) else ():
-            found.setdefault(name, set()).add(type(value))
+            found.setdefault(name, set()).add(kind_of(value))
     for name in ("image", "caption"):  # of a file that has none but broken rows
         found.setdefault(name, {str})
-    return Table(rows, {name: type_of(kinds - {type(None)}) for name, kinds in found.items()})
+    columns = {name: type_of(kinds - {type(None)}) for name, kinds in found.items()}
+    return Table(rows, with_own_names(file, columns))
+
+
+def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
+    """The columns. ValueError if one of the user's own would be replaced; all results together are an earlier run's."""
+    taken = [name for name in RESULTS if name in columns]
+    if taken and len(taken) < len(RESULTS):
+        raise ValueError(f"{file} has a column {taken[0]!r}, which is the name of a result; rename it")
+    return columns
+
+
+class Large:
+    """Stands for whole numbers that a float does not hold exactly, as the types stand for their values."""
+
+
+def kind_of(value: Any) -> type:
+    if type(value) is int and abs(value) > 2**53:
+        return Large if -(2**63) <= value < 2**63 else object
+    return type(value)
 
 
 def type_of(kinds: set[type]) -> pa.DataType | None:
@@ -125,22 +182,23 @@ def type_of(kinds: set[type]) -> pa.DataType | None:
         return pa.string()
     if kinds == {bool}:
         return pa.bool_()
-    if kinds == {int}:
+    if kinds <= {int, Large}:
         return pa.int64()
     return pa.float64() if kinds <= {int, float} else None
 
 
 def begin(folder: Path, job: Job, judge: Judge) -> None:
-    """A folder for the parts. What another job left in it goes: other rows, another model, or other pictures."""
+    """Empty the folder of what another job left in it: other rows, another model, or other pictures."""
     state = job.source.stat()
     source = [str(job.source.resolve()), state.st_size, state.st_mtime_ns]
-    key = {"source": source, "images": str(job.images.resolve()), "rows": ROWS, "model": identity_of(judge)}
+    images, model = str(job.images.resolve()), identity_of(judge)
+    key = {"format": FORMAT, "source": source, "images": images, "rows": ROWS, "model": model}
     stored = folder / "job.json"
     with contextlib.suppress(OSError, ValueError):
         if json.loads(stored.read_text(encoding="utf-8")) == key:
             return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    for part in folder.glob("*.parquet"):
+        part.unlink()
     write_json(stored, key)
 
 
@@ -215,7 +273,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
         else:
             pairs.append((number, *pair))
     names = list(dict.fromkeys(name for _, name, _ in pairs))
-    errors: dict[str, str] = {}
+    errors: dict[str, str] = {}  # of pictures
     prepared = read_pictures(judge, images, names, errors)
     if not names:
         return results
@@ -246,12 +304,14 @@ def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
     """Picture and text of a row, or why it has none."""
     if isinstance(row, str):
         return f"row {place}: {row}"
-    image, caption = row.get("image"), row.get("caption")
-    if not isinstance(image, str) or not image.strip():
-        return "the row has no image"
+    try:
+        path = path_below(row.get("image"))
+    except ValueError as error:
+        return str(error)
+    caption = row.get("caption")
     if not isinstance(caption, str) or not split_words(caption):
         return "the caption holds no word"
-    return image.strip(), caption
+    return str(path), caption
 
 
 def read_pictures(judge: Judge, images: Path, names: Iterable[str], errors: dict[str, str]) -> Iterator[Tensor]:
@@ -290,7 +350,6 @@ def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
             mismatches += rows["match"].to_pylist().count(False)
             yield rows
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     match out.suffix.lower():
         case ".parquet":
             write = write_parquet
@@ -310,11 +369,21 @@ def write_parquet(path: Path, batches: Iterable[pa.Table], table: Table) -> None
 
 def write_csv(path: Path, batches: Iterable[pa.Table], table: Table, *, delimiter: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer = csv.writer(UnixLines(file), delimiter=delimiter)
         writer.writerow(table.schema.names)
         for rows in batches:
             for row in rows.to_pylist():
                 writer.writerow([cell_of(value) for value in row.values()])
+
+
+class UnixLines:
+    """Ends lines with \\n. Told to do so itself, csv would leave a \\r inside a value without quotes (Python 3.11)."""
+
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, line: str) -> int:
+        return self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def cell_of(value: Any) -> Any:

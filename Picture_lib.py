@@ -66,7 +66,11 @@ def open_picture(path: Path, short_side: int) -> Image.Image:
 def _read(path: Path) -> bytes:
     if (size := path.stat().st_size) > MOST_BYTES:
         raise ValueError(f"the file has {size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are read")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:  # a device or a pipe, which has no size
+        raise ValueError(f"it has no end; at most {MOST_BYTES / 1e6:,.0f} MB are read")
+    return data
 
 
 def decode_picture(data: bytes, short_side: int) -> Image.Image:
@@ -75,16 +79,20 @@ def decode_picture(data: bytes, short_side: int) -> Image.Image:
     Raises whatever the decoder does for a file that is no picture, is not whole, or shows nothing.
     """
     with _open(data) as image:
-        return reduce_picture(image, short_side)
+        return reduce_picture(image, short_side, ours=True)
 
 
-def reduce_picture(image: Image.Image, short_side: int) -> Image.Image:
-    """A picture as upright 8-bit RGB, its short side reduced to at most `short_side`; see `check_size`."""
+def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> Image.Image:
+    """A picture as upright 8-bit RGB, its short side reduced to at most `short_side`; see `check_size`.
+
+    ours: nobody else holds the picture, so it may be told to decode itself smaller.
+    """
     scale = min(1, short_side / min(image.size))
     width, height = (max(1, round(side * scale)) for side in image.size)
     lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
     # A JPEG decodes itself at 1/2, 1/4 or 1/8 for a fraction of the cost; LANCZOS does what is left.
-    image.draft(None, (2 * width, 2 * height))
+    if ours:
+        image.draft(None, (2 * width, 2 * height))
     picture = to_rgb(ImageOps.exif_transpose(image))
     size = (height, width) if lies_on_its_side else (width, height)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ from typing import Annotated, Literal
 import tyro
 
 from Config import Config, fail, read_command_line, require
+from Engines_lib import EngineError
 from Judge_lib import InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
 from Suggest_lib import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
-SHIPPED = "Models/scenes-small"  # comes with the program
-EXAMPLE = ("Plots/example_scene.png", "A striped yellow umbrella on a beach.")
+HERE = Path(__file__).resolve().parent
+SHIPPED = str(HERE / "Models" / "scenes-small")  # comes with the program
+EXAMPLE = (str(HERE / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
 BAR = 20  # characters of a word whose score is 1
 
 
@@ -69,6 +72,8 @@ class PredictConfig:
     """Port of the web page."""
 
     def __post_init__(self) -> None:
+        for name in ("image", "model", "heatmap", "pairs", "images", "out", "report"):
+            require(getattr(self, name) != "", f"{name}: the name is empty")
         require(not (self.web and (self.pairs or self.image)), "--web takes no picture and no --pairs")
         require(not (self.pairs and self.image), "--pairs FILE takes no single picture")
         require(self.image is None or self.text is not None, 'a text is needed: python Predict.py IMAGE "TEXT"')
@@ -77,7 +82,16 @@ class PredictConfig:
         require(not self.pairs or bool(self.out or self.report), "--pairs needs --out FILE, --report FILE or both")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} is of one picture and one text")
+        # Nothing else is replaced unasked: a page or a plot cannot be written over a data set or a picture.
+        heatmap, report = (Path(path or "").suffix.lower() for path in (self.heatmap, self.report))
+        require(heatmap in ("", ".png"), f"--heatmap {self.heatmap}: the name must end in .png")
+        require(report in ("", ".html"), f"--report {self.report}: the name must end in .html")
+        require(not self.heatmap or not is_same(self.heatmap, self.image), f"--heatmap would replace {self.image}")
         require(self.worst >= 1, f"--worst {self.worst}: must be at least 1")
+
+
+def is_same(path: str, other: str | None) -> bool:
+    return other is not None and Path(path).resolve() == Path(other).resolve()
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -95,12 +109,15 @@ def main(args: Sequence[str] | None = None) -> None:
         else:
             raise SystemExit(judge_one(settings, Judge.load(model, settings.device)))
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        fail("interrupted; the same command goes on" if settings.out else "interrupted", code=130)
     except BrokenPipeError:  # whoever reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(2) from None
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, EngineError) as error:
         fail(str(error))
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(2) from None  # Python's own 1 would say that the text is a mismatch
 
 
 def default_model() -> str:
@@ -111,7 +128,7 @@ def default_model() -> str:
 
 def judge_one(settings: PredictConfig, judge: Judge) -> int:
     """Print the verdict on one picture; the exit status."""
-    image, text = (settings.image, settings.text) if settings.image else EXAMPLE
+    image, text = (settings.image, settings.text) if settings.image is not None else EXAMPLE
     assert image is not None and text is not None, "checked by PredictConfig"
     verdict = judge.check(image, text)
     suggestions = suggest(judge, image, text) if settings.suggest else []
@@ -119,9 +136,9 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
         told = {"image": image, "text": text, "model": judge.name, **verdict.as_dict()}
         if settings.suggest:
             told["suggestions"] = [found._asdict() for found in suggestions]
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        print(json.dumps(told, indent=2))
     else:
-        if not settings.image:
+        if settings.image is None:
             print(f'{image}: "{text}"')
         print_verdict(verdict)
         if settings.suggest:
@@ -149,7 +166,7 @@ def judge_pairs(settings: PredictConfig, model: str) -> None:
         job = Pairs_lib.Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
         print(Pairs_lib.score_file(job))
     if settings.report:
-        judge = Judge.load(model, settings.device)
+        judge = Pairs_lib.load_judge(model, settings.device)
         count = Report_lib.write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
         print(f"{settings.report}: the {count} most suspicious captions")
 

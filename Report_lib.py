@@ -7,6 +7,7 @@ import base64
 import heapq
 import html
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from Suggest_lib import Suggestion, suggest
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
 QUALITY = 80
+SAME_SCORE = 0.02  # bfloat16 moves a score by up to 0.006 from one machine to another
 BINS = 40  # of the histogram
 NAMED = 20  # rows without a score that are named
 
@@ -73,11 +75,28 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
     ValueError if the file has no scores. Pictures lie below `images`. suggestions: with corrections, which take spaCy.
     """
     summary = summarise(scored, worst, judge.threshold.threshold)
+    require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
+    same_model(judge, scored, images, summary.suspects)
     cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
     page = "\n".join(whole_page(judge, scored, summary, cards))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: part.write_text(page, encoding="utf-8"))
     return len(cards)
+
+
+def same_model(judge: Judge, scored: Path, images: Path, suspects: Sequence[Suspect]) -> None:
+    """ValueError if the scores are of another model: its marks and threshold would be nonsense beside them."""
+    for suspect in suspects:
+        try:
+            now = float(judge.pairs([images / suspect.image.strip()], [suspect.caption])[0])
+        except InputError:
+            continue
+        if abs(now - suspect.score) > SAME_SCORE:
+            raise ValueError(
+                f"row {suspect.place} of {scored} has the score {suspect.score:.3f}, and {judge.name} gives it "
+                f"{now:.3f}: name the model that made the scores with --model"
+            )
+        return
 
 
 def summarise(scored: Path, worst: int, threshold: float) -> Summary:
@@ -86,8 +105,6 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     heap: list[tuple[float, int, Suspect]] = []  # the worst so far; the best of them in front
     for place, row in read_table(scored, wanted=None):
         found.rows += 1
-        if isinstance(row, dict):
-            require("score" in row, f"{scored} has no column score; make one with --out FILE")
         score = number_of(row.get("score")) if isinstance(row, dict) else None
         if score is None or isinstance(row, str):
             found.without += 1
@@ -107,7 +124,7 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
 
 def number_of(value: Any) -> float | None:
     try:
-        return float(value)
+        return float(value) if math.isfinite(float(value)) else None
     except (TypeError, ValueError):
         return None
 

@@ -4,6 +4,7 @@ What may stand in for what is the vocabulary of the hard negatives (`Negative_wo
 sense of a word, as it does there. So "left" in "on the left side" may become "right", and "left" in "she left" may not.
 """
 
+import threading
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ import numpy as np
 from torch import Tensor
 
 import Scoring_lib
+from Config import require
 from Judge_lib import Judge, Picture
 from Negative_draw import find_spots, known_words, needs_repairs, splice, write_edits
 from Negative_map import Negative, Parse, Slot, find_slots
 from Negative_words import inflect, pools
 from Tokenizer_lib import split_words
 
+_PARSING = threading.Lock()  # a spaCy pipeline has one memory zone for all threads
 PLACES = 3  # words of a text that are asked for a correction, those that fit worst
 
 
@@ -50,6 +53,7 @@ def suggest(
     is at hand; parsing takes spaCy, whose import takes a second.
     """
     judge.check_texts([text])
+    require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
     return suggest_for(judge, judge.encode_pictures([picture]), text, parse or parse_texts([text])[0], count, places)
 
 
@@ -89,7 +93,8 @@ def parse_texts(texts: Sequence[str]) -> list[Parse]:
     """spaCy's parses of some texts."""
     from Database_units import find_pipeline, load_parser  # spaCy takes a second to import
 
-    return load_parser(find_pipeline()).parse(texts)
+    with _PARSING:
+        return load_parser(find_pipeline()).parse(texts)
 
 
 def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> list[Slot]:

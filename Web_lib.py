@@ -248,7 +248,7 @@ def build(judge: Judge) -> Any:
             return gr.skip()
         try:
             found = Suggest_lib.suggest(judge, seen.picture, seen.text, parse=parse(seen.text))
-        except (SystemExit, ModuleNotFoundError, OSError):
+        except (ModuleNotFoundError, OSError):
             return '<p class="note">Corrections need spaCy and its pipeline, see the README.</p>'
         return corrections_html(found)
 

@@ -100,10 +100,10 @@ def search(folder: Path) -> Iterator[Found]:
         age, is_checkpoint = now - status.st_mtime, path.match("last-*.pt")
         if not stat.S_ISREG(status.st_mode):
             continue
-        if path.suffix == ".part" or (is_checkpoint and path.name != pointer.get("state")):
-            settled = age >= SETTLED
-            what = "left by a write that was cut off" if settled else "young, perhaps being written now"
-            yield Found(path, what, "leftover" if settled else "unfinished", status.st_size, age)
+        is_part = path.name.startswith(".") and path.suffix == ".part"
+        if is_part or (is_checkpoint and "state" in pointer and path.name != pointer["state"]):
+            if age >= SETTLED:  # else it may be being written now
+                yield Found(path, "left by a write that was cut off", "leftover", status.st_size, age)
         elif is_checkpoint:
             yield Found(path, f"the last checkpoint, of a run that is {state}", state, status.st_size, age)
         elif path.name == POINTER:

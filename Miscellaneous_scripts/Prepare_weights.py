@@ -71,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def prepare(model: Path, out: Path, half: bool) -> list[Path]:
     """Write the folder; its files. ValueError if the weights do not fit into float16, OSError if it cannot be written.
 
-    The weights come first: a folder whose threshold is of other weights does not load.
+    The threshold goes first and comes last: a folder that was left half-written does not load.
     """
     with safe_open(model / WEIGHTS, "pt") as file:
         metadata = file.metadata()
@@ -82,7 +82,9 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
         if too_large:
             raise ValueError(f"float16 ends at 65,504, and {too_large[0]} has more; leave --half away")
     out.mkdir(parents=True, exist_ok=True)
+    (out / "threshold.json").unlink(missing_ok=True)
     Functions.write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
+    (out / WEIGHTS).chmod(0o644)  # safetensors makes its files for their owner alone, and this one is to be given away
     (out / "photographs.txt").unlink(missing_ok=True)  # of an earlier model, if this one has no list
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:

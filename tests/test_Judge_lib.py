@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +128,23 @@ def test_a_picture_and_a_text_are_encoded_once(judge, picture, tmp_path, monkeyp
     assert counts == {"pictures": 4, "texts": 5}
 
 
+def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
+    """A row of a stacked array, or a picture that a data set decodes anew, has an identity only while it lives."""
+    scenes = [Scenes_lib.draw(Scenes_lib.make_scene(seed)) for seed in range(6)]
+    expected = judge.pairs(scenes, ["a red ball"] * 6)
+    stacked = np.stack([np.asarray(scene) for scene in scenes])
+
+    class Lazy(list):
+        def __getitem__(self, i):
+            return Image.fromarray(np.asarray(scenes[i]))
+
+        def __iter__(self):
+            return (self[i] for i in range(len(scenes)))
+
+    for pictures in (stacked, torch.from_numpy(stacked).permute(0, 3, 1, 2), Lazy(scenes)):
+        assert judge.pairs(pictures, ["a red ball"] * 6) == pytest.approx(expected, abs=1e-6)
+
+
 def test_nothing_gives_nothing(judge, picture):
     assert judge.pairs([], []).shape == (0,)
     assert judge.scores([], ["a ball"]).shape == (0, 1) and judge.scores([picture], []).shape == (1, 0)
@@ -165,6 +183,13 @@ def test_large_pictures_are_reduced_as_in_a_database(tmp_path):
     large.save(tmp_path / "large.png")
     assert open_any(large).size == open_any(tmp_path / "large.png").size == (384, 256)
     assert np.array_equal(open_any(large), open_any(tmp_path / "large.png"))
+
+
+def test_the_picture_that_is_given_stays_as_it_is(judge, tmp_path):
+    Image.effect_noise((1600, 1200), 80).convert("RGB").save(tmp_path / "large.jpg")
+    with Image.open(tmp_path / "large.jpg") as image:
+        judge.check(image, "a ball")
+        assert image.size == (1600, 1200)
 
 
 def test_a_picture_in_memory_is_turned_upright(tmp_path):
@@ -216,6 +241,10 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     assert caught.value.number == 1
     with pytest.raises(TextError, match="text 0: a text is needed, not int"):
         judge.scores([picture], [7])
+    with pytest.raises(TextError, match="text 0: a text is needed, not NoneType"):
+        judge.check(picture, None)
+    again = pickle.loads(pickle.dumps(PictureError(1, "a.png", "it is gone")))
+    assert (again.number, str(again)) == (1, "picture 1 (a.png): it is gone")
     with pytest.raises(ValueError, match="2 pictures and 1 texts"):
         judge.pairs([picture] * 2, ["a ball"])
     assert issubclass(PictureError, ValueError) and issubclass(TextError, ValueError)

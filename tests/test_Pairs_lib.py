@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,22 +117,26 @@ def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_
         "broken.png,a ball,x",
         "0.png,?!,",
         ",a ball,",
+        "../0.png,a ball,",
+        "/etc/passwd,a ball,",
         "0.png,a ball,x,too many",
         "1.png,a tree,last",
     ]
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
     told = score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
     rows = read(tmp_path / "out.csv")
-    assert told.endswith("5 without a score (column error)") and len(rows) == 7
-    assert [bool(row["score"]) for row in rows] == [True, False, False, False, False, False, True]
-    assert [row["error"] for row in rows[1:6]] == [
+    assert told.endswith("7 without a score (column error)") and len(rows) == 9
+    assert [bool(row["score"]) for row in rows] == [True, *[False] * 7, True]
+    assert [row["error"] for row in rows[1:8]] == [
         "picture: No such file or directory",
         "picture: the file is no picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
         "the caption holds no word",
-        "the row has no image",
-        "row 7: more fields than columns",
+        "the image is no file name",
+        "the image '../0.png' is outside of --images",
+        "the image '/etc/passwd' is outside of --images",
+        "row 9: more fields than columns",
     ]
-    assert [row["note"] for row in rows] == ["first", "", "x", "", "", "", "last"]
+    assert [row["note"] for row in rows] == ["first", "", "x", "", "", "", "", "", "last"]
 
 
 def test_types_and_nested_values_are_kept(model, images, tmp_path):
@@ -167,6 +173,50 @@ def test_what_is_there_is_not_replaced_unasked(model, images, tmp_path):
     assert len(read(tmp_path / "out.csv")) == 2
     with pytest.raises(ValueError, match="would replace what is read"):
         score(source, images, source, model, overwrite=True)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_odd_values_come_back_as_they_were(ending, model, images, tmp_path):
+    odd = ["a\rb", "a\nb", 'a "b"', " a ", "a,b", "ä ü 🙂", "a\r\nb", "'"]
+    rows = [{"image": "0.png", "caption": f"a ball {text}", "note": text} for text in odd]
+    score(write(tmp_path / "pairs.jsonl", rows), images, tmp_path / f"out.{ending}", model)
+    assert [row["note"] for row in read(tmp_path / f"out.{ending}")] == odd
+
+
+def test_large_numbers_are_kept(model, images, tmp_path):
+    numbers = [1, 2**53 + 1, 2**63, -(2**70)]
+    rows = [{"image": "0.png", "caption": "a ball", "id": n, "small": n % 7, "half": 0.5} for n in numbers]
+    rows[0]["half"] = 2**53 + 1
+    for ending in ("jsonl", "parquet"):
+        score(write(tmp_path / "pairs.jsonl", rows), images, tmp_path / f"out.{ending}", model)
+    found = read(tmp_path / "out.jsonl")
+    assert [(row["id"], row["half"]) for row in found] == [(row["id"], row["half"]) for row in rows]
+    kinds = pq.read_schema(tmp_path / "out.parquet")
+    assert (kinds.field("id").type, kinds.field("small").type) == (pa.string(), pa.int64())
+
+
+def test_the_users_own_columns_are_not_replaced(model, images, tmp_path):
+    source = write(tmp_path / "pairs.csv", [{**ROWS[0], "score": "0.3"}])
+    with pytest.raises(ValueError, match="has a column 'score', which is the name of a result; rename it"):
+        score(source, images, tmp_path / "out.csv", model)
+    (tmp_path / "twice.csv").write_text("image,caption,note,note\n0.png,a ball,1,2\n")
+    with pytest.raises(ValueError, match="more than one column 'note'"):
+        score(tmp_path / "twice.csv", images, tmp_path / "out.csv", model)
+
+
+def test_a_wrong_folder_of_images_is_told_before_anything_is_written(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none of the first 30 images .* --images DIR"):
+        score(write(tmp_path / "pairs.csv", ROWS), tmp_path, tmp_path / "out.csv", model)
+    assert {path.name for path in tmp_path.iterdir()} == {"pairs.csv"}
+
+
+def test_one_file_is_written_by_one_process(model, images, tmp_path):
+    source = write(tmp_path / "pairs.csv", ROWS)
+    folder = tmp_path / ".out.csv.parts"
+    folder.mkdir()
+    with filelock.FileLock(folder / "lock"), pytest.raises(ValueError, match="another process is writing"):
+        score(source, images, tmp_path / "out.csv", model)
+    score(source, images, tmp_path / "out.csv", model)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +262,8 @@ def test_a_run_that_was_cut_off_goes_on(model, images, tmp_path, monkeypatch, ca
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_parts_of_another_file_or_model_are_not_used(model, images, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("other", ["rows", "model"])
+def test_parts_of_another_file_or_model_are_not_used(other, model, images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Pairs_lib, "ROWS", 4)
     run = Pairs_lib.Part.run
 
@@ -226,10 +277,21 @@ def test_parts_of_another_file_or_model_are_not_used(model, images, tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         score(source, images, tmp_path / "out.csv", model)
     monkeypatch.setattr(Pairs_lib.Part, "run", run)
-    write(source, ROWS[::-1] + ROWS[:1])
+    rows = ROWS
+    if other == "rows":
+        rows = ROWS[::-1] + ROWS[:1]
+        write(source, rows)
+    else:
+        copy = tmp_path / "other"
+        shutil.copytree(model, copy)
+        threshold = json.loads((copy / "threshold.json").read_text())
+        (copy / "threshold.json").write_text(json.dumps({**threshold, "threshold": -2.0}))
+        model = str(copy)
     score(source, images, tmp_path / "out.csv", model)
     assert "going on" not in capsys.readouterr().out
-    assert [row["id"] for row in read(tmp_path / "out.csv")] == [row["id"] for row in ROWS[::-1] + ROWS[:1]]
+    found = read(tmp_path / "out.csv")
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    assert other == "rows" or all(row["match"] == "true" for row in found)
 
 
 def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
@@ -240,6 +302,7 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
         f"'--model', {model!r}, '--device', 'cpu'])"
     )
     parts = tmp_path / ".out.csv.parts"
+    written: dict[str, int] = {}
     for wanted in (2, 6):
         process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
         deadline = time.monotonic() + 200
@@ -248,7 +311,9 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
         assert process.poll() is None, "it was done too early to be killed"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert len(list(parts.glob("*.parquet"))) >= wanted
+        found = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+        assert len(found) >= wanted and written.items() <= found.items()  # no part was written again
+        written = found
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
     rows = read(tmp_path / "out.csv")
     assert [row["id"] for row in rows] == [row["id"] for row in ROWS * 40]

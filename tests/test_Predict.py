@@ -65,8 +65,16 @@ def test_colours_are_for_terminals(monkeypatch):
 
 def test_without_arguments_the_shipped_model_judges_an_example():
     shown = run_script("Predict.py", "--model", Predict.SHIPPED).stdout
-    assert shown.splitlines()[0].startswith("Plots/example_scene.png")
+    assert "example_scene.png" in shown.splitlines()[0]
     assert shown.splitlines()[1].startswith("MATCH")
+
+
+def test_it_works_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for args in ([], ["--json"]):
+        with pytest.raises(SystemExit) as stopped:
+            Predict.main([*args, "--device", "cpu"])
+        assert stopped.value.code == 0
 
 
 def test_the_trained_model_goes_before_the_shipped_one(monkeypatch, tmp_path, trained):
@@ -116,6 +124,10 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
         (["scene.png", "a ball", "--model", "Models/none"], "no config.json in Models/none"),
         (["--pairs", "a.csv", "--out", "b.txt"], "the name must end in .csv"),
         (["--nonsense"], "nonsense"),
+        (["", "a ball"], "image: the name is empty"),
+        (["a.png", "a ball", "--heatmap", "a.jpg"], "must end in .png"),
+        (["a.png", "a ball", "--heatmap", "./a.png"], "--heatmap would replace a.png"),
+        (["--pairs", "a.csv", "--report", "a.csv"], "must end in .html"),
     ],
 )
 def test_what_does_not_go_together_is_told_in_one_line(args, told, capsys):
@@ -124,6 +136,13 @@ def test_what_does_not_go_together_is_told_in_one_line(args, told, capsys):
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
+
+
+def test_an_error_that_nobody_expected_is_no_mismatch(monkeypatch, capsys):
+    monkeypatch.setattr(Predict, "judge_one", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main(["--device", "cpu"])
+    assert stopped.value.code == 2 and "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_a_data_set_from_its_rows_to_the_page(model, picture, tmp_path, capsys):

@@ -11,7 +11,10 @@ from PIL import Image
 import Heat_lib
 import Report_lib
 import Scenes_lib
+import Suggest_lib
 from Judge_lib import Judge
+
+EVIL = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
@@ -20,38 +23,45 @@ def judge():
 
 
 @pytest.fixture
-def scored(tmp_path):
+def scored(tmp_path, monkeypatch):
     """A scored file of 60 rows, row k with score k / 100, and two that have none."""
     for seed in range(3):
         Scenes_lib.draw(Scenes_lib.make_scene(seed)).save(tmp_path / f"{seed}.png")
     path = tmp_path / "scored.csv"
+    monkeypatch.setattr(Report_lib, "same_model", lambda *_: None)  # these scores are of no model
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "caption", "score", "error"])
         for number in np.random.default_rng(0).permutation(60).tolist():
-            writer.writerow([f"{number % 3}.png", f"a <b>red</b> ball & number {number}", number / 100, ""])
+            writer.writerow([f"{number % 3}.png", f"a {EVIL} ball & number {number}", number / 100, ""])
         writer.writerow(["gone.png", "a ball", "", "picture: No such file or directory"])
+        writer.writerow([EVIL, "a ball", "", EVIL])
+        writer.writerow([EVIL, f"a {EVIL} ball", -0.5, ""])
         writer.writerow(["too", "many", "", "", "fields"])
     return path
 
 
 def test_the_worst_come_first_and_nothing_is_loaded_from_elsewhere(judge, scored, tmp_path):
     page = tmp_path / "page.html"
-    assert Report_lib.write_report(page, judge, scored, tmp_path, 7, False) == 7
+    assert Report_lib.write_report(page, judge, scored, tmp_path, 8, False) == 8
     text = page.read_text(encoding="utf-8")
     shown = [int(number) for number in re.findall(r"number</span> <[^>]*>(\d+)<", text)]
-    assert shown == list(range(7))
+    assert shown == list(range(7))  # after the one whose picture has a strange name
     assert text.count("data:image/jpeg;base64,") == 7
     assert not re.search(r"(src|href)=\"(?!data:)|url\(|<script|@import", text)
-    assert "62 rows" in text and "2 rows without a score" in text and "No such file or directory" in text
+    assert "64 rows" in text and "3 rows without a score" in text and "No such file or directory" in text
     assert "more fields than columns" in text
 
 
-def test_captions_cannot_put_html_into_the_page(judge, scored, tmp_path):
+def test_captions_names_and_errors_cannot_put_html_into_the_page(judge, scored, tmp_path, monkeypatch):
+    found = Suggest_lib.Suggestion(EVIL, EVIL, 0, 1, "colour", 0.1, 0.2, EVIL)
+    monkeypatch.setattr(Report_lib, "suggest", lambda *_: [found])
     page = tmp_path / "page.html"
-    Report_lib.write_report(page, judge, scored, tmp_path, 3, False)
+    Report_lib.write_report(page, Judge(judge.loaded, EVIL), scored, tmp_path, 4, True)
     text = page.read_text(encoding="utf-8")
-    assert "<b>red" not in text and "&lt;" in text and "&amp;" in text
+    tags = set(re.findall(r"<(\w+)", text))
+    assert "script" not in tags and text.count("<img") == text.count("data:image/jpeg") == 3
+    assert "onerror=alert(1)>" not in text and text.count("&lt;") > 10
 
 
 def test_words_that_do_not_fit_are_marked(judge):
@@ -70,15 +80,24 @@ def test_words_that_do_not_fit_are_marked(judge):
 
 def test_corrections_are_on_the_page(judge, tmp_path):
     Scenes_lib.draw(Scenes_lib.make_scene(900_005)).save(tmp_path / "scene.png")
-    (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,A yellow umbrella and a green tree.,0.1\n")
+    text = "A yellow umbrella and a green tree."
+    score = judge.pairs([tmp_path / "scene.png"], [text])[0]
+    (tmp_path / "scored.csv").write_text(f"image,caption,score\nscene.png,{text},{score}\n")
     Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, True)
     assert "green → <b>orange</b>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_file_without_scores_is_told(judge, tmp_path):
     (tmp_path / "pairs.csv").write_text("image,caption\na.png,a ball\n")
-    with pytest.raises(ValueError, match="has no column score; make one with --out FILE"):
+    with pytest.raises(ValueError, match="has no scores; make some with --out FILE"):
         Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
+
+
+def test_scores_of_another_model_are_told(judge, tmp_path):
+    Scenes_lib.draw(Scenes_lib.make_scene(900_005)).save(tmp_path / "scene.png")
+    (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,a tree,nan\nscene.png,a tree,-0.9\n")
+    with pytest.raises(ValueError, match=r"row 3 .* has the score -0.900, and scenes-small gives it .* --model"):
+        Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
 
 
 def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):
@@ -90,9 +109,9 @@ def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):
 
 def test_only_the_worst_are_held(scored):
     summary = Report_lib.summarise(scored, 4, 0.3)
-    assert [suspect.score for suspect in summary.suspects] == [0.0, 0.01, 0.02, 0.03]
-    assert (summary.rows, summary.without, summary.mismatches) == (62, 2, 30)
-    assert summary.counts.sum() == 60
+    assert [suspect.score for suspect in summary.suspects] == [-0.5, 0.0, 0.01, 0.02]
+    assert (summary.rows, summary.without, summary.mismatches) == (64, 3, 31)
+    assert summary.counts.sum() == 61
 
 
 # Heat
@@ -136,7 +155,7 @@ def test_the_range_is_one_for_all_words_of_a_text(judge):
 
 def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
     scene = Scenes_lib.draw(Scenes_lib.make_scene(900_005))
-    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The"):
+    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball"):
         Heat_lib.plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
         with Image.open(tmp_path / "heat.png") as plot:
             assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5
