@@ -60,7 +60,7 @@ def plot_heat(path: Path, picture: Image.Image, text: str, verdict: Verdict) -> 
         unknown = "" if word.known else ", unknown"
         axis.set_title(f"{word.text}  {word.score:.2f}{unknown}", fontsize=10, parse_math=False)
     colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=30, label="cosine of the word with each patch")
+    bar = figure.colorbar(colours, ax=axes, shrink=0.9, aspect=25, label="cosine with each patch")
     bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
     said = "MATCH" if verdict.match else "MISMATCH"
     title = f"{text}\n{said}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"

@@ -43,15 +43,16 @@ SHORT_SIDE = DatabaseConfig.short_side  # pixels that a picture is reduced to fi
 
 
 class InputError(ValueError):
-    """Something that cannot be judged: `number` is its place among what was given, `reason` what is wrong with it."""
+    """Something that cannot be judged: `number` is its place among several, `reason` what is wrong with it."""
 
     kind = "input"
 
-    def __init__(self, number: int, name: str, reason: str):
-        super().__init__(f"{self.kind} {number} ({name}): {reason}" if name else f"{self.kind} {number}: {reason}")
+    def __init__(self, number: int | None, name: str, reason: str):
+        which = name if number is None else f"{number} ({name})" if name else str(number)
+        super().__init__(f"{' '.join(filter(None, (self.kind, which)))}: {reason}")
         self.number, self.name, self.reason = number, name, reason
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[int | None, str, str]]:
         return type(self), (self.number, self.name, self.reason)  # another process gets it whole
 
 
@@ -122,7 +123,7 @@ class Judge:
     def check(self, picture: Picture, text: str) -> Verdict:
         """One picture, one text. PictureError or TextError says why they cannot be judged."""
         (block,) = Scoring_lib.encode_texts(self.loaded, self.check_texts([text]))
-        vectors = self.encode_pictures([picture])
+        vectors = self.encode_pictures([picture], [None])
         everything = split_words(text)
         words = everything[: self.loaded.config.data.max_words]
         score = self.loaded.model.pair_scores(vectors, block.vectors).item()
@@ -174,7 +175,7 @@ class Judge:
         """Of a match at these scores, if true and false texts are equally frequent."""
         return self.threshold.calibration.probability(scores)
 
-    def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int] | None = None) -> Tensor:
+    def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int | None] | None = None) -> Tensor:
         """Vectors (N, K, D) of pictures; numbers: what a PictureError calls them, by default 0, 1, ..."""
         prepared = self._prepared(pictures, numbers or range(len(pictures)))
         return Scoring_lib.encode_pictures(self.loaded, prepared, len(pictures))
@@ -185,14 +186,15 @@ class Judge:
 
     def check_texts(self, texts: Sequence[str]) -> Sequence[str]:
         """The texts. TextError if one of them holds no word."""
-        for number, text in enumerate(texts):
+        for place, text in enumerate(texts):
+            number = place if len(texts) > 1 else None
             if not isinstance(text, str):
                 raise TextError(number, "", f"a text is needed, not {type(text).__name__}")
             if not split_words(text):
                 raise TextError(number, repr(text[:40]), "it holds no word to check")
         return texts
 
-    def _prepared(self, pictures: Iterable[Picture], numbers: Iterable[int]) -> Iterator[Tensor]:
+    def _prepared(self, pictures: Iterable[Picture], numbers: Iterable[int | None]) -> Iterator[Tensor]:
         for number, picture in zip(numbers, pictures):
             try:
                 yield self.prepare(picture)

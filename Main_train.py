@@ -1,4 +1,4 @@
-"""Train the judge: python Main_train.py [scenes|frozen|finetune] [--section.field VALUE ...]
+"""Train the judge: python Main_train.py [scenes|scenes-small|frozen|finetune] [--section.field VALUE ...]
 
 Reads a database, writes Models/NAME (weights, vocabulary, config, threshold) and Plots/NAME/training_log.csv.
 Several devices, or machines: torchrun --nproc-per-node N Main_train.py finetune ...

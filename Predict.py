@@ -1,8 +1,10 @@
 """Is this text an accurate description of this picture?
 
-python Predict.py IMAGE "TEXT"                                 one verdict, word by word
-python Predict.py --pairs FILE --images DIR --out FILE         scores of a whole data set
-python Predict.py --web                                        the same as a web page
+python Predict.py IMAGE "TEXT": one verdict, word by word.
+
+python Predict.py --pairs FILE --images DIR --out FILE: scores of a whole data set.
+
+python Predict.py --web: a web page.
 
 Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see Judge_lib.py.
 """
@@ -29,6 +31,7 @@ __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordS
 HERE = Path(__file__).resolve().parent
 SHIPPED = str(HERE / "Models" / "scenes-small")  # comes with the program
 EXAMPLE = (str(HERE / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
+FILE = tyro.conf.arg(metavar="FILE")
 BAR = 20  # characters of a word whose score is 1
 
 
@@ -36,31 +39,31 @@ BAR = 20  # characters of a word whose score is 1
 class PredictConfig:
     """One picture and one text; or a data set of them (--pairs); or a web page (--web)."""
 
-    image: tyro.conf.Positional[str | None] = None
+    image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]")] = None
     """Picture file; without it a drawn example is judged."""
-    text: tyro.conf.Positional[str | None] = None
+    text: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[TEXT]")] = None
     """Text to check, in quotes."""
-    model: str | None = None
+    model: Annotated[str | None, tyro.conf.arg(metavar="DIR|ZIP")] = None
     """Folder of the trained model, or a bundle; by default Models/scenes, or Models/scenes-small if that is absent."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     json: bool = False
     """Print the verdict as JSON."""
-    heatmap: str | None = None
+    heatmap: Annotated[str | None, FILE] = None
     """PNG to write: the picture with the heat of each word that names something."""
     suggest: bool = False
     """Tell which words of the same category would fit better, for the three words that fit worst."""
-    pairs: str | None = None
+    pairs: Annotated[str | None, FILE] = None
     """CSV, TSV, JSONL or Parquet file with the columns image and caption."""
-    images: str | None = None
+    images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of the images of --pairs; by default the folder of that file."""
-    out: str | None = None
+    out: Annotated[str | None, FILE] = None
     """CSV, TSV, JSONL or Parquet file to write: every row of --pairs with its score."""
     engine: Literal["local", "ray"] = "local"
     """local: this process. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     overwrite: bool = False
     """Replace --out."""
-    report: str | None = None
+    report: Annotated[str | None, FILE] = None
     """HTML page to write: the most suspicious captions with their pictures. Without --out, FILE has scores already."""
     worst: int = 50
     """Captions on the page."""
@@ -80,6 +83,11 @@ class PredictConfig:
         for name in ("images", "out", "report", "overwrite"):
             require(not getattr(self, name) or bool(self.pairs), f"--{name} belongs to --pairs FILE")
         require(not self.pairs or bool(self.out or self.report), "--pairs needs --out FILE, --report FILE or both")
+        require(not (self.pairs and self.suggest) or bool(self.report), "--suggest of --pairs belongs to --report FILE")
+        require(not (self.web and self.suggest), "--web shows corrections anyway: drop --suggest")
+        require(self.worst == 50 or bool(self.report), "--worst belongs to --report FILE")
+        require(self.engine == "local" or bool(self.out), "--engine belongs to --pairs FILE --out FILE")
+        require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} is of one picture and one text")
         # Nothing else is replaced unasked: a page or a plot cannot be written over a data set or a picture.

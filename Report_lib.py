@@ -51,7 +51,7 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .
 class Suspect(NamedTuple):
     """A row whose text hardly fits its picture."""
 
-    place: str
+    place: str  # number of the row, from 1
     image: str
     caption: str
     score: float
@@ -103,8 +103,9 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     """Read a scored file once, in memory that does not grow with it."""
     found = Summary(counts=np.zeros(BINS, dtype=np.int64))
     heap: list[tuple[float, int, Suspect]] = []  # the worst so far; the best of them in front
-    for place, row in read_table(scored, wanted=None):
+    for _, row in read_table(scored, wanted=None):
         found.rows += 1
+        place = f"{found.rows:,}"
         score = number_of(row.get("score")) if isinstance(row, dict) else None
         if score is None or isinstance(row, str):
             found.without += 1
@@ -139,7 +140,8 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
     except (InputError, ValueError, OSError) as error:  # it was readable when it was scored
         caption, why = html.escape(suspect.caption), html.escape(str(error))
         return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{told}</div></li>'
-    numbers = f"score {suspect.score:.2f}, probability of a match {float(judge.probability(suspect.score)):.2f}"
+    said = "a match" if suspect.score >= judge.threshold.threshold else "a mismatch"
+    numbers = f"judged {said}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
     return (
         f'<li class="card"><img alt="" src="{data_url(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
@@ -187,7 +189,8 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     yield (
         f"<p>{summary.rows:,} rows; the model {html.escape(judge.name)} judges {summary.mismatches:,} of them "
         f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold.threshold:.2f}. "
-        "Words that name something and fit worse than that are marked. A mark is a hint where to look and no proof.</p>"
+        "Words that name something and fit worse than that are marked. "
+        "Marks and corrections are hints where to look and no proof.</p>"
     )
     yield histogram(summary.counts, judge.threshold.threshold)
     yield f"<ol>{''.join(cards)}</ol>"
@@ -216,7 +219,7 @@ def histogram(counts: Any, threshold: float) -> str:
     bars = "".join(
         f'<rect x="{(i - first) * width + 1:.1f}" y="{height * (1 - counts[i] / tallest):.1f}" width="{width - 2:.1f}" '
         f'height="{height * counts[i] / tallest:.1f}" fill="currentColor" opacity=".45">'
-        f"<title>{counts[i]:,} rows, score {2 * i / BINS - 1:.2f} to {2 * (i + 1) / BINS - 1:.2f}</title></rect>"
+        f"<title>rows: {counts[i]:,}, score {2 * i / BINS - 1:.2f} to {2 * (i + 1) / BINS - 1:.2f}</title></rect>"
         for i in range(first, last)
     )
     at = ((threshold + 1) / 2 * BINS - first) * width

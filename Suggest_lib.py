@@ -54,7 +54,8 @@ def suggest(
     """
     judge.check_texts([text])
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
-    return suggest_for(judge, judge.encode_pictures([picture]), text, parse or parse_texts([text])[0], count, places)
+    vectors = judge.encode_pictures([picture], [None])
+    return suggest_for(judge, vectors, text, parse or parse_texts([text])[0], count, places)
 
 
 def suggest_for(judge: Judge, picture: Tensor, text: str, parse: Parse, count: int, places: int) -> list[Suggestion]:

@@ -319,7 +319,8 @@ def build(judge: Judge) -> Any:
         shown = examples.select(exemplify, slider, [picture, text, *results], **heavy)
         shown.then(correct, state, corrections, **heavy)
         words.select(choose, [state, slider], [state, words, heat], **light)
-        corrections.select(take_over, None, text, **light)
+        taken = corrections.select(take_over, None, text, **light)
+        taken.then(check, [state, text, slider], results, **heavy).then(correct, state, corrections, **heavy)
         slider.input(show, [state, slider], [verdict, words], **light, trigger_mode="always_last")
         reset.click(lambda: tuned, None, slider, **light).then(show, [state, slider], [verdict, words], **light)
     return page

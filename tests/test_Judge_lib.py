@@ -239,10 +239,12 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     with pytest.raises(TextError, match=r"text 1 \('\?!'\): it holds no word") as caught:
         judge.pairs([picture] * 2, ["a ball", "?!"])
     assert caught.value.number == 1
-    with pytest.raises(TextError, match="text 0: a text is needed, not int"):
+    with pytest.raises(TextError, match="text: a text is needed, not int"):
         judge.scores([picture], [7])
-    with pytest.raises(TextError, match="text 0: a text is needed, not NoneType"):
+    with pytest.raises(TextError, match="text: a text is needed, not NoneType"):
         judge.check(picture, None)
+    with pytest.raises(PictureError, match=r"^picture .*absent\.png: No such file"):
+        judge.check(tmp_path / "absent.png", "a ball")
     again = pickle.loads(pickle.dumps(PictureError(1, "a.png", "it is gone")))
     assert (again.number, str(again)) == (1, "picture 1 (a.png): it is gone")
     with pytest.raises(ValueError, match="2 pictures and 1 texts"):

@@ -202,6 +202,9 @@ def test_a_correction_goes_into_the_text_box(page, judge, picture):
     assert f"→ {best.after:.2f}" in button.inner_text() and best.text in button.inner_text()
     button.click()
     page.wait_for_function("text => document.querySelector('#text textarea').value === text", arg=best.text)
+    # ... and is judged.
+    score = f"{best.after:.3f}"
+    page.wait_for_function("score => document.querySelector('.verdict').innerText.includes(score)", arg=score)
 
 
 def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
