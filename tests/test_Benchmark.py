@@ -129,7 +129,13 @@ def small_presets(monkeypatch):
         optim = replace(config.optim, accumulation=1)
         small = replace(config, device="cpu", model=model, data=data, optim=optim)
         monkeypatch.setitem(Benchmark.PRESETS, name, (told, small))
-    for name, value in {"PLAIN_WORDS": 64, "WHOLE_BATCH": 16, "PLAIN_PAIRS": 3, "FROM_SCRATCH": 6}.items():
+    for name, value in {
+        "PLAIN_WORDS": 64,
+        "WHOLE_BATCH": 16,
+        "PLAIN_PAIRS": 3,
+        "FROM_SCRATCH": 6,
+        "PREDICTED": 6,
+    }.items():
         monkeypatch.setattr(Benchmark, name, value)
 
 
@@ -145,6 +151,9 @@ def small_presets(monkeypatch):
         ("waiting", ["% without its first batch", "% against batches at hand", "batches"]),
         ("scoring", ["pairs/s of the scores", "MB of the scores"]),
         ("accumulation", ["s", "largest relative difference"]),
+        ("predict-one", ["ms of the next verdict"]),
+        ("predict-pairs", []),
+        ("predict-matrix", []),
     ],
 )
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
@@ -152,7 +161,7 @@ def test_training_is_measured_at_the_smallest_count(name, beside, work, small_pr
     threads = torch.get_num_threads()
     row = json.loads(json.dumps(Benchmark.measure(name, work, 1)))
     assert row["ours"] > 0 and row["ours_all"] == [row["ours"]]
-    if name == "waiting":
+    if name in ("waiting", "predict-one"):
         assert row["plain"] is row["ratio"] is None
     else:
         assert row["plain"] > 0 and row["ratio"] == pytest.approx(row["ours"] / row["plain"])

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from PIL import Image
 import Evaluate_test
 import Functions
 import Scoring_lib
+import Suggest_lib
 from DataBase_functions import Database
-from Evaluation_lib import collect_texts
+from Evaluation_lib import FalseTexts, collect_texts
 from Metrics_lib import Bootstrap, Interval, best_threshold
 from Negative_map import Negative
 
@@ -298,3 +300,35 @@ def test_no_model_gets_one_line(tmp_path):
     done = run_script("Evaluate_test.py", "--model", tmp_path, status=2)
     assert "train a model with: python Main_train.py" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_corrections_are_counted(monkeypatch):
+    """Five swaps whose own caption is first, third, fourth, first but no better than the swap, and no candidate."""
+    captions = [f"a red ball {n}" for n in range(5)]
+    texts = [f"a blue ball {n}" for n in range(5)]
+    right, wrong = 0, 1
+    ranks = {0: [right, wrong, wrong, wrong], 1: [wrong, wrong, right], 2: [wrong] * 3 + [right], 3: [right, wrong]}
+
+    def rank(judge, vectors, text, parse, places):
+        n = int(text.split()[-1])
+        assert parse == f"parse of {text}" and vectors.item() == n // 3
+        found = [captions[n].upper() if kind == right else f"a green ball {n}" for kind in ranks.get(n, [wrong] * 2)]
+        after = [0.1 if n == 3 else 0.9 - i / 10 for i in range(len(found))]
+        return Suggest_lib.Ranked([SimpleNamespace(negative=SimpleNamespace(text=text)) for text in found], 0.2, after)
+
+    monkeypatch.setattr(Suggest_lib, "rank", rank)
+    monkeypatch.setattr(Suggest_lib, "parse_texts", lambda texts: [f"parse of {text}" for text in texts])
+    swaps = FalseTexts([Negative(text, "swap", "colour", ()) for text in texts], np.arange(5))
+    test = SimpleNamespace(false={"swap": swaps}, captions=captions, owner=np.array([0, 0, 0, 1, 1]))
+    one = SimpleNamespace(
+        texts={"test": test},
+        scores={"test": SimpleNamespace(pictures=torch.tensor([0.0, 1.0]))},
+        loaded=SimpleNamespace(threshold=None),
+        boot=Bootstrap(2, 20),
+    )
+    found = Evaluate_test.correct_swaps(one, 100)
+    assert (found["n"], found["first_1"].value, found["first_3"].value) == (5, 1 / 5, 2 / 5)
+    assert found["first_1_by_chance"] == pytest.approx((1 / 4 + 1 / 3 + 1 / 4 + 1 / 2) / 5)
+    assert found["first_3_by_chance"] == pytest.approx((3 / 4 + 1 + 3 / 4 + 1) / 5)
+    assert Evaluate_test.correct_swaps(one, 0) == {}
+    assert Evaluate_test.correct_swaps(one, 1)["n"] == 1
