@@ -28,7 +28,6 @@ from PIL import Image
 import Heat_lib
 import Suggest_lib
 from Judge_lib import SHORT_SIDE, InputError, Judge, Verdict, WordScore, content_words, why_unreadable
-from Negative_map import Parse
 from Picture_lib import encode_jpeg, open_picture
 from Scenes_lib import draw, make_scene
 from Suggest_lib import Suggestion
@@ -111,7 +110,8 @@ def serve(judge: Judge, host: str, port: int) -> None:
             css=CSS,
             app_kwargs={"middleware": [(Policy, (), {})], "docs_url": None, "redoc_url": None, "openapi_url": None},
         )
-        threading.Thread(target=parse, args=("A word.",), daemon=True).start()  # spaCy's import takes a second
+        # spaCy's import takes a second, which the first visitor need not wait for.
+        threading.Thread(target=Suggest_lib.parse_texts, args=(["A word."],), daemon=True).start()
         shown = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
         print(f"{judge.name or 'the model'}: http://{shown}:{port} (Ctrl-C ends it)", flush=True)
         try:
@@ -247,7 +247,7 @@ def build(judge: Judge) -> Any:
         if seen is None or seen.verdict is None:
             return gr.skip()
         try:
-            found = Suggest_lib.suggest(judge, seen.picture, seen.text, parse=parse(seen.text))
+            found = Suggest_lib.suggest(judge, seen.picture, seen.text)
         except (ModuleNotFoundError, OSError):
             return '<p class="note">Corrections need spaCy and its pipeline, see the README.</p>'
         return corrections_html(found)
@@ -342,15 +342,6 @@ def read_upload(path: str, folder: Path) -> Image.Image:
     finally:
         with contextlib.suppress(OSError):
             file.unlink()
-
-
-_parsing = threading.Lock()
-
-
-def parse(text: str) -> Parse:
-    """spaCy's parse of one text, by one thread at a time: its pipelines are not made for more."""
-    with _parsing:
-        return Suggest_lib.parse_texts([text])[0]
 
 
 def in_force(judge: Judge, slider: float | None) -> float:
