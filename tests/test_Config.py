@@ -41,7 +41,7 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--no-such-flag", "3"], "--no-such-flag"),
         (["--optim.lr", "fast"], "'fast'"),
         (["--model.score", "best"], "'best'"),
-        (["photos"], "there is no preset 'photos'; choose from: scenes, frozen, finetune"),
+        (["photos"], "there is no preset 'photos'; choose from: scenes, scenes-small, frozen, finetune"),
         (["--optim.epochs", "0"], "--optim.epochs: must be at least 1"),
         (["--resume", "--overwrite"], "exclude each other"),
         (["--name", "../up"], "use letters, digits"),

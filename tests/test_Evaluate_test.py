@@ -68,7 +68,16 @@ def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
     root, results, _ = evaluated
     assert set(results) == {
         *("model", "database", "fingerprint", "plan", "config", "threshold", "equilibrium_threshold"),
-        *("test_photographs", "test_captions", "resamples", "test", "calibration", "retrieval", "word_evidence"),
+        *(
+            "test_photographs",
+            "test_captions",
+            "resamples",
+            "test",
+            "calibration",
+            "retrieval",
+            "word_evidence",
+            "corrections",
+        ),
         *("benchmarks", "hardware", "seconds", "resamples_of_ranks", "trained_on"),
     }
     row = {*FIGURES, "section", "name", "n", "photographs", "blind_balanced_accuracy", "blind_pairwise"}

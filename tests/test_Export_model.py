@@ -24,8 +24,8 @@ SCRIPT = "Miscellaneous_scripts/Export_model.py"
 
 @pytest.fixture
 def model(trained, tmp_path):
-    """A copy of the trained model."""
-    return shutil.copytree(trained / "Models" / "small", tmp_path / "model")
+    """A copy of the trained model, without what another test's evaluation may have left."""
+    return shutil.copytree(trained / "Models" / "small", tmp_path / "model", ignore=lambda *_: ["results.json"])
 
 
 def card_of(model):
