@@ -7,6 +7,7 @@ C channels of the backbone.
 """
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -256,7 +257,7 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     return torch.cat(parts)[order.argsort()]
 
 
-class Scorer(nn.Module):
+class Scorer(nn.Module, ABC):
     """Scores of vectors, whatever made them: a `SiameseModel`, or its branches exported to another format."""
 
     def __init__(self, model: ModelConfig):
@@ -268,17 +269,17 @@ class Scorer(nn.Module):
             self.blend = nn.Parameter(torch.zeros(()))  # how much the pooled score counts, before a sigmoid
 
     @property
+    @abstractmethod
     def device(self) -> torch.device:
         """Where pictures and texts must be to be encoded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes -> unit vectors (N, K, D)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
-        raise NotImplementedError
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors (B, K, D) of either branch -> of the whole (B, whole width), empty without the pooled score, and of
@@ -364,9 +365,14 @@ def patch_word_score(patches: Tensor, words: Tensor, sharpness: float = 0.0) -> 
     return average_words((words @ patches.transpose(1, 2)).amax(dim=-1).float(), weights, sharpness)
 
 
+def word_cosines(patches: Tensor, words: Tensor) -> Tensor:
+    """Cosine of each word with each patch: (B, P, D), (B, L, D) -> (B, L, P). Padding has 0."""
+    return F.normalize(words, dim=-1) @ patches.transpose(1, 2)
+
+
 def best_cosines(patches: Tensor, words: Tensor) -> Tensor:
     """Cosine of each word with its best patch: (B, P, D), (B, L, D) -> (B, L). Padding has 0."""
-    return (F.normalize(words, dim=-1) @ patches.transpose(1, 2)).amax(dim=-1).float()
+    return word_cosines(patches, words).amax(dim=-1).float()
 
 
 def average_words(best: Tensor, weights: Tensor, sharpness: float = 0.0) -> Tensor:

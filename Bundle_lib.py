@@ -12,7 +12,6 @@ import io
 import json
 import math
 import stat
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -23,13 +22,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import Config
 import Scenes_lib
 import Scoring_lib
-from Architectures import ResNet50Backbone, Scorer, SiameseModel
+from Architectures import ResNet50Backbone, Scorer, SiameseModel, word_cosines
 from Config import DatabaseConfig, DataConfig, ModelConfig
 from DataBase_functions import prepare
 from Functions import LoadedModel, Threshold, write_atomically
@@ -88,14 +86,10 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
         "score": config.model.score,
         "blend": model.blend.item() if config.model.score == "both" else None,  # see Scorer
     }
-    with tempfile.TemporaryDirectory() as folder:
-        vocabulary = Path(folder) / "vocabulary.json"
-        loaded.tokenizer.save(vocabulary)
-        words = vocabulary.read_bytes()
     return {
         MANIFEST: json.dumps(manifest, indent=2).encode(),
         "config.json": Config.to_json(to_share(config)).encode(),
-        "vocabulary.json": words,
+        "vocabulary.json": loaded.tokenizer.to_json().encode(),
         "threshold.json": json.dumps(asdict(loaded.threshold), indent=2).encode(),
     }
 
@@ -137,7 +131,7 @@ class PairScore(nn.Module):
         if not self.model.scores_words:
             return score
         (_, patches), (_, words) = self.model.parts(pictures), self.model.parts(texts)
-        return score, F.normalize(words, dim=-1) @ patches.transpose(1, 2)
+        return score, word_cosines(patches, words)
 
 
 class GridMeans(nn.Module):
@@ -251,7 +245,7 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
         vectors = Scoring_lib.encode_pictures(loaded, prepared, SCENES)
         blocks = list(Scoring_lib.encode_texts(loaded, texts))
         scores = [scores.ravel() for _, scores in Scoring_lib.score_blocks(loaded, vectors, blocks, "scores")]
-        found.append(np.concatenate([*scores, *Scoring_lib.score_words(loaded, vectors, texts, of)]))
+        found.append(np.concatenate([*scores, *Scoring_lib.score_words(loaded, vectors, texts, of)[1]]))
     return float(np.abs(found[0] - found[1]).max())  # nan if one of them is
 
 
@@ -300,7 +294,7 @@ def load_bundle(path: Path) -> LoadedModel:
             raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
         config = Config.from_json(members["config.json"].decode())
         threshold = Threshold(**json.loads(members["threshold.json"]))
-        tokenizer = read_vocabulary(members["vocabulary.json"])
+        tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
         check_settings(manifest, config, threshold, tokenizer)
         pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
         model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
@@ -357,16 +351,6 @@ def check_members(sizes: Mapping[str, int]) -> None:
     for name in GRAPHS + SETTINGS:
         if sizes[name] > (most := MOST_BYTES[Path(name).suffix]):
             raise ValueError(f"{name} has {sizes[name]:,} bytes; at most {most:,} are read")
-
-
-def read_vocabulary(data: bytes) -> Tokenizer:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vocabulary.json"
-        path.write_bytes(data)
-        try:
-            return Tokenizer.load(path)
-        except ValueError as error:
-            raise ValueError(str(error).replace(str(path), path.name)) from error
 
 
 def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import torch
 import tyro
 from PIL import Image
 from torch import Tensor
@@ -27,7 +26,7 @@ import Scoring_lib
 import Suggest_lib
 from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
 from Config import DatabaseConfig, fail, read_command_line, require
-from DataBase_functions import Database, changed_words, prepare
+from DataBase_functions import Database, changed_words
 from Engines_lib import progress
 from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
 from Functions import LoadedModel, Threshold
@@ -328,7 +327,7 @@ def point_at_words(one: Evaluation) -> dict[str, Any]:
     some = Scoring_lib.some_with_words(one.loaded, len(false.of))
     negatives = [false.texts[i] for i in some.tolist()]
     of = one.texts["test"].owner[false.of[some]]
-    scores = Scoring_lib.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
+    _, scores = Scoring_lib.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
     return pointing(negatives, scores, of, false.categories[some], one.boot)
 
 
@@ -427,18 +426,9 @@ def evaluate_benchmark(
     """One benchmark, at the threshold of this evaluation. ValueError if no picture of it can be read."""
     names = dict.fromkeys(claim.picture for claim in benchmark.claims)
     absent = [name for name in names if name not in places]
-    unreadable: dict[str, str] = {}
-    side = one.loaded.config.data.side
-
-    def prepared() -> Iterator[Tensor]:
-        for name in places:
-            try:
-                yield prepare(open_picture(places[name], DatabaseConfig.short_side), side)
-            except (ValueError, OSError) as error:
-                unreadable[name] = str(error)
-                yield torch.zeros(3, side, side, dtype=torch.uint8)
-
-    vectors = Scoring_lib.encode_pictures(one.loaded, prepared(), len(places), f"{benchmark.name} pictures")
+    unreadable: dict[str, ValueError | OSError] = {}
+    prepared = Scoring_lib.prepare_files(one.loaded, places, unreadable)
+    vectors = Scoring_lib.encode_pictures(one.loaded, prepared, len(places), f"{benchmark.name} pictures")
     number = {name: i for i, name in enumerate(places)}
     claims = [claim for claim in benchmark.claims if claim.picture in number and claim.picture not in unreadable]
     if not claims:
@@ -455,7 +445,7 @@ def evaluate_benchmark(
         "claims": len(claims),
         "claims_without_picture": len(benchmark.claims) - len(claims),
         "missing_pictures": absent,
-        "unreadable_pictures": unreadable,
+        "unreadable_pictures": {name: str(error) for name, error in unreadable.items()},
         "left_out": [asdict(each) for each in benchmark.left_out],
         "trained_on": one.leaks[spec],
         "rows": [row.as_json() for row in rows],
@@ -466,7 +456,7 @@ def evaluate_benchmark(
     told = np.array([i for i, claim in enumerate(claims) if claim.changed], dtype=int)
     told = told[Scoring_lib.some_with_words(one.loaded, len(told))].tolist()
     if told:
-        lines = Scoring_lib.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
+        _, lines = Scoring_lib.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
         negatives = [Negative(claims[i].text, "foil", claims[i].subset, claims[i].changed) for i in told]
         subsets = np.array([claims[i].subset for i in told], dtype=str)
         result["word_evidence"] = pointing(negatives, lines, of[told], subsets, boot)
@@ -581,7 +571,7 @@ def worst_errors(one: Evaluation) -> dict[str, list[Example]]:
     examples: dict[str, list[Example]] = {}
     for title, those in chosen.items():
         of = np.array([photograph for photograph, _, _ in those])
-        lines = Scoring_lib.score_words(one.loaded, scores.pictures, [negative.text for *_, negative in those], of)
+        _, lines = Scoring_lib.score_words(one.loaded, scores.pictures, [negative.text for *_, negative in those], of)
         for (photograph, score, negative), line in zip(those, lines):
             words = split_words(negative.text)[: len(line)]
             # Of a random caption nearly every word is foreign: marks would tell nothing.

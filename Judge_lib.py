@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -26,6 +25,7 @@ from torch import Tensor
 import Bundle_lib
 import Functions
 import Scoring_lib
+from Architectures import word_cosines
 from Config import DatabaseConfig
 from DataBase_functions import prepare
 from Functions import LoadedModel
@@ -122,13 +122,19 @@ class Judge:
     @torch.no_grad()
     def check(self, picture: Picture, text: str) -> Verdict:
         """One picture, one text. PictureError or TextError says why they cannot be judged."""
-        (block,) = Scoring_lib.encode_texts(self.loaded, self.check_texts([text]))
+        self.check_texts([text])
         vectors = self.encode_pictures([picture], [None])
         everything = split_words(text)
         words = everything[: self.loaded.config.data.max_words]
-        score = self.loaded.model.pair_scores(vectors, block.vectors).item()
-        heat = self._heat(vectors, block.vectors) if self.loaded.model.scores_words else None
-        best = Scoring_lib.score_words(self.loaded, vectors, [text], np.zeros(1, dtype=np.int64))[0]
+        heat = None
+        if self.loaded.model.scores_words:
+            (block,) = Scoring_lib.encode_texts(self.loaded, [text])
+            score = self.loaded.model.pair_scores(vectors, block.vectors).item()
+            heat = self._heat(vectors, block.vectors)
+            best = heat.max(axis=(1, 2))
+        else:
+            scores, (best,) = Scoring_lib.score_words(self.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
+            score = float(scores[0])
         return Verdict(
             score=score,
             probability=float(self.probability(score)),
@@ -206,8 +212,7 @@ class Judge:
         """Cosines (L, h, w) of the words of one text (1, K, D) with the patches of one picture (1, K, D)."""
         (_, patches), (_, words) = self.loaded.model.parts(picture), self.loaded.model.parts(text)
         grid = math.isqrt(patches.shape[1])  # pictures are squares, and so is their grid
-        cosines = F.normalize(words[0], dim=-1) @ patches[0].T
-        return cosines.float().cpu().numpy().reshape(-1, grid, grid)
+        return word_cosines(patches, words)[0].float().cpu().numpy().reshape(-1, grid, grid)
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:
         patch, box = None, None

@@ -22,8 +22,6 @@ import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
 
 import Scoring_lib
 from Config import require
@@ -138,8 +136,7 @@ class Table(NamedTuple):
 def survey(file: Path) -> Table:
     """Count the rows of a file and find the type of each column. ValueError, FileNotFoundError: see read_table."""
     if file.suffix.lower() == ".parquet":
-        for _ in read_table(file):  # tells what is wrong with the file
-            break
+        next(read_table(file), None)  # tells what is wrong with the file
         stored = pq.ParquetFile(file)
         for field in stored.schema_arrow:
             exact = "[ns" not in str(field.type)
@@ -272,24 +269,27 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
             results[number]["error"] = pair
         else:
             pairs.append((number, *pair))
-    names = list(dict.fromkeys(name for _, name, _ in pairs))
-    errors: dict[str, str] = {}  # of pictures
-    prepared = read_pictures(judge, images, names, errors)
-    if not names:
+    places = {name: images / name for _, name, _ in pairs}
+    if not places:
         return results
-    vectors = Scoring_lib.encode_pictures(judge.loaded, prepared, len(names))
-    of = {name: number for number, name in enumerate(names)}
+    errors: dict[str, ValueError | OSError] = {}  # of pictures
+    vectors = Scoring_lib.encode_pictures(
+        judge.loaded, Scoring_lib.prepare_files(judge.loaded, places, errors), len(places)
+    )
     for number, name, _ in pairs:
         if name in errors:
-            results[number]["error"] = f"picture: {errors[name]}"
+            results[number]["error"] = f"picture: {why_unreadable(errors[name], str(places[name]))}"
     pairs = [pair for pair in pairs if pair[1] not in errors]
-    texts = [text for _, _, text in pairs]
-    which = np.array([of[name] for _, name, _ in pairs], dtype=np.int64)
-    if not texts:
+    if not pairs:
         return results
-    scores = Scoring_lib.score_pairs(judge.loaded, vectors, texts, which)
-    # A model with the pooled score alone would have to encode a text once for each of its words.
-    words = Scoring_lib.score_words(judge.loaded, vectors, texts, which) if judge.loaded.model.scores_words else None
+    number_of = {name: number for number, name in enumerate(places)}
+    which = np.array([number_of[name] for _, name, _ in pairs], dtype=np.int64)
+    texts = [text for _, _, text in pairs]
+    words = None
+    if judge.loaded.model.scores_words:
+        scores, words = Scoring_lib.score_words(judge.loaded, vectors, texts, which)
+    else:  # it would have to encode a text once for each of its words
+        scores = Scoring_lib.score_pairs(judge.loaded, vectors, texts, which)
     for i, (number, _, text) in enumerate(pairs):
         results[number] |= {
             "score": round(float(scores[i]), DIGITS),
@@ -312,17 +312,6 @@ def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
     if not isinstance(caption, str) or not split_words(caption):
         return "the caption holds no word"
     return str(path), caption
-
-
-def read_pictures(judge: Judge, images: Path, names: Iterable[str], errors: dict[str, str]) -> Iterator[Tensor]:
-    """Each picture as the model takes it; of one that cannot be read a black one, and why in `errors`."""
-    side = judge.loaded.config.data.side
-    for name in names:
-        try:
-            yield judge.prepare(images / name)
-        except (ValueError, OSError) as error:
-            errors[name] = why_unreadable(error, str(images / name))
-            yield torch.zeros(3, side, side, dtype=torch.uint8)
 
 
 def worst_word(judge: Judge, text: str, scores: Floats) -> Row:

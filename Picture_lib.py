@@ -3,6 +3,7 @@
 Training and prediction both read pictures here, so a model never sees another kind of picture in use.
 """
 
+import base64
 import hashlib
 import io
 import warnings
@@ -154,6 +155,11 @@ class Fingerprint(NamedTuple):
 
     bits: bytes  # 32 bytes: signs of the 16 x 16 lowest frequencies against their median
     colours: bytes  # 8 x 8 x 3 bytes, the RGB thumbnail
+
+
+def data_url(picture: Image.Image, quality: int, full_colour: bool = False) -> str:
+    """The picture inside the text of a web page; see `encode_jpeg`."""
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture, quality, full_colour)).decode()}"
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:

@@ -3,10 +3,8 @@
 The page needs nothing else: pictures are in it, it loads no font, no script, and no style from anywhere.
 """
 
-import base64
 import heapq
 import html
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +15,11 @@ import numpy as np
 from PIL import Image
 
 from Config import require
-from Database_sources import read_table
+from Database_sources import path_below, read_table
 from Functions import write_atomically
-from Judge_lib import InputError, Judge, Verdict, content_words, open_any
+from Judge_lib import Judge, Verdict, content_words, open_any
+from Metrics_lib import Integers
+from Picture_lib import data_url
 from Suggest_lib import Suggestion, suggest
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
@@ -51,7 +51,7 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .
 class Suspect(NamedTuple):
     """A row whose text hardly fits its picture."""
 
-    place: str  # number of the row, from 1
+    row: int  # from 1
     image: str
     caption: str
     score: float
@@ -65,8 +65,8 @@ class Summary:
     mismatches: int = 0
     suspects: list[Suspect] = field(default_factory=list)  # the worst first
     without: int = 0  # rows without a score
-    errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first of them: place, image, why
-    counts: Any = None  # (BINS,) of scores from -1 to 1
+    errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first of them: row, image, why
+    counts: Integers = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))  # of scores from -1 to 1
 
 
 def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: int, suggestions: bool) -> int:
@@ -76,7 +76,6 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
     """
     summary = summarise(scored, worst, judge.threshold.threshold)
     require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
-    same_model(judge, scored, images, summary.suspects)
     cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
     page = "\n".join(whole_page(judge, scored, summary, cards))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,38 +83,22 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
     return len(cards)
 
 
-def same_model(judge: Judge, scored: Path, images: Path, suspects: Sequence[Suspect]) -> None:
-    """ValueError if the scores are of another model: its marks and threshold would be nonsense beside them."""
-    for suspect in suspects:
-        try:
-            now = float(judge.pairs([images / suspect.image.strip()], [suspect.caption])[0])
-        except InputError:
-            continue
-        if abs(now - suspect.score) > SAME_SCORE:
-            raise ValueError(
-                f"row {suspect.place} of {scored} has the score {suspect.score:.3f}, and {judge.name} gives it "
-                f"{now:.3f}: name the model that made the scores with --model"
-            )
-        return
-
-
 def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     """Read a scored file once, in memory that does not grow with it."""
-    found = Summary(counts=np.zeros(BINS, dtype=np.int64))
+    found = Summary()
     heap: list[tuple[float, int, Suspect]] = []  # the worst so far; the best of them in front
     for _, row in read_table(scored, wanted=None):
         found.rows += 1
-        place = f"{found.rows:,}"
         score = number_of(row.get("score")) if isinstance(row, dict) else None
         if score is None or isinstance(row, str):
             found.without += 1
             if len(found.errors) < NAMED:
                 image, why = (row.get("image"), row.get("error")) if isinstance(row, dict) else ("", row)
-                found.errors.append((place, str(image or ""), str(why or "")))
+                found.errors.append((f"{found.rows:,}", str(image or ""), str(why or "")))
             continue
         found.mismatches += score < threshold
         found.counts[min(BINS - 1, max(0, int((score + 1) / 2 * BINS)))] += 1
-        suspect = Suspect(place, str(row.get("image")), str(row.get("caption")), score)
+        suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score)
         heapq.heappush(heap, (-score, -found.rows, suspect))
         if len(heap) > worst:
             heapq.heappop(heap)
@@ -131,19 +114,27 @@ def number_of(value: Any) -> float | None:
 
 
 def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str:
-    """One picture with its caption, the words that do not fit marked."""
-    told = f"row {suspect.place}, <code>{html.escape(suspect.image)}</code>"
+    """One picture with its caption, the words that do not fit marked.
+
+    ValueError if the score is another model's: its marks and threshold would be nonsense beside it.
+    """
+    told = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
     try:
-        picture = open_any(images / suspect.image.strip())
+        picture = open_any(images / path_below(suspect.image))
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
-    except (InputError, ValueError, OSError) as error:  # it was readable when it was scored
+    except (ValueError, OSError) as error:  # it was readable when it was scored
         caption, why = html.escape(suspect.caption), html.escape(str(error))
         return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{told}</div></li>'
+    require(
+        abs(verdict.score - suspect.score) <= SAME_SCORE,
+        f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
+        "name the model that made the scores with --model",
+    )
     said = "a match" if suspect.score >= judge.threshold.threshold else "a mismatch"
     numbers = f"judged {said}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
     return (
-        f'<li class="card"><img alt="" src="{data_url(picture)}"><div>'
+        f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
         f'<p class="soft">{numbers}<br>{told}</p></div></li>'
     )
@@ -172,12 +163,10 @@ def marked(text: str, verdict: Verdict) -> str:
     return "".join(parts) + html.escape(text[position:])
 
 
-def data_url(picture: Image.Image) -> str:
+def thumbnail(picture: Image.Image) -> str:
     small = picture.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return data_url(small, QUALITY)
 
 
 def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str]) -> Iterator[str]:
@@ -208,7 +197,7 @@ def rows_of(errors: Iterable[tuple[str, ...]]) -> Iterator[str]:
         yield "<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in line)
 
 
-def histogram(counts: Any, threshold: float) -> str:
+def histogram(counts: Integers, threshold: float) -> str:
     """The scores of all rows as an SVG, with the threshold."""
     used = np.flatnonzero(counts)
     if not len(used):

@@ -3,7 +3,8 @@
 Shapes: N pictures, T texts, L words of the longest text of a block, K vectors of a picture or text, D their width.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ from torch import Tensor
 
 import Functions
 from Architectures import SiameseModel, best_cosines
+from Config import DatabaseConfig
 from DataBase_functions import Database, FeatureCache, pad, prepare
 from Engines_lib import progress
 from Functions import LoadedModel
 from Metrics_lib import Floats, Integers
+from Picture_lib import open_picture
 
 PICTURES = 32  # encoded at once
 LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
@@ -53,6 +56,19 @@ def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int,
                 bar.update(len(some))
                 some = []
     return torch.cat(parts)
+
+
+def prepare_files(
+    loaded: LoadedModel, places: Mapping[str, Path], errors: dict[str, ValueError | OSError]
+) -> Iterator[Tensor]:
+    """Picture files as the model takes them; of one that cannot be read a black picture, and in `errors` why."""
+    side = loaded.config.data.side
+    for name, path in places.items():
+        try:
+            yield prepare(open_picture(path, DatabaseConfig.short_side), side)
+        except (ValueError, OSError) as error:
+            errors[name] = error
+            yield torch.zeros(3, side, side, dtype=torch.uint8)
 
 
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
@@ -140,24 +156,27 @@ def some_with_words(loaded: LoadedModel, count: int) -> Integers:
 
 
 @torch.no_grad()
-def score_words(loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers) -> list[Floats]:
-    """Of each text the score of each word that the model reads, with picture number `of`.
+def score_words(
+    loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers
+) -> tuple[Floats, list[Floats]]:
+    """Scores (T,) of each text with picture number `of`, and of each text the scores of the words that the model reads.
 
     The cosine of the word with its best patch. A model with the pooled score alone has no vectors of words: there it is
     what the text's score loses without the word, which takes an encoding a word.
     """
     words = [words_of(loaded, text) for text in texts]
     scores = [np.zeros(len(line), dtype=np.float32) for line in words]
+    whole = np.zeros(len(texts), dtype=np.float32)
     if loaded.model.scores_words:
         for block in encode_words(loaded, words, "words"):
-            mine = torch.from_numpy(of[block.numbers]).to(pictures.device)
-            (_, patches), (_, vectors) = loaded.model.parts(pictures[mine]), loaded.model.parts(block.vectors)
+            mine = pictures[torch.from_numpy(of[block.numbers]).to(pictures.device)]
+            whole[block.numbers] = loaded.model.pair_scores(mine, block.vectors).cpu().numpy()
+            (_, patches), (_, vectors) = loaded.model.parts(mine), loaded.model.parts(block.vectors)
             for i, line in zip(block.numbers, best_cosines(patches, vectors).cpu().numpy()):
                 scores[i] = line[: len(words[i])]
-        return scores
+        return whole, scores
     places = [(i, k) for i, line in enumerate(words) for k in range(len(line) + 1)]  # the last k: no word is left out
     shortened = [[*words[i][:k], *words[i][k + 1 :]] for i, k in places]
-    whole = np.zeros(len(texts), dtype=np.float32)
     for block in encode_words(loaded, shortened, "words"):
         mine = torch.from_numpy(of[[places[j][0] for j in block.numbers]]).to(pictures.device)
         for j, score in zip(block.numbers, loaded.model.pair_scores(pictures[mine], block.vectors).tolist()):
@@ -166,4 +185,4 @@ def score_words(loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of:
                 whole[i] = score
             else:
                 scores[i][k] = score
-    return [total - line for total, line in zip(whole, scores)]
+    return whole, [total - line for total, line in zip(whole, scores)]

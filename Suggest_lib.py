@@ -44,23 +44,16 @@ class Candidate(NamedTuple):
     negative: Negative
 
 
-def suggest(
-    judge: Judge, picture: Picture, text: str, count: int = 3, places: int = PLACES, parse: Parse | None = None
-) -> list[Suggestion]:
+def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: int = PLACES) -> list[Suggestion]:
     """At most `count` corrections that score higher than the text, the best first. PictureError, TextError.
 
-    Only the `places` words that fit worst are asked, each may be corrected more than once. parse: of the text, if it
-    is at hand; parsing takes spaCy, whose import takes a second.
+    Only the `places` words that fit worst are asked, each may be corrected more than once. At its first use it imports
+    spaCy, which takes a second.
     """
     judge.check_texts([text])
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
-    vectors = judge.encode_pictures([picture], [None])
-    return suggest_for(judge, vectors, text, parse or parse_texts([text])[0], count, places)
-
-
-def suggest_for(judge: Judge, picture: Tensor, text: str, parse: Parse, count: int, places: int) -> list[Suggestion]:
-    """`suggest` with the vectors (1, K, D) of a picture that is encoded already."""
-    ranked = rank(judge, picture, text, parse, places)
+    vectors, (parse,) = judge.encode_pictures([picture], [None]), parse_texts([text])
+    ranked = rank(judge, vectors, text, parse, places)
     return [
         describe(text, parse, candidate, ranked.before, after)
         for candidate, after in zip(ranked.candidates[:count], ranked.after)
@@ -77,7 +70,7 @@ class Ranked(NamedTuple):
 
 
 def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> Ranked:
-    """Candidates by the score of the corrected text.
+    """Candidates by the score of the corrected text; picture: its vectors (1, K, D).
 
     It finds the word that a swap took away better than the score of the new word does: of 300 swaps of drawn scenes it
     is the first candidate for 75 % against 62 %, by the lowest word score of the corrected text for 72 %.
@@ -101,7 +94,7 @@ def parse_texts(texts: Sequence[str]) -> list[Parse]:
 def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> list[Slot]:
     """The slots of the text whose words fit worst, at most `places`, the worst first."""
     words = split_words(text)[: judge.loaded.config.data.max_words]
-    (fits,) = Scoring_lib.score_words(judge.loaded, picture, [text], np.zeros(1, dtype=np.int64))
+    _, (fits,) = Scoring_lib.score_words(judge.loaded, picture, [text], np.zeros(1, dtype=np.int64))
     worst = []
     for slot in find_slots(parse):
         start, end = parse.start[slot.first], parse.end[slot.last]

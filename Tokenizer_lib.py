@@ -77,22 +77,29 @@ class Tokenizer:
         """The words of `indices`, joined by spaces, without padding."""
         return " ".join(self.words[i] for i in indices if i != 0)
 
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, "words": self.words[2:]}, ensure_ascii=False, indent=0)
+
     def save(self, path: Path) -> None:
-        text = json.dumps({"format": FORMAT, "words": self.words[2:]}, ensure_ascii=False, indent=0)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         """Read a vocabulary; ValueError if another version of the program wrote it."""
         if not path.is_file():
             raise FileNotFoundError(f"no vocabulary at {path}; train a model with: python Main_train.py")
+        return cls.from_json(path.read_bytes(), str(path))
+
+    @classmethod
+    def from_json(cls, stored: bytes, name: str) -> "Tokenizer":
+        """What `to_json` wrote, in UTF-8. ValueError tells by this name what is wrong with it."""
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            found, words = stored["format"], stored["words"]
+            values = json.loads(stored)
+            found, words = values["format"], values["words"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no vocabulary of this program ({error}); train the model again") from error
+            raise ValueError(f"{name} is no vocabulary of this program ({error}); train the model again") from error
         if found != FORMAT:
             raise ValueError(
-                f"{path} has vocabulary format {found}, this version reads {FORMAT}; train the model again"
+                f"{name} has vocabulary format {found}, this version reads {FORMAT}; train the model again"
             )
         return cls(words)

@@ -6,7 +6,6 @@ Nothing is kept: an upload is deleted as soon as it is read, and the page sends 
 visitor has chosen lies in memory, reduced, until the session ends. The page asks no other machine for anything.
 """
 
-import base64
 import contextlib
 import html
 import os
@@ -28,7 +27,7 @@ from PIL import Image
 import Heat_lib
 import Suggest_lib
 from Judge_lib import SHORT_SIDE, InputError, Judge, Verdict, WordScore, content_words, why_unreadable
-from Picture_lib import encode_jpeg, open_picture
+from Picture_lib import data_url, open_picture
 from Scenes_lib import draw, make_scene
 from Suggest_lib import Suggestion
 
@@ -372,8 +371,7 @@ def told(message: str) -> str:
 
 def image_tag(picture: Image.Image, alt: str) -> str:
     """The picture inside the page's own text, so that no file of it lies anywhere."""
-    data = base64.b64encode(encode_jpeg(picture, 88, full_colour=True)).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/jpeg;base64,{data}">'
+    return f'<img alt="{html.escape(alt)}" src="{data_url(picture, 88, full_colour=True)}">'
 
 
 def head_html(judge: Judge) -> str:
@@ -520,7 +518,7 @@ def corrections_html(found: Sequence[Suggestion]) -> str:
             f"<span>{html.escape(one.old)} → <b>{html.escape(one.new)}</b> {gain}</span> "
             f"<small>{html.escape(one.text)}</small></button></li>"
         )
-    note = '<p class="note">Press one to put it into the text box.</p>'
+    note = '<p class="note">Press one to judge the corrected text.</p>'
     return f"<h2>Corrections</h2><ul>{''.join(rows)}</ul>{note}"
 
 

@@ -16,7 +16,7 @@ import Evaluate_test
 import Functions
 import Scoring_lib
 import Suggest_lib
-from DataBase_functions import Database
+from DataBase_functions import Database, prepare
 from Evaluation_lib import FalseTexts, collect_texts
 from Metrics_lib import Bootstrap, Interval, best_threshold
 from Negative_map import Negative
@@ -171,7 +171,7 @@ def test_scores_agree_with_the_model(evaluated):
     @torch.no_grad()
     def score(photograph, text):
         picture = database.picture(database.rows("test")[photograph])
-        patches = loaded.model.encode_pictures(Evaluate_test.prepare(picture, 64).unsqueeze(0))
+        patches = loaded.model.encode_pictures(prepare(picture, 64).unsqueeze(0))
         words = loaded.model.encode_texts(torch.tensor([loaded.tokenizer.encode(text)]))
         return pytest.approx(loaded.model.pair_scores(patches, words).item(), abs=1e-5)
 

@@ -1,6 +1,7 @@
 """The page of suspicious captions."""
 
 import csv
+import math
 import re
 
 import numpy as np
@@ -26,7 +27,7 @@ def scored(tmp_path, monkeypatch):
     for seed in range(3):
         Scenes_lib.draw(Scenes_lib.make_scene(seed)).save(tmp_path / f"{seed}.png")
     path = tmp_path / "scored.csv"
-    monkeypatch.setattr(Report_lib, "same_model", lambda *_: None)  # these scores are of no model
+    monkeypatch.setattr(Report_lib, "SAME_SCORE", math.inf)  # these scores are of no model
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "caption", "score", "error"])
@@ -94,8 +95,19 @@ def test_a_file_without_scores_is_told(judge, tmp_path):
 def test_scores_of_another_model_are_told(judge, tmp_path):
     Scenes_lib.draw(Scenes_lib.make_scene(900_005)).save(tmp_path / "scene.png")
     (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,a tree,nan\nscene.png,a tree,-0.9\n")
-    with pytest.raises(ValueError, match=r"row 2 .* has the score -0.900, and scenes-small gives it .* --model"):
+    with pytest.raises(ValueError, match=r"row 2 has the score -0.900, and scenes-small gives it .* --model"):
         Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
+
+
+def test_no_picture_outside_of_the_folder_gets_on_the_page(judge, tmp_path):
+    """Whoever made the file must not choose which pictures of this machine are in a page that is handed on."""
+    Scenes_lib.draw(Scenes_lib.make_scene(1)).save(tmp_path / "secret.png")
+    (tmp_path / "images").mkdir()
+    for name in (tmp_path / "secret.png", "../secret.png"):
+        (tmp_path / "scored.csv").write_text(f"image,caption,score\n{name},a ball,0.1\n")
+        Report_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path / "images", 5, False)
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "data:image" not in text and "is outside of --images" in text
 
 
 def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):

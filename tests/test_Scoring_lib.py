@@ -218,7 +218,8 @@ def test_the_score_of_a_word_is_its_cosine_with_its_best_patch(models, blocks, n
     loaded = models[name]
     pictures, texts = some_pictures(), some_texts(loaded, 11)
     of = np.random.default_rng(0).integers(PICTURES, size=11)
-    found = Scoring_lib.score_words(loaded, encode(loaded, pictures), texts, of)
+    whole, found = Scoring_lib.score_words(loaded, encode(loaded, pictures), texts, of)
+    np.testing.assert_allclose(whole, scores_alone(loaded, pictures, texts)[of, np.arange(11)], atol=1e-5)
     for text, picture, scores in zip(texts, of, found):
         words = Scoring_lib.words_of(loaded, text)
         assert scores.shape == (len(words),)
@@ -237,8 +238,8 @@ def test_the_words_of_a_plain_average_have_its_score(models):
     plain.model.eval().sharpness = 0.0
     texts, of = some_texts(plain, 9), np.arange(9) % PICTURES
     pictures = encode(plain, some_pictures())
-    words = Scoring_lib.score_words(plain, pictures, texts, of)
-    whole = Scoring_lib.score_pairs(plain, pictures, texts, of)
+    whole, words = Scoring_lib.score_words(plain, pictures, texts, of)
+    np.testing.assert_allclose(whole, Scoring_lib.score_pairs(plain, pictures, texts, of), atol=1e-5)
     np.testing.assert_allclose([line.mean() for line in words], whole, atol=1e-5)
 
 
@@ -246,7 +247,8 @@ def test_without_vectors_of_words_a_word_scores_what_the_text_loses_without_it(m
     loaded = models["pooled"]
     pictures, texts = some_pictures(), [*some_texts(loaded, 8), "word3", "word3 word3"]
     of = np.random.default_rng(0).integers(PICTURES, size=10)
-    found = Scoring_lib.score_words(loaded, encode(loaded, pictures), texts, of)
+    whole, found = Scoring_lib.score_words(loaded, encode(loaded, pictures), texts, of)
+    np.testing.assert_allclose(whole, scores_alone(loaded, pictures, texts)[of, np.arange(10)], atol=1e-5)
     for text, picture, scores in zip(texts, of, found):
         words, vectors = Scoring_lib.words_of(loaded, text), picture_alone(loaded, pictures[picture])
         assert scores.shape == (len(words),)
