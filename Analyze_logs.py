@@ -60,6 +60,7 @@ class Source(NamedTuple):
     log: Path
     epochs: int | None = None
     patience: int | None = None
+    keep_by: str = "balanced_accuracy"
 
 
 class Run(NamedTuple):
@@ -71,11 +72,17 @@ class Run(NamedTuple):
     note: str  # what had to be left out of it
 
     @property
+    def quality(self) -> list[float]:
+        """What decides which epoch is kept, higher is better, as in Main_train.finish_epoch; -inf for a nan."""
+        by_loss = self.source.keep_by == "loss"
+        values = [-loss for loss in self.columns["val_loss"]] if by_loss else self.columns["balanced_accuracy"]
+        return [-math.inf if math.isnan(value) else value for value in values]
+
+    @property
     def best(self) -> int | None:
-        """Index of the epoch whose weights are kept: the first of the highest balanced accuracy. None: all are nan."""
-        values = [-1 if math.isnan(value) else value for value in self.columns["balanced_accuracy"]]
-        best = max(range(len(values)), key=values.__getitem__)
-        return best if values[best] >= 0 else None
+        """Index of the epoch whose weights are kept, the first of those that validate best. None: all are nan."""
+        best = max(range(len(self.quality)), key=self.quality.__getitem__)
+        return best if self.quality[best] > -math.inf else None
 
     @property
     def end(self) -> str:
@@ -147,16 +154,16 @@ def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
     Returns the lines of all epochs, without the time left. That is reckoned from the last three epochs, since an
     unfreezing backbone makes later ones longer; the log does not tell the seconds of validation.
     """
-    lines, best = [], -1.0
+    lines, best = [], -math.inf
     rows = [dict(zip(run.columns, values)) for values in zip(*run.columns.values())]
-    for row in rows:
-        star = "*" if row["balanced_accuracy"] > best else " "
-        best = max(best, row["balanced_accuracy"])
+    for row, quality in zip(rows, run.quality):
+        star = "*" if quality > best else " "
+        best = max(best, quality)
         of = f" of {run.source.epochs}" if run.source.epochs else ""
         lines.append(
             (f"{run.label}: " if named else "")
-            + f"epoch {row['epoch']:3.0f}{of}  loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-            f"balanced accuracy {row['balanced_accuracy']:.4f}{star} {row['pairs_per_second']:.0f} pairs/s"
+            + f"epoch {row['epoch']:3.0f}{of}{star} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
+            f"balanced accuracy {row['balanced_accuracy']:.4f}  {row['pairs_per_second']:.0f} pairs/s"
         )
         if lines[-1] not in known:
             left = time_left(run) if row is rows[-1] else ""
@@ -206,11 +213,12 @@ def locate(given: Path) -> Source:
         config = json.loads(stored.read_text(encoding="utf-8"))
         named = Path(config["plots"], config["name"], LOG)
         epochs, patience = int(config["optim"]["epochs"]), int(config["optim"]["patience"])
+        keep_by = str(config["optim"].get("keep_by", Source.keep_by))
     except json.JSONDecodeError as error:
         raise NotYet(f"{stored} is cut off or being written: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{stored} is not the config.json of a model: {type(error).__name__} {error}") from error
-    return Source(log if log.is_file() else named, epochs, patience)
+    return Source(log if log.is_file() else named, epochs, patience, keep_by)
 
 
 def labels(sources: Sequence[Source]) -> list[str]:
@@ -292,7 +300,7 @@ class Style(NamedTuple):
         panel.plot(run.columns["epoch"], run.columns[column], **self.look | {"markevery": marked} | changes)
 
     def star(self, panel: Any, run: Run, column: str) -> None:
-        """On the epoch of the best balanced accuracy."""
+        """On the epoch whose weights are kept."""
         if run.best is not None:
             at = run.columns["epoch"][run.best], run.columns[column][run.best]
             panel.plot(*at, "*", color=self.colour, mec="k", mew=0.6, ms=12, zorder=4)
@@ -368,7 +376,7 @@ def threshold_figure(runs: Sequence[Run]) -> Any:
     for i, run in enumerate(runs):
         Style.of(i).plot(panel, run, "threshold")
         Style.of(i).star(panel, run, "threshold")
-    panel.plot([], [], ls="", marker="*", ms=11, color=GREY, label="of the best balanced accuracy")
+    panel.plot([], [], ls="", marker="*", ms=11, color=GREY, label="of the epoch that is kept")
     legend_below(panel)
     panel.set(title="Threshold that validation chose", ylabel="threshold, cosine")
     finish(figure, runs)
@@ -382,11 +390,11 @@ def legend_below(panel: Any) -> None:
 
 
 def headline(run: Run) -> str:
-    """The name, cut in its middle to 48 characters, and the best epoch."""
+    """The name, cut in its middle to 48 characters, and the epoch that is kept."""
     name = run.label if len(run.label) <= 48 else f"{run.label[:20]} … {run.label[-25:]}"
     name = name.replace("$", r"\$")  # which would begin a formula
     if run.best is None:
-        return f"{name}: no balanced accuracy"
+        return f"{name}: no epoch is kept"
     return f"{name}: {run.columns['balanced_accuracy'][run.best]:.4f} in epoch {run.columns['epoch'][run.best]:.0f}"
 
 
@@ -409,10 +417,14 @@ def finish(figure: Any, runs: Sequence[Run]) -> None:
         panel.set(xlabel="epoch", xlim=(1 - margin, last + margin))
         panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if len(runs) == 1:
-        figure.suptitle(f"Best balanced accuracy of {headline(runs[0])}", fontsize=12)
+        figure.suptitle(f"Balanced accuracy of the epoch that is kept: {headline(runs[0])}", fontsize=12)
         return
     handles = [Plots_lib.pyplot().Line2D([], [], **Style.of(i).look) for i in range(len(runs))]
-    place = {"loc": "outside lower center", "ncols": legend_columns(runs), "title": "Best balanced accuracy"}
+    place = {
+        "loc": "outside lower center",
+        "ncols": legend_columns(runs),
+        "title": "Balanced accuracy of the epoch that is kept",
+    }
     figure.legend(handles, [headline(run) for run in runs], **place, fontsize=9, title_fontsize=10, frameon=False)
 
 

@@ -337,8 +337,10 @@ class OptimConfig:
     accumulation: int = 1
     """The batch is encoded in this many chunks; loss and gradient stay those of the whole batch (the small backbone's
     batch norm alone sees one chunk at a time)."""
+    keep_by: Literal["balanced_accuracy", "loss"] = "balanced_accuracy"
+    """Which epoch's weights are kept: that of the highest validation balanced accuracy, or of the lowest loss."""
     patience: int = 10
-    """Stop after this many epochs without a better validation score."""
+    """Stop after this many epochs in which validation, by `keep_by`, was no better."""
     ema: float = 0.0
     """Decay of the weights' moving average, which is what gets evaluated and kept; 0 is no average. (Batch norm
     statistics of the small backbone are those of the last weights.)"""
@@ -438,7 +440,9 @@ PRESETS: dict[str, tuple[str, Config]] = {
                 weigh_words=True,
             ),
             loss=LossConfig(whole=1.0, triplet=0.3, match=0.3, word=0.3),
-            optim=OptimConfig(epochs=20, lr=1e-3, warmup=0.1, weight_decay=0.05, patience=20),
+            # From epoch 6 on the balanced accuracy moves by less than its standard error, 0.008 with 491 photographs,
+            # while retrieval goes on to gain 10 points: its highest value once was that of epoch 6.
+            optim=OptimConfig(epochs=20, lr=1e-3, warmup=0.1, weight_decay=0.05, keep_by="loss", patience=20),
         ),
     ),
     "finetune": (
@@ -449,7 +453,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
             augment=AugmentConfig(crop=0.6, flip=0.5, jitter=0.3, grey=0.1, blur=0.1),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=3),
             model=ModelConfig(width=1024, word_width=300, dropout=0.2),
-            optim=OptimConfig(epochs=30, lr=5e-4, backbone_lr=2e-5, accumulation=4),
+            optim=OptimConfig(epochs=30, lr=5e-4, backbone_lr=2e-5, accumulation=4, keep_by="loss"),
         ),
     ),
 }

@@ -44,8 +44,8 @@ class Progress:
     pictures: int = 0
     seconds: float = 0.0  # that they took
     waiting: float = 0.0  # of these, seconds until the loader had the next batch
-    best: float = -1.0  # validation balanced accuracy
-    since_best: int = 0  # epochs
+    best: float = -math.inf  # of the epochs' validation, higher is better; see OptimConfig.keep_by
+    best_epoch: int = 0  # whose weights are kept
 
 
 @dataclass
@@ -124,9 +124,10 @@ def main(args: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         fail(f"{error}; what was saved last stays valid, go on with --resume")
     group.leave()
+    keep_by = config.optim.keep_by.replace("_", " ")
     tell(
         run,
-        f"best validation balanced accuracy {run.progress.best:.4f} on captions against hard negatives; "
+        f"kept are the weights of epoch {run.progress.best_epoch}, whose validation {keep_by} is the best; "
         f"next: python Evaluate_test.py --model {config.model_folder}",
     )
 
@@ -139,8 +140,9 @@ def end(group: Group, message: str, code: int = 2) -> NoReturn:
 def train(run: Run) -> None:
     """Epochs until the last one, or until validation no longer gets better."""
     while run.progress.epoch < run.config.optim.epochs:
-        if run.progress.since_best >= run.config.optim.patience:
-            tell(run, f"no better validation score for {run.progress.since_best} epochs: stopped early")
+        waited = run.progress.epoch - run.progress.best_epoch
+        if waited >= run.config.optim.patience:
+            tell(run, f"no better validation score for {waited} epochs: stopped early")
             break
         train_epoch(run)
         loss, threshold = validate(run)
@@ -401,10 +403,10 @@ def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
         "pairs_per_second": round(now.pairs / max(1e-9, now.seconds), 1),
         "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
-    better = threshold.balanced_accuracy > now.best
-    run.progress = Progress(
-        epoch=epoch, best=max(now.best, threshold.balanced_accuracy), since_best=0 if better else now.since_best + 1
-    )
+    quality = -loss if config.optim.keep_by == "loss" else threshold.balanced_accuracy
+    better = quality > now.best
+    best, best_epoch = (quality, epoch) if better else (now.best, now.best_epoch)
+    run.progress = Progress(epoch=epoch, best=best, best_epoch=best_epoch)
     if run.group.writes:
         if better:
             with run.average.in_place():
@@ -413,9 +415,9 @@ def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
     save(run)
     tell(
         run,
-        f"epoch {epoch:3d}  loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-        f"balanced accuracy {row['balanced_accuracy']:.4f}{'*' if better else ' '} "
-        f"at {row['threshold']:.3f}  {row['pairs_per_second']:.0f} pairs/s  {now.seconds:.0f} s, "
+        f"epoch {epoch:3d}{'*' if better else ' '} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
+        f"balanced accuracy {row['balanced_accuracy']:.4f} at {row['threshold']:.3f}  "
+        f"{row['pairs_per_second']:.0f} pairs/s  {now.seconds:.0f} s, "
         f"{row['waiting']:.1%} waiting for data{utilisation(run, now)}",
     )
 

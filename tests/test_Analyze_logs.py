@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, run_script
@@ -38,10 +39,10 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> Path:
 
 
 def make_model(
-    root: Path, name: str, rows: list[dict[str, float]] | None, epochs: int = 12, patience: int = 10
+    root: Path, name: str, rows: list[dict[str, float]] | None, epochs: int = 12, patience: int = 10, **optim: Any
 ) -> Path:
     """A model folder as training begins it, and its log, if there are rows."""
-    config = Config(name=name, plots=str(root / "Plots"), optim=OptimConfig(epochs=epochs, patience=patience))
+    config = Config(name=name, plots=str(root / "Plots"), optim=OptimConfig(epochs=epochs, patience=patience, **optim))
     folder = root / "Models" / name
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(to_json(config))
@@ -129,7 +130,7 @@ def test_what_is_drawn_of_one_run(tmp_path):
     assert [values for *_, values in curves(panels["Speed"])] == [[201, 202, 203, 204]]
     assert curves(panels["Learning rate"])[0][2] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4]), "in thousandths"
     assert all(panel.get_xlabel() == "epoch" and panel.get_ylabel() for panel in figure.axes)
-    assert figure.get_suptitle() == "Best balanced accuracy of one: 0.7500 in epoch 2"
+    assert figure.get_suptitle() == "Balanced accuracy of the epoch that is kept: one: 0.7500 in epoch 2"
     (threshold,) = Analyze_logs.threshold_figure([run]).axes
     assert [values for *_, values in curves(threshold)] == [[0.4] * 4]
     assert stars(threshold) == [(2, 0.4)]
@@ -196,7 +197,7 @@ def test_nan_is_a_gap_and_never_the_best(tmp_path):
     log = write_log(tmp_path / "blank", [row(1) | blank, row(2) | blank])
     run_script("Analyze_logs.py", "--model", log)
     (run,) = Analyze_logs.load([str(log)])
-    assert (run.best, Analyze_logs.headline(run)) == (None, "blank: no balanced accuracy")
+    assert (run.best, Analyze_logs.headline(run)) == (None, "blank: no epoch is kept")
 
 
 def test_a_cut_off_last_line_is_left_out_and_told(tmp_path):
@@ -294,14 +295,14 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     both = ("metrics_over_training.png", "threshold_over_training.png")
     assert [line(), line()] == [f"written, and again after each epoch: {log.parent / name}\n" for name in both]
     left = "  about 4 min of training left\n"
-    assert line() == "epoch   1 of 3  loss 3.000 / 3.200  balanced accuracy 0.7000* 201 pairs/s" + left
+    assert line() == "epoch   1 of 3* loss 3.000 / 3.200  balanced accuracy 0.7000  201 pairs/s" + left
     before = (log.parent / both[0]).read_bytes()
     Functions.append_log(log, row(2, 0.65))
     left = "  about 2 min of training left\n"
     assert line() == "epoch   2 of 3  loss 1.500 / 1.700  balanced accuracy 0.6500  202 pairs/s" + left
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
     Functions.append_log(log, row(3))
-    assert line() == "epoch   3 of 3  loss 1.000 / 1.200  balanced accuracy 0.8000* 203 pairs/s\n"
+    assert line() == "epoch   3 of 3* loss 1.000 / 1.200  balanced accuracy 0.8000  203 pairs/s\n"
     assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: all 3 epochs are done\n", "", 0)
     drawn(log.parent, *both)
 
@@ -310,7 +311,7 @@ def test_a_watch_of_two_runs_names_them(tmp_path):
     first = make_model(tmp_path, "first", [row(1)], epochs=1)
     second = make_model(tmp_path, "second", [row(1, 0.8), row(2, 0.7)], patience=1)
     shown = run_script("Analyze_logs.py", "--model", first, second, "--watch").stdout
-    assert "\nfirst: epoch   1 of 1  loss" in shown
+    assert "\nfirst: epoch   1 of 1* loss" in shown
     assert "\nsecond: epoch   2 of 12  loss" in shown
     ends = ["first: all 1 epochs are done", "second: no better validation score for 1 epochs: stopped early"]
     assert shown.splitlines()[-2:] == ends
@@ -336,6 +337,6 @@ def test_ctrl_c_ends_a_watch_normally(tmp_path, started):
     process = started("--model", log)
     lines = [process.stdout.readline() for _ in range(4)]
     assert lines[2].startswith(f"no config.json beside {log}, so its last epoch is not known")
-    assert lines[3] == "epoch   1  loss 3.000 / 3.200  balanced accuracy 0.7000* 201 pairs/s\n"
+    assert lines[3] == "epoch   1* loss 3.000 / 3.200  balanced accuracy 0.7000  201 pairs/s\n"
     process.send_signal(signal.SIGINT)
     assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("no longer watched\n", "", 0)

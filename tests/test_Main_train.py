@@ -1,15 +1,18 @@
 """Main_train: a whole run, exact resume, overfitting eight pairs, and what goes wrong in plain words."""
 
 import json
+import math
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import ROOT, run_script, training_flags, wait_for_epoch
 from safetensors.torch import load_file
 
+import Analyze_logs
 import Functions
 import Main_train
 from Config import PRESETS, read_command_line
@@ -82,11 +85,33 @@ def test_resume_equals_no_interruption(databases, tmp_path):
 
 
 def test_a_run_that_stopped_early_stays_stopped(databases, tmp_path):
-    run = build(databases, tmp_path)
-    run.progress.epoch, run.progress.since_best = 3, run.config.optim.patience
+    run = build(databases, tmp_path, "--optim.epochs", "9", "--optim.patience", "3")
+    run.progress.epoch, run.progress.best_epoch = 5, 2
     before = [weight.clone() for weight in run.model.parameters()]
     Main_train.train(run)
     assert_same(before, list(run.model.parameters()))
+
+
+@pytest.mark.parametrize(("keep_by", "kept"), [("balanced_accuracy", 2), ("loss", 3)])
+def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_path):
+    flags = ("--optim.epochs", "9", "--optim.patience", "1", "--optim.keep-by", keep_by)
+    run = build(databases, tmp_path, *flags)
+    found = Functions.Threshold(0.5, "balanced accuracy", "validation", 0, 0.6, 0.6, 1.0, 0.0, 0)
+    values = []
+    for epoch, loss, balanced in ((1, 3.0, 0.6), (2, 2.0, 0.7), (3, 1.0, 0.65), (4, math.nan, 0.7)):
+        with torch.no_grad():
+            run.model.log_scale.fill_(epoch)
+        values.append(run.model.log_scale.item())
+        Main_train.finish_epoch(run, loss, replace(found, balanced_accuracy=balanced, epoch=epoch))
+    folder = run.config.model_folder
+    assert load_file(folder / "best.safetensors")["log_scale"].item() == values[kept - 1]
+    assert json.loads((folder / "threshold.json").read_text())["epoch"] == run.progress.best_epoch == kept
+    assert Functions.load_state(folder)["progress"]["best_epoch"] == kept
+    (drawn,) = Analyze_logs.load([str(folder)])
+    assert drawn.best == kept - 1, "the plots mark the epoch that is kept"
+    before = values[-1]
+    Main_train.train(run)
+    assert run.progress.epoch == 4 and run.model.log_scale.item() == before, "patience counts by the same figure"
 
 
 def test_resume_on_a_database_that_was_built_anew_is_refused(databases, tmp_path):
