@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import ROOT, run_script
@@ -39,10 +38,10 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> Path:
 
 
 def make_model(
-    root: Path, name: str, rows: list[dict[str, float]] | None, epochs: int = 12, patience: int = 10, **optim: Any
+    root: Path, name: str, rows: list[dict[str, float]] | None, epochs: int = 12, patience: int = 10
 ) -> Path:
     """A model folder as training begins it, and its log, if there are rows."""
-    config = Config(name=name, plots=str(root / "Plots"), optim=OptimConfig(epochs=epochs, patience=patience, **optim))
+    config = Config(name=name, plots=str(root / "Plots"), optim=OptimConfig(epochs=epochs, patience=patience))
     folder = root / "Models" / name
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(to_json(config))
