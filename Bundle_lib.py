@@ -14,7 +14,7 @@ import math
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +34,7 @@ from Functions import LoadedModel, Threshold, write_atomically
 from Tokenizer_lib import Tokenizer
 
 MANIFEST = "bundle.json"
-FORMAT = 1  # of the bundle
+FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
 PROGRAM = {  # by its name in the bundle what run.py needs; the last two import no torch and nothing else of ours
@@ -84,7 +84,7 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
         "short_side": DatabaseConfig.short_side,
         "max_words": config.data.max_words,
         "score": config.model.score,
-        "blend": model.blend.item() if config.model.score == "both" else None,  # see Scorer
+        "blends": [blend.item() for blend in model.blends],  # see Scorer
     }
     return {
         MANIFEST: json.dumps(manifest, indent=2).encode(),
@@ -255,11 +255,11 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
 class ExportedModel(Scorer):
     """The branches of a bundle, run by onnxruntime on the CPU; the scores are those of any other model."""
 
-    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
-        """pictures, texts: onnxruntime's sessions of both branches; blend: see Scorer."""
+    def __init__(self, model: ModelConfig, blends: Sequence[float], pictures: Any, texts: Any):
+        """pictures, texts: onnxruntime's sessions of both branches; blends: see Scorer."""
         super().__init__(model)
-        if blend is not None:
-            torch.nn.init.constant_(self.blend, blend)
+        for blend, value in zip(self.blends, blends, strict=True):
+            torch.nn.init.constant_(blend, value)
         self.pictures, self.texts = pictures, texts
 
     @property
@@ -297,7 +297,7 @@ def load_bundle(path: Path) -> LoadedModel:
         tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
         check_settings(manifest, config, threshold, tokenizer)
         pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
-        model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
+        model = ExportedModel(config.model, manifest["blends"], pictures, texts).eval()
         try_out(model, config, tokenizer)
     except OSError:
         raise  # it names the file

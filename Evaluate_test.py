@@ -24,6 +24,7 @@ import Metrics_lib
 import Plots_lib
 import Scoring_lib
 import Suggest_lib
+from Architectures import Scorer
 from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
 from Config import DatabaseConfig, fail, read_command_line, require
 from DataBase_functions import Database, changed_words
@@ -294,27 +295,29 @@ def retrieve(
     known beforehand. No score of a picture with another's text is kept.
     """
     references = validation.pictures[:REFERENCES]
-    by_text = [scores for _, scores in Scoring_lib.score_blocks(loaded, references, test.captions, "hubs among texts")]
-    by_picture = [
-        scores
-        for _, scores in Scoring_lib.score_blocks(loaded, test.pictures, validation.captions, "hubs among pictures")
-    ]
+
+    def blocks(pictures: Tensor, captions: Sequence[TextBlock], title: str) -> Iterator[tuple[slice, Floats]]:
+        return Scoring_lib.score_blocks(loaded, pictures, captions, title, Scorer.ranking)
+
+    by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
+    by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
     of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
 
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
         return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
 
-    own = corrected(test.caption, texts.owner)
+    own = Scoring_lib.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.ranking)
+    own_corrected = corrected(own, texts.owner)
     counters = {
-        "all": RankCounter(test.caption, texts.owner, groups),
-        "all_csls": RankCounter(own, texts.owner, groups),
+        "all": RankCounter(own, texts.owner, groups),
+        "all_csls": RankCounter(own_corrected, texts.owner, groups),
     }
     if len(groups) >= 2 * FOLD:
         fold = np.random.default_rng(0).permutation(len(groups)) // FOLD
         fold[fold == len(groups) // FOLD] = -1  # those that fill no gallery
-        counters["folds"] = RankCounter(test.caption, texts.owner, groups, fold)
-        counters["folds_csls"] = RankCounter(own, texts.owner, groups, fold)
-    for place, scores in Scoring_lib.score_blocks(loaded, test.pictures, test.captions, "retrieval"):
+        counters["folds"] = RankCounter(own, texts.owner, groups, fold)
+        counters["folds_csls"] = RankCounter(own_corrected, texts.owner, groups, fold)
+    for place, scores in blocks(test.pictures, test.captions, "retrieval"):
         without_hubs = corrected(scores, (place, None))
         for name, counter in counters.items():
             counter.add(place, without_hubs if name.endswith("csls") else scores)
@@ -435,7 +438,9 @@ def evaluate_benchmark(
         raise ValueError(f"none of the pictures of {spec} can be read: {next(iter(unreadable.values()))}")
     used = benchmark._replace(claims=claims)
     of = np.array([number[claim.picture] for claim in claims])
-    scores = Scoring_lib.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name)
+    # Judgements of how well a text fits are ranked; claims are true or false.
+    use = Scorer.ranking if benchmark.metric == "ratings" else Scorer.verdict
+    scores = Scoring_lib.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name, use)
     boot = Bootstrap(len(places), settings.resamples)
     rows = one.benchmark_rows[spec] = judge_benchmark(used, scores, of, one.threshold.threshold, boot)
     result: dict[str, Any] = {

@@ -131,37 +131,41 @@ def total_loss(
     patches, words: vectors of the N pictures, and of the T + K texts, captions first, as the model encodes them;
     in_batch: see contrastive_loss. The word loss needs a score with words.
     In a group of processes patches and words are those of this one's share, and the result is the loss divided by the
-    number of processes: their sum is the loss. Each compares its own pictures with the captions of all, so nothing is
-    computed twice. shares: those of the batch, if they were found before it went to a GPU, which would have to wait.
+    number of processes: their sum is the loss. Each compares its own pictures with the captions of all. shares: those
+    of the batch, if they were found before it went to a GPU, which would have to wait.
     """
     shares = shares or Shares.of(batch, group.size)
     own_pictures, own_captions, own_negatives = shares.slices(group.rank)
     captions, negatives = words.split([shares.captions[group.rank], shares.negatives[group.rank]])
-    scale = model.log_scale.exp()
-    all_captions = group.gather(captions, shares.captions)
-    scores = group.gather(model.all_scores(patches, all_captions), shares.pictures)
-    positive = scores[batch.owner, torch.arange(len(batch.owner), device=scores.device)]
     hard_of = batch.owner[batch.negative_of]
-    its_own = patches[hard_of[own_negatives] - own_pictures.start]
-    hard = group.gather(model.pair_scores(its_own, negatives), shares.negatives)
-    loss = (
-        settings.contrastive
-        * contrastive_loss(scale * scores, batch.owner, batch.groups, scale * hard, hard_of, in_batch)
-        + settings.triplet * triplet_loss(positive[batch.negative_of], hard, settings.margin)
-        + settings.match * match_loss(positive, hard, scale, model.match_at)
-    )
-    if settings.whole and model.scores_words and model.whole_rows:
+    of_captions = patches[batch.owner[own_captions] - own_pictures.start]
+    of_negatives = patches[hard_of[own_negatives] - own_pictures.start]
+    scale = model.log_scale.exp()
+
+    # Which text belongs to which picture?
+    everything = model.all_parts(patches, group.gather(captions, shares.captions))
+    hard_parts = model.pair_parts(of_negatives, negatives)
+    scores = scale * group.gather(model.ranking(everything), shares.pictures)
+    hard = scale * group.gather(model.ranking(hard_parts), shares.negatives)
+    loss = settings.contrastive * contrastive_loss(scores, batch.owner, batch.groups, hard, hard_of, in_batch)
+    if settings.whole and model.scores_words and everything.pooled is not None:
         # Hard negatives differ in one word. Told to tell them apart, the vectors of the whole forget how to find a
         # picture's caption: with 491 validation photographs their recall@1 fell from 48 to 32 %.
-        whole = scale * group.gather(model.whole_scores(patches, all_captions), shares.pictures)
+        whole = scale * group.gather(everything.pooled, shares.pictures)
         loss = loss + settings.whole * contrastive_loss(whole, batch.owner, batch.groups, hard[:0], hard_of[:0])
+
+    # Is it true?
+    true = group.gather(model.pair_scores(of_captions, captions), shares.captions)
+    false = group.gather(model.verdict(hard_parts), shares.negatives)
+    loss = loss + settings.triplet * triplet_loss(true[batch.negative_of], false, settings.margin)
+    loss = loss + settings.match * match_loss(true, false, scale, model.match_at)
     if settings.word and model.scores_words:
-        (_, own_patches), (_, true_words), (_, false_words) = map(model.parts, (patches, captions, negatives))
-        true = best_cosines(own_patches[batch.owner[own_captions] - own_pictures.start], true_words)
-        true, real = (group.gather(x, shares.captions) for x in (true, real_words(true_words).float()))
-        false = best_cosines(own_patches[hard_of[own_negatives] - own_pictures.start], false_words)
-        false = group.gather(false, shares.negatives)
-        loss = loss + settings.word * word_loss(true, real, false, batch.changed, scale, model.match_at)
+        (_, true_patches), (_, true_words) = model.parts(of_captions), model.parts(captions)
+        (_, false_patches), (_, false_words) = model.parts(of_negatives), model.parts(negatives)
+        fits = group.gather(best_cosines(true_patches, true_words), shares.captions)
+        real = group.gather(real_words(true_words).float(), shares.captions)
+        fails = group.gather(best_cosines(false_patches, false_words), shares.negatives)
+        loss = loss + settings.word * word_loss(fits, real, fails, batch.changed, scale, model.match_at)
     return loss / group.size
 
 

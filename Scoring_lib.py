@@ -3,7 +3,7 @@
 Shapes: N pictures, T texts, L words of the longest text of a block, K vectors of a picture or text, D their width.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import Functions
-from Architectures import SiameseModel, best_cosines
+from Architectures import ScoreParts, Scorer, SiameseModel, best_cosines
 from Config import DatabaseConfig
 from DataBase_functions import Database, FeatureCache, pad, prepare
 from Engines_lib import progress
@@ -25,6 +25,8 @@ LEFT_OUT = 500  # texts at most of which a model without word vectors is asked f
 TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
 PAIRS = 1024  # scored at once
 COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
+
+Use = Callable[[Scorer, ScoreParts], Tensor]  # what scores are for: Scorer.verdict or Scorer.ranking
 
 
 class TextBlock(NamedTuple):
@@ -110,11 +112,16 @@ def encode_words(loaded: LoadedModel, texts: Sequence[Sequence[int]], title: str
 
 @torch.no_grad()
 def score_pairs(
-    loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers, title: str = "texts"
+    loaded: LoadedModel,
+    pictures: Tensor,
+    texts: Sequence[str],
+    of: Integers,
+    title: str = "texts",
+    use: Use = Scorer.verdict,
 ) -> Floats:
     """Scores (T,) of each text with picture number `of`; equal texts are encoded once.
 
-    pictures: (N, K, D) from `encode_pictures`.
+    pictures: (N, K, D) from `encode_pictures`; use: Scorer.verdict or Scorer.ranking.
     """
     number: dict[str, int] = {}
     which = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
@@ -128,15 +135,16 @@ def score_pairs(
         for some in np.split(np.arange(len(pairs)), range(PAIRS, len(pairs), PAIRS)):
             mine = torch.from_numpy(of[pairs[some]]).to(pictures.device)
             theirs = block.vectors[torch.from_numpy(place[some]).to(pictures.device)]
-            scores[pairs[some]] = loaded.model.pair_scores(pictures[mine], theirs).cpu().numpy()
+            scores[pairs[some]] = use(loaded.model, loaded.model.pair_parts(pictures[mine], theirs)).cpu().numpy()
     return scores
 
 
 @torch.no_grad()
 def score_blocks(
-    loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str
+    loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str, use: Use = Scorer.verdict
 ) -> Iterator[tuple[slice, Floats]]:
-    """Scores (n, T) of a few pictures at a time with all texts, in the order of the texts' numbers."""
+    """Scores (n, T) of a few pictures at a time with all texts, in the order of the texts' numbers; use: Scorer.verdict
+    or Scorer.ranking."""
     count = sum(len(block.numbers) for block in texts)
     widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
     step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: what a ranking makes of the scores
@@ -144,7 +152,7 @@ def score_blocks(
         some = pictures[start : start + step]
         scores = np.empty((len(some), count), dtype=np.float32)
         for block in texts:
-            scores[:, block.numbers] = loaded.model.all_scores(some, block.vectors).cpu().numpy()
+            scores[:, block.numbers] = use(loaded.model, loaded.model.all_parts(some, block.vectors)).cpu().numpy()
         yield slice(start, start + len(some)), scores
 
 

@@ -88,11 +88,15 @@ def test_learned_weights_of_words_add_up_to_1():
 def test_both_scores_together_lie_between_them():
     model = small_model("both", whole_width=64, lstm_width=24).eval()  # a whole takes two rows of 32
     pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3]))
+    parts = model.all_parts(pictures, texts)
     scores = []
     for blend in (-100.0, 0.0, 100.0):
         with torch.no_grad():
-            model.blend.fill_(blend)
-        scores.append(model.all_scores(pictures, texts))
+            model.ranking_blend.fill_(-blend)
+            model.verdict_blend.fill_(blend)
+        torch.testing.assert_close(model.all_scores(pictures, texts), model.verdict(parts))
+        torch.testing.assert_close(model.ranking(parts) + model.verdict(parts), sum(parts))
+        scores.append(model.verdict(parts))
     local, both, pooled = scores
     torch.testing.assert_close(both, (local + pooled) / 2)
     torch.testing.assert_close(pooled, pictures[:, :2].flatten(1) @ texts[:, :2].flatten(1).T)

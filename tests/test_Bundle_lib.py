@@ -228,7 +228,7 @@ def manifest(members, **values):
 
 DAMAGED = {
     "absent member": (lambda m: changed(m, text=None, threshold=None), r"it holds no text\.onnx, threshold\.json"),
-    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 1"),
+    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 2"),
     "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
     "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
     "not UTF-8": (lambda m: changed(m, config=b"\xff\xfe{"), "can't decode"),
@@ -246,8 +246,8 @@ DAMAGED = {
         "indices element out of data bounds",
     ),
     "exchanged graphs": (lambda m: changed(m, picture=m["text.onnx"], text=m["picture.onnx"]), "picture|words"),
-    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), "fill_"),
-    "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "belong to different models"),
+    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blends=["x", 0])), "fill_"),
+    "not a number": (lambda m: changed(m, bundle=manifest(m, blends=[0, float("nan")])), "belong to different models"),
 }
 
 

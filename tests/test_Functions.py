@@ -135,7 +135,7 @@ def test_the_loss_of_the_whole_is_that_of_the_pooled_score_without_hard_negative
         without, with_it = (
             Functions.total_loss(model, *vectors, batch, LossConfig(whole=weight)) for weight in (0, 0.5)
         )
-        scores = model.log_scale.exp() * model.whole_scores(vectors[0], vectors[1][: len(batch.owner)])
+        scores = model.log_scale.exp() * model.all_parts(vectors[0], vectors[1][: len(batch.owner)]).pooled
         none = torch.zeros(0)
         expected = contrastive_loss(scores, batch.owner, batch.groups, none, none.long())
     torch.testing.assert_close(with_it - without, 0.5 * expected)

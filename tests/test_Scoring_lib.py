@@ -39,7 +39,8 @@ def random_model(settings):
     if settings.weigh_words:
         nn.init.normal_(model.text.weigh.weight)
     if settings.score == "both":
-        nn.init.constant_(model.blend, 0.7)
+        nn.init.constant_(model.ranking_blend, 0.7)
+        nn.init.constant_(model.verdict_blend, -0.4)
     return LoadedModel(model.eval(), tokenizer, config, THRESHOLD)
 
 
