@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import Functions
 import Plots_lib
-from Config import fail, read_command_line, require
+from Config import fail, quality, read_command_line, require
 
 LOG = "training_log.csv"
 COLOURS = 7  # of Plots_lib
@@ -73,10 +73,9 @@ class Run(NamedTuple):
 
     @property
     def quality(self) -> list[float]:
-        """What decides which epoch is kept, higher is better, as in Main_train.finish_epoch; -inf for a nan."""
-        by_loss = self.source.keep_by == "loss"
-        values = [-loss for loss in self.columns["val_loss"]] if by_loss else self.columns["balanced_accuracy"]
-        return [-math.inf if math.isnan(value) else value for value in values]
+        """What decides which epoch is kept, higher is better; -inf for what is no number."""
+        columns = self.columns["val_loss"], self.columns["balanced_accuracy"]
+        return [quality(self.source.keep_by, *row) for row in zip(*columns)]
 
     @property
     def best(self) -> int | None:
@@ -156,9 +155,9 @@ def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
     """
     lines, best = [], -math.inf
     rows = [dict(zip(run.columns, values)) for values in zip(*run.columns.values())]
-    for row, quality in zip(rows, run.quality):
-        star = "*" if quality > best else " "
-        best = max(best, quality)
+    for row, reached in zip(rows, run.quality):
+        star = "*" if reached > best else " "
+        best = max(best, reached)
         of = f" of {run.source.epochs}" if run.source.epochs else ""
         lines.append(
             (f"{run.label}: " if named else "")
@@ -417,7 +416,7 @@ def finish(figure: Any, runs: Sequence[Run]) -> None:
         panel.set(xlabel="epoch", xlim=(1 - margin, last + margin))
         panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if len(runs) == 1:
-        figure.suptitle(f"Balanced accuracy of the epoch that is kept: {headline(runs[0])}", fontsize=12)
+        figure.suptitle(f"{headline(runs[0])} (balanced accuracy of the epoch that is kept)", fontsize=12)
         return
     handles = [Plots_lib.pyplot().Line2D([], [], **Style.of(i).look) for i in range(len(runs))]
     place = {

@@ -10,6 +10,7 @@ import functools
 import io
 import itertools
 import json
+import math
 import os
 import re
 import shlex
@@ -357,6 +358,12 @@ class OptimConfig:
         require(self.save_minutes >= 0, "--optim.save-minutes: must not be negative")
 
 
+def quality(keep_by: str, loss: float, balanced_accuracy: float) -> float:
+    """What decides which epoch's weights are kept, higher is better; -inf for what is no number."""
+    value = -loss if keep_by == "loss" else balanced_accuracy
+    return -math.inf if math.isnan(value) else value
+
+
 @dataclass(frozen=True)
 class Config:
     """All settings of one training run."""
@@ -459,6 +466,9 @@ PRESETS: dict[str, tuple[str, Config]] = {
 }
 
 
+TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # a trained model does not depend on them
+
+
 def to_json(config: Config) -> str:
     """The configuration as JSON text, as it is stored beside the weights."""
     return json.dumps(dataclasses.asdict(config), indent=2)
@@ -467,14 +477,16 @@ def to_json(config: Config) -> str:
 def from_json(text: str) -> Config:
     """Rebuild a configuration from `to_json`.
 
-    Raises ValueError if the text was written by a version with other settings.
+    A setting of training alone that an earlier version did not have has its default, which is what that version did.
+    ValueError if the text was written by a version with other settings.
     """
     return _build(Config, json.loads(text))
 
 
 def _build(kind: type, values: Mapping[str, Any]) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown, absent = sorted(set(values) - set(known)), sorted(set(known) - set(values))
+    needed = set() if kind in TRAINING_ONLY else set(known)
+    unknown, absent = sorted(set(values) - set(known)), sorted(needed - set(values))
     if unknown or absent:
         raise ValueError(
             f"{kind.__name__} of another version: unknown settings {unknown}, absent settings {absent}; "

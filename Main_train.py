@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import Functions
 from Architectures import SiameseModel
-from Config import PRESETS, Config, fail, read_command_line, to_json
+from Config import PRESETS, Config, fail, quality, read_command_line, to_json
 from DataBase_functions import Batch, Database, EpochSampler, FeatureCache, PairDataset, make_loader
 from Functions import Shares
 from Optim_lib import Guard, WeightAverage, make_optimizer, make_scheduler
@@ -403,9 +403,9 @@ def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
         "pairs_per_second": round(now.pairs / max(1e-9, now.seconds), 1),
         "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
-    quality = -loss if config.optim.keep_by == "loss" else threshold.balanced_accuracy
-    better = quality > now.best
-    best, best_epoch = (quality, epoch) if better else (now.best, now.best_epoch)
+    reached = quality(config.optim.keep_by, loss, threshold.balanced_accuracy)
+    better = reached > now.best
+    best, best_epoch = (reached, epoch) if better else (now.best, now.best_epoch)
     run.progress = Progress(epoch=epoch, best=best, best_epoch=best_epoch)
     if run.group.writes:
         if better:

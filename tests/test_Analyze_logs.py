@@ -129,7 +129,7 @@ def test_what_is_drawn_of_one_run(tmp_path):
     assert [values for *_, values in curves(panels["Speed"])] == [[201, 202, 203, 204]]
     assert curves(panels["Learning rate"])[0][2] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4]), "in thousandths"
     assert all(panel.get_xlabel() == "epoch" and panel.get_ylabel() for panel in figure.axes)
-    assert figure.get_suptitle() == "Balanced accuracy of the epoch that is kept: one: 0.7500 in epoch 2"
+    assert figure.get_suptitle() == "one: 0.7500 in epoch 2 (balanced accuracy of the epoch that is kept)"
     (threshold,) = Analyze_logs.threshold_figure([run]).axes
     assert [values for *_, values in curves(threshold)] == [[0.4] * 4]
     assert stars(threshold) == [(2, 0.4)]

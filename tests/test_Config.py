@@ -20,8 +20,8 @@ def test_json_form_gives_back_the_same_settings(preset):
 
 def test_json_of_another_version_is_refused():
     stored = json.loads(to_json(Config.Config()))
-    stored["loss"]["hinge"] = stored["loss"].pop("margin")
-    with pytest.raises(ValueError, match=r"hinge.*margin.*train the model again"):
+    stored["model"]["steepness"] = stored["model"].pop("sharpness")
+    with pytest.raises(ValueError, match=r"steepness.*sharpness.*train the model again"):
         from_json(json.dumps(stored))
 
 
@@ -107,6 +107,20 @@ def test_every_script_has_help_and_refuses_unknown_flags(script):
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"{script}: error: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_only_what_training_alone_reads_may_be_absent():
+    stored = json.loads(to_json(PRESETS["frozen"][1]))
+    del stored["optim"]["keep_by"], stored["loss"]["whole"]
+    read = from_json(json.dumps(stored))
+    assert (read.optim.keep_by, read.loss.whole) == ("balanced_accuracy", 0.0)
+    assert read.model == PRESETS["frozen"][1].model
+    for section, name in (("model", "score"), ("data", "side")):
+        damaged = {**stored, section: {key: value for key, value in stored[section].items() if key != name}}
+        with pytest.raises(ValueError, match=f"absent settings .'{name}'"):
+            from_json(json.dumps(damaged))
+    with pytest.raises(ValueError, match=r"unknown settings .'speed'"):
+        from_json(json.dumps({**stored, "optim": {"speed": 3}}))
 
 
 def test_config_imports_no_torch():
