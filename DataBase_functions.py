@@ -489,7 +489,7 @@ def make_loader(
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
         # Its seeds, which we do not use, are not to be drawn from torch's own generator: dropout would then depend
         # on the number of workers, and on how often a run was resumed.
         generator=torch.Generator().manual_seed(seed),
@@ -501,12 +501,18 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _one_thread(worker: int) -> None:
-    """The training process owns the cores; a loader that starts threads of its own slows both."""
-    torch.set_num_threads(1)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches it too; the training process ends it when all is saved
+def _begin_worker(worker: int) -> None:
+    torch.set_num_threads(1)  # the training process owns the cores; threads of a loader's own slow both
+    # Ctrl-C, `timeout` and batch systems signal a whole group of processes. The training process ends its loaders when
+    # all is saved; without them it could not get there.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
+
+
+def is_loss_of_a_worker(error: RuntimeError) -> bool:
+    """Whether a loader process is gone, for want of memory perhaps; torch's error has no class of its own."""
+    return str(error).startswith("DataLoader worker")
 
 
 class FeatureCache:

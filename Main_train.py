@@ -26,7 +26,15 @@ from tqdm import tqdm
 import Functions
 from Architectures import SiameseModel
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
-from DataBase_functions import Batch, Database, EpochSampler, FeatureCache, PairDataset, make_loader
+from DataBase_functions import (
+    Batch,
+    Database,
+    EpochSampler,
+    FeatureCache,
+    PairDataset,
+    is_loss_of_a_worker,
+    make_loader,
+)
 from Functions import Shares
 from Optim_lib import Guard, WeightAverage, make_optimizer, make_scheduler
 from Parallel_lib import ALONE, Group, is_loss_of_a_peer
@@ -117,9 +125,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except FloatingPointError as error:
         end(group, str(error), code=1)
     except RuntimeError as error:
+        lost = str(error).splitlines()[0] if str(error) else ""
+        if is_loss_of_a_worker(error):
+            fail(f"{lost.strip()} Go on with the same command and --resume", code=1)
         if not is_loss_of_a_peer(error):
             raise
-        lost = str(error).splitlines()[0]
         fail(f"process {group.rank} lost another one ({lost}); go on with the same command and --resume", code=1)
     except (ValueError, OSError) as error:
         fail(f"{error}; what was saved last stays valid, go on with --resume")

@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -227,12 +229,13 @@ def test_the_learned_temperature_stays_within_its_limit(databases, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number):
-    flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500"]
-    process = start("scenes", *flags)
+@pytest.mark.parametrize("to_the_group", [False, True])
+def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number, to_the_group):
+    flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
+    process = start("scenes", *flags, start_new_session=True)
     folder = tmp_path / "Models" / "long"
     wait_for_epoch(folder, process, 1)
-    process.send_signal(number)
+    os.killpg(process.pid, number) if to_the_group else process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert error.strip().splitlines()[-1].startswith(f"Main_train.py: error: stopped by {number.name} in epoch ")
@@ -241,6 +244,22 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number):
     saved = json.loads((folder / "last.json").read_text())
     assert f"in epoch {saved['epoch'] + 1} after step {saved['step']} of 5" in error
     Functions.load_state(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list a process's children")
+def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
+    flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
+    process = start("scenes", *flags)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for_epoch(tmp_path / "Models" / "long", process, 1)
+    worker = int(children.read_text().split()[0])
+    os.kill(worker, signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    told = error.strip().splitlines()[-1]
+    assert told.startswith("Main_train.py: error: DataLoader worker (pid ")
+    assert told.endswith("Killed. Go on with the same command and --resume")
+    assert "Traceback" not in error
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path):
