@@ -271,17 +271,8 @@ class Scorer(nn.Module, ABC):
         self.scores_words = model.score in ("patch_word", "both")
         whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
         self.whole_rows, self.sharpness = whole // model.width, model.sharpness
-        # How much the pooled score counts, before a sigmoid. Finding a picture's caption among thousands is a matter of
-        # the whole, finding one false word of twelve is not: with one blend for both, 0.3 instead of 0.55 gave 0.02
-        # more balanced accuracy and 8 points less recall@1.
-        both = model.score == "both"
-        self.ranking_blend = nn.Parameter(torch.zeros(())) if both else None
-        self.verdict_blend = nn.Parameter(torch.zeros(())) if both else None
-
-    @property
-    def blends(self) -> list[nn.Parameter]:
-        """The weights that only a model of both scores has: of its ranking, then of its verdict."""
-        return [blend for blend in (self.ranking_blend, self.verdict_blend) if blend is not None]
+        # How much the pooled score counts where texts are ranked, before a sigmoid.
+        self.ranking_blend = nn.Parameter(torch.zeros(())) if model.score == "both" else None
 
     @property
     @abstractmethod
@@ -325,21 +316,24 @@ class Scorer(nn.Module, ABC):
             patch_word_matrix(patches, words, self.sharpness) if self.scores_words else None,
         )
 
-    def ranking(self, scores: ScoreParts) -> Tensor:
-        """The score by which the texts of a picture, or the pictures of a text, are ranked."""
-        return blended(scores, self.ranking_blend)
-
     def verdict(self, scores: ScoreParts) -> Tensor:
-        """The score that a threshold decides on."""
-        return blended(scores, self.verdict_blend)
+        """The score that a threshold decides on: of both the patch_word score alone.
 
+        Which of thousands of captions is the picture's own is a matter of the whole, whether one word of twelve is
+        false is not: on photographs the balanced accuracy was 0.70 by the patch_word score, 0.66 by the mean of both
+        and 0.63 by the pooled score.
+        """
+        score = scores.pooled if scores.patch_word is None else scores.patch_word
+        assert score is not None
+        return score
 
-def blended(scores: ScoreParts, blend: Tensor | None) -> Tensor:
-    """Both scores are cosines, so their weighted mean is in [-1, 1] too; blend: see Scorer."""
-    pooled, patch_word = scores
-    if pooled is None or patch_word is None or blend is None:
-        return next(score for score in scores if score is not None)
-    return torch.lerp(patch_word, pooled, blend.sigmoid())
+    def ranking(self, scores: ScoreParts) -> Tensor:
+        """The score by which the texts of a picture, or the pictures of a text, are ranked: of both a weighted mean,
+        which is in [-1, 1] too."""
+        if self.ranking_blend is None:
+            return self.verdict(scores)
+        assert scores.pooled is not None and scores.patch_word is not None
+        return torch.lerp(scores.patch_word, scores.pooled, self.ranking_blend.sigmoid())
 
 
 class SiameseModel(Scorer):

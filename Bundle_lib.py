@@ -14,7 +14,7 @@ import math
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +84,7 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
         "short_side": DatabaseConfig.short_side,
         "max_words": config.data.max_words,
         "score": config.model.score,
-        "blends": [blend.item() for blend in model.blends],  # see Scorer
+        "blend": None if model.ranking_blend is None else model.ranking_blend.item(),  # see Scorer
     }
     return {
         MANIFEST: json.dumps(manifest, indent=2).encode(),
@@ -255,11 +255,11 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
 class ExportedModel(Scorer):
     """The branches of a bundle, run by onnxruntime on the CPU; the scores are those of any other model."""
 
-    def __init__(self, model: ModelConfig, blends: Sequence[float], pictures: Any, texts: Any):
-        """pictures, texts: onnxruntime's sessions of both branches; blends: see Scorer."""
+    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
+        """pictures, texts: onnxruntime's sessions of both branches; blend: see Scorer."""
         super().__init__(model)
-        for blend, value in zip(self.blends, blends, strict=True):
-            torch.nn.init.constant_(blend, value)
+        if blend is not None and self.ranking_blend is not None:
+            torch.nn.init.constant_(self.ranking_blend, blend)
         self.pictures, self.texts = pictures, texts
 
     @property
@@ -297,7 +297,7 @@ def load_bundle(path: Path) -> LoadedModel:
         tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
         check_settings(manifest, config, threshold, tokenizer)
         pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
-        model = ExportedModel(config.model, manifest["blends"], pictures, texts).eval()
+        model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
         try_out(model, config, tokenizer)
     except OSError:
         raise  # it names the file
@@ -377,6 +377,7 @@ def try_out(model: ExportedModel, config: Config.Config, tokenizer: Tokenizer) -
         fits = fits and words == 2 and patches >= 1 and math.isqrt(patches) ** 2 == patches
     else:
         fits = fits and words == patches == 0
-    if not (fits and model.pair_scores(picture, text).isfinite().all()):
+    parts = model.pair_parts(picture, text) if fits else None
+    if parts is None or not (model.verdict(parts) + model.ranking(parts)).isfinite().all():
         shapes = f"pictures {tuple(picture.shape)}, texts {tuple(text.shape)}"
         raise ValueError(f"its graphs and its settings belong to different models: {shapes}")

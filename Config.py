@@ -273,8 +273,8 @@ class ModelConfig:
     dropout: float = 0.0
     """Dropout on embeddings, between LSTM layers, and on backbone features."""
     score: Literal["patch_word", "pooled", "both"] = "patch_word"
-    """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: their mean,
-    with a learned weight."""
+    """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: patch_word
+    decides, and texts are ranked by the mean of both, with a learned weight."""
     weigh_words: bool = False
     """patch_word: how much each word counts is learned; else all count the same."""
     sharpness: float = 5.0

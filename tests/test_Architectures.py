@@ -85,22 +85,28 @@ def test_learned_weights_of_words_add_up_to_1():
     torch.testing.assert_close(patch_word_score(patches, words), (weights * cosines).sum(1))
 
 
-def test_both_scores_together_lie_between_them():
+def test_both_scores_rank_together_and_one_decides():
     model = small_model("both", whole_width=64, lstm_width=24).eval()  # a whole takes two rows of 32
     pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3]))
     parts = model.all_parts(pictures, texts)
-    scores = []
-    for blend in (-100.0, 0.0, 100.0):
+    torch.testing.assert_close(parts.pooled, pictures[:, :2].flatten(1) @ texts[:, :2].flatten(1).T)
+    torch.testing.assert_close(parts.patch_word, patch_word_matrix(pictures[:, 2:], texts[:, 2:], model.sharpness))
+    for blend, share in ((-100.0, 0.0), (0.0, 0.5), (100.0, 1.0)):
         with torch.no_grad():
-            model.ranking_blend.fill_(-blend)
-            model.verdict_blend.fill_(blend)
-        torch.testing.assert_close(model.all_scores(pictures, texts), model.verdict(parts))
-        torch.testing.assert_close(model.ranking(parts) + model.verdict(parts), sum(parts))
-        scores.append(model.verdict(parts))
-    local, both, pooled = scores
-    torch.testing.assert_close(both, (local + pooled) / 2)
-    torch.testing.assert_close(pooled, pictures[:, :2].flatten(1) @ texts[:, :2].flatten(1).T)
-    torch.testing.assert_close(local, patch_word_matrix(pictures[:, 2:], texts[:, 2:], model.sharpness))
+            model.ranking_blend.fill_(blend)
+        expected = share * parts.pooled + (1 - share) * parts.patch_word
+        torch.testing.assert_close(model.ranking(parts), expected)
+        torch.testing.assert_close(model.verdict(parts), parts.patch_word)
+        torch.testing.assert_close(model.all_scores(pictures, texts), parts.patch_word)
+
+
+@pytest.mark.parametrize("score", ["pooled", "patch_word"])
+def test_one_score_ranks_and_decides(score):
+    model = small_model(score).eval()
+    parts = model.all_parts(model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3])))
+    assert [part is None for part in parts] == [score != "pooled", score != "patch_word"]
+    assert torch.equal(model.ranking(parts), model.verdict(parts))
+    assert torch.equal(model.verdict(parts), getattr(parts, score))
 
 
 def test_the_order_of_words_matters_in_both_directions():

@@ -246,8 +246,8 @@ DAMAGED = {
         "indices element out of data bounds",
     ),
     "exchanged graphs": (lambda m: changed(m, picture=m["text.onnx"], text=m["picture.onnx"]), "picture|words"),
-    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blends=["x", 0])), "fill_"),
-    "not a number": (lambda m: changed(m, bundle=manifest(m, blends=[0, float("nan")])), "belong to different models"),
+    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), "fill_"),
+    "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "belong to different models"),
 }
 
 

@@ -40,7 +40,6 @@ def random_model(settings):
         nn.init.normal_(model.text.weigh.weight)
     if settings.score == "both":
         nn.init.constant_(model.ranking_blend, 0.7)
-        nn.init.constant_(model.verdict_blend, -0.4)
     return LoadedModel(model.eval(), tokenizer, config, THRESHOLD)
 
 
