@@ -271,7 +271,9 @@ class ModelConfig:
     lstm_layers: int = 2
     """Residual bidirectional LSTM layers."""
     dropout: float = 0.0
-    """Dropout on embeddings, between LSTM layers, and on backbone features."""
+    """Dropout on embeddings, between LSTM layers, and on channels of backbone features."""
+    patch_dropout: float = 0.0
+    """Share of a picture's patches that a training step does not see."""
     score: Literal["patch_word", "pooled", "both"] = "patch_word"
     """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: patch_word
     decides, and texts are ranked by the mean of both, with a learned weight."""
@@ -289,6 +291,7 @@ class ModelConfig:
         )
         require(self.lstm_layers >= 1, "--model.lstm-layers: must be at least 1")
         require(0 <= self.dropout < 1, "--model.dropout: must be at least 0 and below 1")
+        require(0 <= self.patch_dropout < 1, "--model.patch-dropout: must be at least 0 and below 1")
         require(self.sharpness >= 0, "--model.sharpness: must not be negative")
 
 
