@@ -276,7 +276,7 @@ class ModelConfig:
     """Share of a picture's patches that a training step does not see."""
     score: Literal["patch_word", "pooled", "both"] = "patch_word"
     """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: patch_word
-    decides, and texts are ranked by the mean of both, with a learned weight."""
+    decides, with some of pooled, and texts are ranked by a learned mean."""
     weigh_words: bool = False
     """patch_word: how much each word counts is learned; else all count the same."""
     sharpness: float = 5.0

@@ -155,8 +155,8 @@ def total_loss(
         loss = loss + settings.whole * contrastive_loss(whole, batch.owner, batch.groups, hard[:0], hard_of[:0])
 
     # Is it true?
-    true = group.gather(model.pair_scores(of_captions, captions), shares.captions)
-    false = group.gather(model.verdict(hard_parts), shares.negatives)
+    true = group.gather(model.pair_parts(of_captions, captions).decisive, shares.captions)
+    false = group.gather(hard_parts.decisive, shares.negatives)
     loss = loss + settings.triplet * triplet_loss(true[batch.negative_of], false, settings.margin)
     loss = loss + settings.match * match_loss(true, false, scale, model.match_at)
     if settings.word and model.scores_words:

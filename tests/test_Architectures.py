@@ -103,7 +103,7 @@ def test_learned_weights_of_words_add_up_to_1():
     torch.testing.assert_close(patch_word_score(patches, words), (weights * cosines).sum(1))
 
 
-def test_both_scores_rank_together_and_one_decides():
+def test_of_both_scores_one_decides_and_their_mean_ranks():
     model = small_model("both", whole_width=64, lstm_width=24).eval()  # a whole takes two rows of 32
     pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3]))
     parts = model.all_parts(pictures, texts)
@@ -114,8 +114,8 @@ def test_both_scores_rank_together_and_one_decides():
             model.ranking_blend.fill_(blend)
         expected = share * parts.pooled + (1 - share) * parts.patch_word
         torch.testing.assert_close(model.ranking(parts), expected)
-        torch.testing.assert_close(model.verdict(parts), parts.patch_word)
-        torch.testing.assert_close(model.all_scores(pictures, texts), parts.patch_word)
+        torch.testing.assert_close(model.verdict(parts), 0.2 * parts.pooled + 0.8 * parts.patch_word)
+        torch.testing.assert_close(model.all_scores(pictures, texts), model.verdict(parts))
 
 
 @pytest.mark.parametrize("score", ["pooled", "patch_word"])
