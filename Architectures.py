@@ -135,12 +135,11 @@ class Neck(nn.Module):
     patches if `patches`.
     A convolution sees what is around a patch but hardly where it is, and captions say "on the left". Dropout takes a
     channel from all patches of a picture: a mask for each number would take 0.17 s for 128 pictures, and this one none.
-    Patch dropout hides patches; their vectors are zero. Source: the size augmentation of Chen et al. 2021 (VSE∞).
     """
 
-    def __init__(self, channels: int, width: int, dropout: float, patch_dropout: float, whole: int, patches: bool):
+    def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):
         super().__init__()
-        self.dropout, self.patch_dropout = nn.Dropout1d(dropout), nn.Dropout(patch_dropout)
+        self.dropout = nn.Dropout1d(dropout)
         if patches:
             self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
             self.place = nn.Linear(2, width, bias=False)
@@ -151,20 +150,19 @@ class Neck(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         vectors = []
-        count, channels, height, width = features.shape
+        count, channels, _, _ = features.shape
         features = features * self.dropout(features.new_ones(count, channels, 1)).unsqueeze(-1)
-        seen = self.patch_dropout(features.new_ones(count, 1, height, width))
         if self.whole:
-            picture = self.project_whole((features * seen).mean((2, 3)))
+            picture = self.project_whole(features.mean((2, 3)))
             vectors.append(F.normalize(picture.float(), dim=-1).view(count, -1, self.width))
         if self.patches:
+            _, _, height, width = features.shape
             y = torch.linspace(-1, 1, height, device=features.device)
             x = torch.linspace(-1, 1, width, device=features.device)
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
             # Contiguous, since a bfloat16 product with a transposed view takes 0.65 instead of 0.07 s on a CPU.
             patches = features.flatten(2).transpose(1, 2).contiguous()
-            patches = F.normalize((self.project(patches) + self.place(places)).float(), dim=-1)
-            vectors.append(patches * seen.view(count, -1, 1).sign())
+            vectors.append(F.normalize((self.project(patches) + self.place(places)).float(), dim=-1))
         return torch.cat(vectors, dim=1)
 
 
@@ -358,7 +356,7 @@ class SiameseModel(Scorer):
             if backbone.name == "small"
             else ResNet50Backbone(backbone.stride_in_1x1, backbone.grid)
         )
-        self.neck = Neck(self.backbone.channels, model.width, model.dropout, model.patch_dropout, whole, words)
+        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
         self.text = TextEncoder(vocabulary, model, whole, words)
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
         self.match_at = nn.Parameter(torch.tensor(0.5))  # the score at which a match is as likely as not

@@ -52,24 +52,6 @@ def test_vectors_have_unit_length_and_padding_is_zero():
     assert real_words(words).tolist() == [[True] * 3 + [False] * 2, [True] * 5]
 
 
-def test_patch_dropout_hides_whole_patches_in_training_alone():
-    model = small_model("both", patch_dropout=0.25)
-    features = torch.rand(64, 64, 4, 4)
-    model.eval()
-    everything = model.encode_pictures(features)
-    assert torch.equal(everything, small_model("both").eval().encode_pictures(features))
-    model.train()
-    vectors = model.encode_pictures(features)
-    seen = vectors[:, 1:].norm(dim=-1) > 0
-    assert seen.float().mean() == pytest.approx(0.75, abs=0.05)  # of 1,024; its standard error is 0.014
-    assert len({tuple(line) for line in seen.tolist()}) > 50  # each picture hides others
-    torch.testing.assert_close(vectors[:, 1:], everything[:, 1:] * seen.unsqueeze(-1))
-    for picture, hidden, whole in zip(features, ~seen, vectors[:, 0]):
-        mean = picture.flatten(1)[:, ~hidden].sum(1) / 12  # of the 12 of 16 patches that are seen on average
-        expected = torch.nn.functional.normalize(model.neck.project_whole(mean), dim=0)
-        torch.testing.assert_close(whole, expected, atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("score", SCORES)
 def test_padding_changes_nothing(score):
     model = small_model(score).eval()

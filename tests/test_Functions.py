@@ -176,7 +176,7 @@ def a_batch(pictures):
 @pytest.mark.parametrize("chunks", [1, 2, 3, 8])
 def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
     """With dropout, hard negatives and both scores, on cached features; 8 pictures in 3 chunks divide unevenly."""
-    model = small_model(score, dropout=0.3, patch_dropout=0.3).train()
+    model = small_model(score, dropout=0.3).train()
     inputs, batch = a_batch(torch.randn(8, 64, 3, 3, generator=torch.Generator().manual_seed(0)))
     (loss, gradient), (expected_loss, expected) = (
         compute(model, inputs, batch, chunks) for compute in (gradient_in_chunks, whole_batch_gradient)
