@@ -467,14 +467,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
 }
 
 
-# Settings that a trained model does not depend on.
-TRAINING_ONLY: dict[type, set[str]] = {
-    **{
-        kind: {f.name for f in dataclasses.fields(kind)}
-        for kind in (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)
-    },
-    ModelConfig: {"dropout"},
-}
+TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # a trained model does not depend on them
 
 
 def to_json(config: Config) -> str:
@@ -493,7 +486,7 @@ def from_json(text: str) -> Config:
 
 def _build(kind: type, values: Mapping[str, Any]) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind)}
-    needed = set(known) - TRAINING_ONLY.get(kind, set())
+    needed = set() if kind in TRAINING_ONLY else set(known)
     unknown, absent = sorted(set(values) - set(known)), sorted(needed - set(values))
     if unknown or absent:
         raise ValueError(
