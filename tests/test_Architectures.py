@@ -96,7 +96,7 @@ def test_of_both_scores_one_decides_and_their_mean_ranks():
             model.ranking_blend.fill_(blend)
         expected = share * parts.pooled + (1 - share) * parts.patch_word
         torch.testing.assert_close(model.ranking(parts), expected)
-        torch.testing.assert_close(model.verdict(parts), 0.2 * parts.pooled + 0.8 * parts.patch_word)
+        torch.testing.assert_close(model.verdict(parts), 0.1 * parts.pooled + 0.9 * parts.patch_word)
         torch.testing.assert_close(model.all_scores(pictures, texts), model.verdict(parts))
 
 
