@@ -20,10 +20,10 @@ from Config import BackboneConfig, ModelConfig
 PIXEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet in RGB, as torchvision's weights expect
 PIXEL_STD = (0.229, 0.224, 0.225)
 # How much the pooled score counts in a verdict. Which of thousands of captions is a picture's own is a matter of the
-# whole, whether one of twelve words is false is not. On 491 photographs, with 0, 0.1, 0.2, 0.5: balanced accuracy on hard
-# negatives .720, .716, .713, .681, on captions of other photographs .898, .910, .922, .938. It is not learned: one number
-# that moves by at most the learning rate stays near where it begins, and of training photographs the pooled score knows
-# the captions by heart.
+# whole, whether one of twelve words is false is not. On 491 photographs, with 0, 0.1, 0.2, 0.5: balanced accuracy on
+# hard negatives .720, .716, .713, .681, on captions of other photographs .898, .910, .922, .938. It is not learned: one
+# number that moves by at most the learning rate stays near where it begins, and of training photographs the pooled
+# score knows the captions by heart.
 VERDICT_BLEND = 0.1
 OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no nan where a whole row is out
 
