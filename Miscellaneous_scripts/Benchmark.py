@@ -580,7 +580,7 @@ def plain_training(run: Any) -> Callable[[], float]:
     from torch import Tensor, nn
 
     import Functions
-    from Architectures import SiameseModel, average_words
+    from Architectures import ScoreParts, SiameseModel, average_words
     from DataBase_functions import PairDataset
 
     config, its = run.config, run.train_loader.dataset
@@ -608,9 +608,10 @@ def plain_training(run: Any) -> Callable[[], float]:
         def encode_texts(self, words: Tensor) -> Tensor:
             return self.text(words)
 
-        def all_scores(self, patches: Tensor, words: Tensor) -> Tensor:
+        def all_parts(self, patches: Tensor, words: Tensor) -> ScoreParts:
             cosines = torch.einsum("npd,tld->nptl", patches, words)
-            return average_words(cosines.max(dim=1).values, words.norm(dim=-1), self.sharpness)
+            scores = average_words(cosines.max(dim=1).values, words.norm(dim=-1), self.sharpness)
+            return ScoreParts(pooled=None, patch_word=scores)
 
     model = PlainModel().to(run.device).train()
     model.backbone.requires_grad_(not config.backbone.frozen)
