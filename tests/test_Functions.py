@@ -141,6 +141,17 @@ def test_the_loss_of_the_whole_is_that_of_the_pooled_score_without_hard_negative
     torch.testing.assert_close(with_it - without, 0.5 * expected)
 
 
+def test_only_patches_and_words_learn_to_judge():
+    model = small_model("both")
+    (pictures, words), batch = a_batch(some_pictures(8))
+    judging = LossConfig(contrastive=0, whole=0)
+    Functions.total_loss(model, model.encode_pictures(pictures), model.encode_texts(words), batch, judging).backward()
+    assert model.neck.project.weight.grad.abs().max() > 0
+    for layer in (model.neck.project_whole, model.text.project_whole):
+        assert layer.weight.grad is None or not layer.weight.grad.any()
+    assert not model.ranking_blend.grad.any()
+
+
 def whole_batch_gradient(model, inputs, batch, chunks):
     """The gradient that backward_in_chunks must give: all chunks in one graph, with the same draws of dropout."""
     torch.manual_seed(7)

@@ -11,7 +11,7 @@ from torch import nn
 
 import Functions
 import Scoring_lib
-from Architectures import SiameseModel
+from Architectures import Scorer, SiameseModel
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
 from DataBase_functions import Database, FeatureCache, prepare
 from Functions import LoadedModel, Threshold
@@ -211,6 +211,22 @@ def test_blocks_of_all_scores_are_those_of_each_pair_alone(monkeypatch, loaded, 
     for block in encoded:
         expected = loaded.model.all_scores(vectors, block.vectors).detach().numpy()
         np.testing.assert_allclose(scores[:, block.numbers], expected, atol=1e-5)
+
+
+def test_what_ranks_is_another_score_than_what_decides(models):
+    loaded = models["both"]
+    pictures, texts = some_pictures(), some_texts(loaded, 7)
+    vectors, of = encode(loaded, pictures), np.arange(7) % PICTURES
+    encoded = list(Scoring_lib.encode_texts(loaded, texts))
+    for use in (Scorer.verdict, Scorer.ranking):
+        found = np.concatenate([part for _, part in Scoring_lib.score_blocks(loaded, vectors, encoded, "test", use)])
+        for block in encoded:
+            expected = use(loaded.model, loaded.model.all_parts(vectors, block.vectors)).detach().numpy()
+            np.testing.assert_allclose(found[:, block.numbers], expected, atol=1e-5)
+        pairs = Scoring_lib.score_pairs(loaded, vectors, texts, of, use=use)
+        np.testing.assert_allclose(pairs, found[of, np.arange(7)], atol=1e-5)
+    verdicts = Scoring_lib.score_pairs(loaded, vectors, texts, of)
+    assert np.abs(verdicts - pairs).max() > 0.01
 
 
 @pytest.mark.parametrize("name", ["patch_word", "weighed", "both", "trained"])
