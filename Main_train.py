@@ -127,7 +127,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except RuntimeError as error:
         lost = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
-            fail(f"{lost.strip()} Go on with the same command and --resume", code=1)
+            fail(f"{lost.rstrip('. ')}; go on with the same command and --resume", code=1)
         if not is_loss_of_a_peer(error):
             raise
         fail(f"process {group.rank} lost another one ({lost}); go on with the same command and --resume", code=1)
