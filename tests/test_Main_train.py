@@ -259,8 +259,8 @@ def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
     assert process.returncode == 1
     told = error.strip().splitlines()[-1]
     # torch notices by a signal, or when it asks in vain for a batch, and then says less.
-    reason = r"(is killed by signal: Killed|exited unexpectedly)"
-    line = rf"Main_train.py: error: DataLoader worker \(pid(\(s\))? \d+\) {reason}; go on with the same command and --resume"
+    start_of_line = r"Main_train.py: error: DataLoader worker \(pid(\(s\))? \d+\) "
+    line = f"{start_of_line}(is killed by signal: Killed|exited unexpectedly); go on with the same command and --resume"
     assert re.fullmatch(line, told)
     assert "Traceback" not in error
 
