@@ -16,6 +16,7 @@ Training is measured with a ResNet-50 of random weights: its speed does not depe
 import argparse
 import contextlib
 import functools
+import gc
 import importlib.metadata
 import io
 import itertools
@@ -530,6 +531,7 @@ def watched(work: Callable[[], Any], device: Any) -> tuple[Any, float | None]:
         allocated = torch.cuda.memory_allocated(device)
         result = work()
         return result, (torch.cuda.max_memory_allocated(device) - allocated) / 1e6
+    gc.collect()  # garbage that went meanwhile would be taken off what the work holds
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins at what is held now
     except OSError:
