@@ -3,7 +3,7 @@
 Colours are safe for colour blindness (Okabe & Ito 2008), and the same thing has the same colour everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,6 +110,12 @@ def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
     panel.legend(loc="lower right", fontsize=9, frameon=False)
 
 
+def _least(bars: Iterable[Bar]) -> float:
+    """Where the axis of bars begins: all of them are on it."""
+    marks = [x - 0.01 for bar in bars for x in (bar.found.low, *(blind.value for blind in bar.blind.values()))]
+    return float(np.nanmin([0.4, *marks]))
+
+
 def _bars(panel: Any, bars: Sequence[Bar]) -> None:
     """A dot with its interval on each line, and a mark for each blind judge."""
     lines = np.arange(len(bars))[::-1]
@@ -123,8 +129,7 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
             panel.plot(*np.array(known).T, mark, color=COLOURS[5], ms=9, mew=2, label=f"blind: {name}")
     panel.axvline(0.5, color=GREY, ls=":", lw=1)
     panel.set_yticks(lines, [f"{bar.name} ({bar.n:,})" for bar in bars], fontsize=9)
-    lowest = [x.value for bar in bars for x in bar.blind.values()]
-    panel.set_xlim(min(0.4, np.nanmin(low), *(x - 0.01 for x in lowest)), 1.01)
+    panel.set_xlim(_least(bars), 1.01)
     handles, names = panel.get_legend_handles_labels()
     panel.legend(handles[::-1], names[::-1], ncols=3, **BELOW)
 
@@ -192,6 +197,7 @@ def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
         panel.set_ylim(-0.6, len(bars) - 0.4)
         if panel is not axes[-1, 0]:
             panel.get_legend().remove()
+    axes[-1, 0].set_xlim(_least(bar for bars in sections.values() for bar in bars), 1.01)  # one axis for all panels
     axes[-1, 0].set_xlabel("balanced accuracy (test)")
     axes[-1, 0].get_legend().set_bbox_to_anchor((0.4, -0.7 / counts[-1] - 0.12), transform=axes[-1, 0].transAxes)
     save(figure, path)
