@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import Functions
-import Plots_lib
 from Config import fail, quality, read_command_line, require
+from evaluation import plots as plots_lib
 
 LOG = "training_log.csv"
-COLOURS = 7  # of Plots_lib
+COLOURS = 7  # of evaluation.plots
 DASHES, MARKERS = ("-", "--", ":", "-."), (".", "s", "^", "x")  # of the first 7 runs, the next 7 ...
 GREY = "#595959"
 WIDTH, DPI = 9.0, 150  # inches; 1350 pixels wide: sharp at the 900 that a README shows
@@ -267,7 +267,7 @@ def draw(runs: Sequence[Run], out: str | None) -> list[Path]:
         figure = make(runs)
         paths.append(folder / f"{name}_{end}.png")
         Functions.write_atomically(paths[-1], partial(figure.savefig, dpi=DPI, format="png"))
-        Plots_lib.pyplot().close(figure)
+        plots_lib.pyplot().close(figure)
     return paths
 
 
@@ -316,7 +316,7 @@ def marked_epochs(values: Sequence[float], every: bool) -> list[int]:
 
 def metrics_figure(runs: Sequence[Run]) -> Any:
     """Losses and rates above; learning rate, pairs a second and waiting below."""
-    figure = Plots_lib.pyplot().figure(figsize=(WIDTH, 6.8 + legend_height(runs)), layout="constrained")
+    figure = plots_lib.pyplot().figure(figsize=(WIDTH, 6.8 + legend_height(runs)), layout="constrained")
     mosaic = [["loss"] * 3 + ["rates"] * 3, ["learning_rate"] * 2 + ["pairs_per_second"] * 2 + ["waiting"] * 2]
     panels = figure.subplot_mosaic(mosaic, height_ratios=(3, 2))
     draw_losses(panels["loss"], runs)
@@ -370,7 +370,7 @@ def draw_rates(panel: Any, runs: Sequence[Run]) -> None:
 
 def threshold_figure(runs: Sequence[Run]) -> Any:
     """The threshold of each epoch; a star on that of the weights that are kept."""
-    figure = Plots_lib.pyplot().figure(figsize=(WIDTH, 4.2 + legend_height(runs)), layout="constrained")
+    figure = plots_lib.pyplot().figure(figsize=(WIDTH, 4.2 + legend_height(runs)), layout="constrained")
     panel = figure.subplots()
     for i, run in enumerate(runs):
         Style.of(i).plot(panel, run, "threshold")
@@ -418,7 +418,7 @@ def finish(figure: Any, runs: Sequence[Run]) -> None:
     if len(runs) == 1:
         figure.suptitle(f"{headline(runs[0])} (balanced accuracy of the epoch that is kept)", fontsize=12)
         return
-    handles = [Plots_lib.pyplot().Line2D([], [], **Style.of(i).look) for i in range(len(runs))]
+    handles = [plots_lib.pyplot().Line2D([], [], **Style.of(i).look) for i in range(len(runs))]
     place = {
         "loc": "outside lower center",
         "ncols": legend_columns(runs),

@@ -33,12 +33,12 @@ from tqdm import tqdm
 from Architectures import SiameseModel
 from Config import AugmentConfig, BackboneConfig, DatabaseConfig, DataConfig, NegativesConfig, usable_cores
 from Functions import TextBatch
-from Negative_map import Negative, Parse
-from Negative_plan import Plan
-from Negative_words import CATEGORIES
+from Negative_map import Plan
+from negatives.slots import Negative, Parse
+from negatives.vocabulary import CATEGORIES
 from Tokenizer_lib import Tokenizer, Word, split_words
 
-# Of the database and of its parses; those of Database_units.py, whose imports a training process does without.
+# Of the database and of its parses; those of sources/units.py, whose imports a training process does without.
 FORMAT = 2
 PARSE_FORMAT = 1
 SPLITS = ("train", "validation", "test")

@@ -4,11 +4,11 @@
     python Database_create.py --name photos --coco DIR --flickr30k DIR   -> Database/photos
     python Database_create.py --name photos --reparse                    parses the captions of Database/photos anew
 
-Three steps: the readers' items are joined by photograph (`Database_intake`); units of 100 photographs are worked on by
+Three steps: the readers' items are joined by photograph (`sources.intake`); units of 100 photographs are worked on by
 all processes, pictures and texts apart; then copies are joined, splits assigned, and rows written from the units.
 
 A build that was killed at any moment goes on where it was: the same command finds the finished units
-(`Database_units`) and makes the others. `--reparse` makes units of texts from the rows of the finished database, and
+(`sources.units`) and makes the others. `--reparse` makes units of texts from the rows of the finished database, and
 writes its rows again with them.
 `datasets.load_from_disk` and pyarrow both open the result, memory-mapped. Beside the Arrow files lie `manifest.json`
 (what went in, what was left out and why, versions, hashes) and `word_counts.json` (words of the training captions).
@@ -36,10 +36,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.jobs import EngineError, progress, run_jobs
+from common.pictures import Fingerprints
 from Config import DatabaseConfig, fail, read_command_line, require
-from Database_intake import Intake
-from Database_sources import SPLITS, LeftOut, open_sources
-from Database_units import (
+from sources.intake import Intake
+from sources.readers import SPLITS, LeftOut, open_sources
+from sources.units import (
     FORMAT,
     PARSE_FORMAT,
     PictureUnit,
@@ -50,8 +52,6 @@ from Database_units import (
     read_arrow,
     stored_texts,
 )
-from Engines_lib import EngineError, progress, run_jobs
-from Picture_lib import Fingerprints
 from Tokenizer_lib import split_words
 
 ROWS_PER_UNIT = 100  # about 2 MB and half a second of work: what is lost when a build is killed

@@ -20,29 +20,29 @@ from PIL import Image
 from torch import Tensor
 
 import Functions
-import Metrics_lib
-import Plots_lib
-import Scoring_lib
-import Suggest_lib
 from Architectures import Scorer
-from Benchmarks_lib import Benchmark, PictureFinder, identity_of, read_benchmark
+from common import metrics
+from common.jobs import progress
+from common.metrics import Bootstrap, Criterion, Floats, Integers, Interval, RankCounter, hubness, interval
+from common.pictures import open_picture
 from Config import DatabaseConfig, fail, read_command_line, require
 from DataBase_functions import Database, changed_words
-from Engines_lib import progress
-from Evaluation_lib import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
+from evaluation import plots as plots_lib
+from evaluation import scoring
+from evaluation.benchmarks import Benchmark, PictureFinder, identity_of, read_benchmark
+from evaluation.plots import Bar, Curves, Example, Word
+from evaluation.report import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
+from evaluation.scoring import TextBlock
 from Functions import LoadedModel, Threshold
-from Judge_lib import Judge
-from Metrics_lib import Bootstrap, Criterion, Floats, Integers, Interval, RankCounter, hubness, interval
-from Negative_map import Negative
-from Picture_lib import open_picture
-from Plots_lib import Bar, Curves, Example, Word
-from Scoring_lib import TextBlock
+from judging import suggest
+from judging.judge import Judge
+from negatives.slots import Negative
 from Tokenizer_lib import split_words
 
 REFERENCES = 1000  # pictures and captions of the validation split that retrieval by CSLS compares with
 FOLD = 1000  # pictures of a gallery, as published tables of COCO have it
 SHOWN = ("swap", "exchange", "mined", IN_BATCH)  # in the plots
-BLIND_NAMES = {judge: name for judge, (name, _) in Plots_lib.BLIND.items()}
+BLIND_NAMES = {judge: name for judge, (name, _) in plots_lib.BLIND.items()}
 COMPARED = {
     "pairwise",
     "balanced_accuracy",
@@ -96,7 +96,7 @@ class EvaluateConfig:
     """Training captions that the blind control learns from."""
     corrections: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Ask for corrections of N swaps (see Predict.py --suggest): how often is the true word among the first?"""
-    resamples: int = Metrics_lib.RESAMPLES
+    resamples: int = metrics.RESAMPLES
     """Bootstrap resamples of the photographs."""
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class Evaluation:
     boot: Bootstrap
     groups: np.ndarray  # (N,) identity of each test photograph
     rows: list[Row] = field(default_factory=list)
-    retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples, see Metrics_lib.judged
+    retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples, see metrics.judged
     words: dict[str, Any] = field(default_factory=dict)
     corrections: dict[str, Any] = field(default_factory=dict)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
@@ -272,13 +272,13 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
 
     Vectors of captions are kept for retrieval; of the validation split those of the first REFERENCES, for CSLS.
     """
-    pictures = Scoring_lib.encode_rows(loaded, database, database.rows(split), f"{split} pictures")
+    pictures = scoring.encode_rows(loaded, database, database.rows(split), f"{split} pictures")
     ranked = texts.captions if split == "test" else texts.captions[:REFERENCES]
-    captions = list(Scoring_lib.encode_texts(loaded, ranked, f"{split} captions"))
+    captions = list(scoring.encode_texts(loaded, ranked, f"{split} captions"))
     kinds = list(texts.false)
     false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
-    scores = Scoring_lib.score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
+    scores = scoring.score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
     if not np.isfinite(scores).all():
         raise ValueError("the model's scores are no numbers; train it again with a lower --optim.lr")
     ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
@@ -297,7 +297,7 @@ def retrieve(
     references = validation.pictures[:REFERENCES]
 
     def blocks(pictures: Tensor, captions: Sequence[TextBlock], title: str) -> Iterator[tuple[slice, Floats]]:
-        return Scoring_lib.score_blocks(loaded, pictures, captions, title, Scorer.ranking)
+        return scoring.score_blocks(loaded, pictures, captions, title, Scorer.ranking)
 
     by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
     by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
@@ -306,7 +306,7 @@ def retrieve(
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
         return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
 
-    own = Scoring_lib.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.ranking)
+    own = scoring.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.ranking)
     own_corrected = corrected(own, texts.owner)
     counters = {
         "all": RankCounter(own, texts.owner, groups),
@@ -327,10 +327,10 @@ def retrieve(
 def point_at_words(one: Evaluation) -> dict[str, Any]:
     """How often the lowest word score of a swap points at a word that was swapped, and how often chance does."""
     false = one.texts["test"].false["swap"]
-    some = Scoring_lib.some_with_words(one.loaded, len(false.of))
+    some = scoring.some_with_words(one.loaded, len(false.of))
     negatives = [false.texts[i] for i in some.tolist()]
     of = one.texts["test"].owner[false.of[some]]
-    _, scores = Scoring_lib.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
+    _, scores = scoring.score_words(one.loaded, one.scores["test"].pictures, [n.text for n in negatives], of)
     return pointing(negatives, scores, of, false.categories[some], one.boot)
 
 
@@ -365,13 +365,13 @@ def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:
     if not len(some):
         return {}
     judge, of = Judge(one.loaded), texts.owner[false.of[some]]
-    parses = Suggest_lib.parse_texts([false.texts[i].text for i in some])
+    parses = suggest.parse_texts([false.texts[i].text for i in some])
     hits: dict[int, list[bool]] = {1: [], 3: []}
     chance: dict[int, list[float]] = {1: [], 3: []}
     for i, picture, parse in zip(progress(some, "corrections", " swaps"), of, parses):
         text, caption = false.texts[i].text, texts.captions[false.of[i]]
         vectors = one.scores["test"].pictures[picture, None]
-        ranked = Suggest_lib.rank(judge, vectors, text, parse, Suggest_lib.PLACES)
+        ranked = suggest.rank(judge, vectors, text, parse, suggest.PLACES)
         right = [is_same_text(candidate.negative.text, caption) for candidate in ranked.candidates]
         better = [is_right and after > ranked.before for is_right, after in zip(right, ranked.after)]
         for k in hits:
@@ -394,7 +394,7 @@ def points_at(scores: Floats, changed: Sequence[int]) -> bool:
     if not changed:
         return False
     others = np.delete(scores, changed)
-    return bool(scores[changed].min() < others.min(initial=np.inf) - Metrics_lib.TIE)
+    return bool(scores[changed].min() < others.min(initial=np.inf) - metrics.TIE)
 
 
 # External benchmarks
@@ -430,8 +430,8 @@ def evaluate_benchmark(
     names = dict.fromkeys(claim.picture for claim in benchmark.claims)
     absent = [name for name in names if name not in places]
     unreadable: dict[str, ValueError | OSError] = {}
-    prepared = Scoring_lib.prepare_files(one.loaded, places, unreadable)
-    vectors = Scoring_lib.encode_pictures(one.loaded, prepared, len(places), f"{benchmark.name} pictures")
+    prepared = scoring.prepare_files(one.loaded, places, unreadable)
+    vectors = scoring.encode_pictures(one.loaded, prepared, len(places), f"{benchmark.name} pictures")
     number = {name: i for i, name in enumerate(places)}
     claims = [claim for claim in benchmark.claims if claim.picture in number and claim.picture not in unreadable]
     if not claims:
@@ -440,7 +440,7 @@ def evaluate_benchmark(
     of = np.array([number[claim.picture] for claim in claims])
     # Judgements of how well a text fits are ranked; claims are true or false.
     use = Scorer.ranking if benchmark.metric == "ratings" else Scorer.verdict
-    scores = Scoring_lib.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name, use)
+    scores = scoring.score_pairs(one.loaded, vectors, [claim.text for claim in claims], of, benchmark.name, use)
     boot = Bootstrap(len(places), settings.resamples)
     rows = one.benchmark_rows[spec] = judge_benchmark(used, scores, of, one.threshold.threshold, boot)
     result: dict[str, Any] = {
@@ -459,9 +459,9 @@ def evaluate_benchmark(
         label = np.array([claim.label for claim in claims]) == 1
         result["calibration"] = calibration(one.threshold, scores, label, of, boot)[0]
     told = np.array([i for i, claim in enumerate(claims) if claim.changed], dtype=int)
-    told = told[Scoring_lib.some_with_words(one.loaded, len(told))].tolist()
+    told = told[scoring.some_with_words(one.loaded, len(told))].tolist()
     if told:
-        _, lines = Scoring_lib.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
+        _, lines = scoring.score_words(one.loaded, vectors, [claims[i].text for i in told], of[told])
         negatives = [Negative(claims[i].text, "foil", claims[i].subset, claims[i].changed) for i in told]
         subsets = np.array([claims[i].subset for i in told], dtype=str)
         result["word_evidence"] = pointing(negatives, lines, of[told], subsets, boot)
@@ -473,14 +473,14 @@ def evaluate_benchmark(
 
 def calibration(
     threshold: Threshold, scores: Floats, label: np.ndarray, of: Integers, boot: Bootstrap
-) -> tuple[dict[str, Any], Metrics_lib.Reliability]:
+) -> tuple[dict[str, Any], metrics.Reliability]:
     """Calibration error and Brier score of the probabilities of texts of the photographs `of`; and what to draw."""
     probability = threshold.calibration.probability(scores)
-    found = Metrics_lib.reliability(probability, label)
+    found = metrics.reliability(probability, label)
     figures = {
         "slope": threshold.slope,
         "intercept": threshold.intercept,
-        "ece": Metrics_lib.calibration_error(found),
+        "ece": metrics.calibration_error(found),
         "brier": interval(boot.mean((probability - label) ** 2, of)),
     }
     return figures, found
@@ -499,11 +499,11 @@ def report(one: Evaluation) -> None:
         "plan": one.database.plan.folder.name,
         "config": json.loads((one.folder / "config.json").read_text(encoding="utf-8")),
         "threshold": asdict(one.threshold),
-        "equilibrium_threshold": Metrics_lib.equilibrium_threshold(*one.curves("validation", "mixture")),
+        "equilibrium_threshold": metrics.equilibrium_threshold(*one.curves("validation", "mixture")),
         "test_photographs": len(one.groups),
         "test_captions": len(one.texts["test"].captions),
         "resamples": one.boot.resamples,
-        "resamples_of_ranks": min(Metrics_lib.MEDIANS, one.boot.resamples),
+        "resamples_of_ranks": min(metrics.MEDIANS, one.boot.resamples),
         "trained_on": next(iter(one.leaks.values())),
         "test": [row.as_json() for row in one.rows],
         "calibration": calibrated,
@@ -535,7 +535,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapping[str, Any]) -> list[Path]:
+def draw(one: Evaluation, reliability: metrics.Reliability, calibrated: Mapping[str, Any]) -> list[Path]:
     """All plots; their paths."""
     name = f"{one.folder.name}{one.suffix}.png"
     folder, at = one.loaded.config.plots_folder, one.threshold
@@ -551,12 +551,12 @@ def draw(one: Evaluation, reliability: Metrics_lib.Reliability, calibrated: Mapp
     }
     overview = sections[NAMES["kind"]] + sections.get(NAMES["category"], [])
     validation, chosen = one.curves("validation", "mixture"), f"chosen for {at.criterion}" if one.chosen else "stored"
-    Plots_lib.plot_thresholds(paths["Threshold_Analysis"], validation, kinds, at.threshold, chosen, overview)
-    Plots_lib.plot_scores(paths["Scores"], kinds, at.threshold)
-    Plots_lib.plot_curves(paths["Curves"], kinds, at.threshold)
-    Plots_lib.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
-    Plots_lib.plot_bars(paths["Categories"], sections)
-    Plots_lib.plot_errors(paths["Errors"], worst_errors(one))
+    plots_lib.plot_thresholds(paths["Threshold_Analysis"], validation, kinds, at.threshold, chosen, overview)
+    plots_lib.plot_scores(paths["Scores"], kinds, at.threshold)
+    plots_lib.plot_curves(paths["Curves"], kinds, at.threshold)
+    plots_lib.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
+    plots_lib.plot_bars(paths["Categories"], sections)
+    plots_lib.plot_errors(paths["Errors"], worst_errors(one))
     return list(paths.values())
 
 
@@ -576,7 +576,7 @@ def worst_errors(one: Evaluation) -> dict[str, list[Example]]:
     examples: dict[str, list[Example]] = {}
     for title, those in chosen.items():
         of = np.array([photograph for photograph, _, _ in those])
-        _, lines = Scoring_lib.score_words(one.loaded, scores.pictures, [negative.text for *_, negative in those], of)
+        _, lines = scoring.score_words(one.loaded, scores.pictures, [negative.text for *_, negative in those], of)
         for (photograph, score, negative), line in zip(those, lines):
             words = split_words(negative.text)[: len(line)]
             # Of a random caption nearly every word is foreign: marks would tell nothing.
@@ -593,7 +593,7 @@ def first_of_each(order: Integers, photographs: Integers, wrong: np.ndarray) -> 
     first: dict[int, int] = {}
     for i in order[wrong[order]].tolist():
         first.setdefault(int(photographs[i]), i)
-        if len(first) == Plots_lib.EXAMPLES:
+        if len(first) == plots_lib.EXAMPLES:
             break
     return list(first.values())
 
@@ -733,7 +733,7 @@ def compare(evaluations: Sequence[Evaluation]) -> None:
                 print(f"{name:44s}   {value:+.4f}  [{low:+.4f}, {high:+.4f}]{'' if low <= 0 <= high else ' *'}")
         name = f"Comparison_{other.folder.name}_minus_{first.folder.name}{first.suffix}"
         plot, table = (first.loaded.config.plots_folder / f"{name}.{ending}" for ending in ("png", "json"))
-        Plots_lib.plot_differences(plot, title, sections)
+        plots_lib.plot_differences(plot, title, sections)
         Functions.write_json(table, plain(sections))
         print(f"written: {table}, {plot}")
 

@@ -28,9 +28,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import Config
 from Architectures import OUT, ResNet50Backbone, Scorer, SiameseModel, best_cosines, import_torchvision, real_words
+from common.metrics import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
+from common.parallel import ALONE, Group
 from Config import BackboneConfig, LossConfig
-from Metrics_lib import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
-from Parallel_lib import ALONE, Group
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
@@ -412,12 +412,12 @@ class Threshold:
     """The score from which a text counts as a match, how probable a match is at a score, and where both come from."""
 
     threshold: float
-    criterion: str  # what it is best at, see Metrics_lib.Criterion
+    criterion: str  # what it is best at, see common.metrics.Criterion
     chosen_on: str
     balanced_accuracy: float
     recall: float
     specificity: float
-    slope: float  # of the calibration, see Metrics_lib.Calibration
+    slope: float  # of the calibration, see common.metrics.Calibration
     intercept: float
     epoch: int  # of the weights that it belongs to
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 import Functions
 from Architectures import SiameseModel
+from common.parallel import ALONE, Group, is_loss_of_a_peer
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
 from DataBase_functions import (
     Batch,
@@ -36,9 +37,8 @@ from DataBase_functions import (
     make_loader,
 )
 from Functions import Shares
-from Optim_lib import Guard, WeightAverage, make_optimizer, make_scheduler
-from Parallel_lib import ALONE, Group, is_loss_of_a_peer
 from Tokenizer_lib import Tokenizer
+from training.optim import Guard, WeightAverage, make_optimizer, make_scheduler
 
 
 @dataclass

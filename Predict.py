@@ -6,7 +6,7 @@ python Predict.py --pairs FILE --images DIR --out FILE: scores of a whole data s
 
 python Predict.py --web: a web page.
 
-Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see Judge_lib.py.
+Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see judging/judge.py.
 """
 
 import io
@@ -21,10 +21,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from common.jobs import EngineError
 from Config import Config, fail, read_command_line, require
-from Engines_lib import EngineError
-from Judge_lib import InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
-from Suggest_lib import Suggestion, suggest
+from judging.judge import InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
+from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
@@ -109,9 +109,9 @@ def main(args: Sequence[str] | None = None) -> None:
     model = settings.model or default_model()
     try:
         if settings.web:
-            import Web_lib
+            from judging import web as web_lib
 
-            Web_lib.serve(Judge.load(model, settings.device), settings.host, settings.port)
+            web_lib.serve(Judge.load(model, settings.device), settings.host, settings.port)
         elif settings.pairs:
             judge_pairs(settings, model)
         else:
@@ -154,28 +154,28 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
     if settings.heatmap:
         if verdict.heat is None:
             raise ValueError("--heatmap: a model with the pooled score alone finds no word in a place")
-        import Heat_lib
+        from judging import heat as heat_lib
 
-        Heat_lib.plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
+        heat_lib.plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
         print(f"heat of the words: {settings.heatmap}", file=sys.stderr)
     return 0 if verdict.match else 1
 
 
 def judge_pairs(settings: PredictConfig, model: str) -> None:
     """Score a data set, or show the worst of one that is scored."""
-    import Pairs_lib
-    import Report_lib
+    from judging import page as page_lib
+    from judging import table
 
     pairs = Path(settings.pairs or "")
     images = Path(settings.images) if settings.images else pairs.parent
     scored = pairs
     if settings.out:
         scored = Path(settings.out)
-        job = Pairs_lib.Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
-        print(Pairs_lib.score_file(job))
+        job = table.Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
+        print(table.score_file(job))
     if settings.report:
-        judge = Pairs_lib.load_judge(model, settings.device)
-        count = Report_lib.write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
+        judge = table.load_judge(model, settings.device)
+        count = page_lib.write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
         print(f"{settings.report}: the {count} most suspicious captions")
 
 

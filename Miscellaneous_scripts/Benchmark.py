@@ -43,7 +43,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from Config import PRESETS, Config, NegativesConfig, fail, from_json, to_json, usable_cores
-from Scenes_lib import draw, make_scene, write_captions
+from sources.scenes import draw, make_scene, write_captions
 
 HERE = Path(__file__).resolve().parent
 PICTURES, CAPTIONS = "Flicker8k_Dataset", "Flickr8k.token.txt"
@@ -175,9 +175,9 @@ def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
     import torch
 
     from DataBase_functions import Database
-    from Negative_draw import swap
-    from Negative_map import Negative, Parse, find_slots
-    from Negative_plan import Plan
+    from Negative_map import Plan
+    from negatives.edits import swap
+    from negatives.slots import Negative, Parse, find_slots
 
     torch.set_num_threads(1)
     folder = work.database("ours")
@@ -379,7 +379,7 @@ def scoring(work: "Workspace") -> tuple[Measure, Measure]:
 @benchmark("predict-one", "s from start to verdict", better="smaller")
 def predicting_one(work: "Workspace") -> tuple[Measure, None]:
     """Predict.py with the model that comes with it: a process, and in one that runs another text"""
-    from Judge_lib import Judge
+    from judging.judge import Judge
     from Predict import EXAMPLE, SHIPPED
 
     command = [sys.executable, "Predict.py", "--model", SHIPPED]
@@ -678,8 +678,8 @@ def batches_from_scratch(work: "Workspace", data: Any) -> Callable[[], Iterator[
 
     from Architectures import import_torchvision
     from DataBase_functions import Database, pad
-    from Negative_draw import swap
-    from Negative_map import Parse, find_slots
+    from negatives.edits import swap
+    from negatives.slots import Parse, find_slots
     from Tokenizer_lib import Tokenizer
 
     import_torchvision()
@@ -764,7 +764,7 @@ class Workspace:
     """A temporary folder with the photographs, and with the databases that are built of them."""
 
     def __init__(self, folder: Path, photos: Path | None, count: int):
-        from Database_units import find_pipeline
+        from sources.units import find_pipeline
 
         self.folder, self.count, self.quarter, self.pipeline = folder, count, count // 4, find_pipeline()
         self.source = f"{count} photographs of {photos}" if photos else f"{count} drawn scenes, 640 x 480, with grain"
@@ -811,7 +811,7 @@ class Workspace:
         from Architectures import SiameseModel
         from DataBase_functions import Database
         from Functions import LoadedModel, Threshold, choose_device, load_backbone
-        from Judge_lib import Judge
+        from judging.judge import Judge
         from Tokenizer_lib import Tokenizer
 
         config, database = self.config(preset), Database(self.database("ours"))

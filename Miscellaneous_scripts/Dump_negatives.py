@@ -31,11 +31,11 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.jobs import progress
 from Config import NegativesConfig, fail, read_command_line, require
 from DataBase_functions import Database, seeded
-from Engines_lib import progress
-from Negative_map import Negative
-from Negative_plan import KINDS, other_words
+from Negative_map import KINDS, other_words
+from negatives.slots import Negative
 
 SCHEMA = pa.schema(
     {

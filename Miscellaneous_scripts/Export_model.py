@@ -20,10 +20,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import Bundle_lib
 import Functions
 from Config import fail, read_command_line, require
 from Functions import LoadedModel
+from judging import bundle as bundle_lib
 
 MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are told to 1e-3
 FIGURES = ("balanced_accuracy", "recall", "specificity", "roc_auc")  # of results.json, in the card
@@ -61,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> None:
         require(not path.is_dir(), f"--out {settings.out} is a folder")
         is_free = settings.overwrite or not path.exists()
         require(is_free, f"{settings.out} is already there; replace it with --overwrite")
-        Bundle_lib.import_runtime()  # told before seconds pass
+        bundle_lib.import_runtime()  # told before seconds pass
         loaded = Functions.load_model(folder, torch.device("cpu"))
         difference = write_checked(loaded, path, model_card(loaded, folder))
     except (ValueError, OSError) as error:
@@ -78,8 +78,8 @@ def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         part = Path(folder) / path.name
-        Bundle_lib.write_bundle(loaded, part, card)
-        difference = Bundle_lib.largest_difference(loaded, Bundle_lib.load_bundle(part))
+        bundle_lib.write_bundle(loaded, part, card)
+        difference = bundle_lib.largest_difference(loaded, bundle_lib.load_bundle(part))
         if not difference <= MOST_DIFFERENCE:  # nan too
             told = f"a score of the exported model differs by {difference:.1e} from the model's"
             raise ValueError(f"{told}, at most {MOST_DIFFERENCE:g} is accepted; nothing was written")
@@ -121,7 +121,7 @@ It prints MATCH or MISMATCH, the score, the probability and each word's own scor
 Exit status 0: match, 1: mismatch, 2: error. With the program it was exported from:
 
 ```python
-from Judge_lib import Judge
+from judging.judge import Judge
 
 verdict = Judge.load("{config.name}.zip").check("picture.jpg", "A red ball.")
 ```

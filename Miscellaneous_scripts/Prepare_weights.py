@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import Functions
-from Bundle_lib import largest_difference
 from Config import fail, read_command_line, require
+from judging.bundle import largest_difference
 
 WEIGHTS = "best.safetensors"
 COPIED = ("config.json", "vocabulary.json", "threshold.json", "photographs.txt")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from Scenes_lib import draw, gallery, make_scene
+from sources.scenes import draw, gallery, make_scene
 
 EXAMPLE = 900_005  # a seed that no default database uses
 

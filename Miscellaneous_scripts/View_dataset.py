@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import DataBase_functions as db
 from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
-from Negative_map import Negative
-from Negative_plan import other_words
-from Plots_lib import pyplot
+from evaluation.plots import pyplot
+from Negative_map import other_words
+from negatives.slots import Negative
 from Tokenizer_lib import Tokenizer, split_words
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#595959"  # the first two: Okabe & Ito 2008

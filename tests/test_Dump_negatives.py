@@ -10,7 +10,7 @@ from conftest import run_script
 
 from DataBase_functions import Database
 from Miscellaneous_scripts import Dump_negatives as dump
-from Negative_plan import KINDS
+from Negative_map import KINDS
 from Tokenizer_lib import split_words
 
 SCRIPT = "Miscellaneous_scripts/Dump_negatives.py"
@@ -196,7 +196,7 @@ def test_what_the_user_can_mend_is_one_line_with_status_2(run, tmp_path, flags, 
 
 
 def test_captions_without_any_of_the_kind_are_told(database, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("Negative_plan.Plan.has", lambda plan, kind, caption: False)
+    monkeypatch.setattr("Negative_map.Plan.has", lambda plan, kind, caption: False)
     out, folder = tmp_path / "x.jsonl", database.folder
     with pytest.raises(SystemExit) as stop:
         dump.main(["--name", folder.name, "--root", str(folder.parent), "--kind", "exchange", "--out", str(out)])

@@ -14,12 +14,12 @@ from PIL import Image
 
 import Evaluate_test
 import Functions
-import Scoring_lib
-import Suggest_lib
+from common.metrics import Bootstrap, Interval, best_threshold
 from DataBase_functions import Database, prepare
-from Evaluation_lib import FalseTexts, collect_texts
-from Metrics_lib import Bootstrap, Interval, best_threshold
-from Negative_map import Negative
+from evaluation import scoring
+from evaluation.report import FalseTexts, collect_texts
+from judging import suggest
+from negatives.slots import Negative
 
 PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
@@ -195,7 +195,7 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     found = Evaluate_test.retrieve(loaded, splits["test"], test, other, groups, boot)
 
     def whole(pictures, blocks):
-        return next(iter(Scoring_lib.score_blocks(loaded, pictures, blocks, "")))[1]
+        return next(iter(scoring.score_blocks(loaded, pictures, blocks, "")))[1]
 
     matrix, owner = whole(test.pictures, test.captions), splits["test"].owner
     hubs = np.sort(whole(other.pictures, test.captions), axis=0)[-10:].mean(0)
@@ -323,10 +323,10 @@ def test_corrections_are_counted(monkeypatch):
         assert parse == f"parse of {text}" and vectors.item() == n // 3
         found = [captions[n].upper() if kind == right else f"a green ball {n}" for kind in ranks.get(n, [wrong] * 2)]
         after = [0.1 if n == 3 else 0.9 - i / 10 for i in range(len(found))]
-        return Suggest_lib.Ranked([SimpleNamespace(negative=SimpleNamespace(text=text)) for text in found], 0.2, after)
+        return suggest.Ranked([SimpleNamespace(negative=SimpleNamespace(text=text)) for text in found], 0.2, after)
 
-    monkeypatch.setattr(Suggest_lib, "rank", rank)
-    monkeypatch.setattr(Suggest_lib, "parse_texts", lambda texts: [f"parse of {text}" for text in texts])
+    monkeypatch.setattr(suggest, "rank", rank)
+    monkeypatch.setattr(suggest, "parse_texts", lambda texts: [f"parse of {text}" for text in texts])
     swaps = FalseTexts([Negative(text, "swap", "colour", ()) for text in texts], np.arange(5))
     test = SimpleNamespace(false={"swap": swaps}, captions=captions, owner=np.array([0, 0, 0, 1, 1]))
     one = SimpleNamespace(

@@ -13,11 +13,11 @@ from conftest import run_script
 pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
 
-import Bundle_lib
 import Functions
-import Scenes_lib
-from Judge_lib import Judge
+from judging import bundle as bundle_lib
+from judging.judge import Judge
 from Miscellaneous_scripts import Export_model
+from sources import scenes
 
 SCRIPT = "Miscellaneous_scripts/Export_model.py"
 
@@ -63,7 +63,7 @@ def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
     assert f"written: {out}" in told
     assert float(re.search(r"by more than (\S+) from", told)[1]) < 1e-4
     assert [path.name for path in out.parent.iterdir()] == ["small.zip"]  # no leftover
-    picture, text = Scenes_lib.draw(Scenes_lib.make_scene(5), 200), "A red ball is on the left."
+    picture, text = scenes.draw(scenes.make_scene(5), 200), "A red ball is on the left."
     plain = Functions.load_model(model, torch.device("cpu"))
     expected = Judge(plain._replace(config=replace(plain.config, precision="float32"))).check(picture, text)
     assert Judge.load(out).check(picture, text).score == pytest.approx(expected.score, abs=1e-4)
@@ -93,7 +93,7 @@ def test_what_the_user_can_mend_is_told_in_one_line(flags, told):
 def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkeypatch):
     out = tmp_path / "small.zip"
     out.write_bytes(b"an earlier one")
-    monkeypatch.setattr(Bundle_lib, "largest_difference", lambda one, other: difference)
+    monkeypatch.setattr(bundle_lib, "largest_difference", lambda one, other: difference)
     loaded = Functions.load_model(model, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"differs by .* from the model's"):
         Export_model.write_checked(loaded, out, "")
@@ -103,13 +103,13 @@ def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkey
 
 def test_another_model_is_seen_as_different(model):
     one, other = (Functions.load_model(model, torch.device("cpu")) for _ in range(2))
-    assert Bundle_lib.largest_difference(one, other) == 0
+    assert bundle_lib.largest_difference(one, other) == 0
     with torch.no_grad():
         other.model.text.project.weight[0] += 0.01
-    assert Bundle_lib.largest_difference(one, other) > 1e-4
+    assert bundle_lib.largest_difference(one, other) > 1e-4
     with torch.no_grad():
         other.model.text.project.weight[0] = float("nan")
-    assert not Bundle_lib.largest_difference(one, other) <= 1
+    assert not bundle_lib.largest_difference(one, other) <= 1
 
 
 def test_the_card_tells_the_settings_and_the_threshold(model):

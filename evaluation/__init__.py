@@ -1,0 +1,1 @@
+"""Scores of many texts, their metrics, reports and plots."""

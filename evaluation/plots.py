@@ -1,0 +1,288 @@
+"""The one style of all plots, and the plots of an evaluation. Numbers in, files out.
+
+Colours are safe for colour blindness (Okabe & Ito 2008), and the same thing has the same colour everywhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from common.metrics import Floats, Interval, Reliability, equilibrium_threshold, rates, threshold_curve
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+DARK, GREY = "#222222", "#767676"
+OF_KIND = {"true captions": GREY, **dict(zip(("swap", "exchange", "mined", "in-batch"), COLOURS)), "mixture": DARK}
+BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # how the judges that see no picture are shown
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
+EXAMPLES = 4  # pictures in a line of the page of errors
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot for files only, in the style of all our plots."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": plt.cycler(color=COLOURS),
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 11,
+        }
+    )
+    return plt
+
+
+def save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot().close(figure)
+
+
+class Bar(NamedTuple):
+    """A figure, its interval, and what the blind judges reach on the same texts."""
+
+    name: str
+    n: int
+    found: Interval
+    blind: Mapping[str, Interval]
+
+
+class Curves(NamedTuple):
+    """True and false scores of one kind."""
+
+    true: Floats
+    false: Floats
+
+
+def plot_thresholds(
+    path: Path, validation: Curves, test: Mapping[str, Curves], threshold: float, chosen: str, bars: Sequence[Bar]
+) -> None:
+    """Four panels: rates over the threshold (validation); scores, ROC and balanced accuracy of each kind (test)."""
+    figure, axes = pyplot().subplots(2, 2, figsize=(12, 9.5), layout="constrained")
+    panel = axes[0, 0]
+    curve = threshold_curve(*validation)
+    balanced = (curve.recall + curve.specificity) / 2
+    panel.plot(curve.thresholds, curve.recall, label="recall")
+    panel.plot(curve.thresholds, curve.specificity, label="specificity")
+    panel.plot(curve.thresholds, balanced, color=DARK, lw=2, label="balanced accuracy")
+    equal = equilibrium_threshold(*validation)
+    best = curve.thresholds[np.argmax(balanced)]
+    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"{chosen}: {threshold:.3f}")
+    panel.plot(best, balanced.max(), "*", color=DARK, ms=12, label=f"best: {balanced.max():.3f} at {best:.3f}")
+    panel.axvline(equal, color=GREY, ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
+    panel.set(title="The threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
+    panel.legend(ncols=2, **BELOW)
+
+    panel = axes[0, 1]
+    everything = np.concatenate([scores for curves in test.values() for scores in curves])
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
+    longest = max(test.values(), key=lambda curves: len(curves.true))
+    panel.hist(longest.true, bins, density=True, color=GREY, alpha=0.45, label=f"true captions ({len(longest.true):,})")
+    for kind, curves in test.items():
+        style = {"histtype": "step", "lw": 1.8, "color": OF_KIND.get(kind)}
+        panel.hist(curves.false, bins, density=True, label=f"{kind} ({len(curves.false):,})", **style)
+    panel.axvline(threshold, color=DARK, ls="--", lw=1)
+    panel.set(title="Scores (test)", xlabel="score", ylabel="density")
+    panel.legend(ncols=3, **BELOW)
+
+    _roc(axes[1, 0], test, threshold)
+    _bars(axes[1, 1], bars)
+    axes[1, 1].set(title="Balanced accuracy (test), 95 % interval")
+    save(figure, path)
+
+
+def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
+    for kind, curves in test.items():
+        roc = threshold_curve(*curves)
+        panel.plot(1 - roc.specificity, roc.recall, color=OF_KIND.get(kind), label=kind)
+        at = rates(*curves, threshold)
+        panel.plot(1 - at.specificity, at.recall, "o", color=DARK, ms=5)
+    panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1)
+    panel.set(title="ROC (test), dot = threshold", xlabel="1 - specificity", ylabel="recall", aspect="equal")
+    panel.legend(loc="lower right", fontsize=9, frameon=False)
+
+
+def _least(bars: Iterable[Bar]) -> float:
+    """Where the axis of bars begins: all of them are on it."""
+    marks = [x - 0.01 for bar in bars for x in (bar.found.low, *(blind.value for blind in bar.blind.values()))]
+    return float(np.nanmin([0.4, *marks]))
+
+
+def _bars(panel: Any, bars: Sequence[Bar]) -> None:
+    """A dot with its interval on each line, and a mark for each blind judge."""
+    lines = np.arange(len(bars))[::-1]
+    value, low, high = np.array([bar.found for bar in bars]).T
+    # Of few photographs the figure itself may lie at the edge of its interval; an error must not be negative.
+    errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
+    panel.errorbar(value, lines, xerr=errors, fmt="o", color=COLOURS[0], ms=6, capsize=3, label="model")
+    for judge, (name, mark) in BLIND.items():
+        known = [(bar.blind[judge].value, line) for bar, line in zip(bars, lines) if judge in bar.blind]
+        if known:
+            panel.plot(*np.array(known).T, mark, color=COLOURS[5], ms=9, mew=2, label=f"blind: {name}")
+    panel.axvline(0.5, color=GREY, ls=":", lw=1)
+    panel.set_yticks(lines, [f"{bar.name} ({bar.n:,})" for bar in bars], fontsize=9)
+    panel.set_xlim(_least(bars), 1.01)
+    handles, names = panel.get_legend_handles_labels()
+    panel.legend(handles[::-1], names[::-1], ncols=3, **BELOW)
+
+
+def plot_scores(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
+    """A histogram of each kind of false text, over that of the captions that it is set against."""
+    figure, axes = pyplot().subplots(
+        *(len(test), 1), figsize=(8, 1.2 + 1.7 * len(test)), sharex=True, squeeze=False, layout="constrained"
+    )
+    everything = np.concatenate([scores for curves in test.values() for scores in curves])
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
+    for panel, (kind, curves) in zip(axes[:, 0], test.items()):
+        panel.hist(curves.true, bins, density=True, color=GREY, alpha=0.45, label="true captions")
+        colour = OF_KIND.get(kind)
+        panel.hist(curves.false, bins, density=True, color=colour, alpha=0.55, label=f"{kind} ({len(curves.false):,})")
+        panel.axvline(threshold, color=DARK, ls="--", lw=1)
+        panel.set_yticks([])
+        panel.legend(fontsize=9, frameon=False)
+    axes[0, 0].set_title("Scores (test), dashed = threshold")
+    axes[-1, 0].set_xlabel("score")
+    save(figure, path)
+
+
+def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
+    """ROC, and precision over recall with as many false texts as true ones."""
+    figure, (left, right) = pyplot().subplots(1, 2, figsize=(11, 5.2), layout="constrained")
+    _roc(left, test, threshold)
+    for kind, curves in test.items():
+        curve = threshold_curve(*curves)
+        precision = curve.recall / np.maximum(curve.recall + 1 - curve.specificity, 1e-12)
+        some = curve.recall > 0.02  # of the first few the precision jumps between 0 and 1
+        right.plot(curve.recall[some], precision[some], color=OF_KIND.get(kind), label=kind)
+        at = rates(*curves, threshold)
+        if accepted := at.recall + 1 - at.specificity:
+            right.plot(at.recall, at.recall / accepted, "o", color=DARK, ms=5)
+    right.axhline(0.5, color=GREY, ls=":", lw=1)
+    right.set(
+        title="Precision and recall (test), dot = threshold", xlabel="recall", ylabel="precision", ylim=(0.45, 1.01)
+    )
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=4, fontsize=9, frameon=False)
+    save(figure, path)
+
+
+def plot_reliability(path: Path, found: Reliability, error: float, brier: float) -> None:
+    """What came of the probabilities: on the diagonal they are right."""
+    layout = {"figsize": (6.5, 6.5), "height_ratios": (4, 1), "sharex": True, "layout": "constrained"}
+    figure, (top, bottom) = pyplot().subplots(2, 1, **layout)
+    top.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="as it should be")
+    top.plot(found.probability, found.share, "o-", label=f"test: ECE {error:.3f}, Brier {brier:.3f}")
+    top.set(title="Calibration (test, mixture)", ylabel="share of true texts", ylim=(0, 1), xlim=(0, 1))
+    top.legend(loc="upper left", fontsize=9)
+    bottom.bar(found.probability, found.texts, width=0.04)
+    bottom.set(xlabel="probability of a match", ylabel="texts")
+    save(figure, path)
+
+
+def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
+    """Balanced accuracy with intervals and blind marks, a panel for each section of the table."""
+    counts = [len(bars) for bars in sections.values()]
+    layout = {"figsize": (8, 1.6 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
+    figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", sharex=True, **layout)
+    for panel, (section, bars) in zip(axes[:, 0], sections.items()):
+        _bars(panel, bars)
+        panel.set_title(section)
+        panel.set_ylim(-0.6, len(bars) - 0.4)
+        if panel is not axes[-1, 0]:
+            panel.get_legend().remove()
+    axes[-1, 0].set_xlim(_least(bar for bars in sections.values() for bar in bars), 1.01)  # one axis for all panels
+    axes[-1, 0].set_xlabel("balanced accuracy (test)")
+    axes[-1, 0].get_legend().set_bbox_to_anchor((0.4, -0.7 / counts[-1] - 0.12), transform=axes[-1, 0].transAxes)
+    save(figure, path)
+
+
+def plot_differences(path: Path, title: str, sections: Mapping[str, Mapping[str, Interval]]) -> None:
+    """Differences of two models with their paired intervals; those that hold 0 are grey."""
+    counts = [len(found) for found in sections.values()]
+    layout = {"figsize": (8, 1.4 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
+    figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", **layout)
+    for panel, (section, found) in zip(axes[:, 0], sections.items()):
+        lines = np.arange(len(found))[::-1]
+        for line, (value, low, high) in zip(lines, found.values()):
+            colour = GREY if low <= 0 <= high else COLOURS[0 if value > 0 else 5]
+            panel.plot([low, high], [line, line], color=colour, lw=2)
+            panel.plot(value, line, "o", color=colour, ms=6)
+        panel.axvline(0, color=DARK, lw=1)
+        panel.set_yticks(lines, list(found), fontsize=9)
+        panel.set_ylim(-0.6, len(found) - 0.4)
+        panel.set_title(section)
+    axes[-1, 0].set_xlabel(f"{title}, 95 % interval over photographs")
+    save(figure, path)
+
+
+class Word(NamedTuple):
+    """A word of a text, its score, and whether it is what makes the text false."""
+
+    text: str
+    score: float
+    changed: bool
+
+
+class Example(NamedTuple):
+    """A text that the model judged wrongly."""
+
+    picture: Image.Image
+    score: float
+    words: Sequence[Word]
+
+
+def plot_errors(path: Path, errors: Mapping[str, Sequence[Example]]) -> None:
+    """A page of pictures, a line for each kind of error; below each its text.
+
+    Words are coloured by their score, from orange (fits nowhere) to blue; what makes a text false is underlined.
+    """
+    cell = 3.15  # inches of a line: its title, the pictures, three lines of text
+    height = cell * max(1, len(errors)) + 0.1
+    figure = pyplot().figure(figsize=(3 * EXAMPLES, height))
+    scores = [word.score for examples in errors.values() for example in examples for word in example.words]
+    low, high = np.percentile(scores, (5, 95)) if scores else (0.0, 1.0)
+    for line, (kind, examples) in enumerate(errors.items()):
+        top = height - 0.1 - line * cell
+        figure.text(0.01, top / height, kind, weight="bold", va="top")
+        for column, example in enumerate(examples[:EXAMPLES]):
+            left, width = column / EXAMPLES + 0.01, 1 / EXAMPLES - 0.02
+            panel = figure.add_axes((left, (top - 2.3) / height, width, 2.0 / height))
+            panel.imshow(example.picture)
+            panel.axis("off")
+            below = figure.add_axes((left, (top - 3.05) / height, width, 0.7 / height))
+            below.axis("off")
+            _write(below, example, float(low), float(high))
+    if not errors:
+        figure.text(0.5, 0.5, "no error in the test split", ha="center")
+    save(figure, path)
+
+
+def _write(panel: Any, example: Example, low: float, high: float) -> None:
+    """Words one after the other, in lines as wide as the panel."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("fit", (COLOURS[1], "#FFFFFF", COLOURS[4]))
+    renderer = panel.figure.canvas.get_renderer()
+    box = panel.get_window_extent(renderer)
+    x, y = 0.0, 1.0
+    first = panel.text(0, 1, f"{example.score:.3f}", fontsize=9, color=GREY, va="top")
+    space = 4 / box.width
+    x = first.get_window_extent(renderer).width / box.width + 2 * space
+    for word in example.words:
+        shade = colours(float(np.clip((word.score - low) / max(high - low, 1e-9), 0, 1)))
+        drawn = panel.text(x, y, word.text, fontsize=9, va="top", bbox={"facecolor": shade, "lw": 0, "pad": 1.2})
+        width = drawn.get_window_extent(renderer).width / box.width
+        if x + width > 1 and x > 0:
+            x, y = 0.0, y - 17 / box.height
+            drawn.set_position((x, y))
+        if word.changed:
+            panel.plot([x, x + width], [y - 15 / box.height] * 2, color=DARK, lw=1.6, clip_on=False)
+        x += width + space
+    panel.set(xlim=(0, 1), ylim=(0, 1))

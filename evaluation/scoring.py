@@ -1,0 +1,196 @@
+"""Scores of many pictures and texts: each is encoded once, and memory grows with their number, never with its square.
+
+Shapes: N pictures, T texts, L words of the longest text of a block, K vectors of a picture or text, D their width.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import Functions
+from Architectures import ScoreParts, Scorer, SiameseModel, best_cosines
+from common.jobs import progress
+from common.metrics import Floats, Integers
+from common.pictures import open_picture
+from Config import DatabaseConfig
+from DataBase_functions import Database, FeatureCache, pad, prepare
+from Functions import LoadedModel
+
+PICTURES = 32  # encoded at once
+LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
+TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
+PAIRS = 1024  # scored at once
+COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
+
+Use = Callable[[Scorer, ScoreParts], Tensor]  # what scores are for: Scorer.verdict or Scorer.ranking
+
+
+class TextBlock(NamedTuple):
+    """Some texts of about the same length."""
+
+    numbers: Integers  # (b,) which texts they are
+    vectors: Tensor  # (b, K, D)
+
+
+def autocast(loaded: LoadedModel) -> torch.autocast:
+    """The precision that training has on this device, so that scores agree with the threshold."""
+    device = loaded.model.device
+    return Functions.autocast(device, Functions.choose_precision(loaded.config.precision, device))
+
+
+@torch.no_grad()
+def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int, title: str = "pictures") -> Tensor:
+    """Vectors (N, K, D) of `count` prepared pictures (3, side, side), or of their cached features (C, h, w)."""
+    parts, some = [], []
+    with progress(None, title, " pictures", count) as bar:
+        for number, picture in enumerate(pictures, 1):
+            some.append(picture)
+            if len(some) == PICTURES or number == count:
+                batch = torch.stack(some).to(loaded.model.device)
+                if batch.dtype == torch.uint8:
+                    batch = batch.contiguous(memory_format=torch.channels_last)
+                with autocast(loaded):
+                    parts.append(loaded.model.encode_pictures(batch))
+                bar.update(len(some))
+                some = []
+    return torch.cat(parts)
+
+
+def prepare_files(
+    loaded: LoadedModel, places: Mapping[str, Path], errors: dict[str, ValueError | OSError]
+) -> Iterator[Tensor]:
+    """Picture files as the model takes them; of one that cannot be read a black picture, and in `errors` why."""
+    side = loaded.config.data.side
+    for name, path in places.items():
+        try:
+            yield prepare(open_picture(path, DatabaseConfig.short_side), side)
+        except (ValueError, OSError) as error:
+            errors[name] = error
+            yield torch.zeros(3, side, side, dtype=torch.uint8)
+
+
+def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
+    """Vectors (N, K, D) of a database's pictures; of a frozen backbone its output is read, if training kept it."""
+    config = loaded.config
+    precision = Functions.choose_precision(config.precision, loaded.model.device)
+    cache = None
+    if config.backbone.frozen and isinstance(loaded.model, SiameseModel):
+        cache = FeatureCache.find(database, loaded.model, config.data.side, config.backbone, precision)
+    if cache is not None:
+        return encode_pictures(loaded, map(cache.read, rows), len(rows), title)
+    side = config.data.side
+    return encode_pictures(loaded, (prepare(database.picture(row), side) for row in rows), len(rows), title)
+
+
+def encode_texts(loaded: LoadedModel, texts: Sequence[str], title: str = "texts") -> Iterator[TextBlock]:
+    """The vectors of all texts, shortest texts first."""
+    return encode_words(loaded, [words_of(loaded, text) for text in texts], title)
+
+
+def words_of(loaded: LoadedModel, text: str) -> list[int]:
+    """Indices of the words that the model reads of a text."""
+    return loaded.tokenizer.encode(text, loaded.config.data.max_words)
+
+
+@torch.no_grad()
+def encode_words(loaded: LoadedModel, texts: Sequence[Sequence[int]], title: str) -> Iterator[TextBlock]:
+    """`encode_texts` of texts that are lists of word indices."""
+    order = np.argsort([len(words) for words in texts], kind="stable")
+    with progress(None, title, " texts", len(texts)) as bar:
+        for start in range(0, len(order), TEXTS):
+            numbers = order[start : start + TEXTS]
+            words = pad([texts[i] or [0] for i in numbers]).to(loaded.model.device)
+            with autocast(loaded):
+                vectors = loaded.model.encode_texts(words)
+            yield TextBlock(numbers, vectors)
+            bar.update(len(numbers))
+
+
+@torch.no_grad()
+def score_pairs(
+    loaded: LoadedModel,
+    pictures: Tensor,
+    texts: Sequence[str],
+    of: Integers,
+    title: str = "texts",
+    use: Use = Scorer.verdict,
+) -> Floats:
+    """Scores (T,) of each text with picture number `of`; equal texts are encoded once.
+
+    pictures: (N, K, D) from `encode_pictures`; use: Scorer.verdict or Scorer.ranking.
+    """
+    number: dict[str, int] = {}
+    which = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
+    members = np.argsort(which, kind="stable")  # the pairs of text 0, of text 1, ...
+    starts = np.searchsorted(which[members], np.arange(len(number) + 1))
+    scores = np.zeros(len(which), dtype=np.float32)
+    for block in encode_texts(loaded, list(number), title):
+        pairs = np.concatenate([members[starts[i] : starts[i + 1]] for i in block.numbers])
+        counts = starts[block.numbers + 1] - starts[block.numbers]
+        place = np.repeat(np.arange(len(block.numbers)), counts)
+        for some in np.split(np.arange(len(pairs)), range(PAIRS, len(pairs), PAIRS)):
+            mine = torch.from_numpy(of[pairs[some]]).to(pictures.device)
+            theirs = block.vectors[torch.from_numpy(place[some]).to(pictures.device)]
+            scores[pairs[some]] = use(loaded.model, loaded.model.pair_parts(pictures[mine], theirs)).cpu().numpy()
+    return scores
+
+
+@torch.no_grad()
+def score_blocks(
+    loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str, use: Use = Scorer.verdict
+) -> Iterator[tuple[slice, Floats]]:
+    """Scores (n, T) of a few pictures at a time with all texts, in the order of the texts' numbers; use: Scorer.verdict
+    or Scorer.ranking."""
+    count = sum(len(block.numbers) for block in texts)
+    widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
+    step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: what a ranking makes of the scores
+    for start in progress(range(0, len(pictures), step), title, " blocks"):
+        some = pictures[start : start + step]
+        scores = np.empty((len(some), count), dtype=np.float32)
+        for block in texts:
+            scores[:, block.numbers] = use(loaded.model, loaded.model.all_parts(some, block.vectors)).cpu().numpy()
+        yield slice(start, start + len(some)), scores
+
+
+def some_with_words(loaded: LoadedModel, count: int) -> Integers:
+    """Which of so many texts to ask for their words, evenly over all: all, or LEFT_OUT where a word is an encoding."""
+    if loaded.model.scores_words or count <= LEFT_OUT:
+        return np.arange(count)
+    return np.linspace(0, count - 1, LEFT_OUT).astype(int)
+
+
+@torch.no_grad()
+def score_words(
+    loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers
+) -> tuple[Floats, list[Floats]]:
+    """Scores (T,) of each text with picture number `of`, and of each text the scores of the words that the model reads.
+
+    The cosine of the word with its best patch. A model with the pooled score alone has no vectors of words: there it is
+    what the text's score loses without the word, which takes an encoding a word.
+    """
+    words = [words_of(loaded, text) for text in texts]
+    scores = [np.zeros(len(line), dtype=np.float32) for line in words]
+    whole = np.zeros(len(texts), dtype=np.float32)
+    if loaded.model.scores_words:
+        for block in encode_words(loaded, words, "words"):
+            mine = pictures[torch.from_numpy(of[block.numbers]).to(pictures.device)]
+            whole[block.numbers] = loaded.model.pair_scores(mine, block.vectors).cpu().numpy()
+            (_, patches), (_, vectors) = loaded.model.parts(mine), loaded.model.parts(block.vectors)
+            for i, line in zip(block.numbers, best_cosines(patches, vectors).cpu().numpy()):
+                scores[i] = line[: len(words[i])]
+        return whole, scores
+    places = [(i, k) for i, line in enumerate(words) for k in range(len(line) + 1)]  # the last k: no word is left out
+    shortened = [[*words[i][:k], *words[i][k + 1 :]] for i, k in places]
+    for block in encode_words(loaded, shortened, "words"):
+        mine = torch.from_numpy(of[[places[j][0] for j in block.numbers]]).to(pictures.device)
+        for j, score in zip(block.numbers, loaded.model.pair_scores(pictures[mine], block.vectors).tolist()):
+            i, k = places[j]
+            if k == len(words[i]):
+                whole[i] = score
+            else:
+                scores[i][k] = score
+    return whole, [total - line for total, line in zip(whole, scores)]

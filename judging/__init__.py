@@ -1,0 +1,1 @@
+"""A trained judge in use: verdicts, tables, pages, bundles."""

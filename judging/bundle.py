@@ -1,0 +1,383 @@
+"""A bundle: a trained model as one .zip that needs neither this program nor torch, and the way back into a `Judge`.
+
+It holds the two branches and the score as ONNX graphs, the vocabulary, the settings, the threshold, a model card, and
+run.py, which judges a picture with onnxruntime, numpy and Pillow alone. `load_bundle` executes nothing of it but the
+graphs, and those can only compute.
+
+Shapes: N pictures, T texts, B pairs, L words, P patches, K vectors of a picture or text, D their width, S the side.
+"""
+
+import copy
+import io
+import json
+import math
+import stat
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import Config
+from Architectures import ResNet50Backbone, Scorer, SiameseModel, word_cosines
+from Config import DatabaseConfig, DataConfig, ModelConfig
+from DataBase_functions import prepare
+from evaluation import scoring
+from Functions import LoadedModel, Threshold, write_atomically
+from sources import scenes as scenes_lib
+from Tokenizer_lib import Tokenizer
+
+MANIFEST = "bundle.json"
+FORMAT = 2  # of the bundle
+GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
+SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
+PROGRAM = {  # by its name in the bundle what run.py needs; the last two import no torch and nothing else of ours
+    "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
+    "pictures.py": Path("common", "pictures.py"),
+    "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
+}
+MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; no ONNX file can have more than 2 GiB
+OPSET = 17  # of ONNX, of 2022
+SCENES = 8  # drawn to compare two models, of 40 to 320 pixels
+INSTALL = "python -m pip install -r requirements-export.txt"
+WRITE = "python Miscellaneous_scripts/Export_model.py --model DIR --out"
+
+
+# Writing
+
+
+def write_bundle(loaded: LoadedModel, path: Path, card: str) -> None:
+    """Write a model, as `load_model` reads it, to a .zip; the same model gives the same bytes.
+
+    card: the text of its README.md. ValueError if the exporter is not installed, or the model is a bundle's already;
+    OSError if the file cannot be written.
+    """
+    if not isinstance(loaded.model, SiameseModel):
+        raise ValueError("this model is a bundle already; export the folder that it was made of")
+    members = graphs_of(loaded.model, loaded.config.data.side) | settings_of(loaded) | {"README.md": card.encode()}
+    root = Path(__file__).parent.parent
+    members |= {name: (root / source).read_bytes() for name, source in PROGRAM.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: write_zip(part, members))
+
+
+def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in sorted(members.items()):
+            member = zipfile.ZipInfo(name)  # dated 1980, so that the bytes do not depend on the day
+            member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            archive.writestr(member, data, zipfile.ZIP_DEFLATED)
+
+
+def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
+    """The JSON files of a bundle, by name."""
+    model, config = loaded.model, loaded.config
+    manifest = {
+        "format": FORMAT,
+        "side": config.data.side,
+        "short_side": DatabaseConfig.short_side,
+        "max_words": config.data.max_words,
+        "score": config.model.score,
+        "blend": None if model.ranking_blend is None else model.ranking_blend.item(),  # see Scorer
+    }
+    return {
+        MANIFEST: json.dumps(manifest, indent=2).encode(),
+        "config.json": Config.to_json(to_share(config)).encode(),
+        "vocabulary.json": loaded.tokenizer.to_json().encode(),
+        "threshold.json": json.dumps(asdict(loaded.threshold), indent=2).encode(),
+    }
+
+
+def to_share(config: Config.Config) -> Config.Config:
+    """The settings as another machine needs them: float32, as the graphs compute, and without folders of this one."""
+    return replace(
+        config,
+        precision="float32",
+        device=Config.Config.device,
+        models=Config.Config.models,
+        plots=Config.Config.plots,
+        data=replace(config.data, root=DataConfig.root),
+        backbone=replace(config.backbone, weights=Path(config.backbone.weights).name),
+    )
+
+
+class PictureBranch(nn.Module):
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, K, D); their normalisation is part of it."""
+
+    def __init__(self, model: SiameseModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.model.neck(self.model.features(pictures))
+
+
+class PairScore(nn.Module):
+    """Vectors (B, K, D) of pictures and of texts -> score (B,), and of a model with word vectors the cosine (B, L, P)
+    of each word with each patch."""
+
+    def __init__(self, model: Scorer):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor, texts: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        score = self.model.pair_scores(pictures, texts)
+        if not self.model.scores_words:
+            return score
+        (_, patches), (_, words) = self.model.parts(pictures), self.model.parts(texts)
+        return score, word_cosines(patches, words)
+
+
+class GridMeans(nn.Module):
+    """AdaptiveAvgPool2d(grid) of features (N, C, height, width), as two matrix products.
+
+    The exporter knows that layer only where grid divides height and width: 10 x 10 to 7 x 7 it refuses.
+    """
+
+    lines: Tensor
+    columns: Tensor
+
+    def __init__(self, height: int, width: int, grid: int):
+        super().__init__()
+        self.register_buffer("lines", mean_weights(height, grid))
+        self.register_buffer("columns", mean_weights(width, grid).T.contiguous())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.lines @ features @ self.columns
+
+
+def mean_weights(size: int, grid: int) -> Tensor:
+    """(grid, size): line i averages the places from floor(i * size / grid) to ceil((i + 1) * size / grid)."""
+    weights = torch.zeros(grid, size)
+    for i in range(grid):
+        first, last = i * size // grid, -(-(i + 1) * size // grid)
+        weights[i, first:last] = 1 / (last - first)
+    return weights
+
+
+def exportable(model: SiameseModel, side: int) -> SiameseModel:
+    """A copy on the CPU, in float32, of layers that the exporter knows."""
+    model = copy.deepcopy(model).cpu().float().eval()
+    backbone = model.backbone
+    if isinstance(backbone, ResNet50Backbone) and backbone.reduce is not None:
+        grid, backbone.reduce = int(cast(int, backbone.reduce.output_size)), None
+        height, width = backbone(torch.zeros(1, 3, side, side)).shape[2:]
+        backbone.reduce = cast(Any, GridMeans(height, width, grid))
+    return model
+
+
+@torch.no_grad()
+def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
+    """The ONNX files of a bundle, by name."""
+    model = exportable(model, side)
+    picture = torch.zeros(1, 3, side, side, dtype=torch.uint8)
+    text = torch.ones(1, 3, dtype=torch.int64)
+    branch = PictureBranch(model)
+    vectors = {"pictures": branch(picture), "texts": model.text(text)}
+    outputs = {"score": {0: "pairs"}}
+    if model.scores_words:
+        outputs["cosines"] = {0: "pairs", 1: "words"}
+    of_pairs = {"pictures": {0: "pairs"}, "texts": {0: "pairs", 1: "vectors of a text"}}
+    return {
+        "picture.onnx": export(
+            branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, {"vectors": {0: "pictures"}}
+        ),
+        "text.onnx": export(
+            # Not `model.encode_texts`: that sorts texts by length, which a graph cannot.
+            model.text,
+            {"words": text},
+            {"words": {0: "texts", 1: "words"}},
+            {"vectors": {0: "texts", 1: "vectors of a text"}},
+        ),
+        "score.onnx": export(PairScore(model), vectors, of_pairs, outputs),
+    }
+
+
+Axes = Mapping[str, Mapping[int, str]]  # of each tensor the dimensions that may have any size
+
+
+def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outputs: Axes) -> bytes:
+    """The module as an ONNX file. ValueError if a package for that is absent.
+
+    By torch's older exporter: the newer one wrote a text branch that fails at any other number of texts or words
+    ("invalid expand shape"), this one agrees to 3e-8. Examples are batches of 1, since it would fix an LSTM's others.
+    """
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of that exporter
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of branches on types and shapes, which stay the same
+        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size", UserWarning)
+        try:
+            torch.onnx.export(
+                module,
+                tuple(example.values()),
+                cast(Any, file),  # declared as a path, documented as a file too
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=list(example),
+                output_names=list(outputs),
+                dynamic_axes={**inputs, **outputs},
+            )
+        except torch.onnx.OnnxExporterError as error:
+            if "not installed" not in str(error):
+                raise
+            raise ValueError(f"the export needs onnx: {INSTALL}") from error
+    return file.getvalue()
+
+
+def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
+    """The largest difference of a score, of a text or of a word, between two models in float32, on drawn scenes."""
+    scenes = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
+    pictures = [scenes_lib.draw(scene, side=40 * (1 + i)) for i, scene in enumerate(scenes)]
+    captions = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(scenes)]
+    texts = [text for some in captions for text in some]
+    of = np.repeat(np.arange(SCENES), [len(some) for some in captions])
+    found = []
+    for loaded in (one, other):
+        loaded = loaded._replace(config=replace(loaded.config, precision="float32"))
+        prepared = (prepare(picture, loaded.config.data.side) for picture in pictures)
+        vectors = scoring.encode_pictures(loaded, prepared, SCENES)
+        blocks = list(scoring.encode_texts(loaded, texts))
+        scores = [scores.ravel() for _, scores in scoring.score_blocks(loaded, vectors, blocks, "scores")]
+        found.append(np.concatenate([*scores, *scoring.score_words(loaded, vectors, texts, of)[1]]))
+    return float(np.abs(found[0] - found[1]).max())  # nan if one of them is
+
+
+# Reading
+
+
+class ExportedModel(Scorer):
+    """The branches of a bundle, run by onnxruntime on the CPU; the scores are those of any other model."""
+
+    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
+        """pictures, texts: onnxruntime's sessions of both branches; blend: see Scorer."""
+        super().__init__(model)
+        if blend is not None and self.ranking_blend is not None:
+            torch.nn.init.constant_(self.ranking_blend, blend)
+        self.pictures, self.texts = pictures, texts
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def encode_pictures(self, pictures: Tensor) -> Tensor:
+        return run(self.pictures, {"pictures": pictures})
+
+    def encode_texts(self, words: Tensor) -> Tensor:
+        return run(self.texts, {"words": words})
+
+
+def run(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The first output of an onnxruntime session."""
+    arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in inputs.items()}
+    return torch.from_numpy(session.run(None, arrays)[0])
+
+
+def load_bundle(path: Path) -> LoadedModel:
+    """The model of a bundle, from its .zip or from the folder that this was unpacked to.
+
+    FileNotFoundError if there is none, ValueError if it is damaged, of another version, or onnxruntime is absent.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no bundle at {path}; write one with: {WRITE} {path}")
+    runtime = import_runtime()
+    try:
+        members = read_members(path)
+        manifest = json.loads(members[MANIFEST])
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
+        config = Config.from_json(members["config.json"].decode())
+        threshold = Threshold(**json.loads(members["threshold.json"]))
+        tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
+        check_settings(manifest, config, threshold, tokenizer)
+        pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
+        model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
+        try_out(model, config, tokenizer)
+    except OSError:
+        raise  # it names the file
+    except Exception as error:  # zip, zlib, JSON and onnxruntime each raise their own
+        told = " ".join((str(error) or type(error).__name__).split())
+        raise ValueError(f"{path} is no bundle that this version can use: {told[:300]}") from error
+    return LoadedModel(model, tokenizer, config, threshold)
+
+
+def check_settings(manifest: Any, config: Config.Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
+    """ValueError if the files contradict each other, or hold what cannot be used."""
+    numbers = threshold.threshold, threshold.slope, threshold.intercept
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError(f"threshold.json: {numbers} are no numbers")
+    if not all(isinstance(word, str) for word in tokenizer.words):
+        raise ValueError("vocabulary.json: a word is no text")
+    ours = {"side": config.data.side, "max_words": config.data.max_words, "score": config.model.score}
+    for name, value in ours.items():
+        if manifest[name] != value:
+            raise ValueError(f"{MANIFEST} says {name} {manifest[name]}, config.json {value}")
+
+
+def import_runtime() -> ModuleType:
+    """onnxruntime, which only bundles need. ValueError tells how to install it."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ValueError(f"a bundle needs onnxruntime: {INSTALL}") from error
+    return onnxruntime
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """What a model needs of a bundle, by name; from a .zip it goes into memory, and no other member is looked at.
+
+    ValueError for what is absent or too large; of a damaged file whatever zipfile raises.
+    """
+    wanted = GRAPHS + SETTINGS
+    if path.is_dir():
+        files = {name: path / name for name in wanted if (path / name).is_file()}
+        check_members({name: file.stat().st_size for name, file in files.items()})
+        return {name: file.read_bytes() for name, file in files.items()}
+    with zipfile.ZipFile(path) as archive:
+        check_members({member.filename: member.file_size for member in archive.infolist()})
+        return {name: archive.read(name) for name in wanted}  # never more bytes than the size that was checked
+
+
+def check_members(sizes: Mapping[str, int]) -> None:
+    """ValueError if a member that is needed is absent or larger than any that was ever written."""
+    if absent := [name for name in GRAPHS + SETTINGS if name not in sizes]:
+        raise ValueError(f"it holds no {', '.join(absent)}")
+    for name in GRAPHS + SETTINGS:
+        if sizes[name] > (most := MOST_BYTES[Path(name).suffix]):
+            raise ValueError(f"{name} has {sizes[name]:,} bytes; at most {most:,} are read")
+
+
+def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:
+    """A session of onnxruntime on the CPU. ValueError if the bytes are no graph."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # what fails raises, and would be told twice
+    try:
+        return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
+        raise ValueError(f"{name}: {error}") from error
+
+
+@torch.no_grad()
+def try_out(model: ExportedModel, config: Config.Config, tokenizer: Tokenizer) -> None:
+    """One picture and the last word of the vocabulary: ValueError if graphs, settings and words belong to different
+    models; whatever onnxruntime raises for other inputs than ours."""
+    side, width = config.data.side, config.model.width
+    picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))
+    patches, words = (vectors.shape[1] - model.whole_rows for vectors in (picture, text))
+    fits = picture.shape[2:] == text.shape[2:] == (width,)
+    if model.scores_words:
+        fits = fits and words == 2 and patches >= 1 and math.isqrt(patches) ** 2 == patches
+    else:
+        fits = fits and words == patches == 0
+    parts = model.pair_parts(picture, text) if fits else None
+    if parts is None or not (model.verdict(parts) + model.ranking(parts)).isfinite().all():
+        shapes = f"pictures {tuple(picture.shape)}, texts {tuple(text.shape)}"
+        raise ValueError(f"its graphs and its settings belong to different models: {shapes}")

@@ -1,0 +1,222 @@
+"""The most suspicious captions of a data set as one HTML page: for people who clean captions.
+
+The page needs nothing else: pictures are in it, it loads no font, no script, and no style from anywhere.
+"""
+
+import heapq
+import html
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from common.metrics import Integers
+from common.pictures import data_url
+from Config import require
+from Functions import write_atomically
+from judging.judge import Judge, Verdict, content_words, open_any
+from judging.suggest import Suggestion, suggest
+from sources.readers import path_below, read_table
+
+THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
+QUALITY = 80
+SAME_SCORE = 0.02  # bfloat16 moves a score by up to 0.006 from one machine to another
+BINS = 40  # of the histogram
+NAMED = 20  # rows without a score that are named
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #666; --paper: #fff; --card: #f6f6f4; --line: #ddd;
+  --bad: #b3261e; --bad-paper: #fbdcd9; --good: #1b6e3c; }
+@media (prefers-color-scheme: dark) { :root { --ink: #eee; --soft: #aaa; --paper: #161616; --card: #222;
+  --line: #3a3a3a; --bad: #ff9a90; --bad-paper: #5a1f1a; --good: #7fd6a0; } }
+body { font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  max-width: 1200px; padding: 1rem; }
+h1 { font-size: 1.4rem; } .soft { color: var(--soft); } svg { width: 100%; max-width: 640px; height: auto; }
+ol { list-style: none; padding: 0; display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); }
+li.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+li.card img { display: block; width: 100%; height: 220px; object-fit: contain; background: #8883; }
+li.card div { padding: .6rem .8rem .8rem; } .caption { font-size: 1.05rem; margin: .2rem 0 .5rem; }
+.caption span { border-radius: 3px; padding: 0 .1em; } .low { background: var(--bad-paper); color: var(--bad);
+  text-decoration: underline wavy 1px; } .unknown { border-bottom: 1px dotted var(--soft); }
+.fix { color: var(--good); margin: .2rem 0; } code { overflow-wrap: anywhere; }
+table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
+"""
+
+
+class Suspect(NamedTuple):
+    """A row whose text hardly fits its picture."""
+
+    row: int  # from 1
+    image: str
+    caption: str
+    score: float
+
+
+@dataclass
+class Summary:
+    """What a scored file holds."""
+
+    rows: int = 0
+    mismatches: int = 0
+    suspects: list[Suspect] = field(default_factory=list)  # the worst first
+    without: int = 0  # rows without a score
+    errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first of them: row, image, why
+    counts: Integers = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))  # of scores from -1 to 1
+
+
+def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: int, suggestions: bool) -> int:
+    """Write the page of the `worst` rows of a scored file; how many are on it.
+
+    ValueError if the file has no scores. Pictures lie below `images`. suggestions: with corrections, which take spaCy.
+    """
+    summary = summarise(scored, worst, judge.threshold.threshold)
+    require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
+    cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
+    page = "\n".join(whole_page(judge, scored, summary, cards))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: part.write_text(page, encoding="utf-8"))
+    return len(cards)
+
+
+def summarise(scored: Path, worst: int, threshold: float) -> Summary:
+    """Read a scored file once, in memory that does not grow with it."""
+    found = Summary()
+    heap: list[tuple[float, int, Suspect]] = []  # the worst so far; the best of them in front
+    for _, row in read_table(scored, wanted=None):
+        found.rows += 1
+        score = number_of(row.get("score")) if isinstance(row, dict) else None
+        if score is None or isinstance(row, str):
+            found.without += 1
+            if len(found.errors) < NAMED:
+                image, why = (row.get("image"), row.get("error")) if isinstance(row, dict) else ("", row)
+                found.errors.append((f"{found.rows:,}", str(image or ""), str(why or "")))
+            continue
+        found.mismatches += score < threshold
+        found.counts[min(BINS - 1, max(0, int((score + 1) / 2 * BINS)))] += 1
+        suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score)
+        heapq.heappush(heap, (-score, -found.rows, suspect))
+        if len(heap) > worst:
+            heapq.heappop(heap)
+    found.suspects = [suspect for _, _, suspect in sorted(heap, reverse=True)]
+    return found
+
+
+def number_of(value: Any) -> float | None:
+    try:
+        return float(value) if math.isfinite(float(value)) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str:
+    """One picture with its caption, the words that do not fit marked.
+
+    ValueError if the score is another model's: its marks and threshold would be nonsense beside it.
+    """
+    told = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
+    try:
+        picture = open_any(images / path_below(suspect.image))
+        verdict = judge.check(picture, suspect.caption)
+        found = suggest(judge, picture, suspect.caption) if suggestions else []
+    except (ValueError, OSError) as error:  # it was readable when it was scored
+        caption, why = html.escape(suspect.caption), html.escape(str(error))
+        return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{told}</div></li>'
+    require(
+        abs(verdict.score - suspect.score) <= SAME_SCORE,
+        f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
+        "name the model that made the scores with --model",
+    )
+    said = "a match" if suspect.score >= judge.threshold.threshold else "a mismatch"
+    numbers = f"judged {said}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
+    return (
+        f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
+        f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
+        f'<p class="soft">{numbers}<br>{told}</p></div></li>'
+    )
+
+
+def fix(found: Suggestion) -> str:
+    change = f"{html.escape(found.old)} → <b>{html.escape(found.new)}</b>"
+    return f'<p class="fix">{change} ({found.before:.2f} → {found.after:.2f})</p>'
+
+
+def marked(text: str, verdict: Verdict) -> str:
+    """The text as HTML: words below the threshold marked, each word's score as its title."""
+    parts, position = [], 0
+    least = 0.0 if verdict.heat is None else verdict.threshold  # of a pooled score the loss without the word counts
+    content = content_words([word.text for word in verdict.words])
+    for number, word in enumerate(verdict.words):
+        low = word.known and number in content and word.score < least
+        kind = "" if word.known else "unknown"
+        title = f"{word.score:.2f}" if word.known else "not in the vocabulary"
+        inside = html.escape(text[word.start : word.end])
+        parts += [
+            html.escape(text[position : word.start]),
+            f'<span class="{"low" if low else kind}" title="{title}">{inside}</span>',
+        ]
+        position = word.end
+    return "".join(parts) + html.escape(text[position:])
+
+
+def thumbnail(picture: Image.Image) -> str:
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return data_url(small, QUALITY)
+
+
+def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str]) -> Iterator[str]:
+    name = html.escape(scored.name)
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}: suspicious captions</title>'
+    yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
+    yield f"<h1>The {len(cards)} captions of {name} that fit their picture worst</h1>"
+    share = summary.mismatches / max(1, summary.rows - summary.without)
+    yield (
+        f"<p>{summary.rows:,} rows; the model {html.escape(judge.name)} judges {summary.mismatches:,} of them "
+        f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold.threshold:.2f}. "
+        "Words that name something and fit worse than that are marked. "
+        "Marks and corrections are hints where to look and no proof.</p>"
+    )
+    yield histogram(summary.counts, judge.threshold.threshold)
+    yield f"<ol>{''.join(cards)}</ol>"
+    if summary.without:
+        yield f"<h2>{summary.without:,} rows without a score</h2><table><tr><th>row<th>image<th>why"
+        yield from rows_of(summary.errors)
+        yield "</table>"
+        if summary.without > len(summary.errors):
+            yield f'<p class="soft">The first {len(summary.errors)}; the others are in {name}, column error.</p>'
+    yield "</html>"
+
+
+def rows_of(errors: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for line in errors:
+        yield "<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in line)
+
+
+def histogram(counts: Integers, threshold: float) -> str:
+    """The scores of all rows as an SVG, with the threshold."""
+    used = np.flatnonzero(counts)
+    if not len(used):
+        return ""
+    first, last = int(used[0]), int(used[-1]) + 1
+    first, last = min(first, int((threshold + 1) / 2 * BINS)), max(last, int((threshold + 1) / 2 * BINS) + 1)
+    width, height, tallest = 640 / (last - first), 120, counts.max()
+    bars = "".join(
+        f'<rect x="{(i - first) * width + 1:.1f}" y="{height * (1 - counts[i] / tallest):.1f}" width="{width - 2:.1f}" '
+        f'height="{height * counts[i] / tallest:.1f}" fill="currentColor" opacity=".45">'
+        f"<title>rows: {counts[i]:,}, score {2 * i / BINS - 1:.2f} to {2 * (i + 1) / BINS - 1:.2f}</title></rect>"
+        for i in range(first, last)
+    )
+    at = ((threshold + 1) / 2 * BINS - first) * width
+    ends = f"{2 * first / BINS - 1:.2f}", f"{2 * last / BINS - 1:.2f}"
+    return (
+        f'<svg viewBox="0 0 640 150" role="img" aria-label="histogram of the scores">{bars}'
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}" stroke="#d55e00" stroke-width="2"/>'
+        f'<text x="0" y="140" font-size="13" fill="currentColor">{ends[0]}</text>'
+        f'<text x="640" y="140" font-size="13" text-anchor="end" fill="currentColor">{ends[1]}</text>'
+        f'<text x="{at:.1f}" y="140" font-size="13" text-anchor="middle" fill="#d55e00">threshold</text></svg>'
+    )

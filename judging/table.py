@@ -1,0 +1,389 @@
+"""Scores of a whole data set: a table of pairs in, the same table with scores out, as a stream in bounded memory.
+
+The table is cut into parts of some thousand rows. A part is one job: it encodes each of its pictures and texts once and
+writes its rows to a file of its own, which takes its name when it is whole. So a run that was killed goes on with the
+same command, and the parts may be worked on by many machines. At the end they are joined in their order.
+"""
+
+import contextlib
+import csv
+import functools
+import hashlib
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import filelock
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.jobs import progress, run_on_ray
+from common.metrics import Floats
+from Config import require
+from evaluation import scoring
+from Functions import write_atomically, write_json
+from judging.judge import Judge, content_words, why_unreadable
+from sources.readers import path_below, read_table
+from Tokenizer_lib import split_words
+
+ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes half a minute for one on a core, and that is lost
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+FORMAT = 1  # of the parts
+DIGITS = 6  # of scores and probabilities, in every format; float32 holds 7
+RESULTS = {  # the columns that are added
+    "score": pa.float64(),
+    "probability": pa.float64(),  # of a match, if true and false texts are equally frequent
+    "match": pa.bool_(),
+    "worst_word": pa.string(),  # of those that name something and are in the vocabulary
+    "worst_score": pa.float64(),
+    "error": pa.string(),  # why there is no score
+}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be scored, and by what."""
+
+    source: Path
+    images: Path
+    out: Path
+    model: str
+    device: str = "auto"
+    engine: str = "local"
+    overwrite: bool = False
+
+
+def score_file(job: Job) -> str:
+    """Score every row of job.source into job.out; what was done, in one line.
+
+    ValueError, FileNotFoundError or FileExistsError tells what the user may mend. A run that was interrupted goes on.
+    """
+    require(job.out.suffix.lower() in ENDINGS, f"--out {job.out}: the name must end in {', '.join(ENDINGS)}")
+    require(job.out.resolve() != job.source.resolve(), f"--out {job.out} would replace what is read")
+    require(not job.out.is_dir(), f"--out {job.out} is a folder")
+    if job.out.exists() and not job.overwrite:
+        raise FileExistsError(f"{job.out} is already there; replace it with --overwrite")
+    if not job.images.is_dir():
+        raise FileNotFoundError(f"{job.images} is no folder; give the folder of the pictures with --images DIR")
+    table = survey(job.source)
+    require(table.rows > 0, f"{job.source} has no rows")
+    find_any_picture(job)
+    judge = load_judge(job.model, job.device)  # a model that is absent is told before anything is written
+    folder = job.out.with_name(f".{job.out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(folder / "lock", timeout=0):
+            return score_parts(job, table, judge, folder)
+    except filelock.Timeout:
+        raise ValueError(f"another process is writing {job.out}; wait for it, or choose another --out") from None
+
+
+def find_any_picture(job: Job) -> None:
+    """FileNotFoundError if none of the first pictures is there: then it is the folder that is wrong."""
+    seen = 0
+    for _, row in itertools.islice(read_table(job.source), ROWS):
+        with contextlib.suppress(ValueError):
+            if isinstance(row, dict):
+                path = job.images / path_below(row.get("image"))
+                seen += 1
+                if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises if a name is too long
+                    return
+    if seen:
+        raise FileNotFoundError(
+            f"none of the first {seen:,} images of {job.source} is below {job.images}; "
+            "give their folder with --images DIR"
+        )
+
+
+def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
+    """Score what is not scored yet into the folder, and join all of it."""
+    begin(folder, job, judge)
+    waiting = (part for part in parts_of(job, table, folder) if not part.path.is_file())
+    done = sum(min(ROWS, table.rows - ROWS * number) for number in numbers_in(folder))
+    if done:
+        print(f"{job.out}: going on, {done:,} of {table.rows:,} rows are scored")
+    with progress(None, "pairs", " pairs", table.rows, initial=done) as bar:
+        for _, rows in run_on_ray(waiting) if job.engine == "ray" else ((part, part.run()) for part in waiting):
+            bar.update(rows)
+    parts = sorted(folder.glob("*.parquet"))
+    rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    require(rows == table.rows, f"{job.source} was changed meanwhile: it had {table.rows:,} rows, now {rows:,}")
+    mismatches, errors = join(parts, table, job.out)
+    shutil.rmtree(folder)
+    told = f"{job.out}: {table.rows:,} rows, {mismatches:,} judged a mismatch"
+    return f"{told}, {errors:,} without a score (column error)" if errors else told
+
+
+class Table(NamedTuple):
+    """What a file of pairs holds."""
+
+    rows: int
+    columns: dict[str, pa.DataType | None]  # those of the file; None: of mixed values, which are kept as JSON text
+
+    @property
+    def schema(self) -> pa.Schema:
+        stored = {name: kind or pa.string() for name, kind in self.columns.items() if name not in RESULTS}
+        return pa.schema({**stored, **RESULTS})
+
+
+def survey(file: Path) -> Table:
+    """Count the rows of a file and find the type of each column. ValueError, FileNotFoundError: see read_table."""
+    if file.suffix.lower() == ".parquet":
+        next(read_table(file), None)  # tells what is wrong with the file
+        stored = pq.ParquetFile(file)
+        for field in stored.schema_arrow:
+            exact = "[ns" not in str(field.type)
+            require(exact, f"{file}: column {field.name} has nanoseconds ({field.type}); store it with microseconds")
+        columns = {field.name: field.type for field in stored.schema_arrow}
+        return Table(stored.metadata.num_rows, with_own_names(file, columns))
+    found: dict[str, set[type]] = {}
+    rows = 0
+    for _, row in read_table(file):
+        rows += 1
+        for name, value in row.items() if isinstance(row, dict) else ():
+            found.setdefault(name, set()).add(kind_of(value))
+    for name in ("image", "caption"):  # of a file that has none but broken rows
+        found.setdefault(name, {str})
+    columns = {name: type_of(kinds - {type(None)}) for name, kinds in found.items()}
+    return Table(rows, with_own_names(file, columns))
+
+
+def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
+    """The columns. ValueError if one of the user's own would be replaced; all results together are an earlier run's."""
+    taken = [name for name in RESULTS if name in columns]
+    if taken and len(taken) < len(RESULTS):
+        raise ValueError(f"{file} has a column {taken[0]!r}, which is the name of a result; rename it")
+    return columns
+
+
+class Large:
+    """Stands for whole numbers that a float does not hold exactly, as the types stand for their values."""
+
+
+def kind_of(value: Any) -> type:
+    if type(value) is int and abs(value) > 2**53:
+        return Large if -(2**63) <= value < 2**63 else object
+    return type(value)
+
+
+def type_of(kinds: set[type]) -> pa.DataType | None:
+    """The type of a column whose values have these types; None if one alone does not hold them."""
+    if kinds <= {str}:
+        return pa.string()
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds <= {int, Large}:
+        return pa.int64()
+    return pa.float64() if kinds <= {int, float} else None
+
+
+def begin(folder: Path, job: Job, judge: Judge) -> None:
+    """Empty the folder of what another job left in it: other rows, another model, or other pictures."""
+    state = job.source.stat()
+    source = [str(job.source.resolve()), state.st_size, state.st_mtime_ns]
+    images, model = str(job.images.resolve()), identity_of(judge)
+    key = {"format": FORMAT, "source": source, "images": images, "rows": ROWS, "model": model}
+    stored = folder / "job.json"
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(stored.read_text(encoding="utf-8")) == key:
+            return
+    for part in folder.glob("*.parquet"):
+        part.unlink()
+    write_json(stored, key)
+
+
+def identity_of(judge: Judge) -> str:
+    """The same for models that give the same scores and verdicts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(judge.loaded.model.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(json.dumps([asdict(judge.threshold), judge.name], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def parts_of(job: Job, table: Table, folder: Path) -> Iterator["Part"]:
+    rows = read_table(job.source, wanted=None)
+    for number in itertools.count():
+        some = list(itertools.islice(rows, ROWS))
+        if not some:
+            return
+        yield Part(folder / f"{number:08d}.parquet", some, table, job.images.absolute(), job.model, job.device)
+
+
+def numbers_in(folder: Path) -> Iterator[int]:
+    return (int(path.stem) for path in folder.glob("*.parquet"))
+
+
+@functools.lru_cache(1)  # once in each process
+def load_judge(model: str, device: str) -> Judge:
+    return Judge.load(model, device)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table: a job."""
+
+    path: Path
+    rows: list[tuple[str, Row | str]]  # place in the file, and the row or what is wrong with it
+    table: Table
+    images: Path
+    model: str
+    device: str
+
+    def run(self) -> int:
+        """Score the rows and write them to `path`; how many they are."""
+        found = score_rows(load_judge(self.model, self.device), self.rows, self.images)
+        kinds = self.table.columns
+        rows = [
+            {**({} if isinstance(row, str) else plain_row(row, kinds)), **result}
+            for (_, row), result in zip(self.rows, found)
+        ]
+        table = pa.Table.from_pylist(rows, self.table.schema)
+        write_atomically(self.path, lambda path: pq.write_table(table, path))
+        return len(rows)
+
+
+def plain_row(row: Row, kinds: Mapping[str, pa.DataType | None]) -> Row:
+    """A row whose mixed values are JSON text, without results of an earlier run."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if kinds[name] is None and value is not None else value
+        for name, value in row.items()
+        if name not in RESULTS
+    }
+
+
+def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path) -> list[Row]:
+    """The RESULTS of some rows, in their order; of one that cannot be judged the error alone."""
+    results: list[Row] = [{} for _ in rows]
+    pairs: list[tuple[int, str, str]] = []  # number of the row, picture, text
+    for number, (place, row) in enumerate(rows):
+        pair = pair_of(place, row)
+        if isinstance(pair, str):
+            results[number]["error"] = pair
+        else:
+            pairs.append((number, *pair))
+    places = {name: images / name for _, name, _ in pairs}
+    if not places:
+        return results
+    errors: dict[str, ValueError | OSError] = {}  # of pictures
+    vectors = scoring.encode_pictures(judge.loaded, scoring.prepare_files(judge.loaded, places, errors), len(places))
+    for number, name, _ in pairs:
+        if name in errors:
+            results[number]["error"] = f"picture: {why_unreadable(errors[name], str(places[name]))}"
+    pairs = [pair for pair in pairs if pair[1] not in errors]
+    if not pairs:
+        return results
+    number_of = {name: number for number, name in enumerate(places)}
+    which = np.array([number_of[name] for _, name, _ in pairs], dtype=np.int64)
+    texts = [text for _, _, text in pairs]
+    words = None
+    if judge.loaded.model.scores_words:
+        scores, words = scoring.score_words(judge.loaded, vectors, texts, which)
+    else:  # it would have to encode a text once for each of its words
+        scores = scoring.score_pairs(judge.loaded, vectors, texts, which)
+    for i, (number, _, text) in enumerate(pairs):
+        results[number] |= {
+            "score": round(float(scores[i]), DIGITS),
+            "probability": round(float(judge.probability(scores[i])), DIGITS),
+            "match": bool(scores[i] >= judge.threshold.threshold),
+            **({} if words is None else worst_word(judge, text, words[i])),
+        }
+    return results
+
+
+def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
+    """Picture and text of a row, or why it has none."""
+    if isinstance(row, str):
+        return f"row {place}: {row}"
+    try:
+        path = path_below(row.get("image"))
+    except ValueError as error:
+        return str(error)
+    caption = row.get("caption")
+    if not isinstance(caption, str) or not split_words(caption):
+        return "the caption holds no word"
+    return str(path), caption
+
+
+def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
+    words = split_words(text)[: len(scores)]
+    known = [i for i in content_words([word.text for word in words]) if words[i].text in judge.loaded.tokenizer.index]
+    if not known:
+        return {}
+    worst = min(known, key=lambda i: scores[i])
+    start, end = words[worst].start, words[worst].end
+    return {"worst_word": text[start:end], "worst_score": round(float(scores[worst]), DIGITS)}
+
+
+# Joining the parts
+
+
+def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
+    """Write the rows of all parts to one file of any format; how many are a mismatch, and how many have no score."""
+    mismatches = errors = 0
+
+    def batches() -> Iterator[pa.Table]:
+        nonlocal mismatches, errors
+        for path in progress(parts, "writing", " parts"):
+            rows = pq.read_table(path, schema=table.schema)
+            errors += len(rows) - rows["error"].null_count
+            mismatches += rows["match"].to_pylist().count(False)
+            yield rows
+
+    match out.suffix.lower():
+        case ".parquet":
+            write = write_parquet
+        case ".csv" | ".tsv":
+            write = functools.partial(write_csv, delimiter="," if out.suffix.lower() == ".csv" else "\t")
+        case _:
+            write = write_json_lines
+    write_atomically(out, lambda path: write(path, batches(), table))
+    return mismatches, errors
+
+
+def write_parquet(path: Path, batches: Iterable[pa.Table], table: Table) -> None:
+    with pq.ParquetWriter(path, table.schema) as file:
+        for rows in batches:
+            file.write_table(rows)
+
+
+def write_csv(path: Path, batches: Iterable[pa.Table], table: Table, *, delimiter: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(UnixLines(file), delimiter=delimiter)
+        writer.writerow(table.schema.names)
+        for rows in batches:
+            for row in rows.to_pylist():
+                writer.writerow([cell_of(value) for value in row.values()])
+
+
+class UnixLines:
+    """Ends lines with \\n. Told to do so itself, csv would leave a \\r inside a value without quotes (Python 3.11)."""
+
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, line: str) -> int:
+        return self.file.write(line.removesuffix("\r\n") + "\n")
+
+
+def cell_of(value: Any) -> Any:
+    """A value as a cell of a CSV file: nested ones as JSON text, true and false as JSON spells them."""
+    if isinstance(value, dict | list | bool):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value
+
+
+def write_json_lines(path: Path, batches: Iterable[pa.Table], table: Table) -> None:
+    mixed = {name for name, kind in table.columns.items() if kind is None and name not in RESULTS}
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for rows in batches:
+            for row in rows.to_pylist():
+                values = {name: json.loads(v) if name in mixed and v is not None else v for name, v in row.items()}
+                file.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")

@@ -1,0 +1,1 @@
+"""Hard negatives: what may be changed in a caption, and how often."""

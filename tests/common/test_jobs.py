@@ -1,0 +1,182 @@
+"""Jobs on local processes and on a Ray cluster of two nodes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from common.jobs import AHEAD, run_jobs
+
+
+@dataclass(frozen=True)
+class Square:
+    """A job; later ones overtake those that sleep."""
+
+    number: int
+
+    def run(self) -> tuple[int, int]:
+        time.sleep(0.05 if self.number % 3 == 0 else 0)
+        return self.number**2, os.getpid()
+
+
+class Breaks(Square):
+    def run(self) -> tuple[int, int]:
+        if self.number == 3:
+            raise OSError(28, "No space left on device")
+        return super().run()
+
+
+class Dies(Square):
+    def run(self) -> tuple[int, int]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0, 0
+
+
+def test_results_come_in_order_from_several_processes_and_few_jobs_wait():
+    taken = []
+
+    def jobs():
+        for number in range(30):
+            taken.append(number)
+            yield Square(number)
+
+    processes = set()
+    for i, (job, (square, process)) in enumerate(run_jobs(jobs(), workers=2)):
+        assert (job.number, square) == (i, i * i)
+        assert len(taken) <= i + 2 * AHEAD + 1
+        processes.add(process)
+    assert len(taken) == 30 and len(processes) == 2 and os.getpid() not in processes
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_the_error_of_a_job_is_that_of_the_run():
+    done = []
+    with pytest.raises(OSError, match="No space left"):
+        done += [job.number for job, _ in run_jobs(map(Breaks, range(9)), workers=1)]
+    with pytest.raises(BrokenProcessPool):
+        list(run_jobs(map(Dies, range(9)), workers=1))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(
+        "import sys, time, os, pathlib\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from common.jobs import run_jobs\n"
+        "class Waits:\n"
+        "    def run(self):\n"
+        f"        pathlib.Path({str(tmp_path / 'worker')!r}).write_text(str(os.getpid()))\n"
+        "        time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_jobs([Waits()]))\n"
+    )
+    process = subprocess.Popen([sys.executable, script])
+    told = tmp_path / "worker"
+    end = time.monotonic() + 30
+    while not (told.exists() and told.read_text()):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < end and not _is_zombie(int(told.read_text())):
+            os.kill(int(told.read_text()), 0)  # ProcessLookupError when it is gone
+            time.sleep(0.05)
+        assert time.monotonic() < end, "the worker outlives its parent"
+
+
+def _is_zombie(process: int) -> bool:
+    """Gone but for its entry, where nobody collects orphans."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_without_ray_the_command_that_installs_it_is_told(monkeypatch):
+    monkeypatch.setattr("common.jobs.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -r requirements-cluster\.txt"):
+        list(run_jobs([Square(1)], engine="ray"))
+
+
+def test_a_local_build_imports_neither_ray_nor_torch_nor_spacy(tmp_path):
+    """The parent starts in a moment; only its workers parse."""
+    code = (
+        "import sys, Database_create\n"
+        f"sys.argv[1:] = ['--scenes', '12', '--workers', '1', '--no-negatives', '--root', {str(tmp_path)!r}]\n"
+        "if __name__ == '__main__':\n"
+        "    Database_create.main()\n"
+        "    assert not {'ray', 'torch', 'spacy'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    (tmp_path / "local.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, tmp_path / "local.py"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_errors_on_ray_are_those_of_the_job_or_one_line(tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
+    script = tmp_path / "errors.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import common.jobs\n"
+        "class Breaks:\n"
+        "    def run(self):\n"
+        "        raise OSError(28, 'No space left on device')\n"
+        "class Dies:\n"
+        "    def run(self):\n"
+        "        os._exit(1)\n"
+        "for job in (Breaks(), Dies()):\n"
+        "    try:\n"
+        "        list(common.jobs.run_jobs([job], engine='ray'))\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, str(error).replace(chr(10), ' | '))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=180)
+    first, second = (line for line in done.stdout.splitlines() if line.startswith(("OSError", "EngineError")))
+    assert first == "OSError [Errno 28] No space left on device"
+    assert second.startswith("EngineError the cluster failed: ") and "|" not in second
+
+
+def test_a_ray_cluster_of_two_nodes_builds_the_same_database(tmp_path):
+    """300 scenes are six units; both nodes work, and the bytes are those of the local build."""
+    pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
+    script = tmp_path / "cluster.py"
+    script.write_text(
+        "import sys, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import ray\n"
+        "from ray.cluster_utils import Cluster\n"
+        "cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})\n"
+        "cluster.add_node(num_cpus=1)\n"
+        "ray.init(address=cluster.address, log_to_driver=False,\n"
+        f"         runtime_env={{'env_vars': {{'PYTHONPATH': {str(ROOT)!r}}}}})\n"
+        "assert sum(node['Alive'] for node in ray.nodes()) == 2\n"
+        "import Database_create\n"
+        f"sys.argv = ['Database_create.py', '--engine', 'ray', '--scenes', '300', '--root', {str(tmp_path)!r}]\n"
+        "Database_create.main()\n"
+        "class Where:\n"
+        "    def run(self):\n"
+        "        time.sleep(0.5)\n"
+        "        return ray.get_runtime_context().get_node_id()\n"
+        "from common.jobs import run_jobs\n"
+        "print('nodes that work:', len({node for _, node in run_jobs([Where() for _ in range(20)], engine='ray')}))\n"
+        "ray.shutdown()\n"
+        "cluster.shutdown()\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nodes that work: 2" in done.stdout
+    local = [sys.executable, "Database_create.py", "--scenes", "300", "--root", str(tmp_path / "local")]
+    assert subprocess.run(local, cwd=ROOT, capture_output=True, timeout=120).returncode == 0
+    folder = tmp_path / "local" / "scenes"
+    for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
+        other = tmp_path / "scenes" / path.relative_to(folder)
+        assert path.read_bytes() == other.read_bytes(), path.name

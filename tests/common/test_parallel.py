@@ -1,0 +1,194 @@
+"""common.parallel and the training on it: two processes on the CPU compute what one computes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+from conftest import ROOT, training_flags, wait_for_epoch
+
+import Functions
+import Main_train
+from Architectures import ResNet50Backbone
+from common.parallel import ALONE, Group
+from Config import PRESETS, read_command_line
+from Functions import Shares, TextBatch
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
+
+
+def in_processes(work, tmp_path, *args, size=2):
+    """work(group, *args) in `size` processes at once; what each returned, by rank."""
+    multiprocessing.spawn(_one, (size, tmp_path, work, args), nprocs=size)
+    return [torch.load(tmp_path / f"result-{rank}.pt") for rank in range(size)]
+
+
+def _one(rank, size, tmp_path, work, args):
+    torch.set_num_threads(1)  # two processes with all cores each would spin
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost"}
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=rank, world_size=size)
+    group = Group(rank, size)
+    torch.save(work(group, *args), tmp_path / f"result-{rank}.pt")
+    group.leave()
+
+
+def exchange(group):
+    own = torch.arange(2.0 + group.rank, requires_grad=True)  # 2 rows in the first process, 3 in the second
+    everything = group.gather(own, (2, 3))
+    factor = torch.arange(5.0) * (1 + group.rank)
+    (everything * factor).sum().backward()
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.full((2, 2), 1.0 + group.rank)
+    group.sum_gradients([weight, torch.nn.Parameter(torch.zeros(1))])  # the second has no gradient
+    mean = torch.tensor([float(group.rank)])
+    group.average([mean])
+    return everything.detach(), own.grad, weight.grad, mean, group.merge(group.rank)
+
+
+def test_what_processes_exchange_by_hand(tmp_path):
+    for rank, (everything, gradient, summed, mean, merged) in enumerate(in_processes(exchange, tmp_path)):
+        assert everything.tolist() == [0, 1, 0, 1, 2]
+        assert gradient.tolist() == ([0.0, 3.0] if rank == 0 else [6.0, 9.0, 12.0])  # factor * (1 + 2)
+        assert summed.tolist() == [[3.0, 3.0], [3.0, 3.0]]
+        assert mean.item() == 0.5
+        assert merged == [0, 1]
+
+
+def test_one_process_exchanges_nothing():
+    x = torch.ones(3)
+    assert ALONE.gather(x, (3,)) is x
+    assert ALONE.merge("a") == ["a"]
+    assert Group.join(torch.device("cpu")) == ALONE
+
+
+def test_texts_go_where_their_picture_is():
+    owner, negative_of = torch.tensor([0, 0, 1, 2, 2, 2, 4]), torch.tensor([0, 1, 3, 6])
+    batch = TextBatch(owner, negative_of, torch.zeros(4, 1), torch.arange(5))
+    shares = Shares.of(batch, 2)  # pictures 0, 1 and 2, 3, 4
+    assert shares == Shares((2, 3), (3, 4), (2, 2))
+    assert shares.slices(1) == (slice(2, 5), slice(3, 7), slice(2, 4))
+    assert Shares.of(batch, 1) == Shares((5,), (7,), (4,))
+
+
+def ten_steps(group, flags):
+    run = Main_train.build_run(read_command_line(PRESETS, "", flags), group)
+    gradients = []
+    run.optimizer.register_step_pre_hook(
+        lambda *_: gradients.append({n: w.grad.clone() for n, w in run.model.named_parameters() if w.grad is not None})
+    )
+    run.model.train()
+    losses = []
+    while len(losses) < 10:
+        for batch in run.train_loader:
+            losses.append(Main_train.train_step(run, batch))
+        run.train_sampler.epoch += 1
+    losses = torch.stack(losses[:10])
+    loss, threshold = Main_train.validate(run)
+    judged = {"loss": loss} | {name: getattr(threshold, name) for name in ("threshold", "balanced_accuracy", "recall")}
+    return sum(group.merge(losses)), gradients[0], dict(run.model.named_parameters()), judged
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory):
+    """A file of random ResNet-50 weights."""
+    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.manual_seed(0)
+    torch.save(ResNet50Backbone().network.state_dict(), path)
+    return path
+
+
+def resnet_flags(folder, databases, name, weights, *flags):
+    own = training_flags(folder, databases, name)
+    cut = own.index("--backbone.channels")
+    own = own[:cut] + own[cut + 2 :] + ["--backbone.weights", str(weights), "--data.min-count", "1"]
+    return [*own, "--model.dropout", "0", "--optim.max-norm", "1e9", *map(str, flags)]
+
+
+# Patches as they are: of a grid finer than the features they would be equal, and the best one a matter of rounding.
+FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7", "--backbone.grid", "0"]
+FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "1", "--model.score", "pooled"]
+FINETUNE += ["--data.side", "32"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "alone"),
+    [
+        # A batch of 7 does not divide evenly. The backbone's output is cached.
+        ([*FROZEN, "--model.score", "pooled"], []),
+        # At lower rates, since Adam makes steps of one size from gradients of any: where a weight's gradient is next to
+        # nothing, sums of another order, which differ by 1e-8, decide its sign. At the preset's rate 17 of 2 million
+        # weights were then 3e-6 to 2e-5 apart, of gradients that agree to 3e-6 of their norm.
+        ([*FROZEN, "--model.score", "both", "--model.weigh-words", "--optim.lr", "2e-4"], []),
+        # All of ResNet-50, likewise and in two chunks.
+        ([*FINETUNE, "--optim.lr", "1e-4", "--optim.backbone-lr", "2e-6"], ["--optim.accumulation", "2"]),
+    ],
+    ids=["frozen-pooled", "frozen-both", "finetune"],
+)
+def test_two_processes_train_as_one(databases, tmp_path, resnet, flags, alone):
+    """Losses and weights of ten steps with hard negatives, and validation after that."""
+    preset, *own = flags
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of the two: on an Intel Xeon a second thread alone moves a gradient by 1.9e-4
+    try:
+        losses, gradients, one, validated = ten_steps(
+            ALONE, [preset, *resnet_flags(tmp_path, databases, "one", resnet, *own, *alone)]
+        )
+    finally:
+        torch.set_num_threads(threads)
+    both = in_processes(ten_steps, tmp_path, [preset, *resnet_flags(tmp_path, databases, "two", resnet, *own)])
+    for theirs, first, weights, judged in both:
+        torch.testing.assert_close(theirs, losses, atol=1e-5, rtol=1e-5)
+        assert first.keys() == gradients.keys()
+        for name, gradient in first.items():  # Adam would hide a wrong scale of one weight's gradient
+            assert (gradient - gradients[name]).norm() <= 2e-5 * gradients[name].norm() + 1e-7, name
+        for name, weight in weights.items():
+            torch.testing.assert_close(weight, one[name], atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+        assert judged == pytest.approx(validated, abs=1e-4)
+
+
+def test_a_killed_process_ends_the_run_and_resume_goes_on(databases, tmp_path):
+    """As a user starts it: torchrun, two processes, one of which is killed after the first epoch."""
+    flags = ["scenes", *training_flags(tmp_path, databases, "pair"), "--optim.patience", "1000"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run += [str(ROOT / "Main_train.py"), *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    long = subprocess.Popen(
+        [*run, "--optim.epochs", "400"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    folder = tmp_path / "Models" / "pair"
+    wait_for_epoch(folder, long, 1)
+    children = Path(f"/proc/{long.pid}/task/{long.pid}/children")
+    if not children.exists():
+        long.kill()
+        pytest.skip("the processes of a run are found in /proc, which this system does not have")
+    os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+    _, error = long.communicate(timeout=120)
+    assert long.returncode != 0
+    assert "go on with the same command and --resume" in error
+    reached = json.loads((folder / "last.json").read_text())["epoch"]
+    assert 1 <= reached < 400
+
+    refused = subprocess.run(
+        [sys.executable, ROOT / "Main_train.py", *flags, "--optim.epochs", "400", "--resume"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "had 2 processes, now there are 1" in refused.stderr
+
+    again = subprocess.Popen(
+        [*run, "--optim.epochs", "400", "--resume"], cwd=ROOT, env=environment, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_epoch(folder, again, reached + 2)
+    again.send_signal(signal.SIGTERM)  # torchrun hands it on
+    out, error = again.communicate(timeout=120)
+    assert "resumed after epoch" in out
+    assert "stopped by SIGTERM" in error
+    log = Functions.read_log(tmp_path / "Plots" / "pair" / "training_log.csv")
+    assert [row["epoch"] for row in log] == list(range(1, len(log) + 1))

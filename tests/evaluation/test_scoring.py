@@ -1,0 +1,352 @@
+"""evaluation.scoring: however pictures and texts are cut into blocks, a score is that of the pair encoded alone."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import Functions
+from Architectures import Scorer, SiameseModel
+from Config import BackboneConfig, Config, DataConfig, ModelConfig
+from DataBase_functions import Database, FeatureCache, prepare
+from evaluation import scoring
+from Functions import LoadedModel, Threshold
+from Tokenizer_lib import Tokenizer
+
+CPU = torch.device("cpu")
+PICTURES, MAX_WORDS = 7, 12
+THRESHOLD = Threshold(0.4, "balanced-accuracy", "validation", 0.9, 0.9, 0.9, 1.0, 0.0, epoch=1)
+SETTINGS = {
+    "pooled": ModelConfig(width=32, word_width=16, score="pooled", whole_width=64),
+    "patch_word": ModelConfig(width=32, word_width=16, score="patch_word"),
+    "weighed": ModelConfig(width=32, word_width=16, score="patch_word", weigh_words=True, sharpness=0.0),
+    "both": ModelConfig(width=32, word_width=16, score="both", whole_width=64, lstm_width=24),
+}
+
+
+def random_model(settings):
+    """Untrained, but with every learned weight that begins at zero drawn."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer([f"word{i}" for i in range(40)])
+    data = DataConfig(side=64, max_words=MAX_WORDS)
+    config = Config(precision="float32", device="cpu", data=data, model=settings)
+    model = SiameseModel(len(tokenizer), BackboneConfig(channels=8), settings)
+    nn.init.normal_(model.text.embed.weight[1:])
+    if settings.weigh_words:
+        nn.init.normal_(model.text.weigh.weight)
+    if settings.score == "both":
+        nn.init.constant_(model.ranking_blend, 0.7)
+    return LoadedModel(model.eval(), tokenizer, config, THRESHOLD)
+
+
+@pytest.fixture(scope="module")
+def models(trained):
+    found = {name: random_model(settings) for name, settings in SETTINGS.items()}
+    found["trained"] = Functions.load_model(trained / "Models" / "small", CPU)
+    return found
+
+
+@pytest.fixture(params=[*SETTINGS, "trained"])
+def loaded(request, models):
+    return models[request.param]
+
+
+def some_pictures(count=PICTURES, seed=0):
+    """Coarse patches of colour: those of noise would all look the same to a convolution."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator)
+    return (255 * F.interpolate(coarse, (64, 64))).to(torch.uint8)
+
+
+def some_texts(loaded, count, seed=0):
+    """Of 1 to 11 words of the vocabulary; then one without a word, one of unknown words, and one that is cut."""
+    rng = np.random.default_rng(seed)
+    known = loaded.tokenizer.words[2:]
+    texts = [" ".join(rng.choice(known, rng.integers(1, MAX_WORDS))) for _ in range(count - 3)]
+    return [*texts, "?!", "Qwrtz xyzzy!", " ".join(rng.choice(known, 100))]
+
+
+def picture_alone(loaded, picture):
+    with torch.no_grad():
+        return loaded.model.encode_pictures(picture.unsqueeze(0))
+
+
+def text_alone(loaded, words):
+    with torch.no_grad():
+        return loaded.model.encode_texts(torch.tensor([words]))
+
+
+def scores_alone(loaded, pictures, texts):
+    """(N, T), each pair encoded and scored without any other."""
+    pictures = [picture_alone(loaded, picture) for picture in pictures]
+    texts = [text_alone(loaded, loaded.tokenizer.encode(text, loaded.config.data.max_words)) for text in texts]
+    with torch.no_grad():
+        return np.array([[loaded.model.pair_scores(p, t).item() for t in texts] for p in pictures])
+
+
+def in_small_blocks(monkeypatch):
+    for name, size in {"PICTURES": 3, "TEXTS": 4, "PAIRS": 5}.items():
+        monkeypatch.setattr(scoring, name, size)
+
+
+@pytest.fixture(params=["as it is", "in small blocks"])
+def blocks(request, monkeypatch):
+    if request.param == "in small blocks":
+        in_small_blocks(monkeypatch)
+
+
+def encode(loaded, pictures):
+    return scoring.encode_pictures(loaded, iter(pictures), len(pictures))
+
+
+def count_texts(monkeypatch, loaded):
+    """A list to which the words of every text that is encoded are added, call by call."""
+    calls, encode_texts = [], loaded.model.encode_texts
+
+    def counting(words):
+        calls.append([tuple(line[line != 0].tolist()) for line in words])
+        return encode_texts(words)
+
+    monkeypatch.setattr(loaded.model, "encode_texts", counting)
+    return calls
+
+
+@pytest.mark.parametrize("count", [1, 6, 7])
+def test_pictures_in_blocks_have_the_vectors_of_each_alone(loaded, blocks, count):
+    pictures = some_pictures(count)
+    expected = torch.cat([picture_alone(loaded, picture) for picture in pictures])
+    torch.testing.assert_close(encode(loaded, pictures), expected, atol=1e-5, rtol=0)
+
+
+def test_each_picture_is_encoded_once_in_blocks(monkeypatch, models):
+    in_small_blocks(monkeypatch)
+    sizes, encode_pictures = [], models["both"].model.encode_pictures
+    monkeypatch.setattr(
+        models["both"].model, "encode_pictures", lambda batch: (sizes.append(len(batch)), encode_pictures(batch))[1]
+    )
+    encode(models["both"], some_pictures(7))
+    assert sizes == [3, 3, 1]
+
+
+def test_texts_in_blocks_have_the_vectors_of_each_alone(loaded, blocks):
+    texts = some_texts(loaded, 14)
+    found = list(scoring.encode_texts(loaded, texts))
+    numbers = np.concatenate([block.numbers for block in found])
+    assert sorted(numbers) == list(range(14))
+    lengths = [len(scoring.words_of(loaded, texts[i])) for i in numbers]
+    assert lengths == sorted(lengths)
+    for block in found:
+        assert len(block.numbers) == len(block.vectors) <= scoring.TEXTS
+        for i, vectors in zip(block.numbers, block.vectors):
+            alone = text_alone(loaded, scoring.words_of(loaded, texts[i]))[0]
+            torch.testing.assert_close(vectors[: len(alone)], alone, atol=1e-5, rtol=0)
+            assert not vectors[len(alone) :].any()
+
+
+def test_a_text_is_cut_to_the_words_that_the_model_reads(models):
+    loaded = models["both"]
+    assert scoring.words_of(loaded, "Word3 WORD0, and word1." + " word2" * 50) == [5, 2, 1, 3] + [4] * 8
+    assert scoring.words_of(loaded, "?!") == [1]
+
+
+@pytest.mark.parametrize("order", [1, -1, "shuffled"])
+def test_scores_of_pairs_are_those_of_each_pair_alone(loaded, blocks, order):
+    """Of more pairs than fit into a block, with texts of every length, of which most are there several times."""
+    rng = np.random.default_rng(1)
+    pictures, texts = some_pictures(), some_texts(loaded, 11)
+    expected = scores_alone(loaded, pictures, texts)
+    # A score with the wrong picture or text would be seen.
+    assert np.ptp(expected, axis=0).max() > 1e-2
+    assert np.ptp(expected, axis=1).min() > 1e-2
+    which = np.r_[np.arange(11), rng.integers(11, size=18), [2] * 12]
+    of = rng.integers(PICTURES, size=len(which))
+    pairs = rng.permutation(len(which)) if order == "shuffled" else np.arange(len(which))[::order]
+    which, of = which[pairs], of[pairs]
+    found = scoring.score_pairs(loaded, encode(loaded, pictures), [texts[i] for i in which], of)
+    assert found.shape == which.shape
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected[of, which], atol=1e-5)
+
+
+def test_no_pairs_have_no_scores(models):
+    found = scoring.score_pairs(
+        models["both"], encode(models["both"], some_pictures(1)), [], np.zeros(0, dtype=np.int64)
+    )
+    assert found.shape == (0,)
+
+
+def test_equal_texts_are_encoded_once(monkeypatch, loaded):
+    in_small_blocks(monkeypatch)
+    texts = some_texts(loaded, 10)
+    pictures = encode(loaded, some_pictures())
+    calls = count_texts(monkeypatch, loaded)
+    which = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 4))
+    scoring.score_pairs(loaded, pictures, [texts[i] for i in which], which % PICTURES)
+    encoded = [line for call in calls for line in call]
+    assert sorted(encoded) == sorted(tuple(scoring.words_of(loaded, text)) for text in texts)
+    assert [len(call) for call in calls] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("cosines", [1, 1500, 2**25])
+def test_blocks_of_all_scores_are_those_of_each_pair_alone(monkeypatch, loaded, blocks, cosines):
+    """Their columns are in the order of the texts, which are encoded in the order of their length."""
+    monkeypatch.setattr(scoring, "COSINES", cosines)
+    pictures, texts = some_pictures(), some_texts(loaded, 14, seed=2)
+    vectors, encoded = encode(loaded, pictures), list(scoring.encode_texts(loaded, texts))
+    assert np.concatenate([block.numbers for block in encoded]).tolist() != list(range(14))
+    found = list(scoring.score_blocks(loaded, vectors, encoded, "test"))
+    covered = [row for place, _ in found for row in range(PICTURES)[place]]
+    assert covered == list(range(PICTURES))
+    widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in encoded) * vectors.shape[1]
+    for place, scores in found:
+        assert scores.shape == (place.stop - place.start, 14)
+        assert len(scores) == 1 or len(scores) * widest <= cosines
+    assert len(found) == {1: PICTURES, 2**25: 1}.get(cosines, len(found))
+    scores = np.concatenate([scores for _, scores in found])
+    np.testing.assert_allclose(scores, scores_alone(loaded, pictures, texts), atol=1e-5)
+    for block in encoded:
+        expected = loaded.model.all_scores(vectors, block.vectors).detach().numpy()
+        np.testing.assert_allclose(scores[:, block.numbers], expected, atol=1e-5)
+
+
+def test_what_ranks_is_another_score_than_what_decides(models):
+    loaded = models["both"]
+    pictures, texts = some_pictures(), some_texts(loaded, 7)
+    vectors, of = encode(loaded, pictures), np.arange(7) % PICTURES
+    encoded = list(scoring.encode_texts(loaded, texts))
+    for use in (Scorer.verdict, Scorer.ranking):
+        found = np.concatenate([part for _, part in scoring.score_blocks(loaded, vectors, encoded, "test", use)])
+        for block in encoded:
+            expected = use(loaded.model, loaded.model.all_parts(vectors, block.vectors)).detach().numpy()
+            np.testing.assert_allclose(found[:, block.numbers], expected, atol=1e-5)
+        pairs = scoring.score_pairs(loaded, vectors, texts, of, use=use)
+        np.testing.assert_allclose(pairs, found[of, np.arange(7)], atol=1e-5)
+    verdicts = scoring.score_pairs(loaded, vectors, texts, of)
+    assert np.abs(verdicts - pairs).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["patch_word", "weighed", "both", "trained"])
+def test_the_score_of_a_word_is_its_cosine_with_its_best_patch(models, blocks, name):
+    loaded = models[name]
+    pictures, texts = some_pictures(), some_texts(loaded, 11)
+    of = np.random.default_rng(0).integers(PICTURES, size=11)
+    whole, found = scoring.score_words(loaded, encode(loaded, pictures), texts, of)
+    np.testing.assert_allclose(whole, scores_alone(loaded, pictures, texts)[of, np.arange(11)], atol=1e-5)
+    for text, picture, scores in zip(texts, of, found):
+        words = scoring.words_of(loaded, text)
+        assert scores.shape == (len(words),)
+        rows = loaded.model.whole_rows
+        patches = picture_alone(loaded, pictures[picture])[0, rows:]
+        vectors = F.normalize(text_alone(loaded, words)[0, rows:], dim=-1)
+        expected = [max((word @ patch).item() for patch in patches) for word in vectors]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_the_words_of_a_plain_average_have_its_score(models):
+    loaded = models["trained"]
+    assert loaded.config.model.score == "patch_word"
+    plain = loaded._replace(model=SiameseModel(len(loaded.tokenizer), loaded.config.backbone, loaded.config.model))
+    plain.model.load_state_dict(loaded.model.state_dict())
+    plain.model.eval().sharpness = 0.0
+    texts, of = some_texts(plain, 9), np.arange(9) % PICTURES
+    pictures = encode(plain, some_pictures())
+    whole, words = scoring.score_words(plain, pictures, texts, of)
+    np.testing.assert_allclose(whole, scoring.score_pairs(plain, pictures, texts, of), atol=1e-5)
+    np.testing.assert_allclose([line.mean() for line in words], whole, atol=1e-5)
+
+
+def test_without_vectors_of_words_a_word_scores_what_the_text_loses_without_it(models, blocks):
+    loaded = models["pooled"]
+    pictures, texts = some_pictures(), [*some_texts(loaded, 8), "word3", "word3 word3"]
+    of = np.random.default_rng(0).integers(PICTURES, size=10)
+    whole, found = scoring.score_words(loaded, encode(loaded, pictures), texts, of)
+    np.testing.assert_allclose(whole, scores_alone(loaded, pictures, texts)[of, np.arange(10)], atol=1e-5)
+    for text, picture, scores in zip(texts, of, found):
+        words, vectors = scoring.words_of(loaded, text), picture_alone(loaded, pictures[picture])
+        assert scores.shape == (len(words),)
+
+        def score(words, vectors=vectors):
+            return loaded.model.pair_scores(vectors, text_alone(loaded, words)).item() if words else 0.0
+
+        expected = [score(words) - score(words[:k] + words[k + 1 :]) for k in range(len(words))]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert abs(found[8][0]) > 1e-3  # a text of one word loses all of its score
+    assert found[9][0] == pytest.approx(found[9][1], abs=1e-6)
+
+
+# A feature cache
+
+
+@pytest.fixture(scope="module")
+def database(databases, tmp_path_factory):
+    """A copy of `tiny`, where a cache may lie."""
+    folder = tmp_path_factory.mktemp("cached") / "tiny"
+    shutil.copytree(databases / "tiny", folder, ignore=shutil.ignore_patterns("features"))
+    return Database(folder)
+
+
+@pytest.fixture(scope="module")
+def frozen(models):
+    """A frozen ResNet-50 by its settings alone: the small backbone stands in for it, which is 100 times as fast."""
+    loaded = models["both"]
+    backbone = BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2)
+    return loaded._replace(config=replace(loaded.config, backbone=backbone))
+
+
+def test_rows_are_encoded_from_the_feature_cache_if_training_left_one(monkeypatch, database, frozen):
+    rows = [5, 0, 31, 17]
+    pictures = torch.stack([prepare(database.picture(row), 64) for row in rows])
+    texts, of = some_texts(frozen, 12), np.arange(12) % len(rows)
+    expected = scores_alone(frozen, pictures, texts)[of, np.arange(12)]
+    without = scoring.encode_rows(frozen, database, rows, "rows")
+    np.testing.assert_allclose(scoring.score_pairs(frozen, without, texts, of), expected, atol=1e-5)
+    assert not (database.folder / "features").exists()  # looking for one leaves nothing
+
+    with torch.no_grad():
+        FeatureCache.open(database, frozen.model, 64, 2, frozen.model.features, torch.float32)
+
+    def unread(self, row):
+        raise AssertionError(f"picture {row} was read")
+
+    monkeypatch.setattr(Database, "picture", unread)
+    found = scoring.encode_rows(frozen, database, rows, "rows")
+    assert found.shape == without.shape
+    assert not torch.equal(found, without)  # the cache is in float16
+    np.testing.assert_allclose(scoring.score_pairs(frozen, found, texts, of), expected, atol=1e-2)
+    assert np.abs(np.subtract.outer(expected, expected)).max() > 2e-2  # so those of other rows would be seen
+
+    # Of another precision, side or number of views it is another cache.
+    other = frozen._replace(config=replace(frozen.config, precision="bfloat16"))
+    with pytest.raises(AssertionError, match="picture 5 was read"):
+        scoring.encode_rows(other, database, rows, "rows")
+
+
+def test_a_backbone_that_was_trained_has_no_cache(monkeypatch, database, models):
+    def unasked(*_):
+        raise AssertionError("a cache was looked for")
+
+    monkeypatch.setattr(FeatureCache, "find", unasked)
+    for name in ("both", "trained"):
+        loaded = models[name]
+        found = scoring.encode_rows(loaded, database, [3, 1], "rows")
+        pictures = torch.stack([prepare(database.picture(row), loaded.config.data.side) for row in (3, 1)])
+        torch.testing.assert_close(found, encode(loaded, pictures), atol=1e-6, rtol=0)
+
+
+def test_scores_are_computed_in_the_precision_of_the_training(models):
+    """The threshold holds for that one alone."""
+    loaded = models["both"]
+    half = loaded._replace(config=replace(loaded.config, precision="bfloat16"))
+    pictures, text = some_pictures(), "word1 word7 word3"
+    words = torch.tensor([scoring.words_of(loaded, text)])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = loaded.model.encode_pictures(pictures), loaded.model.encode_texts(words)
+    for one, same in ((half, True), (loaded, False)):
+        (block,) = scoring.encode_texts(one, [text])
+        for found, wanted in zip((encode(one, pictures), block.vectors), expected):
+            assert found.dtype == torch.float32
+            assert ((found - wanted).abs().max() < 1e-5) == same

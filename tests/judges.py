@@ -1,0 +1,18 @@
+"""Judges with random weights, for tests that need another score than the trained one's."""
+
+from dataclasses import replace
+
+import torch
+
+from Architectures import SiameseModel
+from Functions import LoadedModel
+from judging.judge import Judge
+
+
+def with_score(judge: Judge, score: str) -> Judge:
+    """A judge with random weights and another score."""
+    torch.manual_seed(0)
+    settings = replace(judge.loaded.config.model, score=score)
+    model = SiameseModel(len(judge.loaded.tokenizer), judge.loaded.config.backbone, settings).eval()
+    config = replace(judge.loaded.config, model=settings)
+    return Judge(LoadedModel(model, judge.loaded.tokenizer, config, judge.loaded.threshold))

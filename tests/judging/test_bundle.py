@@ -1,0 +1,493 @@
+"""judging.bundle: a bundle judges as its model does, with torch and without; damaged or hostile files get one line."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
+pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
+
+import Functions
+from Architectures import SiameseModel
+from Config import BackboneConfig, Config, DataConfig, ModelConfig
+from Functions import LoadedModel, Threshold
+from judging import bundle as bundle_lib
+from judging.judge import Judge
+from Miscellaneous_scripts import run_bundle
+from sources import scenes as scenes_lib
+from Tokenizer_lib import Tokenizer
+
+WORDS = "a the red blue green ball cube star is on left of two three picture small large below and".split()
+TEXTS = (
+    "A red ball.",
+    "ball",
+    "Two small blue stars and a green cube are below the large red zebra, which is on the left of the picture.",
+    "unknown nonsense",
+)
+SMALL, RESNET = BackboneConfig(channels=8), BackboneConfig("resnet50")
+MODELS: dict[str, tuple[BackboneConfig, dict]] = {
+    "pooled": (SMALL, {"score": "pooled", "whole_width": 64}),
+    "patch_word": (SMALL, {"score": "patch_word", "sharpness": 0.0}),
+    "patch_word weighed": (SMALL, {"score": "patch_word", "weigh_words": True}),
+    "both": (SMALL, {"score": "both", "whole_width": 64, "lstm_width": 48, "lstm_layers": 1}),
+    "both weighed": (SMALL, {"score": "both", "weigh_words": True, "dropout": 0.3}),
+    "resnet50 pooled": (replace(RESNET, stride_in_1x1=True), {"score": "pooled"}),
+    "resnet50 patch_word": (RESNET, {"score": "patch_word", "weigh_words": True}),
+    # Features of 3 x 3 to 2 x 2: a grid that does not divide them.
+    "resnet50 both": (replace(RESNET, grid=2), {"score": "both", "weigh_words": True}),
+}
+
+
+def make_model(name: str, side: int = 96) -> LoadedModel:
+    """A model with random weights everywhere, also where training starts with zeros."""
+    backbone, settings = MODELS[name]
+    config = Config(
+        name="random",
+        precision="float32",
+        data=DataConfig(side=side, max_words=12, root="/home/somebody/data"),
+        backbone=replace(backbone, weights="/home/somebody/resnet.pth"),
+        model=ModelConfig(width=32, word_width=16, **settings),
+    )
+    torch.manual_seed(3)
+    tokenizer = Tokenizer(WORDS)
+    model = SiameseModel(len(tokenizer), config.backbone, config.model).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.3)
+        for norm in model.modules():
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                norm.running_mean.normal_(std=0.1)
+                norm.running_var.uniform_(0.8, 1.2)
+    threshold = Threshold(0.1, "balanced-accuracy", "validation", 0.7, 0.8, 0.6, 9.0, -1.5, epoch=1)
+    return LoadedModel(model, tokenizer, config, threshold)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return make_model("both weighed")
+
+
+@pytest.fixture(scope="module")
+def bundle(loaded, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "model.zip"
+    bundle_lib.write_bundle(loaded, path, "# A card\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def members(bundle) -> dict[str, bytes]:
+    with zipfile.ZipFile(bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[Path]:
+    """Drawn scenes that are smaller and larger than the model takes, square and not, and noise."""
+    folder = tmp_path_factory.mktemp("pictures")
+    noise = np.random.default_rng(0).integers(0, 256, (77, 131, 3), dtype=np.uint8)
+    scenes = [scenes_lib.draw(scenes_lib.make_scene(seed), side) for seed, side in enumerate((40, 96, 300))]
+    scenes += [Image.fromarray(noise), scenes[2].resize((450, 90)), scenes[2].convert("L")]
+    paths = [folder / f"{number}.png" for number in range(len(scenes))]
+    for path, picture in zip(paths, scenes):
+        picture.save(path)
+    return paths
+
+
+# What it says
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_bundle_scores_as_its_model_does(name, pictures, tmp_path):
+    loaded = make_model(name)
+    bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    model, bundle, unpacked = Judge(loaded), Judge.load(tmp_path / "model.zip"), Judge.load(tmp_path / "unpacked")
+    scores = model.scores(pictures, TEXTS)
+    assert scores.std() > 0.01  # not the same for all
+    np.testing.assert_allclose(bundle.scores(pictures, TEXTS), scores, atol=1e-4)
+    np.testing.assert_allclose(unpacked.scores(pictures, TEXTS), scores, atol=1e-4)
+    some = [pictures[i % len(pictures)] for i in range(len(TEXTS))]
+    np.testing.assert_allclose(bundle.pairs(some, TEXTS), model.pairs(some, TEXTS), atol=1e-4)
+    alone = run_bundle.Bundle(tmp_path / "unpacked")
+    for picture in pictures[:2]:
+        for text in TEXTS:
+            expected, got, lone = model.check(picture, text), bundle.check(picture, text), alone.check(picture, text)
+            if expected.heat is not None:
+                np.testing.assert_allclose(got.heat, expected.heat, atol=1e-4)
+            assert lone.keys() == expected.as_dict().keys()
+            for verdict in (got.as_dict(), lone):
+                assert verdict["score"] == pytest.approx(expected.score, abs=1e-4)
+                assert verdict["probability"] == pytest.approx(expected.probability, abs=1e-3)
+                assert (verdict["threshold"], verdict["unread"]) == (0.1, expected.unread)
+                for one, other in zip(verdict["words"], expected.words, strict=True):
+                    assert one["score"] == pytest.approx(other.score, abs=1e-4)
+                    same = ("text", "start", "end", "known", "patch", "box")
+                    assert [one[key] for key in same] == [getattr(other, key) for key in same]
+
+
+def test_batches_and_lengths_may_have_any_size(loaded, bundle):
+    other = bundle_lib.load_bundle(bundle).model
+    words = torch.tensor([[5, 6, 7, 8, 9, 2, 3], [4, 0, 0, 0, 0, 0, 0], [2, 3, 3, 0, 0, 0, 0], [0] * 7])
+    pixels = torch.randint(0, 256, (5, 3, 96, 96), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for some in (words, words[:1], words[1:2, :1], words[:3, :4].repeat(100, 1)):
+            torch.testing.assert_close(other.encode_texts(some), loaded.model.encode_texts(some), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            other.encode_pictures(pixels), loaded.model.encode_pictures(pixels), atol=1e-5, rtol=0
+        )
+
+
+@pytest.mark.parametrize(("height", "width", "grid"), [(10, 10, 7), (3, 5, 2), (7, 7, 7), (2, 3, 5), (12, 8, 4)])
+def test_grid_means_are_adaptive_pooling(height, width, grid):
+    features = torch.randn(2, 3, height, width)
+    expected = adaptive_avg_pool2d(features, grid)
+    torch.testing.assert_close(bundle_lib.GridMeans(height, width, grid)(features), expected, atol=1e-6, rtol=0)
+
+
+def test_export_leaves_the_model_as_it_was(pictures, tmp_path):
+    loaded = make_model("resnet50 both")
+    before = Judge(loaded).scores(pictures[:1], TEXTS)
+    bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+    assert isinstance(loaded.model.backbone.reduce, torch.nn.AdaptiveAvgPool2d)
+    np.testing.assert_array_equal(Judge(loaded).scores(pictures[:1], TEXTS), before)
+
+
+@pytest.mark.parametrize("side", [32, 96, 224, 320])
+def test_squeeze_gives_the_bytes_that_training_sees(side):
+    rng = np.random.default_rng(side)
+    sizes = [
+        (side, side),
+        (side, 2 * side),
+        (33, side),
+        (32, 320),
+        (256, 386),
+        (450, 90),
+        *rng.integers(32, 500, (20, 2)),
+    ]
+    for height, width in sizes:
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        pixels[: height // 2] = pixels[: height // 2] // 128 * 255  # black and white overshoot
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        expected = interpolate(tensor, (side, side), mode="bicubic", antialias=True)[0].permute(1, 2, 0).numpy()
+        apart = np.abs(run_bundle.squeeze(pixels, side).astype(int) - expected)
+        assert apart.max() <= 1 and apart.mean() < 0.05, (height, width)
+
+
+# What it holds
+
+
+def test_the_same_model_gives_the_same_bytes(loaded, bundle, tmp_path):
+    bundle_lib.write_bundle(loaded, tmp_path / "again.zip", "# A card\n")
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["again.zip"]  # no leftover
+
+
+def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members):
+    program = {"run.py", "pictures.py", "Tokenizer_lib.py"}
+    assert members.keys() == {*bundle_lib.GRAPHS, *bundle_lib.SETTINGS, "README.md", *program}
+    assert members["pictures.py"] == (ROOT / "pictures.py").read_bytes()
+    assert members["README.md"] == b"# A card\n"
+    assert not any(b"somebody" in data for data in members.values())
+    config = json.loads(members["config.json"])
+    assert (config["precision"], config["backbone"]["weights"]) == ("float32", "resnet.pth")
+
+
+def test_a_bundle_is_not_exported_again(bundle, tmp_path):
+    with pytest.raises(ValueError, match="is a bundle already"):
+        bundle_lib.write_bundle(bundle_lib.load_bundle(bundle), tmp_path / "again.zip", "")
+
+
+# What is damaged
+
+
+def changed(members, **files):
+    """The members with some others; None leaves one out. Names without their ending."""
+    endings = {name.partition(".")[0]: name for name in members}
+    new = {endings[name]: value for name, value in files.items()}
+    return {name: value for name, value in {**members, **new}.items() if value is not None}
+
+
+def manifest(members, **values):
+    return json.dumps({**json.loads(members["bundle.json"]), **values}).encode()
+
+
+DAMAGED = {
+    "absent member": (lambda m: changed(m, text=None, threshold=None), r"it holds no text\.onnx, threshold\.json"),
+    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 2"),
+    "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
+    "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
+    "not UTF-8": (lambda m: changed(m, config=b"\xff\xfe{"), "can't decode"),
+    "garbage for a graph": (lambda m: changed(m, picture=b"garbage" * 100), r"picture\.onnx: "),
+    "cut-off graph": (lambda m: changed(m, text=m["text.onnx"][:5000]), r"text\.onnx: "),
+    "other settings": (lambda m: changed(m, config=b"{}"), "Config of another version"),
+    "other threshold": (lambda m: changed(m, threshold=b'{"a": 1}'), "unexpected keyword argument"),
+    "other vocabulary": (
+        lambda m: changed(m, vocabulary=b'{"format": 9, "words": []}'),
+        ": vocabulary.json has vocabulary format 9",
+    ),
+    "unhashable words": (lambda m: changed(m, vocabulary=b'{"format": 1, "words": [[]]}'), "unhashable"),
+    "more words than weights": (
+        lambda m: changed(m, vocabulary=json.dumps({"format": 1, "words": [*map(str, range(99))]}).encode()),
+        "indices element out of data bounds",
+    ),
+    "exchanged graphs": (lambda m: changed(m, picture=m["text.onnx"], text=m["picture.onnx"]), "picture|words"),
+    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), "fill_"),
+    "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "belong to different models"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_what_is_damaged_gets_one_line_with_its_name(what, members, tmp_path):
+    change, told = DAMAGED[what]
+    path = tmp_path / "bad.zip"
+    bundle_lib.write_zip(path, change(members))
+    with pytest.raises(ValueError, match=told) as error:
+        Judge.load(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_graphs_of_another_model_are_noticed(members, tmp_path):
+    bundle_lib.write_bundle(make_model("patch_word"), tmp_path / "other.zip", "")
+    with zipfile.ZipFile(tmp_path / "other.zip") as archive:
+        mixed = changed(members, picture=archive.read("picture.onnx"), text=archive.read("text.onnx"))
+    bundle_lib.write_zip(tmp_path / "mixed.zip", mixed)
+    with pytest.raises(ValueError, match="belong to different models"):
+        Judge.load(tmp_path / "mixed.zip")
+
+
+def test_a_damaged_zip_gets_one_line(bundle, tmp_path):
+    data = bundle.read_bytes()
+    flipped = bytearray(data)
+    with zipfile.ZipFile(bundle) as archive:
+        start = archive.getinfo("picture.onnx").header_offset + 1000
+    flipped[start] ^= 0xFF
+    for number, damaged in enumerate((b"", b"no zip", data[: len(data) // 2], data[:-1], bytes(flipped))):
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=re.escape(str(path))) as error:
+            Judge.load(path)
+        assert "\n" not in str(error.value)
+
+
+def test_an_absent_bundle_tells_how_to_write_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"write one with: python Miscellaneous_scripts/Export_model\.py"):
+        Judge.load(tmp_path / "absent.zip")
+
+
+def test_a_member_that_is_too_large_is_not_read(bundle, members, tmp_path, monkeypatch):
+    for name, data in members.items():
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setitem(bundle_lib.MOST_BYTES, ".json", 50)
+    for path in (bundle, tmp_path):
+        with pytest.raises(ValueError, match=r"bundle\.json has \d+ bytes; at most 50 are read"):
+            Judge.load(path)
+
+
+def test_without_onnxruntime_it_is_told_how_to_install_it(bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ValueError, match=r"needs onnxruntime: python -m pip install -r requirements-export\.txt"):
+        Judge.load(bundle)
+
+
+def test_without_onnx_it_is_told_how_to_install_it(loaded, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ValueError, match=r"needs onnx: python -m pip install -r requirements-export\.txt"):
+        bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+    assert not list(tmp_path.iterdir())
+
+
+# What is hostile
+
+
+class Payload:
+    """Unpickled by a careless reader it makes a file."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f'echo > "{self.mark}"',)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    """A file that a payload makes; it must not be there afterwards."""
+    mark = tmp_path / "it was executed"
+    pickle.loads(pickle.dumps(Payload(mark)))
+    assert mark.exists()  # the payload works
+    mark.unlink()
+    yield mark
+    assert not mark.exists()
+
+
+def payloads(mark: Path) -> list[bytes]:
+    """The payload as plain pickle, and inside a torch file of the new and of the old kind."""
+    files = [pickle.dumps(Payload(mark), protocol=2)]
+    for new in (True, False):
+        path = mark.with_name("payload")
+        torch.save({"model": Payload(mark)}, path, _use_new_zipfile_serialization=new)
+        files.append(path.read_bytes())
+    return files
+
+
+@pytest.mark.parametrize("reader", ["model", "state", "weights", "backbone", "backbone.safetensors"])
+def test_no_file_of_weights_is_executed(reader, trained, mark, tmp_path):
+    for name in ("config.json", "vocabulary.json", "threshold.json"):
+        (tmp_path / name).write_bytes((trained / "Models" / "small" / name).read_bytes())
+    pointer = {"format": 1, "epoch": 1, "step": 0, "state": "last-0001-000000.pt"}
+    (tmp_path / "last.json").write_text(json.dumps(pointer))
+    model = SiameseModel(9, RESNET, ModelConfig(width=8))
+    name, read = {
+        "model": ("best.safetensors", lambda path: Functions.load_model(path.parent, torch.device("cpu"))),
+        "state": ("last-0001-000000.pt", lambda path: Functions.load_state(path.parent)),
+        "weights": ("weights.pth", Functions.read_state_dict),
+        "backbone": ("b.pth", lambda path: Functions.load_backbone(model, replace(RESNET, weights=str(path)))),
+        "backbone.safetensors": (
+            "b.safetensors",
+            lambda path: Functions.load_backbone(model, replace(RESNET, weights=str(path))),
+        ),
+    }[reader]
+    for data in payloads(mark):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=re.escape(str(tmp_path))) as error:
+            read(tmp_path / name)
+        assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["picture.onnx", "text.onnx", "vocabulary.json", "config.json", "bundle.json"])
+def test_no_member_of_a_bundle_is_executed(name, members, mark, tmp_path):
+    for data in payloads(mark):
+        bundle_lib.write_zip(tmp_path / "bad.zip", {**members, name: data})
+        with pytest.raises(ValueError, match=r"bad\.zip") as error:
+            Judge.load(tmp_path / "bad.zip")
+        assert "\n" not in str(error.value)
+
+
+def test_programs_in_a_bundle_are_not_run_by_this_one(members, mark, pictures, tmp_path):
+    bad = f"import os\nos.system('echo > \"{mark}\"')\n".encode()
+    names = ("run.py", "pictures.py", "Tokenizer_lib.py", "onnxruntime.py", "sitecustomize.py")
+    bundle_lib.write_zip(tmp_path / "bad.zip", {**members, **dict.fromkeys(names, bad)})
+    assert -1 <= Judge.load(tmp_path / "bad.zip").check(pictures[0], "A red ball.").score <= 1
+
+
+def test_members_that_point_elsewhere_are_not_followed(members, pictures, tmp_path):
+    inner = tmp_path / "deep" / "folder"
+    inner.mkdir(parents=True)
+    names = ("../outside.txt", "../../outside.txt", "/tmp/outside_of_bundle.txt", "..\\outside.txt")
+    bundle_lib.write_zip(inner / "bad.zip", {**members, **dict.fromkeys(names, b"x")})
+    Judge.load(inner / "bad.zip").check(pictures[0], "A red ball.")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bad.zip"]
+    assert not Path("/tmp/outside_of_bundle.txt").exists()
+    bundle_lib.write_zip(inner / "bad.zip", {f"../{name}": data for name, data in members.items()})
+    with pytest.raises(ValueError, match="it holds no picture"):
+        Judge.load(inner / "bad.zip")
+
+
+# run.py
+
+
+def unpack(bundle: Path, folder: Path, threshold: float | None = None) -> Path:
+    """The bundle's run.py; threshold: another one than it came with."""
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+    if threshold is not None:
+        path = folder / "threshold.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "threshold": threshold}))
+    return folder / "run.py"
+
+
+def run(python: object, *args: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(python), *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=120, encoding="utf-8"
+    )
+
+
+def test_run_tells_the_verdict_by_words_json_and_status(bundle, loaded, pictures, tmp_path):
+    judge, text = Judge(loaded), TEXTS[2]
+    expected = judge.check(pictures[3], text)
+    for threshold, status, told in ((-1.0, 0, "MATCH"), (1.0, 1, "MISMATCH")):
+        script = unpack(bundle, tmp_path / told, threshold)
+        done = run(sys.executable, script, pictures[3], text, folder=tmp_path)
+        assert (done.returncode, done.stderr) == (status, "")
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith(f"{told}  score {expected.score:.3f}")
+        assert len(lines) == 1 + 12 + 1 and "the last 10 words were not read" in lines[-1]
+        done = run(sys.executable, script, pictures[3], text, "--json", folder=tmp_path)
+        assert done.returncode == status
+        verdict = json.loads(done.stdout)
+        assert verdict["match"] is (status == 0) and len(verdict["words"]) == 12
+        assert verdict["score"] == pytest.approx(expected.score, abs=1e-4)
+
+
+def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
+    script = unpack(bundle, tmp_path / "bundle")
+    (tmp_path / "text.png").write_text("no picture")
+    wrong = [
+        ((tmp_path / "absent.png", "A ball."), "absent.png"),
+        ((tmp_path / "text.png", "A ball."), "the file is no picture"),
+        ((pictures[0], " ...!"), "holds no word to check"),
+        ((pictures[0],), "required: text"),
+        ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),
+    ]
+    for args, told in wrong:
+        done = run(sys.executable, script, *args, folder=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr and done.stderr.startswith("run.py: error: ") and done.stderr.count("\n") == 1
+    damages = {
+        "text.onnx": "cannot read",
+        "bundle.json": "cannot read",
+        "Tokenizer_lib.py": "no Tokenizer_lib.py beside",
+    }
+    for name, told in damages.items():
+        path = script.with_name(name)
+        data = path.read_bytes()
+        path.write_bytes(b"garbage") if told == "cannot read" else path.unlink()
+        done = run(sys.executable, script, pictures[0], "A ball.", folder=tmp_path)
+        assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
+        path.write_bytes(data)
+
+
+def pinned(package: str) -> str:
+    """The line of the requirements that says which version the tests ran with."""
+    lines = [line for name in ("requirements.txt", "requirements-export.txt") for line in (ROOT / name).open()]
+    return next(line.strip() for line in lines if line.startswith(f"{package}=="))
+
+
+def test_run_needs_nothing_but_three_packages(bundle, loaded, pictures, tmp_path):
+    """In an empty environment, from another folder: the same scores, and no torch."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=300)
+    python = next(path for path in (tmp_path / "venv").glob("*/python*") if path.stem == "python")
+    install = [python, "-m", "pip", "install", "--quiet", *map(pinned, ("onnxruntime", "numpy", "pillow"))]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        unreachable = re.search("connection|temporary failure|timed out|from versions: none", done.stderr, re.I)
+        assert unreachable, done.stderr
+        pytest.skip(f"pip reaches no package index: {done.stderr.strip().splitlines()[-1]}")
+    assert run(python, "-c", "import torch", folder=tmp_path).returncode == 1
+    script, elsewhere = unpack(bundle, tmp_path / "bundle"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for picture in pictures:
+        for text in TEXTS[::2]:
+            done = run(python, script, picture, text, "--json", folder=elsewhere)
+            assert done.returncode in (0, 1) and not done.stderr, done.stderr
+            expected = Judge(loaded).check(picture, text)
+            verdict = json.loads(done.stdout)
+            assert verdict["score"] == pytest.approx(expected.score, abs=1e-4)
+            assert [word["score"] for word in verdict["words"]] == pytest.approx(
+                [word.score for word in expected.words], abs=1e-4
+            )

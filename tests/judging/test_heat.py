@@ -1,0 +1,59 @@
+"""Heat maps: where they are bright, and what is on the figure."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from judging import heat as heat_lib
+from judging.judge import Judge
+from sources import scenes
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge.load(ROOT / "Models" / "scenes-small", "cpu")
+
+
+def test_a_colour_is_found_where_it_is(judge):
+    """The best patch of the only object's colour touches the object, far more often than a random patch does."""
+    hits, chances, n = 0, 0.0, 0
+    for seed in range(920_000, 920_200):
+        scene = scenes.make_scene(seed)
+        if len(scene["objects"]) != 1:
+            continue
+        item = scene["objects"][0]
+        verdict = judge.check(scenes.draw(scene), f"A {item['colour']} {item['kind']}.")
+        hits += touches(verdict.words[1].box, item["box"])
+        grid = verdict.heat.shape[1]
+        boxes = [(x / grid, y / grid, (x + 1) / grid, (y + 1) / grid) for x in range(grid) for y in range(grid)]
+        chances += np.mean([touches(box, item["box"]) for box in boxes])
+        n += 1
+    assert n >= 20 and hits / n > 2 * chances / n and hits / n > 0.6
+
+
+def touches(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def test_the_overlay_is_bright_where_the_heat_is():
+    heat = np.zeros((4, 4), np.float32)
+    heat[0, 3] = 1.0
+    shown = np.asarray(heat_lib.overlay(Image.new("RGB", (80, 40), "grey"), heat, 0.0, 1.0)).astype(int).sum(-1)
+    assert shown.shape == (40, 80)
+    assert shown[:8, 64:].mean() > shown[24:, :40].mean() + 150
+
+
+def test_the_range_is_one_for_all_words_of_a_text(judge):
+    verdict = judge.check(scenes.draw(scenes.make_scene(900_005)), "A yellow umbrella and a green tree.")
+    lowest, highest = heat_lib.heat_range(verdict)
+    named = verdict.heat[[1, 2, 5, 6]]
+    assert lowest == min(0.0, named.min()) and highest == max(verdict.threshold, named.max())
+
+
+def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
+    scene = scenes.draw(scenes.make_scene(900_005))
+    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball"):
+        heat_lib.plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
+        with Image.open(tmp_path / "heat.png") as plot:
+            assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5

@@ -1,0 +1,251 @@
+"""The judge in use: kinds of pictures, typed errors, and that batches say what single verdicts say."""
+
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from judges import with_score
+from PIL import Image
+
+from DataBase_functions import Database, prepare
+from evaluation import scoring
+from judging.judge import Judge, PictureError, TextError, content_words, image_of_array, open_any
+from sources import scenes as scenes_lib
+
+TEXT = "A red ball is on the left side of the picture."
+
+
+@pytest.fixture(scope="module")
+def judge(trained):
+    return Judge.load(trained / "Models" / "small", "cpu")
+
+
+@pytest.fixture
+def picture():
+    return scenes_lib.draw(scenes_lib.make_scene(1))
+
+
+# One verdict
+
+
+def test_a_verdict_agrees_with_its_threshold_and_calibration(judge, picture):
+    verdict = judge.check(picture, TEXT)
+    assert verdict.match == (verdict.score >= verdict.threshold)
+    expected = 1 / (1 + math.exp(-judge.threshold.slope * verdict.score - judge.threshold.intercept))
+    assert verdict.probability == pytest.approx(expected)
+
+
+def test_words_keep_their_place_and_explain_the_score(judge, picture):
+    text = "Two  Zebras — a red ball!"
+    verdict = judge.check(picture, text)
+    assert [text[word.start : word.end] for word in verdict.words] == ["Two", "Zebras", "a", "red", "ball"]
+    assert [word.text for word in verdict.words] == ["Two", "Zebras", "a", "red", "ball"]
+    assert [word.known for word in verdict.words] == [True, False, True, True, True]
+    lowest, highest = min(w.score for w in verdict.words), max(w.score for w in verdict.words)
+    assert lowest - 1e-5 <= verdict.score <= highest + 1e-5
+
+
+def test_the_best_patch_is_where_the_heat_is_highest(judge, picture):
+    verdict = judge.check(picture, TEXT)
+    assert verdict.heat.shape == (len(verdict.words), 4, 4)
+    for word, heat in zip(verdict.words, verdict.heat):
+        assert word.score == pytest.approx(heat.max(), abs=1e-5) and heat[word.patch] == heat.max()
+        line, column = word.patch
+        assert word.box == (column / 4, line / 4, (column + 1) / 4, (line + 1) / 4)
+
+
+def test_a_pooled_score_is_explained_by_leaving_words_out(judge, picture):
+    pooled = with_score(judge, "pooled")
+    verdict, without = pooled.check(picture, "a red ball"), pooled.check(picture, "a ball")
+    assert verdict.words[1].score == pytest.approx(verdict.score - without.score, abs=1e-5)
+    assert verdict.heat is None and verdict.words[1].patch is None and verdict.words[1].box is None
+    alone = pooled.check(picture, "ball")
+    assert alone.words[0].score == pytest.approx(alone.score, abs=1e-5)  # nothing is left of the text
+
+
+def test_words_beyond_the_longest_text_are_told(judge, picture):
+    verdict = judge.check(picture, "a red ball " * 30)
+    assert len(verdict.words) == len(verdict.heat) == judge.loaded.config.data.max_words == 64
+    assert verdict.unread == 26
+
+
+def test_a_verdict_is_json(judge, picture):
+    told = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
+    assert set(told) == {"score", "probability", "threshold", "match", "words", "unread"}
+    assert set(told["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box"}
+
+
+# Many
+
+
+@pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
+def test_batches_say_what_single_verdicts_say(judge, score):
+    one = with_score(judge, score)
+    pictures = [scenes_lib.draw(scenes_lib.make_scene(seed)) for seed in (1, 2, 3)]
+    texts = [TEXT, "two dogs", "a ball"]
+    alone = np.array([[one.check(picture, text).score for text in texts] for picture in pictures])
+    assert one.scores(pictures, texts) == pytest.approx(alone, abs=1e-5)
+    assert one.pairs(pictures, texts) == pytest.approx(np.diag(alone), abs=1e-5)
+    again = one.pairs([pictures[2], pictures[0], pictures[2]], [texts[0], texts[0], texts[1]])
+    assert again == pytest.approx([alone[2, 0], alone[0, 0], alone[2, 1]], abs=1e-5)
+
+
+def test_a_picture_and_a_text_are_encoded_once(judge, picture, tmp_path, monkeypatch):
+    path = tmp_path / "scene.png"
+    picture.save(path)
+    counts = {"pictures": 0, "texts": 0}
+    model = judge.loaded.model
+    encode_pictures, encode_texts = model.encode_pictures, model.encode_texts
+
+    def count_pictures(batch):
+        counts["pictures"] += len(batch)
+        return encode_pictures(batch)
+
+    def count_texts(words):
+        counts["texts"] += len(words)
+        return encode_texts(words)
+
+    monkeypatch.setattr(model, "encode_pictures", count_pictures)
+    monkeypatch.setattr(model, "encode_texts", count_texts)
+    scores = judge.pairs([path, str(path), picture, picture, path], ["a ball", "a dog", "a ball", "a dog", "a ball"])
+    assert counts == {"pictures": 2, "texts": 2}  # the file, and the picture in memory
+    assert scores[[0, 1]] == pytest.approx(scores[[2, 3]], abs=1e-6) and scores[0] == scores[4]
+    judge.scores([path, picture], ["a ball", "a dog", "a tree"])
+    assert counts == {"pictures": 4, "texts": 5}
+
+
+def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
+    """A row of a stacked array, or a picture that a data set decodes anew, has an identity only while it lives."""
+    scenes = [scenes_lib.draw(scenes_lib.make_scene(seed)) for seed in range(6)]
+    expected = judge.pairs(scenes, ["a red ball"] * 6)
+    stacked = np.stack([np.asarray(scene) for scene in scenes])
+
+    class Lazy(list):
+        def __getitem__(self, i):
+            return Image.fromarray(np.asarray(scenes[i]))
+
+        def __iter__(self):
+            return (self[i] for i in range(len(scenes)))
+
+    for pictures in (stacked, torch.from_numpy(stacked).permute(0, 3, 1, 2), Lazy(scenes)):
+        assert judge.pairs(pictures, ["a red ball"] * 6) == pytest.approx(expected, abs=1e-6)
+
+
+def test_nothing_gives_nothing(judge, picture):
+    assert judge.pairs([], []).shape == (0,)
+    assert judge.scores([], ["a ball"]).shape == (0, 1) and judge.scores([picture], []).shape == (1, 0)
+
+
+def test_the_judge_agrees_with_an_evaluation(judge):
+    database = Database(judge.loaded.config.data.folder)
+    row = database.rows("test")[0]
+    text = database.captions(row)[0].text
+    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures")
+    expected = scoring.score_pairs(judge.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
+    assert judge.check(database.picture(row), text).score == pytest.approx(float(expected[0]), abs=1e-5)
+
+
+# Kinds of pictures
+
+
+def test_every_kind_of_picture_is_seen_alike(judge, picture, tmp_path):
+    path = tmp_path / "scene.png"
+    picture.save(path)
+    pixels = np.asarray(picture)
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    kinds = [path, str(path), picture, pixels, pixels / 255, (pixels / 255).astype(np.float32), tensor, tensor / 255]
+    kinds += [picture.convert("RGBA"), np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])]
+    expected = prepare(picture, 64)
+    for kind in kinds:
+        assert torch.equal(judge.prepare(kind), expected), type(kind)
+    grey = picture.convert("L")
+    for kind in (grey, np.asarray(grey), np.asarray(grey)[:, :, None], torch.from_numpy(np.array(grey))[None]):
+        assert torch.equal(judge.prepare(kind), prepare(grey.convert("RGB"), 64))
+
+
+def test_large_pictures_are_reduced_as_in_a_database(tmp_path):
+    """A photograph goes through the database's 256 pixels, so that the model sees what training saw."""
+    large = Image.effect_noise((900, 600), 80).convert("RGB")
+    large.save(tmp_path / "large.png")
+    assert open_any(large).size == open_any(tmp_path / "large.png").size == (384, 256)
+    assert np.array_equal(open_any(large), open_any(tmp_path / "large.png"))
+
+
+def test_the_picture_that_is_given_stays_as_it_is(judge, tmp_path):
+    Image.effect_noise((1600, 1200), 80).convert("RGB").save(tmp_path / "large.jpg")
+    with Image.open(tmp_path / "large.jpg") as image:
+        judge.check(image, "a ball")
+        assert image.size == (1600, 1200)
+
+
+def test_a_picture_in_memory_is_turned_upright(tmp_path):
+    turned = Image.effect_noise((60, 40), 80).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as image:
+        assert open_any(image).size == open_any(tmp_path / "turned.jpg").size == (40, 60)
+
+
+# What cannot be judged
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (np.zeros((64, 64, 2), np.uint8), r"array .* is needed, not \(64, 64, 2\)"),
+        (np.zeros((64, 64, 3), np.int64), "bytes or floats are needed, not int64"),
+        (np.full((64, 64), 2.0), "floats must be 0 to 1"),
+        (np.full((64, 64), np.nan), "floats must be 0 to 1"),
+        (np.zeros((0, 64)), "is needed"),
+        (torch.zeros(64, 64), "a tensor .* is needed"),
+        (torch.zeros(3, 8, 8), "under 32"),
+        (Image.new("RGB", (2000, 40)), "10 times"),
+        (b"bytes", "a path, PIL picture, array or tensor is needed, not bytes"),
+        (None, "not NoneType"),
+    ],
+)
+def test_what_is_no_picture_is_told(judge, picture, wrong, told):
+    with pytest.raises(PictureError, match=told) as caught:
+        judge.pairs([picture, wrong], ["a ball", "a ball"])
+    assert caught.value.number == 1
+
+
+def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(PictureError) as caught:
+        judge.scores([picture, broken], ["a ball"])
+    assert (caught.value.number, caught.value.name) == (1, str(broken))
+    assert caught.value.reason.startswith("the file is no picture")
+    assert str(caught.value).startswith(f"picture 1 ({broken}): the file is no picture")
+    with pytest.raises(PictureError, match=r"picture 2 \(.*absent\.png\): No such file") as caught:
+        judge.pairs([picture, picture, tmp_path / "absent.png"], ["a ball"] * 3)
+    assert caught.value.number == 2
+    with pytest.raises(TextError, match=r"text 1 \('\?!'\): it holds no word") as caught:
+        judge.pairs([picture] * 2, ["a ball", "?!"])
+    assert caught.value.number == 1
+    with pytest.raises(TextError, match="text: a text is needed, not int"):
+        judge.scores([picture], [7])
+    with pytest.raises(TextError, match="text: a text is needed, not NoneType"):
+        judge.check(picture, None)
+    with pytest.raises(PictureError, match=r"^picture .*absent\.png: No such file"):
+        judge.check(tmp_path / "absent.png", "a ball")
+    again = pickle.loads(pickle.dumps(PictureError(1, "a.png", "it is gone")))
+    assert (again.number, str(again)) == (1, "picture 1 (a.png): it is gone")
+    with pytest.raises(ValueError, match="2 pictures and 1 texts"):
+        judge.pairs([picture] * 2, ["a ball"])
+    assert issubclass(PictureError, ValueError) and issubclass(TextError, ValueError)
+
+
+def test_a_float_array_is_rounded():
+    assert np.asarray(image_of_array(np.array([[0.0, 0.5, 1.0]]))).tolist() == [[0, 128, 255]]
+
+
+def test_content_words_leave_out_what_names_nothing():
+    words = "A red ball is on the left of two dogs".split()
+    assert [words[i] for i in content_words(words)] == ["red", "ball", "left", "two", "dogs"]
+    assert content_words(["The", "the"]) == [0, 1]

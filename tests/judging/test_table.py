@@ -1,0 +1,372 @@
+"""Scores of a data set: every row in its order, whatever is wrong with it, and no loss when a run is cut off."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import filelock
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from judges import with_score
+from PIL import Image
+
+from judging import table
+from judging.judge import FUNCTION_WORDS, Judge
+from judging.table import Job, score_file
+from sources import scenes as scenes_lib
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return str(trained / "Models" / "small")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Six scenes, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("images")
+    for seed in range(6):
+        scenes_lib.draw(scenes_lib.make_scene(seed)).save(folder / f"{seed}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+ROWS = [
+    {"image": f"{seed}.png", "caption": caption, "id": str(number)}
+    for number, (seed, caption) in enumerate(
+        (seed, caption) for seed in range(6) for caption in scenes_lib.write_captions(scenes_lib.make_scene(seed), seed)
+    )
+]
+
+
+def write(path, rows):
+    """Rows as a file of the format that its name tells."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+def score(source, images, out, model, **options):
+    return score_file(Job(source, images, out, model, "cpu", **options))
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_gives_the_scores_of_the_judge(ending, model, images, tmp_path):
+    out = tmp_path / f"scored.{ending}"
+    told = score(write(tmp_path / f"pairs.{ending}", ROWS), images, out, model)
+    assert told.startswith(f"{out}: 30 rows")
+    found = read(out)
+    assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
+    judge = Judge.load(model, "cpu")
+    expected = judge.pairs([images / row["image"] for row in ROWS], [row["caption"] for row in ROWS])
+    assert [float(row["score"]) for row in found] == pytest.approx(expected, abs=2e-6)
+    match = [str(row["match"]).lower() == "true" for row in found]
+    assert match == [bool(value >= judge.threshold.threshold) for value in expected]
+    assert [float(row["probability"]) for row in found] == pytest.approx(judge.probability(expected), abs=2e-6)
+    assert not any(row["error"] for row in found)
+    assert not list(tmp_path.glob(".*"))  # the parts are gone
+
+
+@pytest.mark.parametrize("given", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("wanted", ["csv", "jsonl", "parquet"])
+def test_any_format_becomes_any_other(given, wanted, model, images, tmp_path):
+    out = tmp_path / f"scored.{wanted}"
+    score(write(tmp_path / f"pairs.{given}", ROWS[:3]), images, out, model)
+    assert [row["id"] for row in read(out)] == ["0", "1", "2"]
+
+
+def test_the_worst_word_is_that_of_the_verdict(model, images, tmp_path):
+    out = tmp_path / "scored.jsonl"
+    score(write(tmp_path / "pairs.jsonl", ROWS), images, out, model)
+    judge = Judge.load(model, "cpu")
+    for row in read(out)[:6]:
+        words = judge.check(images / row["image"], row["caption"]).words
+        named = [word for word in words if word.known and word.text.lower() not in FUNCTION_WORDS]
+        assert row["worst_score"] == pytest.approx(min(word.score for word in named), abs=1e-4)
+        assert row["worst_word"] in [word.text for word in named]
+
+
+def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_path):
+    lines = [
+        "image,caption,note",
+        '0.png,"a ball, red",first',
+        "absent.png,a ball,",
+        "broken.png,a ball,x",
+        "0.png,?!,",
+        ",a ball,",
+        "../0.png,a ball,",
+        "/etc/passwd,a ball,",
+        "0.png,a ball,x,too many",
+        "1.png,a tree,last",
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    told = score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
+    rows = read(tmp_path / "out.csv")
+    assert told.endswith("7 without a score (column error)") and len(rows) == 9
+    assert [bool(row["score"]) for row in rows] == [True, *[False] * 7, True]
+    assert [row["error"] for row in rows[1:8]] == [
+        "picture: No such file or directory",
+        "picture: the file is no picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
+        "the caption holds no word",
+        "the image is no file name",
+        "the image '../0.png' is outside of --images",
+        "the image '/etc/passwd' is outside of --images",
+        "row 9: more fields than columns",
+    ]
+    assert [row["note"] for row in rows] == ["first", "", "x", "", "", "", "", "", "last"]
+
+
+def test_types_and_nested_values_are_kept(model, images, tmp_path):
+    rows = [
+        {"image": "0.png", "caption": "a ball", "n": 1, "x": 0.5, "ok": True, "tags": ["a", {"b": 1}], "mixed": 1},
+        {"image": "1.png", "caption": "a tree", "n": 2, "x": 1, "ok": False, "tags": None, "mixed": "two"},
+        {"image": "2.png", "caption": "a dog", "late": "only here"},
+    ]
+    score(write(tmp_path / "pairs.jsonl", rows), images, tmp_path / "out.jsonl", model)
+    found = read(tmp_path / "out.jsonl")
+    for row, kept in zip(rows, found):
+        assert {name: kept[name] for name in row} == row
+    score(tmp_path / "pairs.jsonl", images, tmp_path / "out.parquet", model)
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    assert (schema.field("n").type, schema.field("ok").type) == (pa.int64(), pa.bool_())
+    assert schema.field("score").type == pa.float64() and schema.field("match").type == pa.bool_()
+    assert json.loads(pq.read_table(tmp_path / "out.parquet")["tags"][0].as_py()) == ["a", {"b": 1}]
+
+
+def test_a_file_that_was_scored_may_be_scored_again(model, images, tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    score(write(tmp_path / "pairs.csv", ROWS[:4]), images, first, model)
+    score(first, images, second, model)
+    assert second.read_bytes() == first.read_bytes()
+
+
+def test_what_is_there_is_not_replaced_unasked(model, images, tmp_path):
+    source = write(tmp_path / "pairs.csv", ROWS[:2])
+    (tmp_path / "out.csv").write_text("mine")
+    with pytest.raises(FileExistsError, match="replace it with --overwrite"):
+        score(source, images, tmp_path / "out.csv", model)
+    assert (tmp_path / "out.csv").read_text() == "mine"
+    score(source, images, tmp_path / "out.csv", model, overwrite=True)
+    assert len(read(tmp_path / "out.csv")) == 2
+    with pytest.raises(ValueError, match="would replace what is read"):
+        score(source, images, source, model, overwrite=True)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_odd_values_come_back_as_they_were(ending, model, images, tmp_path):
+    odd = ["a\rb", "a\nb", 'a "b"', " a ", "a,b", "ä ü 🙂", "a\r\nb", "'"]
+    rows = [{"image": "0.png", "caption": f"a ball {text}", "note": text} for text in odd]
+    score(write(tmp_path / "pairs.jsonl", rows), images, tmp_path / f"out.{ending}", model)
+    assert [row["note"] for row in read(tmp_path / f"out.{ending}")] == odd
+
+
+def test_large_numbers_are_kept(model, images, tmp_path):
+    numbers = [1, 2**53 + 1, 2**63, -(2**70)]
+    rows = [{"image": "0.png", "caption": "a ball", "id": n, "small": n % 7, "half": 0.5} for n in numbers]
+    rows[0]["half"] = 2**53 + 1
+    for ending in ("jsonl", "parquet"):
+        score(write(tmp_path / "pairs.jsonl", rows), images, tmp_path / f"out.{ending}", model)
+    found = read(tmp_path / "out.jsonl")
+    assert [(row["id"], row["half"]) for row in found] == [(row["id"], row["half"]) for row in rows]
+    kinds = pq.read_schema(tmp_path / "out.parquet")
+    assert (kinds.field("id").type, kinds.field("small").type) == (pa.string(), pa.int64())
+
+
+def test_the_users_own_columns_are_not_replaced(model, images, tmp_path):
+    source = write(tmp_path / "pairs.csv", [{**ROWS[0], "score": "0.3"}])
+    with pytest.raises(ValueError, match="has a column 'score', which is the name of a result; rename it"):
+        score(source, images, tmp_path / "out.csv", model)
+    (tmp_path / "twice.csv").write_text("image,caption,note,note\n0.png,a ball,1,2\n")
+    with pytest.raises(ValueError, match="more than one column 'note'"):
+        score(tmp_path / "twice.csv", images, tmp_path / "out.csv", model)
+
+
+def test_a_wrong_folder_of_images_is_told_before_anything_is_written(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none of the first 30 images .* --images DIR"):
+        score(write(tmp_path / "pairs.csv", ROWS), tmp_path, tmp_path / "out.csv", model)
+    assert {path.name for path in tmp_path.iterdir()} == {"pairs.csv"}
+
+
+def test_one_file_is_written_by_one_process(model, images, tmp_path):
+    source = write(tmp_path / "pairs.csv", ROWS)
+    folder = tmp_path / ".out.csv.parts"
+    folder.mkdir()
+    with filelock.FileLock(folder / "lock"), pytest.raises(ValueError, match="another process is writing"):
+        score(source, images, tmp_path / "out.csv", model)
+    score(source, images, tmp_path / "out.csv", model)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("image,text\na.png,b\n", "lacks caption"),
+        ("image,caption\n", "has no rows"),
+        (None, "is not there"),
+    ],
+)
+def test_a_file_without_pairs_is_told(content, told, model, images, tmp_path):
+    if content is not None:
+        (tmp_path / "pairs.csv").write_text(content)
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
+    with pytest.raises(FileNotFoundError, match="--images DIR"):
+        score(tmp_path / "pairs.csv", tmp_path / "none", tmp_path / "out.csv", model)
+
+
+# Interruption
+
+
+def test_a_run_that_was_cut_off_goes_on(model, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(table, "ROWS", 4)
+    source = write(tmp_path / "pairs.csv", ROWS)
+    score(source, images, tmp_path / "whole.csv", model)
+    run, done = table.Part.run, []
+
+    def interrupted(part):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(part.path.name)
+        return run(part)
+
+    monkeypatch.setattr(table.Part, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score(source, images, tmp_path / "out.csv", model)
+    assert not (tmp_path / "out.csv").exists()
+    monkeypatch.setattr(table.Part, "run", lambda part: (done.append(part.path.name), run(part))[1])
+    score(source, images, tmp_path / "out.csv", model)
+    assert "going on, 12 of 30 rows are scored" in capsys.readouterr().out
+    assert done == [f"{number:08d}.parquet" for number in range(8)]  # no part was scored twice
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("other", ["rows", "model"])
+def test_parts_of_another_file_or_model_are_not_used(other, model, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(table, "ROWS", 4)
+    run = table.Part.run
+
+    def only_first(part):
+        if part.path.name != "00000000.parquet":
+            raise KeyboardInterrupt
+        return run(part)
+
+    monkeypatch.setattr(table.Part, "run", only_first)
+    source = write(tmp_path / "pairs.csv", ROWS)
+    with pytest.raises(KeyboardInterrupt):
+        score(source, images, tmp_path / "out.csv", model)
+    monkeypatch.setattr(table.Part, "run", run)
+    rows = ROWS
+    if other == "rows":
+        rows = ROWS[::-1] + ROWS[:1]
+        write(source, rows)
+    else:
+        copy = tmp_path / "other"
+        shutil.copytree(model, copy)
+        threshold = json.loads((copy / "threshold.json").read_text())
+        (copy / "threshold.json").write_text(json.dumps({**threshold, "threshold": -2.0}))
+        model = str(copy)
+    score(source, images, tmp_path / "out.csv", model)
+    assert "going on" not in capsys.readouterr().out
+    found = read(tmp_path / "out.csv")
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    assert other == "rows" or all(row["match"] == "true" for row in found)
+
+
+def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
+    source, out = write(tmp_path / "pairs.csv", ROWS * 40), tmp_path / "out.csv"
+    program = (
+        "import sys, judging.table, Predict; table.ROWS = 40; "
+        f"Predict.main(['--pairs', {str(source)!r}, '--images', {str(images)!r}, '--out', {str(out)!r}, "
+        f"'--model', {model!r}, '--device', 'cpu'])"
+    )
+    parts = tmp_path / ".out.csv.parts"
+    written: dict[str, int] = {}
+    for wanted in (2, 6):
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+        deadline = time.monotonic() + 200
+        while len(list(parts.glob("*.parquet"))) < wanted and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, "it was done too early to be killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        found = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+        assert len(found) >= wanted and written.items() <= found.items()  # no part was written again
+        written = found
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
+    rows = read(tmp_path / "out.csv")
+    assert [row["id"] for row in rows] == [row["id"] for row in ROWS * 40]
+    whole = score_rows_at_once(model, images)
+    assert [float(row["score"]) for row in rows[:30]] == pytest.approx(whole, abs=1e-4)
+
+
+def score_rows_at_once(model, images):
+    return Judge.load(model, "cpu").pairs([images / row["image"] for row in ROWS], [row["caption"] for row in ROWS])
+
+
+def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch):
+    """No more pictures are held at once than a part and a block of them need, however long the file is."""
+    monkeypatch.setattr(table, "ROWS", 5)
+    held = []
+    encode = table.evaluation.scoring.encode_pictures
+
+    def watched(loaded, pictures, count, *rest):
+        held.append(count)
+        return encode(loaded, pictures, count, *rest)
+
+    monkeypatch.setattr(table.evaluation.scoring, "encode_pictures", watched)
+    score(write(tmp_path / "pairs.csv", ROWS), images, tmp_path / "out.csv", model)
+    assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
+
+
+def test_the_cluster_writes_the_same_rows(model, images, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    source = write(tmp_path / "pairs.csv", ROWS)
+    monkeypatch.setattr(table, "ROWS", 10)
+    score(source, images, tmp_path / "local.csv", model)
+    score(source, images, tmp_path / "ray.csv", model, engine="ray")
+    local, cluster = read(tmp_path / "local.csv"), read(tmp_path / "ray.csv")
+    for mine, theirs in zip(local, cluster, strict=True):
+        assert {n: v for n, v in mine.items() if n not in table.RESULTS} == {
+            n: v for n, v in theirs.items() if n not in table.RESULTS
+        }
+        # A worker computes with one thread; that may move a sum's last digit.
+        assert float(mine["score"]) == pytest.approx(float(theirs["score"]), abs=1e-5)
+        assert (mine["match"], mine["worst_word"]) == (theirs["match"], theirs["worst_word"])
+
+
+def test_a_model_with_the_pooled_score_alone_names_no_word(trained, images, tmp_path):
+    judge = with_score(Judge.load(trained / "Models" / "small", "cpu"), "pooled")
+    found = table.score_rows(judge, [("1", ROWS[0])], images)
+    assert "score" in found[0] and "worst_word" not in found[0]
+
+
+def test_large_and_small_pictures_go_together(model, tmp_path):
+    Image.effect_noise((900, 300), 60).save(tmp_path / "a.png")
+    Image.effect_noise((40, 40), 60).save(tmp_path / "b.png")
+    rows = [("1", {"image": "a.png", "caption": "a ball"}), ("2", {"image": "b.png", "caption": "a ball"})]
+    found = table.score_rows(Judge.load(model, "cpu"), rows, tmp_path)
+    assert np.isfinite([row["score"] for row in found]).all()

@@ -1,0 +1,450 @@
+"""The web page: in a real browser against `python Predict.py --web`, and the parts that need none."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+import Predict
+from judging import web as web_lib
+from judging.judge import Judge, Verdict, WordScore
+from judging.suggest import suggest
+from sources import scenes
+
+SHIPPED = ROOT / "Models" / "scenes-small"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TEXT = "The large cat on a stage is purple."
+
+
+def start(model: Path, folder: Path) -> tuple[subprocess.Popen, str]:
+    """A server on a free port, its temporary files in `folder`; the process and its address."""
+    pytest.importorskip("gradio", reason=f"the web page needs Gradio: {web_lib.INSTALL}")
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "Predict.py", "--web", "--port", "0", "--model", model, "--device", "cpu"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=(folder / "errors.txt").open("w"),
+        text=True,
+    )
+    timer = threading.Timer(300, process.kill)
+    timer.start()
+    line = process.stdout.readline()
+    timer.cancel()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, f"the server said {line!r} and {(folder / 'errors.txt').read_text()}"
+    return process, found.group()
+
+
+@pytest.fixture(scope="module")
+def model(request):
+    return (
+        SHIPPED if (SHIPPED / "threshold.json").is_file() else request.getfixturevalue("trained") / "Models" / "small"
+    )
+
+
+@pytest.fixture(scope="module")
+def judge(model):
+    return Judge.load(model, "cpu")
+
+
+class Server:
+    def __init__(self, process: subprocess.Popen, address: str, folder: Path):
+        self.process, self.address, self.folder = process, address, folder
+
+    def uploads(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "errors.txt"]
+
+    def peak(self) -> int:
+        """Most bytes of memory that the server has had; where /proc does not tell, 0."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+        return int(found.group(1)) * 1024 if found else 0
+
+
+@pytest.fixture(scope="module")
+def server(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web")
+    process, address = start(model, folder)
+    yield Server(process, address, folder)
+    # In the end: Ctrl-C, with an open page and an upload that no one came to read. Another server would take 10 s.
+    client = Client(address)
+    client.upload(b"never read")
+    assert len(list(folder.glob("web-uploads-*/*/*"))) == 1
+    with urllib.request.urlopen(f"{address}/gradio_api/heartbeat/{client.session}", timeout=60):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)
+    assert list(folder.iterdir()) == [folder / "errors.txt"]
+    told = (folder / "errors.txt").read_text()
+    assert told.count("Traceback") == told.count("cannot be accessed"), told  # that of the forged path alone
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+    if CHROMIUM is None:
+        pytest.skip("browser tests need Chromium")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(server, browser):
+    """A fresh page; in the end no request has left this machine, and the page has thrown no error."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    asked, errors = [], []
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.address)
+    page.wait_for_selector("#check")
+    yield page
+    context.close()
+    assert asked and all(url.startswith((server.address, "data:", "blob:")) for url in asked), asked
+    assert not errors
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "cat.png"
+    scenes.draw(scenes.make_scene(900021), 256).save(path)
+    return path
+
+
+def choose(page, path: Path) -> None:
+    page.set_input_files("#picture input[type=file]", path)
+
+
+def check(page, picture: Path, text: str) -> None:
+    choose(page, picture)
+    page.wait_for_selector("#picture img")
+    page.fill("#text textarea", text)
+    page.click("#check")
+    page.wait_for_selector(".verdict")
+
+
+def message(page) -> str:
+    return page.locator("[role=alert].told").inner_text()
+
+
+# ---- in the browser
+
+
+def test_the_page_says_what_the_judge_says(page, server, judge, picture):
+    verdict = judge.check(picture, TEXT)
+    check(page, picture, TEXT)
+    shown = page.locator(".verdict").inner_text()
+    assert ("MISMATCH" in shown) != verdict.match
+    assert f"{verdict.score:.3f}" in shown and f"threshold {verdict.threshold:.3f}" in shown
+    assert web_lib.per_cent(verdict.probability) in shown
+    words = page.locator("button.word")
+    told = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
+    assert told == [
+        f"{word.text}, score {word.score:.2f}{'' if word.known else ', not in the vocabulary'}"
+        for word in verdict.words
+    ]
+    assert server.uploads() == []
+
+
+def test_enter_checks_too(page, picture):
+    choose(page, picture)
+    page.wait_for_selector("#picture img")
+    page.fill("#text textarea", TEXT)
+    page.press("#text textarea", "Enter")
+    page.wait_for_selector(".verdict")
+
+
+def test_a_word_shows_its_own_place_first_the_one_that_fits_worst(page, judge, picture):
+    verdict = judge.check(picture, TEXT)
+    check(page, picture, TEXT)
+    first = web_lib.first_shown(verdict)
+    assert page.locator("button.word[aria-pressed=true]").get_attribute("data-index") == str(first)
+    before = page.locator("#heat img").get_attribute("src")
+    other = next(i for i, word in enumerate(verdict.words) if word.box != verdict.words[first].box)
+    page.locator("button.word").nth(other).click()
+    page.wait_for_selector(f"button.word[data-index='{other}'][aria-pressed=true]")
+    page.wait_for_function("before => document.querySelector('#heat img').src !== before", arg=before)
+    assert page.locator("button.word[aria-pressed=true]").count() == 1
+    left, top, *_ = verdict.words[other].box
+    assert f"left:{100 * left:.2f}%;top:{100 * top:.2f}%" in page.locator(".frame").get_attribute("style").replace(
+        " ", ""
+    )
+    assert verdict.words[other].text in page.locator("#heat img").get_attribute("alt")
+
+
+def test_a_correction_goes_into_the_text_box(page, judge, picture):
+    kinds, colours = ("cat", "dog", "ball", "tree"), ("purple", "red", "green", "blue")
+    texts = [TEXT, *(f"A {colour} {kind} is on a beach." for colour in colours for kind in kinds)]
+    text, found = next((text, found) for text in texts if (found := suggest(judge, picture, text)))
+    check(page, picture, text)
+    button = page.locator("#corrections button").first
+    button.wait_for()
+    best = found[0]
+    assert f"{best.old} → {best.new} ({best.before:.2f}" in button.inner_text()
+    assert f"→ {best.after:.2f}" in button.inner_text() and best.text in button.inner_text()
+    button.click()
+    page.wait_for_function("text => document.querySelector('#text textarea').value === text", arg=best.text)
+    # ... and is judged.
+    score = f"{best.after:.3f}"
+    page.wait_for_function("score => document.querySelector('.verdict').innerText.includes(score)", arg=score)
+
+
+def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
+    verdict = judge.check(picture, TEXT)
+    check(page, picture, TEXT)
+    name, other = ("MATCH", "mismatch") if verdict.match else ("MISMATCH", "match")
+    flipped = round(verdict.score + (0.02 if verdict.match else -0.02), 3)
+    number = page.locator("#threshold input[type=number]")
+    assert number.input_value() == f"{judge.threshold.threshold:.3f}".rstrip("0")
+    number.fill(str(flipped))
+    page.wait_for_selector(f".verdict.{other}")
+    assert f"{verdict.threshold:.3f}: {name}" in page.locator(".verdict").inner_text()
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_selector(f".verdict.{name.lower()}")
+    assert "tuned" not in page.locator(".verdict").inner_text()
+
+
+def test_what_cannot_be_judged_is_said_and_the_page_goes_on(page, server, picture, tmp_path):
+    page.click("#check")
+    page.wait_for_selector(".told")
+    assert message(page) == "Choose a picture first."
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture" * 100)
+    choose(page, broken)
+    page.wait_for_function("document.querySelector('.told')?.innerText.includes('broken.jpg')")
+    assert "the file is no picture in JPEG" in message(page) and "/" not in message(page)
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(picture.read_bytes()[:2000])
+    choose(page, cut)
+    page.wait_for_function("document.querySelector('.told')?.innerText.includes('cut.png')")
+    heavy = tmp_path / "heavy.png"
+    heavy.write_bytes(bytes(web_lib.MOST_BYTES + 1))
+    choose(page, heavy)
+    page.wait_for_function("document.querySelector('.told')?.innerText.includes('at most 20 MB')")
+    choose(page, picture)
+    page.wait_for_selector("#picture img")
+    for text, said in (("", "Type a text to check."), ("?!", "it holds no word to check")):
+        page.fill("#text textarea", text)
+        page.click("#check")
+        page.wait_for_function("said => document.querySelector('.told')?.innerText.includes(said)", arg=said)
+    check(page, picture, TEXT)
+    page.wait_for_selector("#corrections li, #corrections .note:not(:has-text('Looking'))")
+    page.fill("#text textarea", "")
+    page.click("#check")
+    page.wait_for_selector(".told")
+    page.wait_for_timeout(500)  # nothing of the last text comes back below the message
+    assert all(page.locator(part).inner_text().strip() == "" for part in ("#words", "#heat", "#corrections"))
+    assert not page.locator("#threshold").is_visible()
+    assert server.uploads() == []
+
+
+def test_a_huge_picture_is_refused_from_its_header(page, server, tmp_path):
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (12000, 9000)).save(bomb)
+    assert bomb.stat().st_size < 100_000
+    before, began = server.peak(), time.monotonic()
+    choose(page, bomb)
+    page.wait_for_selector(".told")
+    assert "12000 x 9000 pixels: more than 100 megapixels" in message(page)
+    assert time.monotonic() - began < 20
+    assert server.peak() - before < 50e6  # decoded as RGB it would be 324 MB
+    assert server.uploads() == []
+
+
+def test_a_text_is_never_read_as_code(page, picture):
+    check(page, picture, "A <img src=x onerror=alert(1)> ${document.title} {{value}} `red` ball & cat.")
+    assert page.locator("#words img").count() == 0
+    words = page.locator(".words").inner_text()
+    assert "<" in words and "${" in words and "{{" in words and "&" in words
+
+
+def test_examples_are_judged_with_one_press(page, judge):
+    page.locator("#examples button").nth(1).click()
+    page.wait_for_selector(".verdict")
+    example = web_lib.EXAMPLES[1]
+    verdict = judge.check(scenes.draw(scenes.make_scene(example.seed), 128), example.text)
+    assert f"{verdict.score:.3f}" in page.locator(".verdict").inner_text()
+    assert page.input_value("#text textarea") == example.text
+
+
+def test_a_phone_has_room_for_everything(server, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(server.address)
+    page.locator("#examples button").first.click()
+    page.wait_for_selector(".verdict")
+    page.wait_for_selector("#heat img, #heat .note")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.fill("#text textarea", f"A {300 * 'x'} zebra (red) dog's {200 * '.'} ball{80 * ' word'}.")
+    page.click("#check")
+    page.wait_for_function("document.querySelector('#words').innerText.includes('were not read')")
+    page.wait_for_selector("#corrections li, #corrections .note:not(:has-text('Looking'))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("[...document.images].every(image => image.hasAttribute('alt'))")
+    assert page.get_by_label("Text").count() >= 1 and page.get_by_label("Choose a picture").count() == 1
+    context.close()
+
+
+# ---- many at once, without a browser
+
+
+class Client:
+    """What the page's own script does, as far as a check needs it."""
+
+    def __init__(self, address: str):
+        self.address, self.session = address, uuid.uuid4().hex
+        config = json.loads(self.get("/config"))
+        ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+        self.calls = {tuple(call["targets"][0]): call["id"] for call in config["dependencies"]}
+        self.ids = ids
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+            return answer.read().decode()
+
+    def post(self, path: str, data: bytes, kind: str) -> object:
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": kind})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def upload(self, data: bytes) -> str:
+        head = '--edge\r\nContent-Disposition: form-data; name="files"; filename="' + uuid.uuid4().hex + '"\r\n\r\n'
+        body = head.encode() + data + b"\r\n--edge--\r\n"
+        return self.post("/gradio_api/upload", body, "multipart/form-data; boundary=edge")[0]
+
+    def call(self, name: str, event: str, data: list, event_data: object = None) -> list:
+        number = self.ids[name]
+        told = {"data": data, "event_data": event_data, "fn_index": self.calls[number, event]}
+        told |= {"session_hash": self.session, "trigger_id": number}
+        self.post("/gradio_api/queue/join", json.dumps(told).encode(), "application/json")
+        for line in self.get(f"/gradio_api/queue/data?session_hash={self.session}").splitlines():
+            if line.startswith("data:") and (said := json.loads(line[5:]))["msg"] == "process_completed":
+                assert said["success"], said
+                return said["output"]["data"]
+        raise AssertionError("no answer")
+
+    def check(self, data: bytes, text: str, threshold: float) -> str:
+        self.call("picture", "upload", [None], {"path": self.upload(data), "name": "cat.png"})
+        return self.call("check", "click", [None, text, threshold])[1]
+
+
+def test_twenty_visitors_at_once_each_get_their_own_answer(server, judge, picture):
+    colours = tuple(scenes.COLOURS)
+    texts = [f"A {size} cat is {colour}." for size in ("small", "large") for colour in colours]
+    together = threading.Barrier(len(texts))
+
+    def visit(text: str) -> str:
+        client = Client(server.address)
+        together.wait(60)
+        return client.check(picture.read_bytes(), text, round(judge.threshold.threshold, 3))
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        shown = list(pool.map(visit, texts))
+    for text, verdict in zip(texts, (judge.check(picture, text) for text in texts)):
+        answer = shown[texts.index(text)]
+        assert f"{verdict.score:.3f}" in answer and ("MISMATCH" in answer) != verdict.match
+    assert len(texts) == 20 and server.uploads() == []
+
+
+def test_only_what_was_uploaded_is_read_and_only_so_much(server, picture):
+    client = Client(server.address)
+    kept = picture.with_name("kept.png")
+    shutil.copy(picture, kept)
+    with pytest.raises(AssertionError, match="cannot be accessed"):
+        client.call("picture", "upload", [None], {"path": str(kept), "name": "kept.png"})
+    with pytest.raises(ValueError, match="it was not uploaded"):  # the second lock
+        web_lib.read_upload(str(server.folder / ".." / kept), server.folder)
+    assert kept.exists()
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        client.upload(bytes(web_lib.MOST_BYTES + 1))
+    assert server.uploads() == []
+
+
+def test_a_port_in_use_is_told_in_one_line(server, model, capsys):
+    port = server.address.rpartition(":")[2]
+    with pytest.raises(SystemExit) as ended:
+        Predict.main(["--web", "--port", port, "--model", str(model), "--device", "cpu"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and len(told.splitlines()) == 1 and "--port" in told and port in told
+
+
+# ---- the parts
+
+
+def seen(heat: bool) -> web_lib.Seen:
+    words = (
+        WordScore("A", 0, 1, 0.1, True, (0, 0), (0, 0, 0.5, 0.5)),
+        WordScore("blue", 2, 6, 0.5, True, (0, 1), (0.5, 0, 1, 0.5)),
+        WordScore("zebu", 7, 11, 0.2, False, (1, 0), (0, 0.5, 0.5, 1)),
+    )
+    map_of_all = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 2, 2) if heat else None
+    picture = Image.new("RGB", (64, 64))
+    return web_lib.Seen(picture, picture, "A blue zebu.", Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all), 1)
+
+
+def test_a_model_without_words_says_that_it_finds_no_place():
+    assert "as a whole" in web_lib.heat_html(seen(False)) and "<button" not in web_lib.words_html(seen(False), 0.4)
+    assert "<img" in web_lib.heat_html(seen(True)) and web_lib.words_html(seen(True), 0.4).count("<button") == 3
+
+
+def test_unknown_words_are_marked_and_not_shown_first():
+    shown = web_lib.words_html(seen(True), 0.4)
+    assert shown.count('class="word unknown"') == 1 and "zebu?" in shown and "not in the vocabulary" in shown
+    assert web_lib.first_shown(seen(True).verdict) == 1  # "A" names nothing, "zebu" is unknown
+
+
+def test_tints_keep_the_text_readable():
+    verdict = seen(True).verdict
+    assert web_lib.tint(0.4, verdict, 0.4) == web_lib.NEUTRAL
+    for score in (-1, 0.1, 0.4, 0.6, 1):
+        linear = [
+            (c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4
+            for c in web_lib.tint(score, verdict, 0.4)
+        ]
+        luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+        assert (luminance + 0.05) / (0.0103 + 0.05) > 7  # WCAG contrast with #1a1a1a
+
+
+def test_the_slider_starts_at_the_tuned_threshold(judge):
+    tuned = judge.threshold.threshold
+    assert web_lib.in_force(judge, round(tuned, 3)) == tuned == web_lib.in_force(judge, None)
+    assert web_lib.in_force(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
+
+
+def test_examples_are_as_true_as_they_say():
+    for example in web_lib.EXAMPLES:
+        assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true
+
+
+def test_old_files_are_swept(tmp_path):
+    old, new = tmp_path / "a" / "old", tmp_path / "a" / "new"
+    old.parent.mkdir()
+    old.touch()
+    new.touch()
+    os.utime(old, (1, 1))
+    web_lib.sweep(tmp_path, 600)
+    assert not old.exists() and new.exists()
+
+
+def test_gradio_that_is_absent_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(ModuleNotFoundError, match=r"requirements-web\.txt"):
+        web_lib.need_gradio()

@@ -1,0 +1,189 @@
+"""negatives.mined: pairs of near captions of different photographs that contradict each other, drawn symmetrically."""
+
+import itertools
+
+import numpy as np
+import pytest
+from parses import by_hand, parked
+from scipy import sparse
+
+from negatives import mined
+from negatives.balance import read_texts
+from negatives.mined import ENOUGH, Photograph, balance, contradiction, mine, read_facts
+
+
+def animal(name, verb="runs=run", place="grass"):
+    return by_hand(
+        f"A:DT:1:det {name}:NN:2:nsubj {verb}:VBZ:2:ROOT on:IN:2:prep the:DT:5:det {place}:NN:3:pobj .:.:2:punct"
+    )
+
+
+def dressed(person, colour, garment):
+    return by_hand(
+        f"A:DT:1:det {person}:NN:6:nsubj in:IN:1:prep a:DT:5:det {colour}:JJ:5:amod {garment}:NN:2:pobj "
+        "smiles=smile:VBZ:6:ROOT .:.:6:punct"
+    )
+
+
+def photograph(*parses):
+    """What captions say of a photograph."""
+    texts = read_texts(parses)
+    facts = [read_facts(text) for text in texts]
+    return Photograph(
+        frozenset(question for fact in facts for question, _, _ in fact.claims),
+        texts[0].named,
+        frozenset().union(*(fact.content for fact in facts)),
+    )
+
+
+def falsity(caption, *others):
+    """How surely a caption is false of a photograph with these captions."""
+    (text,) = read_texts([caption])
+    return contradiction(read_facts(text), photograph(*others))
+
+
+@pytest.mark.parametrize(
+    ("caption", "others", "expected"),
+    [
+        # Another animal: 1, and 0.3 for a word that nobody says of that photograph.
+        (animal("dog"), [animal("cat")], 1.3),
+        (animal("dog"), [animal("dog")], 0),
+        (animal("puppy"), [animal("dog")], 0),  # they may be the same
+        (animal("dog"), [animal("cat"), animal("dog", "sleeps=sleep")], 0),  # another caption names a dog too
+        (animal("dog"), [parked("red")], 0),  # which says nothing of animals
+        # A colour contradicts where the same thing has another.
+        (dressed("man", "red", "shirt"), [dressed("man", "blue", "shirt")], 1.3),
+        (dressed("man", "red", "shirt"), [dressed("man", "blue", "shirt"), parked("red")], 0),
+        (dressed("man", "red", "shirt"), [dressed("man", "red", "shirt")], 0),
+        # Another hat may be in the picture as well: garments weigh 0.5; "red" and "shirt" are unnamed, 0.3 each.
+        (dressed("man", "red", "shirt"), [dressed("man", "blue", "hat")], 0.5 + 0.6),
+        (dressed("man", "red", "shirt"), [dressed("woman", "red", "shirt")], 1.3),
+    ],
+)
+def test_contradiction_by_hand(caption, others, expected):
+    assert falsity(caption, *others) == pytest.approx(expected)
+
+
+PARSES = [
+    [animal(name, verb, place), animal(name, "sleeps=sleep", place)]
+    for name, (verb, place) in itertools.product(
+        ("dog", "cat", "rabbit", "horse"), itertools.product(("runs=run", "jumps=jump"), ("grass", "sand"))
+    )
+]
+PARSES += [
+    [dressed(person, colour, garment), parked(colour)]
+    for person, colour, garment in itertools.product(("man", "woman"), ("red", "blue", "green"), ("shirt", "hat"))
+]
+PARSES += [[animal("dog"), animal("cat")]]  # both are there
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    texts, owner = [], []
+    for photo, parses in enumerate(PARSES):
+        texts += read_texts(parses)
+        owner += [photo] * len(parses)
+    return texts, owner, mine(texts, owner).toarray()
+
+
+def test_pairs_are_symmetric_and_nobody_is_drawn_too_often(pairs):
+    _, _, chances = pairs
+    np.testing.assert_allclose(chances, chances.T, atol=1e-12)
+    assert (chances >= 0).all()
+    assert chances.sum(1).max() < 1 + 1e-9
+    assert np.median(chances.sum(1)) > 0.99
+
+
+def test_partners_are_of_other_photographs_other_texts_and_false_of_each_other(pairs):
+    texts, owner, chances = pairs
+    found = np.argwhere(chances)
+    assert len(found) > 100
+    for i, j in found:
+        assert owner[i] != owner[j]
+        assert texts[i].parse.text != texts[j].parse.text
+        assert falsity(texts[i].parse, *PARSES[owner[j]]) >= ENOUGH
+        assert falsity(texts[j].parse, *PARSES[owner[i]]) >= ENOUGH
+
+
+def test_what_is_true_of_both_photographs_is_no_pair(pairs):
+    """In the last photograph are a dog and a cat: that a cat runs there is true of it, and it is of another one too."""
+    texts, owner, chances = pairs
+    both = {parse.text for parse in PARSES[-1]}
+    partners = {texts[j].parse.text for i, j in np.argwhere(chances) if owner[i] == len(PARSES) - 1}
+    assert partners and not partners & both
+    alone = {texts[j].parse.text for i, j in np.argwhere(chances) if owner[i] == 0}
+    assert "A cat runs on the grass." in alone, "where there is a dog only, it is false"
+
+
+def test_partners_are_near(pairs):
+    """A caption of a dog is never set against one of a shirt: they share no word."""
+    texts, _, chances = pairs
+    for i, j in np.argwhere(chances):
+        assert read_facts(texts[i]).content & read_facts(texts[j]).content
+
+
+def test_the_nearest_are_kept(monkeypatch):
+    """The cat on the grass goes with the dog on the grass. A horse on the sand shares a common word only, "runs"."""
+    parses = [animal("dog"), animal("cat"), animal("horse", place="sand"), animal("rabbit", place="sand")]
+    texts = [text for parse in parses for text in read_texts([parse])]
+    apart = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
+    # Cosines by hand, rarities 1 of "run", 1 + ln 2 of the places, 1 + ln 4 of the animals: 0.40 and 0.10.
+    assert mine(texts, range(4)).toarray() == pytest.approx(apart)
+    monkeypatch.setattr(mined, "LEAST_COSINE", 0.09)
+    assert np.count_nonzero(mine(texts, range(4)).toarray()) == 12
+    monkeypatch.setattr(mined, "NEIGHBOURS", 1)
+    assert mine(texts, range(4)).toarray() == pytest.approx(apart)
+    monkeypatch.setattr(mined, "LOOKED_AT", 0)
+    assert mine(texts, range(4)).nnz == 0
+
+
+def test_blocks_and_progress(pairs, monkeypatch):
+    texts, owner, whole = pairs
+    monkeypatch.setattr(mined, "BLOCK", 10)
+    advanced = []
+    chances = mine(texts, owner, advanced.append).toarray()
+    assert sum(advanced) == len(texts)
+    np.testing.assert_allclose(chances, chances.T, atol=1e-12)
+    assert 0 < np.count_nonzero(chances) < np.count_nonzero(whole)
+
+
+def test_the_same_pairs_each_time(pairs):
+    texts, owner, chances = pairs
+    assert (mine(texts, owner).toarray() == chances).all()
+
+
+@pytest.mark.parametrize("parses", [[animal("dog")], [by_hand("The:DT:0:ROOT"), by_hand("A:DT:0:ROOT")]])
+def test_captions_without_a_partner(parses):
+    texts = [text for parse in parses for text in read_texts([parse])]
+    chances = mine(texts, range(len(texts)))
+    assert chances.shape == (len(texts), len(texts))
+    assert chances.nnz == 0
+
+
+def test_balance_of_three_by_hand():
+    """The one symmetric matrix without diagonal whose rows sum to 1, whatever the weights were."""
+    weights = sparse.csr_matrix(np.array([[0, 1, 5], [1, 0, 0.2], [5, 0.2, 0]]))
+    np.testing.assert_allclose(balance(weights).toarray(), (1 - np.eye(3)) / 2, atol=1e-3)
+
+
+def test_balance_keeps_symmetry_and_leaves_short_what_cannot_reach_1():
+    """Three captions that all want the fourth: it is drawn once in all, so they are a third of the time at most."""
+    star = np.zeros((5, 5))
+    star[3, :3] = star[:3, 3] = (1, 2, 4)
+    scaled = balance(sparse.csr_matrix(star)).toarray()
+    np.testing.assert_allclose(scaled, scaled.T)
+    sums = scaled.sum(1)
+    assert sums[3] == pytest.approx(1, abs=1e-6) and sums[:3].sum() == pytest.approx(1, abs=1e-6)
+    assert (sums[:3] > 0.05).all() and sums[4] == 0
+
+
+def test_balance_of_a_random_matrix():
+    rng = np.random.default_rng(0)
+    weights = np.triu(rng.random((40, 40)) * (rng.random((40, 40)) < 0.3), 1)
+    scaled = balance(sparse.csr_matrix(weights + weights.T)).toarray()
+    np.testing.assert_allclose(scaled, scaled.T)
+    np.testing.assert_allclose(scaled.sum(1), 1, atol=0.01)
+    assert ((scaled > 0) == (weights + weights.T > 0)).all()
+    early = balance(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
+    np.testing.assert_allclose(early, early.T)
+    assert early.sum(1).max() < 1 + 1e-9, "broken off early, no row may sum to more than 1"

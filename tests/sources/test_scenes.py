@@ -1,0 +1,319 @@
+"""sources.scenes: the drawn scenes, their captions, and the judge that says whether a caption is true."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sources import scenes as scenes
+
+ROOT = Path(scenes.__file__).parent.parent
+PLURALS = {kind: {"fish": "fish", "butterfly": "butterflies"}.get(kind, kind + "s") for kind in scenes.KINDS}
+SYNONYMS = (
+    {"small", "little", "tiny"},
+    {"large", "big", "huge"},
+    {"above", "upper"},
+    {"below", "under", "lower"},
+)
+CATEGORIES = {
+    "kind": (*PLURALS, *PLURALS.values()),
+    "colour": tuple(scenes.COLOURS),
+    "size": ("small", "little", "tiny", "medium", "large", "big", "huge"),
+    "pattern": scenes.PATTERNS,
+    "background": scenes.BACKGROUNDS,
+    "number": ("one", "two", "three", "four"),
+    "way": ("left", "right", "above", "below", "under", "upper", "lower"),
+}
+
+
+def thing(text, box):
+    size, pattern, colour, kind = text.split()
+    return {"kind": kind, "colour": colour, "size": size, "pattern": pattern, "box": box}
+
+
+# Two blue cups at the left, one above the other; a red ball at the right, level with the upper cup.
+CUPS = {
+    "background": "beach",
+    "objects": [
+        thing("small plain blue cup", [0.10, 0.20, 0.30, 0.40]),
+        thing("small striped blue cup", [0.10, 0.60, 0.30, 0.80]),
+        thing("large dotted red ball", [0.50, 0.10, 0.90, 0.50]),
+    ],
+}
+# Three fish in a row below a house.
+FISH = {
+    "background": "meadow",
+    "objects": [
+        thing("medium plain green fish", [0.05, 0.65, 0.33, 0.93]),
+        thing("medium plain green fish", [0.36, 0.65, 0.64, 0.93]),
+        thing("medium plain orange fish", [0.67, 0.65, 0.95, 0.93]),
+        thing("large plain white house", [0.30, 0.10, 0.70, 0.50]),
+    ],
+}
+TRUTHS = [
+    (CUPS, "There are two blue cups and one red ball on a beach.", True),
+    (CUPS, "There are two blue cups and one red ball in a meadow.", False),  # background
+    (CUPS, "There are two blue cups and one red ball in a kitchen.", False),  # unknown background
+    (CUPS, "There are two green cups and one red ball on a beach.", False),  # colour
+    (CUPS, "There are two wooden cups and one red ball on a beach.", False),  # unknown adjective
+    (CUPS, "There are two blue dogs and one red ball on a beach.", False),  # unknown kind
+    (CUPS, "There are two blue hats and one red ball on a beach.", False),  # kind
+    (CUPS, "There are three blue cups and one red ball on a beach.", False),  # number
+    (CUPS, "There are one blue cups and one red ball on a beach.", False),
+    (CUPS, "There are a blue cup and one red ball on a beach.", True),  # "a" is at least one
+    (CUPS, "There are two blue cups and three red balls on a beach.", False),
+    (CUPS, "There are exactly a blue cups and one red ball on a beach.", False),
+    (CUPS, "There is a blue cup, a cup and a ball on a beach.", True),
+    (CUPS, "There is a blue cup, a cup, a cup and a ball on a beach.", False),  # the listed differ
+    (CUPS, "The picture shows a ball and a red ball on a beach.", False),
+    (CUPS, "Two little cups on a beach.", True),
+    (CUPS, "Two tiny cups on a beach.", True),
+    (CUPS, "Two big cups on a beach.", False),  # size
+    (CUPS, "Two little cups on one beach.", True),
+    (CUPS, "Two little cups on two beaches.", False),
+    (CUPS, "A beach with one striped cup.", True),
+    (CUPS, "A beach with one dotted cup.", False),  # pattern
+    (CUPS, "A desert with one striped cup.", False),
+    (CUPS, "A cup with one striped cup.", False),
+    (CUPS, "This beach has a huge dotted red ball.", True),
+    (CUPS, "The ball is to the right of two cups.", True),
+    (CUPS, "The ball is to the right of a cup.", True),
+    (CUPS, "The ball is to the right of three cups.", False),
+    (CUPS, "The ball is to the left of two cups.", False),
+    (CUPS, "The ball is to the below of two cups.", False),
+    (CUPS, "The ball is above a cup.", True),  # one of the two
+    (CUPS, "The ball is above two cups.", False),  # level with the other
+    (CUPS, "The ball is behind two cups.", False),
+    (CUPS, "Under one plain cup, there is a striped cup.", True),
+    (CUPS, "Above one plain cup, there is a striped cup.", False),
+    (CUPS, "To the left of the ball are two cups.", True),
+    (CUPS, "To the left of the ball is one cup.", False),
+    (CUPS, "Two cups are on the left side of the picture.", True),
+    (CUPS, "Two cups are on the right side of the picture.", False),
+    (CUPS, "Two cups are on the below side of the picture.", False),  # only one of them is
+    (CUPS, "One cup is in the lower half of the picture.", True),  # the number counts the whole clause
+    (CUPS, "One cup is in the lower left part of the picture.", True),
+    (CUPS, "One cup is in the lower right part of the picture.", False),
+    (CUPS, "One cup is in the lower lower part of the picture.", False),  # says nothing sensible
+    (CUPS, "A striped cup is to the lower left of the ball.", True),
+    (CUPS, "A striped cup is to the upper left of the ball.", False),
+    (CUPS, "A plain cup is to the lower left of the ball.", False),
+    (CUPS, "One cup is in the lower half of the kitchen.", False),
+    (CUPS, "The cup in the lower half of the picture is striped and blue.", True),
+    (CUPS, "The cup in the lower half of the picture is plain and blue.", False),
+    (CUPS, "The cup on a beach is plain and on the left of a red ball.", True),
+    (CUPS, "The ball is red, while two cups are blue.", True),
+    (CUPS, "The ball is red, while two cups are red.", False),
+    (CUPS, "The ball is pink, while two cups are blue.", False),
+    (CUPS, "On a beach, an ball can be seen on the right side of the picture.", True),
+    (FISH, "Exactly three fish can be seen in a meadow.", True),
+    (FISH, "Exactly two fish can be seen in a meadow.", False),
+    (FISH, "A fish can be seen in a meadow.", True),
+    (FISH, "The house is above two green fish.", True),
+    (FISH, "The house is above two orange fish.", False),
+    (FISH, "The house is below two green fish.", False),
+    (FISH, "The house is above three medium fish and to the left of the orange fish.", True),
+    (FISH, "The house is above three medium fish and to the right of the orange fish.", False),
+    (FISH, "You can see three fish below one white house in a meadow.", True),
+    (FISH, "You can see three fish below four white houses in a meadow.", False),
+    (FISH, "An orange fish is to the right of two green fish.", True),
+    (FISH, "One green fish is to the right of a green fish.", True),
+    (FISH, "Two green fish are to the right of a green fish.", False),
+]
+
+
+@pytest.fixture(scope="module")
+def told():
+    """[(scene, captions)] of the first 600 seeds."""
+    made = [(seed, scenes.make_scene(seed)) for seed in range(600)]
+    return [(scene, scenes.write_captions(scene, seed)) for seed, scene in made]
+
+
+def single_swaps(caption):
+    """Every caption that differs in one word, by another word of the same category; and "a" by each number."""
+    words = re.findall(r"[A-Za-z]+|[^A-Za-z]+", caption)
+    for at, word in enumerate(words):
+        lower = word.lower()
+        alike = next((group for group in SYNONYMS if lower in group), {lower})
+        for category, options in CATEGORIES.items():
+            if category == "kind":  # singular for singular, plural for plural; "fish" is taken as both
+                options = [*PLURALS] * (lower in PLURALS) + [*PLURALS.values()] * (lower in PLURALS.values())
+            if lower in options:
+                for option in set(options) - alike:
+                    yield category, "".join([*words[:at], option, *words[at + 1 :]])
+        if lower in ("a", "an"):
+            for option in CATEGORIES["number"][1:]:
+                yield "article", "".join([*words[:at], option, *words[at + 1 :]])
+
+
+def test_same_seed_gives_the_same_everything_in_any_process():
+    """Also under another hash seed: nothing may depend on the order of a set or on `hash`."""
+    code = (
+        "import sources.scenes as s, zlib\n"
+        "for seed in range(20):\n"
+        "    c = s.make_scene(seed)\n"
+        "    print(c, s.write_captions(c, seed), zlib.crc32(s.draw(c).tobytes()))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in "12"
+    }
+    assert len(outputs) == 1
+
+
+def test_different_seeds_differ(told):
+    assert len({str(scene) for scene, _ in told}) == len(told)
+    scene = told[3][0]
+    assert scenes.write_captions(scene, 1) != scenes.write_captions(scene, 2)
+
+
+def test_objects_lie_inside_and_apart(told):
+    for scene, _ in told:
+        boxes = [item["box"] for item in scene["objects"]]
+        assert 1 <= len(boxes) <= 4
+        for x0, y0, x1, y1 in boxes:
+            assert 0 < x0 < x1 < 1 and 0 < y0 < y1 < 1
+        for a, b in combinations(boxes, 2):
+            assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+
+
+def test_sizes_are_separable(told):
+    sides = {size: [] for size in scenes.SIZES}
+    for scene, _ in told:
+        for item in scene["objects"]:
+            sides[item["size"]].append((item["box"][2] - item["box"][0]) * 128)
+    assert max(sides["small"]) + 8 < min(sides["medium"])
+    assert max(sides["medium"]) + 8 < min(sides["large"])
+
+
+def test_every_value_occurs_and_counts_mean_something(told):
+    seen = Counter()
+    several = 0
+    for scene, _ in told:
+        seen[scene["background"]] += 1
+        kinds = Counter(item["kind"] for item in scene["objects"])
+        several += max(kinds.values()) > 1
+        for item in scene["objects"]:
+            seen.update(item[fact] for fact in ("kind", "colour", "size", "pattern"))
+    assert set(seen) == {
+        *scenes.KINDS,
+        *scenes.COLOURS,
+        *scenes.SIZES,
+        *scenes.PATTERNS,
+        *scenes.BACKGROUNDS,
+    }
+    assert len(scenes.KINDS) >= 16 and len(scenes.COLOURS) == 10 and len(scenes.BACKGROUNDS) >= 5
+    assert 0.25 < several / len(told) < 0.45
+
+
+def test_drawing_stays_inside_its_box_and_carries_the_colour():
+    """Every kind in every colour: pixels change only inside the box, and the colour is a main one there."""
+    empty = np.asarray(scenes.draw({"background": "room", "objects": []}), dtype=int)
+    for kind in scenes.KINDS:
+        for colour, value in scenes.COLOURS.items():
+            item = thing(f"large plain {colour} {kind}", [0.3, 0.3, 0.7, 0.7])
+            picture = scenes.draw({"background": "room", "objects": [item]})
+            assert picture.mode == "RGB" and picture.size == (128, 128)
+            pixels = np.asarray(picture, dtype=int)
+            rows, columns = np.nonzero((pixels != empty).any(axis=2))
+            assert min(rows.min(), columns.min()) >= 38 and max(rows.max(), columns.max()) <= 89, kind
+            assert max(np.ptp(rows), np.ptp(columns)) >= 46, kind  # and they fill it, one way at least
+            share = (np.abs(pixels[rows, columns] - value).max(axis=1) < 6).mean()
+            assert share > 0.25, (kind, colour, share)
+
+
+def test_patterns_change_the_body():
+    for kind in scenes.KINDS:
+        pictures = []
+        for pattern in scenes.PATTERNS:
+            item = thing(f"small {pattern} red {kind}", [0.4, 0.4, 0.59, 0.59])
+            pictures.append(np.asarray(scenes.draw({"background": "beach", "objects": [item]}), dtype=int))
+        for a, b in combinations(pictures, 2):
+            assert (np.abs(a - b).max(axis=2) > 60).sum() > 15, kind
+
+
+def test_captions_are_true_and_different(told):
+    for scene, captions in told:
+        assert len(captions) == len(set(captions)) == 5
+        for caption in captions:
+            assert scenes.is_true(caption, scene), (caption, scene)
+            assert 6 <= len(caption.split()) <= 18
+            assert caption[0].isupper() and caption.endswith(".")
+
+
+def test_captions_use_every_word(told):
+    text = " ".join(caption.lower() for _, captions in told for caption in captions)
+    words = Counter(re.findall("[a-z]+", text))
+    for category, options in CATEGORIES.items():
+        for option in options:
+            assert words[option] >= 3, (category, option)
+
+
+@pytest.mark.parametrize(("scene", "caption", "truth"), TRUTHS)
+def test_truth_table(scene, caption, truth):
+    assert scenes.is_true(caption, scene) is truth
+
+
+def test_single_swaps_can_be_read_and_are_nearly_always_false(told):
+    """A swap stays true only where the scene holds both: a red ball swapped for the blue one beside it."""
+    total, true = Counter(), Counter()
+    for scene, captions in told[:200]:
+        for caption in captions:
+            for category, swapped in single_swaps(caption):
+                total[category] += 1
+                true[category] += scenes.is_true(swapped, scene)
+    print({category: f"{true[category] / total[category]:.4f} of {total[category]}" for category in total})
+    assert sum(true.values()) / sum(total.values()) < 0.004
+    assert true["number"] == true["article"] == true["background"] == true["way"] == 0
+
+
+def test_double_swaps_can_be_read(told):
+    rng = random.Random(0)
+    for scene, captions in told[:150]:
+        once = rng.choice(sorted(single_swaps(rng.choice(captions))))[1]
+        twice = rng.choice(sorted(single_swaps(once)))[1]
+        assert scenes.is_true(twice, scene) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "",
+        "Hello there.",
+        "A red.",
+        "Red ball on a beach.",
+        "A ball sings a song.",
+        "Several cups are on a beach.",
+        "A ball is near the cup.",
+        "A ball is above the cup and the",
+        "A ball; a cup on a beach.",
+        "A dog is on a beach, while it rains.",
+    ],
+)
+def test_unreadable_caption_raises(caption):
+    with pytest.raises(ValueError, match=re.escape(repr(caption))):
+        scenes.is_true(caption, CUPS)
+
+
+def test_gallery_script_writes_a_readable_png(tmp_path):
+    script = ROOT / "Miscellaneous_scripts" / "Scenes_gallery.py"
+    target = tmp_path / "plots" / "gallery.png"
+    subprocess.run([sys.executable, str(script), "--out", str(target)], check=True, cwd=tmp_path)
+    with Image.open(target) as sheet:
+        assert sheet.width > 4 * 256 and sheet.height > 3 * 256
+    assert target.stat().st_size < 600_000
