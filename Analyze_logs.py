@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import Functions
+from common import storage
 from Config import fail, quality, read_command_line, require
 from evaluation import plots as plots_lib
+from training.log import LOG_COLUMNS, read_log
 
 LOG = "training_log.csv"
 COLOURS = 7  # of evaluation.plots
@@ -242,15 +243,13 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
     if not lines:
         raise NotYet(f"{path} is empty; wait for the first epoch, or copy it again")
     try:
-        rows = Functions.read_log(path)
+        rows = read_log(path)
     except csv.Error as error:
         raise ValueError(f"{path} is no training log: {error}") from error
     note = f"the last line of {path} is cut off and left out" if len(rows) < len(lines) - 1 else ""
     if not rows:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")
-    columns = {
-        name: [row[name] if math.isfinite(row[name]) else math.nan for row in rows] for name in Functions.LOG_COLUMNS
-    }
+    columns = {name: [row[name] if math.isfinite(row[name]) else math.nan for row in rows] for name in LOG_COLUMNS}
     if any(math.isnan(epoch) for epoch in columns["epoch"]):
         raise ValueError(f"{path} is damaged: it has an epoch that is no number")
     return columns, note
@@ -266,7 +265,7 @@ def draw(runs: Sequence[Run], out: str | None) -> list[Path]:
     for name, make in figures.items():
         figure = make(runs)
         paths.append(folder / f"{name}_{end}.png")
-        Functions.write_atomically(paths[-1], partial(figure.savefig, dpi=DPI, format="png"))
+        storage.write_atomically(paths[-1], partial(figure.savefig, dpi=DPI, format="png"))
         plots_lib.pyplot().close(figure)
     return paths
 

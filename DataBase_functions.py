@@ -4,46 +4,34 @@ Everything random is drawn from (seed, epoch, row), never from a shared generato
 number of loader processes, after a resume, and in whatever order it is read.
 """
 
-import contextlib
 import hashlib
 import io
-import itertools
 import json
-import math
 import os
 import random
 import signal
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
-from Architectures import SiameseModel
-from Config import AugmentConfig, BackboneConfig, DatabaseConfig, DataConfig, NegativesConfig, usable_cores
+from common.augment import augment, prepare
+from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
+from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
 from Negative_map import Plan
 from negatives.slots import Negative, Parse
 from negatives.vocabulary import CATEGORIES
 from Tokenizer_lib import Tokenizer, Word, split_words
-
-# Of the database and of its parses; those of sources/units.py, whose imports a training process does without.
-FORMAT = 2
-PARSE_FORMAT = 1
-SPLITS = ("train", "validation", "test")
-PREPROCESSING = 2  # of the feature cache: counts up when pictures are prepared in another way
-DECODED_AHEAD = 64  # rows; two batches, so that a slow one among them makes no backbone wait
 
 # A mirror image of these is false or unreadable. Of "left-handed" and "red-haired" each part counts.
 SIDED = {*("left", "right", "leftmost", "rightmost", "clockwise", "counterclockwise", "anticlockwise")}
@@ -78,9 +66,9 @@ class Database:
         if not (self.folder / "manifest.json").is_file():
             raise FileNotFoundError(f"no database at {self.folder}; {DatabaseConfig.how_to_build(self.folder)}")
         state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-        if state.get("format") != FORMAT:
+        if state.get("format") != DATABASE_FORMAT:
             raise ValueError(
-                f"{self.folder} has database format {state.get('format', 1)}, this version reads {FORMAT}; "
+                f"{self.folder} has database format {state.get('format', 1)}, this version reads {DATABASE_FORMAT}; "
                 f"{DatabaseConfig.how_to_build(self.folder, '--overwrite')}"
             )
         if (found := state.get("parse_format", 1)) != PARSE_FORMAT:
@@ -187,38 +175,6 @@ def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
     return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
 
 
-def prepare(picture: Image.Image, side: int) -> Tensor:
-    """An RGB picture as the model takes it: bytes (3, side, side).
-
-    The whole picture is squeezed into the square: what a caption names must not be cut off.
-    """
-    return resize(picture, side, (0, 0, *picture.size))
-
-
-def resize(picture: Image.Image, side: int, box: tuple[float, float, float, float]) -> Tensor:
-    """What of an RGB picture is in (left, top, right, bottom), whole pixels, squeezed into bytes (3, side, side).
-
-    By torch: bicubic and antialiased as Pillow's, to 0.07 of 255 levels, in 0.33 ms where Pillow takes 1.2 (256 x 386
-    to 224, one core; without AVX2 twice as long as Pillow).
-    """
-    left, top, right, bottom = int(box[0]), int(box[1]), math.ceil(box[2]), math.ceil(box[3])
-    pixels = np.asarray(picture)[top:bottom, left:right]
-    if pixels.shape[:2] == (side, side):
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-    return functional.interpolate(tensor[None], (side, side), mode="bicubic", antialias=True)[0]
-
-
-def random_box(size: tuple[int, int], crop: float, rng: random.Random) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom): at least this share of a picture (width, height), slightly stretched."""
-    width, height = size
-    area = rng.uniform(crop, 1.0) ** 0.5
-    stretch = rng.uniform(0.9, 1.1)
-    w, h = min(1.0, area * stretch) * width, min(1.0, area / stretch) * height
-    x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
-    return x, y, x + w, y + h
-
-
 def may_mirror(words: Set[str]) -> bool:
     """A mirror image keeps captions of these words true."""
     return not any(part in SIDED or part in WRITTEN for word in words for part in word.split("-"))
@@ -227,65 +183,6 @@ def may_mirror(words: Set[str]) -> bool:
 def may_recolour(words: Set[str]) -> bool:
     """Another tint, or none, keeps captions of these words true."""
     return not any(part in COLOURED for word in words for part in word.split("-"))
-
-
-def augment(picture: Image.Image, words: Set[str], side: int, settings: AugmentConfig, rng: random.Random) -> Tensor:
-    """A random variant of the picture of which captions of these words are still true, as bytes (3, side, side)."""
-    mirrored = rng.random() < settings.flip and may_mirror(words)
-    box = random_box(picture.size, settings.crop, rng) if settings.crop < 1 else (0, 0, *picture.size)
-    tensor = resize(picture, side, box)
-    if mirrored:
-        tensor = tensor.flip(-1)
-    if settings.shift:
-        most = round(settings.shift * side)
-        dx, dy = rng.randint(-most, most), rng.randint(-most, most)
-        columns = (torch.arange(side) - dx).clamp(0, side - 1)
-        lines = (torch.arange(side) - dy).clamp(0, side - 1)
-        tensor = tensor[:, lines][:, :, columns]
-    if (settings.jitter or settings.grey) and may_recolour(words):
-        factors = [rng.uniform(1 - settings.jitter, 1 + settings.jitter) for _ in range(3)]
-        if rng.random() < settings.grey:
-            factors[2] = 0.0
-        if factors != [1.0, 1.0, 1.0]:
-            tensor = recolour(tensor, *factors)
-    if rng.random() < settings.blur:
-        tensor = blur(tensor, rng.uniform(0.1, 2.0) * side / 224)
-    return tensor
-
-
-def recolour(picture: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Bytes (3, H, W) with other brightness, contrast and saturation (0: grey).
-
-    As torchvision's adjust_* one after the other, but for what these round and clamp in between: all three are one
-    linear map, in 0.2 ms instead of 0.5.
-    """
-    pixels = picture.reshape(3, -1).float()
-    luma = torch.tensor([[0.2989, 0.587, 0.114]])  # (1, 3)
-    mean = brightness * (luma @ pixels.mean(1, keepdim=True))
-    mixed = brightness * contrast * (saturation * torch.eye(3) + (1 - saturation) * luma)
-    return to_bytes(torch.addmm((1 - contrast) * mean.expand(3, 1), mixed, pixels)).view_as(picture)
-
-
-def blur(picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of bytes (3, H, W), one axis after the other.
-
-    0.3 to 0.8 ms at side 224; torchvision's, which is not separable, takes 4 to 8 and Pillow's 2.1.
-    """
-    reach = math.ceil(3 * sigma)
-    weights = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-    blurred = functional.pad(picture.float(), (reach, reach, reach, reach), mode="reflect")
-    for dim in (1, 2):
-        length = picture.shape[dim]
-        total = torch.zeros_like(blurred.narrow(dim, 0, length))
-        for start, weight in enumerate((weights / weights.sum()).tolist()):
-            total.add_(blurred.narrow(dim, start, length), alpha=weight)
-        blurred = total
-    return to_bytes(blurred)
-
-
-def to_bytes(values: Tensor) -> Tensor:
-    """Rounded, in place, and clamped. By way of int: from float to byte torch takes three times as long."""
-    return values.round_().clamp_(0, 255).int().byte()
 
 
 @dataclass(frozen=True)
@@ -327,6 +224,16 @@ class Key(NamedTuple):
     row: int
 
 
+class Features(Protocol):
+    """Cached output of a frozen backbone, as `training.features.FeatureCache` keeps it."""
+
+    def views_of(self, row: int) -> int:
+        """How many views there are of a row; those of odd numbers are mirror images."""
+
+    def read(self, row: int, view: int = 0) -> Tensor:
+        """Features (C, h, w) of a view of a picture in float16."""
+
+
 class PairDataset(Dataset):
     """Photographs with some of their captions and fresh hard negatives, as a batch at a time.
 
@@ -343,7 +250,7 @@ class PairDataset(Dataset):
         negatives: NegativesConfig,
         augmentation: AugmentConfig | None,
         seed: int,
-        features: "FeatureCache | None" = None,
+        features: "Features | None" = None,
         part: tuple[int, int] = (0, 1),
     ):
         self.database, self.tokenizer, self.data = database, tokenizer, data
@@ -415,7 +322,7 @@ class PairDataset(Dataset):
             return self.features.read(row, rng.randrange(0, views, 1 if may_mirror(words) else 2))
         picture = self.database.picture(row)
         if self.augmentation is not None and self.augmentation.active:
-            return augment(picture, words, self.data.side, self.augmentation, rng)
+            return augment(picture, self.data.side, self.augmentation, rng, may_mirror(words), may_recolour(words))
         return prepare(picture, self.data.side)
 
 
@@ -513,173 +420,3 @@ def _begin_worker(worker: int) -> None:
 def is_loss_of_a_worker(error: RuntimeError) -> bool:
     """Whether a loader process is gone, for want of memory perhaps; torch's error has no class of its own."""
     return str(error).startswith("DataLoader worker")
-
-
-class FeatureCache:
-    """Output of a frozen backbone for every picture, computed once and memory-mapped after that.
-
-    Of training pictures there are several views, since their output cannot be augmented: the whole picture is number
-    0, its mirror image 1, and every further pair is a random crop and the mirror image of another. Other pictures have
-    number 0 alone. What a view shows depends on its row and number, not on the seed of a run.
-
-    The folder's name is a hash of all that the numbers depend on: pictures, splits, weights, side, views, precision
-    and preprocessing. Another value of any of them is another folder, so a wrong cache cannot be met.
-    """
-
-    def __init__(self, folder: Path, views: Sequence[int], shape: tuple[int, ...]):
-        """views: how many each row has; shape: (C, h, w)."""
-        self.folder = folder
-        self._first = np.concatenate([[0], np.cumsum(views)])  # entry of each row's view 0
-        self.shape = (int(self._first[-1]), *shape)
-        self._array: np.ndarray | None = None
-
-    @property
-    def array(self) -> np.ndarray:
-        """(entries, C, h, w) float16, the views of a row beside each other; opened in each process on first use."""
-        if self._array is None:
-            self._array = np.load(self.folder / "features.npy", mmap_mode="r")
-        return self._array
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_array": None}
-
-    def views_of(self, row: int) -> int:
-        """How many views there are of a row; those of odd numbers are mirror images."""
-        return int(self._first[row + 1] - self._first[row])
-
-    def read(self, row: int, view: int = 0) -> Tensor:
-        """Features (C, h, w) of a view of a picture in float16."""
-        assert 0 <= view < self.views_of(row), f"row {row} has no view {view}"
-        return torch.from_numpy(self.array[self._first[row] + view].copy())
-
-    @classmethod
-    def open(
-        cls,
-        database: Database,
-        model: SiameseModel,
-        side: int,
-        views: int,
-        encode: Callable[[Tensor], Tensor],
-        precision: torch.dtype,
-        batch: int = 32,
-        crop: float = BackboneConfig.view_crop,
-    ) -> "FeatureCache":
-        """The cache of this backbone for this database; what of it is absent is computed, with a progress bar.
-
-        views: of each training picture; crop: smallest share of the area that a view keeps; encode: pictures
-        (N, 3, side, side) of bytes -> features (N, C, h, w), on whatever device. An interrupted computation goes on
-        where it was.
-        """
-        folder = cls._place(database, model, side, views, precision, crop)
-        folder.mkdir(parents=True, exist_ok=True)
-        shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
-        cache = cls(folder, cls._views_of_rows(database, views), shape)
-        with _exclusively(folder / "lock"):
-            if not (folder / "features.npy").is_file():
-                cache._compute(lambda row: draw_views(database, row, cache.views_of(row), side, crop), encode, batch)
-        return cache
-
-    @classmethod
-    def find(
-        cls, database: Database, model: SiameseModel, side: int, settings: BackboneConfig, precision: torch.dtype
-    ) -> "FeatureCache | None":
-        """The cache that a training with these settings left, if it is whole; nothing is computed."""
-        folder = cls._place(database, model, side, settings.views, precision, settings.view_crop)
-        if not (folder / "features.npy").is_file():
-            return None
-        shape = np.load(folder / "features.npy", mmap_mode="r").shape[1:]
-        return cls(folder, cls._views_of_rows(database, settings.views), shape)
-
-    @staticmethod
-    def _place(
-        database: Database, model: SiameseModel, side: int, views: int, precision: torch.dtype, crop: float
-    ) -> Path:
-        splits = hashlib.sha256(" ".join(database.split_of).encode()).hexdigest()
-        crops = crop if views > 2 else None
-        settings = (database.picture_fingerprint, splits, PREPROCESSING, side, views, crops, str(precision))
-        key = hashlib.sha256(repr(settings).encode() + hash_of_weights(model.backbone).encode()).hexdigest()[:16]
-        return database.folder / "features" / key
-
-    @staticmethod
-    def _views_of_rows(database: Database, views: int) -> list[int]:
-        return [views if split == "train" else 1 for split in database.split_of]
-
-    def _compute(self, draw: Callable[[int], Tensor], encode: Callable[[Tensor], Tensor], batch: int) -> None:
-        """draw: row -> its views (V, 3, side, side)."""
-        part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
-        done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
-        size = int(np.prod(self.shape)) * 2
-        free = os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize if hasattr(os, "statvfs") else size
-        if not done and free < size:
-            raise OSError(f"the feature cache needs {size / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free")
-        tqdm.write(f"feature cache: {self.shape[0]:,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
-        array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
-        bar = tqdm(total=len(array), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
-        pictures = self._pictures(draw, done)
-        with bar, contextlib.closing(pictures), torch.no_grad():
-            for step, start in enumerate(range(done, len(array), batch)):
-                some = torch.stack(list(itertools.islice(pictures, batch)))
-                array[start : start + batch] = encode(some).to(torch.float16).cpu().numpy()
-                bar.update(len(some))
-                if step % 20 == 19:
-                    array.flush()
-                    done_file.write_text(str(start + len(some)))
-        array.flush()
-        del array
-        part.replace(self.folder / "features.npy")
-        done_file.unlink(missing_ok=True)
-
-    def _pictures(self, draw: Callable[[int], Tensor], done: int) -> Generator[Tensor, None, None]:
-        """The prepared views (3, side, side) in the order of the entries, from number `done` on.
-
-        Threads decode ahead, since Pillow works beside Python: a device that takes 2,000 pictures/s gets 840 from one
-        thread beside it, where it got 430 before.
-        """
-        row = int(np.searchsorted(self._first, done, side="right")) - 1
-        skip = done - int(self._first[row])
-        rows = iter(range(row, len(self._first) - 1))
-        with ThreadPoolExecutor(min(16, usable_cores())) as pool:
-            ahead = deque(pool.submit(draw, row) for row in itertools.islice(rows, DECODED_AHEAD))
-            while ahead:
-                yield from ahead.popleft().result()[skip:]
-                skip = 0
-                ahead.extend(pool.submit(draw, row) for row in itertools.islice(rows, 1))
-
-
-def draw_views(database: Database, row: int, count: int, side: int, crop: float) -> Tensor:
-    """The first `count` views (V, 3, side, side) of a picture; see FeatureCache.
-
-    Mirrored and put together by numpy: torch would start as many threads as there are cores in each of those that
-    decode.
-    """
-    picture = database.picture(row)
-    views = np.empty((count, 3, side, side), dtype=np.uint8)
-    for view, place in enumerate(views):
-        if view == 1:
-            place[:] = views[0, :, :, ::-1]
-            continue
-        whole = (0, 0, *picture.size)
-        box = random_box(picture.size, crop, seeded(database.ids[row], "view", view)) if view else whole
-        place[:] = resize(picture, side, box).numpy()[:, :, :: -1 if view % 2 else 1]
-    return torch.from_numpy(views)
-
-
-@contextlib.contextmanager
-def _exclusively(path: Path) -> Iterator[None]:
-    """Wait while another process is in the same block; a process that dies leaves it. No lock on Windows."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def hash_of_weights(module: torch.nn.Module) -> str:
-    """SHA-256 of a module's structure and every tensor in it."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -38,12 +38,11 @@ import pyarrow.compute as pc
 
 from common.jobs import EngineError, progress, run_jobs
 from common.pictures import Fingerprints
+from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import DatabaseConfig, fail, read_command_line, require
 from sources.intake import Intake
-from sources.readers import SPLITS, LeftOut, open_sources
+from sources.readers import LeftOut, open_sources
 from sources.units import (
-    FORMAT,
-    PARSE_FORMAT,
     PictureUnit,
     TextUnit,
     Unit,
@@ -227,7 +226,9 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     found = manifest.get("format", 1)
     mend = DatabaseConfig.how_to_build(folder, "--overwrite")
-    require(found == FORMAT, f"{folder} has database format {found}, this version reads {FORMAT}; {mend}")
+    require(
+        found == DATABASE_FORMAT, f"{folder} has database format {found}, this version reads {DATABASE_FORMAT}; {mend}"
+    )
     return manifest, manifest.pop("left_out")
 
 
@@ -519,7 +520,7 @@ def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str,
     """What the manifest tells of the Arrow files and of the program that wrote them."""
     fingerprint = hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest()
     return {
-        "format": FORMAT,
+        "format": DATABASE_FORMAT,
         "parse_format": PARSE_FORMAT,
         "fingerprint": fingerprint,
         "picture_fingerprint": fingerprint,

@@ -19,9 +19,8 @@ import tyro
 from PIL import Image
 from torch import Tensor
 
-import Functions
 from Architectures import Scorer
-from common import metrics
+from common import devices, metrics, storage
 from common.jobs import progress
 from common.metrics import Bootstrap, Criterion, Floats, Integers, Interval, RankCounter, hubness, interval
 from common.pictures import open_picture
@@ -33,11 +32,12 @@ from evaluation.benchmarks import Benchmark, PictureFinder, identity_of, read_be
 from evaluation.plots import Bar, Curves, Example, Word
 from evaluation.report import IN_BATCH, Row, Texts, blind_control, collect_texts, find_leaks, judge_benchmark, make_rows
 from evaluation.scoring import TextBlock
-from Functions import LoadedModel, Threshold
 from judging import suggest
 from judging.judge import Judge
 from negatives.slots import Negative
 from Tokenizer_lib import split_words
+from training import checkpoints
+from training.checkpoints import LoadedModel, Threshold
 
 REFERENCES = 1000  # pictures and captions of the validation split that retrieval by CSLS compares with
 FOLD = 1000  # pictures of a gallery, as published tables of COCO have it
@@ -156,9 +156,9 @@ def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(EvaluateConfig, __doc__ or "", args)
     try:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
-        device = Functions.choose_device(settings.device)
+        device = devices.choose_device(settings.device)
         folders = list(dict.fromkeys(settings.folders))
-        models = {folder: Functions.load_model(folder, device) for folder in folders}
+        models = {folder: checkpoints.load_model(folder, device) for folder in folders}
         # What cannot be judged, or must not be, is told before minutes pass.
         databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
         places = {spec: find_pictures(spec, benchmark, settings) for spec, benchmark in benchmarks.items()}
@@ -254,7 +254,7 @@ def evaluate(
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
         threshold = Threshold.choose(true, false, loaded.threshold.epoch, criterion)
     if own:  # one of another database is for this report, not for the model's users
-        Functions.save_threshold(folder, threshold)
+        checkpoints.save_threshold(folder, threshold)
     boot = Bootstrap(len(groups), settings.resamples)
     one = Evaluation(folder, loaded, database, own, chosen, threshold, texts, scores, boot, groups)
     blind = blind_control(database, texts["test"], settings.blind_captions)
@@ -514,11 +514,11 @@ def report(one: Evaluation) -> None:
         "word_evidence": one.words,
         "corrections": one.corrections,
         "benchmarks": one.benchmarks,
-        "hardware": Functions.hardware(one.loaded.model.device),
+        "hardware": devices.hardware(one.loaded.model.device),
         "seconds": round(one.seconds, 1),
     }
     place = one.folder / f"results{one.suffix}.json"
-    Functions.write_json(place, plain(results))
+    storage.write_json(place, plain(results))
     print_report(one, results)
     written = draw(one, reliability, calibrated)
     print(f"written: {place}, {len(written)} plots in {written[0].parent}")
@@ -734,7 +734,7 @@ def compare(evaluations: Sequence[Evaluation]) -> None:
         name = f"Comparison_{other.folder.name}_minus_{first.folder.name}{first.suffix}"
         plot, table = (first.loaded.config.plots_folder / f"{name}.{ending}" for ending in ("png", "json"))
         plots_lib.plot_differences(plot, title, sections)
-        Functions.write_json(table, plain(sections))
+        storage.write_json(table, plain(sections))
         print(f"written: {table}, {plot}")
 
 

@@ -25,19 +25,15 @@ from tqdm import tqdm
 
 import Functions
 from Architectures import SiameseModel
+from common import devices, storage
 from common.parallel import ALONE, Group, is_loss_of_a_peer
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
-from DataBase_functions import (
-    Batch,
-    Database,
-    EpochSampler,
-    FeatureCache,
-    PairDataset,
-    is_loss_of_a_worker,
-    make_loader,
-)
+from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import Shares
 from Tokenizer_lib import Tokenizer
+from training import checkpoints, throughput
+from training.features import FeatureCache
+from training.log import append_log
 from training.optim import Guard, WeightAverage, make_optimizer, make_scheduler
 
 
@@ -79,7 +75,7 @@ class Run:
     stop: int = 0  # the signal that asked for it
 
     def autocast(self) -> torch.autocast:
-        return Functions.autocast(self.device, self.precision)
+        return devices.autocast(self.device, self.precision)
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         with self.autocast():
@@ -105,7 +101,7 @@ def main(args: Sequence[str] | None = None) -> None:
     config = read_command_line(PRESETS, __doc__ or "", args)
     group = ALONE
     try:
-        device = Functions.choose_device(config.device)
+        device = devices.choose_device(config.device)
         group = Group.join(device)
         build_missing_scenes(config, group)
         run = build_run(config, group)
@@ -186,9 +182,9 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         raise ValueError(f"{folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
     if config.data.batch_pictures < group.size:
         raise ValueError(f"--data.batch-pictures {config.data.batch_pictures} is less than {group.size} processes")
-    device = Functions.choose_device(config.device)
-    precision = Functions.choose_precision(config.precision, device)
-    Functions.seed_everything(config.seed)
+    device = devices.choose_device(config.device)
+    precision = devices.choose_precision(config.precision, device)
+    devices.seed_everything(config.seed)
     database = Database(config.data.folder)
     rows = {
         split: database.rows(split) for split in ("train", "validation")
@@ -241,7 +237,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     tell(
         run,
         f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(rows['train'])} training and "
-        f"{len(rows['validation'])} validation photographs; {Functions.hardware(device)}, {precision}"
+        f"{len(rows['validation'])} validation photographs; {devices.hardware(device)}, {precision}"
         + (f", {group.size} processes" if group.size > 1 else ""),
     )
     return run
@@ -254,7 +250,7 @@ def open_feature_cache(
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
-        with Functions.autocast(device, precision):
+        with devices.autocast(device, precision):
             return model.features(pictures.to(device).contiguous(memory_format=torch.channels_last))
 
     return FeatureCache.open(
@@ -351,7 +347,7 @@ def stop_at_bad_number(run: Run, step: int, rows: tuple[int, ...]) -> None:
     path = run.config.model_folder / "failed.pt"
     state = state_of(run) | {"step": step, "photographs": names}  # all processes give their part
     if run.group.writes:
-        Functions.write_atomically(path, lambda p: Functions.save_torch(state, p))
+        storage.write_atomically(path, lambda p: checkpoints.save_torch(state, p))
     some = ", ".join(names[:3])
     raise FloatingPointError(
         f"the loss or its gradient is no number in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
@@ -368,7 +364,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 @torch.no_grad()
-def validate(run: Run) -> tuple[float, Functions.Threshold]:
+def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
     """Loss, and the best threshold with its rates, on the validation split; the same hard negatives in every epoch.
 
     With the averaged weights, if there is an average. Processes take batches in turn.
@@ -396,10 +392,10 @@ def validate(run: Run) -> tuple[float, Functions.Threshold]:
         raise FloatingPointError(
             "validation scores are no numbers; train again with --overwrite and a lower --optim.lr"
         )
-    return float(loss.mean()), Functions.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
+    return float(loss.mean()), checkpoints.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
 
 
-def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
+def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> None:
     """Log, keep the best weights, and save what --resume needs."""
     config, now = run.config, run.progress
     epoch = threshold.epoch
@@ -420,8 +416,8 @@ def finish_epoch(run: Run, loss: float, threshold: Functions.Threshold) -> None:
     if run.group.writes:
         if better:
             with run.average.in_place():
-                Functions.save_best(config.model_folder, run.model, threshold)
-        Functions.append_log(config.plots_folder / "training_log.csv", row)
+                checkpoints.save_best(config.model_folder, run.model, threshold)
+        append_log(config.plots_folder / "training_log.csv", row)
     save(run)
     tell(
         run,
@@ -438,12 +434,12 @@ def utilisation(run: Run, now: Progress) -> str:
     Model FLOPs utilisation (Chowdhery et al. 2022): one forward pass, and twice that backwards where the backbone is
     trained. The second encoding that accumulation takes counts as nothing; text branch and scores are left out.
     """
-    peak = Functions.peak_flops(run.device)
+    peak = throughput.peak_flops(run.device)
     if peak is None or run.config.backbone.frozen:
         return ""
     rate = now.pictures / now.seconds
     passes = 3 if next(run.model.backbone.parameters()).requires_grad else 1
-    share = rate * passes * Functions.forward_flops(run.model, run.config.data.side) / (peak * run.group.size)
+    share = rate * passes * throughput.forward_flops(run.model, run.config.data.side) / (peak * run.group.size)
     return f", {rate:.0f} pictures/s, MFU {share:.1%}"
 
 
@@ -469,7 +465,7 @@ def save(run: Run) -> None:
     """A checkpoint; the generators of all processes go into it."""
     state = state_of(run)
     if run.group.writes:
-        Functions.save_state(run.config.model_folder, run.progress.epoch, run.progress.step, state)
+        checkpoints.save_state(run.config.model_folder, run.progress.epoch, run.progress.step, state)
     run.saved_at = time.monotonic()
 
 
@@ -484,7 +480,7 @@ def state_of(run: Run) -> dict[str, Any]:
         "scheduler": run.scheduler.state_dict(),
         "scaler": run.scaler.state_dict(),
         "average": run.average.state_dict(),
-        "rng": run.group.merge(Functions.rng_state()),
+        "rng": run.group.merge(devices.rng_state()),
         "loss": run.group.merge(run.progress.loss.cpu()),
         "progress": {name: value for name, value in vars(run.progress).items() if name != "loss"},
         "config": to_json(replace(run.config, resume=False, overwrite=False)),
@@ -495,7 +491,7 @@ def state_of(run: Run) -> dict[str, Any]:
 
 def resume(run: Run) -> None:
     """Go on from the last checkpoint. ValueError if the settings are not those of the run."""
-    state = Functions.load_state(run.config.model_folder)
+    state = checkpoints.load_state(run.config.model_folder)
     before, now = state["config"], to_json(replace(run.config, resume=False, overwrite=False))
     if before != now:
         differ = [old.strip(" ,") for old, new in zip(before.splitlines(), now.splitlines()) if old != new]
@@ -518,7 +514,7 @@ def resume(run: Run) -> None:
     run.scheduler.load_state_dict(state["scheduler"])
     run.scaler.load_state_dict(state["scaler"])
     run.average.load_state_dict(state["average"])
-    Functions.set_rng_state(state["rng"][run.group.rank])
+    devices.set_rng_state(state["rng"][run.group.rank])
     run.progress = Progress(**state["progress"], loss=state["loss"][run.group.rank])
     tell(run, f"resumed {where(run)}" if run.progress.step else f"resumed after epoch {run.progress.epoch}")
 

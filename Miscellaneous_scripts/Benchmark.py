@@ -40,6 +40,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from PIL import Image, ImageOps
 
+from common import devices
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from Config import PRESETS, Config, NegativesConfig, fail, from_json, to_json, usable_cores
@@ -329,14 +331,13 @@ def scoring(work: "Workspace") -> tuple[Measure, Measure]:
     """preset finetune, 100 pictures and their texts: each encoded once, all_scores | pair by pair; MB of all cosines"""
     import torch
 
-    import Functions
     from Architectures import SiameseModel
     from DataBase_functions import Database, pad, prepare
     from Tokenizer_lib import Tokenizer
 
     config, database = work.config("finetune"), Database(work.database("ours"))
-    device = Functions.choose_device(config.device)
-    precision = Functions.choose_precision(config.precision, device)
+    device = devices.choose_device(config.device)
+    precision = devices.choose_precision(config.precision, device)
     tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
     model = SiameseModel(len(tokenizer), config.backbone, config.model).to(device).eval()
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -353,7 +354,7 @@ def scoring(work: "Workspace") -> tuple[Measure, Measure]:
     @torch.no_grad()
     def ours() -> dict[str, float]:
         start = time.perf_counter()
-        with Functions.autocast(device, precision):
+        with devices.autocast(device, precision):
             patches, vectors = encode(pictures), model.encode_texts(words)
         middle = time.perf_counter()
         scores, growth = watched(lambda: model.all_scores(patches, vectors).cpu(), device)
@@ -366,7 +367,7 @@ def scoring(work: "Workspace") -> tuple[Measure, Measure]:
         start = time.perf_counter()
         for pair in range(PLAIN_PAIRS):
             n, t = pair * len(pictures) // PLAIN_PAIRS, pair * len(words) // PLAIN_PAIRS
-            with Functions.autocast(device, precision):
+            with devices.autocast(device, precision):
                 patches, vectors = encode(pictures[n : n + 1]), model.encode_texts(words[t : t + 1])
             float(model.pair_scores(patches, vectors))  # waits for a GPU
         rate = PLAIN_PAIRS / (time.perf_counter() - start)
@@ -809,10 +810,12 @@ class Workspace:
     def judge(self, preset: str, count: int) -> tuple[Any, list[Path], list[list[str]]]:
         """A judge with the random weights of a preset, so many picture files, and the texts of each."""
         from Architectures import SiameseModel
+        from common.devices import choose_device
         from DataBase_functions import Database
-        from Functions import LoadedModel, Threshold, choose_device, load_backbone
+        from Functions import load_backbone
         from judging.judge import Judge
         from Tokenizer_lib import Tokenizer
+        from training.checkpoints import LoadedModel, Threshold
 
         config, database = self.config(preset), Database(self.database("ours"))
         tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
@@ -1035,12 +1038,10 @@ def hardware() -> dict[str, Any]:
     """What the numbers were measured on."""
     import torch
 
-    import Functions
-
     libraries = ("torch", "datasets", "pyarrow", "pillow", "spacy", "numpy")
     ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
     return {
-        "cpu": Functions.hardware(torch.device("cpu")),
+        "cpu": devices.hardware(torch.device("cpu")),
         "cores": usable_cores(),
         "ram_gb": ram and round(ram / 1e9, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -1093,7 +1094,7 @@ def main() -> None:
     try:
         results = report(names, args.photos, args.count, args.rounds)
         if args.json is not None:
-            from Functions import write_json
+            from common.storage import write_json
 
             write_json(args.json, results)
     except (OSError, ValueError) as error:

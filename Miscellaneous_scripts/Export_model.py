@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 
+from training import checkpoints
+from training.checkpoints import LoadedModel
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import Functions
 from Config import fail, read_command_line, require
-from Functions import LoadedModel
 from judging import bundle as bundle_lib
 
 MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are told to 1e-3
@@ -62,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> None:
         is_free = settings.overwrite or not path.exists()
         require(is_free, f"{settings.out} is already there; replace it with --overwrite")
         bundle_lib.import_runtime()  # told before seconds pass
-        loaded = Functions.load_model(folder, torch.device("cpu"))
+        loaded = checkpoints.load_model(folder, torch.device("cpu"))
         difference = write_checked(loaded, path, model_card(loaded, folder))
     except (ValueError, OSError) as error:
         fail(str(error))

@@ -18,9 +18,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from common import storage
+from training import checkpoints
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import Functions
 from Config import fail, read_command_line, require
 from judging.bundle import largest_difference
 
@@ -54,9 +56,9 @@ def main(args: Sequence[str] | None = None) -> None:
         require(not out.exists() or out.is_dir(), f"--out {out} is no folder")
         is_free = settings.overwrite or not out.is_dir() or not any(out.iterdir())
         require(is_free, f"{out} is not empty; write into it all the same with --overwrite")
-        loaded = Functions.load_model(model, torch.device("cpu"))
+        loaded = checkpoints.load_model(model, torch.device("cpu"))
         files = prepare(model, out, settings.half)
-        light = Functions.load_model(out, torch.device("cpu"))
+        light = checkpoints.load_model(out, torch.device("cpu"))
     except (ValueError, OSError) as error:
         fail(str(error))
     before, after = size_of(list(model.rglob("*"))), size_of(files)
@@ -83,12 +85,12 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
             raise ValueError(f"float16 ends at 65,504, and {too_large[0]} has more; leave --half away")
     out.mkdir(parents=True, exist_ok=True)
     (out / "threshold.json").unlink(missing_ok=True)
-    Functions.write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
+    storage.write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
     (out / WEIGHTS).chmod(0o644)  # safetensors makes its files for their owner alone, and this one is to be given away
     (out / "photographs.txt").unlink(missing_ok=True)  # of an earlier model, if this one has no list
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
-        Functions.write_atomically(out / name, functools.partial(shutil.copyfile, model / name))
+        storage.write_atomically(out / name, functools.partial(shutil.copyfile, model / name))
     return [out / name for name in (WEIGHTS, *copied)]
 
 

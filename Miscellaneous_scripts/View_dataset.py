@@ -25,6 +25,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import DataBase_functions as db
+from common.augment import augment
 from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
 from evaluation.plots import pyplot
@@ -146,7 +147,8 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
     wanted, mixture = dataset.negatives.per_caption, dataset.negatives
     drawn = [db.draw_negatives(plan, which, wanted, rng, mixture, end) for which, end in zip(chosen, ends)]
     picture, settings = database.picture(key.row), dataset.augmentation or AugmentConfig()
-    seen = db.augment(picture, {word.text for words in said for word in words}, dataset.data.side, settings, rng)
+    words = {word.text for words in said for word in words}
+    seen = augment(picture, dataset.data.side, settings, rng, db.may_mirror(words), db.may_recolour(words))
     n = next((n for n, caption in enumerate(told) if caption.kind == kind), 0)
     encode, caption = dataset.tokenizer.encode, told[n].text
     read = [negative for negative in drawn[n] if encode(negative.text, most) != encode(caption, most)]

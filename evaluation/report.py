@@ -28,10 +28,10 @@ from tqdm import tqdm
 
 from common.metrics import TIE, Bootstrap, Floats, Interval, balanced_accuracy, interval, judged, kendall
 from common.pictures import MOST_BITS, MOST_COLOUR, fingerprint
+from common.storage import write_atomically
 from Config import NegativesConfig
 from DataBase_functions import Database, pad, seeded
 from evaluation.benchmarks import Benchmark
-from Functions import write_atomically
 from Negative_map import KINDS, other_words
 from negatives.slots import Negative
 from Tokenizer_lib import Tokenizer, split_words

@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import Functions
 from Architectures import ScoreParts, Scorer, SiameseModel, best_cosines
+from common import devices
+from common.augment import prepare
 from common.jobs import progress
 from common.metrics import Floats, Integers
 from common.pictures import open_picture
 from Config import DatabaseConfig
-from DataBase_functions import Database, FeatureCache, pad, prepare
-from Functions import LoadedModel
+from DataBase_functions import Database, pad
+from training.checkpoints import LoadedModel
+from training.features import FeatureCache
 
 PICTURES = 32  # encoded at once
 LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
@@ -39,7 +41,7 @@ class TextBlock(NamedTuple):
 def autocast(loaded: LoadedModel) -> torch.autocast:
     """The precision that training has on this device, so that scores agree with the threshold."""
     device = loaded.model.device
-    return Functions.autocast(device, Functions.choose_precision(loaded.config.precision, device))
+    return devices.autocast(device, devices.choose_precision(loaded.config.precision, device))
 
 
 @torch.no_grad()
@@ -76,7 +78,7 @@ def prepare_files(
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
     """Vectors (N, K, D) of a database's pictures; of a frozen backbone its output is read, if training kept it."""
     config = loaded.config
-    precision = Functions.choose_precision(config.precision, loaded.model.device)
+    precision = devices.choose_precision(config.precision, loaded.model.device)
     cache = None
     if config.backbone.frozen and isinstance(loaded.model, SiameseModel):
         cache = FeatureCache.find(database, loaded.model, config.data.side, config.backbone, precision)

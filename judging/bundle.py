@@ -26,12 +26,13 @@ from torch import Tensor, nn
 
 import Config
 from Architectures import ResNet50Backbone, Scorer, SiameseModel, word_cosines
+from common.augment import prepare
+from common.storage import write_atomically
 from Config import DatabaseConfig, DataConfig, ModelConfig
-from DataBase_functions import prepare
 from evaluation import scoring
-from Functions import LoadedModel, Threshold, write_atomically
 from sources import scenes as scenes_lib
 from Tokenizer_lib import Tokenizer
+from training.checkpoints import LoadedModel, Threshold
 
 MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle

@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-import Functions
 from Architectures import word_cosines
+from common import devices
+from common.augment import prepare
 from common.metrics import Floats
 from common.pictures import check_size, open_picture, reduce_picture
 from Config import DatabaseConfig
-from DataBase_functions import prepare
 from evaluation import scoring
-from Functions import LoadedModel
 from judging import bundle as bundle_lib
 from Tokenizer_lib import Word, split_words
+from training import checkpoints
+from training.checkpoints import LoadedModel
 
 Picture = str | Path | Image.Image | NDArray[Any] | Tensor
 # Words that name nothing that could be seen; numbers, "left", "under" and "no" are not among them.
@@ -117,7 +118,7 @@ class Judge:
         path = Path(model)
         if path.suffix.lower() == ".zip" or (path / bundle_lib.MANIFEST).is_file():
             return cls(bundle_lib.load_bundle(path), path.stem)
-        return cls(Functions.load_model(path, Functions.choose_device(device)), path.name)
+        return cls(checkpoints.load_model(path, devices.choose_device(device)), path.name)
 
     @torch.no_grad()
     def check(self, picture: Picture, text: str) -> Verdict:

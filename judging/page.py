@@ -16,8 +16,8 @@ from PIL import Image
 
 from common.metrics import Integers
 from common.pictures import data_url
+from common.storage import write_atomically
 from Config import require
-from Functions import write_atomically
 from judging.judge import Judge, Verdict, content_words, open_any
 from judging.suggest import Suggestion, suggest
 from sources.readers import path_below, read_table

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 
 from common.jobs import progress, run_on_ray
 from common.metrics import Floats
+from common.storage import write_atomically, write_json
 from Config import require
 from evaluation import scoring
-from Functions import write_atomically, write_json
 from judging.judge import Judge, content_words, why_unreadable
 from sources.readers import path_below, read_table
 from Tokenizer_lib import split_words

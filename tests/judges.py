@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from Architectures import SiameseModel
-from Functions import LoadedModel
 from judging.judge import Judge
+from training.checkpoints import LoadedModel
 
 
 def with_score(judge: Judge, score: str) -> Judge:

@@ -15,10 +15,10 @@ from conftest import ROOT, run_script
 from PIL import Image
 
 import Analyze_logs
-import Functions
 from Config import Config, OptimConfig, to_json
+from training.log import LOG_COLUMNS, append_log
 
-HEADER = ",".join(Functions.LOG_COLUMNS)
+HEADER = ",".join(LOG_COLUMNS)
 
 
 def row(epoch: int, balanced: float = math.nan, **others: float) -> dict[str, float]:
@@ -32,7 +32,7 @@ def row(epoch: int, balanced: float = math.nan, **others: float) -> dict[str, fl
 def write_log(folder: Path, rows: list[dict[str, float]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "training_log.csv"
-    lines = [",".join(str(one[name]) for name in Functions.LOG_COLUMNS) for one in rows]
+    lines = [",".join(str(one[name]) for name in LOG_COLUMNS) for one in rows]
     path.write_text("\r\n".join([HEADER, *lines, ""]))
     return path
 
@@ -192,7 +192,7 @@ def test_nan_is_a_gap_and_never_the_best(tmp_path):
     assert run.best == 0
     assert Analyze_logs.marked_epochs(run.columns["balanced_accuracy"], every=True) == [0, 2]
     assert Analyze_logs.marked_epochs(run.columns["val_loss"], every=True) == [0, 2], "infinite is a gap, too"
-    blank = {name: math.nan for name in Functions.LOG_COLUMNS if name != "epoch"}
+    blank = {name: math.nan for name in LOG_COLUMNS if name != "epoch"}
     log = write_log(tmp_path / "blank", [row(1) | blank, row(2) | blank])
     run_script("Analyze_logs.py", "--model", log)
     (run,) = Analyze_logs.load([str(log)])
@@ -215,7 +215,7 @@ def test_every_error_has_its_line(tmp_path):
 
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("epoch,train_loss,accuracy\n1,2,3\n")
-    absent = ", ".join(Functions.LOG_COLUMNS[2:])
+    absent = ", ".join(LOG_COLUMNS[2:])
     assert f"foreign.csv is no training log: it has no column {absent}" in refused(foreign)
 
     log = write_log(tmp_path / "damaged", [row(1), row(2), row(3), row(4)])
@@ -290,17 +290,17 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     make_model(tmp_path, "run", None, epochs=3)
     assert line().startswith(f"waiting: no training log at {log}")
     log.parent.mkdir(parents=True)
-    Functions.append_log(log, row(1))
+    append_log(log, row(1))
     both = ("metrics_over_training.png", "threshold_over_training.png")
     assert [line(), line()] == [f"written, and again after each epoch: {log.parent / name}\n" for name in both]
     left = "  about 4 min of training left\n"
     assert line() == "epoch   1 of 3* loss 3.000 / 3.200  balanced accuracy 0.7000  201 pairs/s" + left
     before = (log.parent / both[0]).read_bytes()
-    Functions.append_log(log, row(2, 0.65))
+    append_log(log, row(2, 0.65))
     left = "  about 2 min of training left\n"
     assert line() == "epoch   2 of 3  loss 1.500 / 1.700  balanced accuracy 0.6500  202 pairs/s" + left
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
-    Functions.append_log(log, row(3))
+    append_log(log, row(3))
     assert line() == "epoch   3 of 3* loss 1.000 / 1.200  balanced accuracy 0.8000  203 pairs/s\n"
     assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: all 3 epochs are done\n", "", 0)
     drawn(log.parent, *both)

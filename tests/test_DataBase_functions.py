@@ -14,11 +14,15 @@ from test_Architectures import small_model
 
 import DataBase_functions as db
 from Architectures import SiameseModel, import_torchvision
+from common import augment
+from common.storage import SPLITS
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
-from DataBase_functions import Database, EpochSampler, FeatureCache, Key, PairDataset, make_loader
+from DataBase_functions import Database, EpochSampler, Key, PairDataset, make_loader
 from negatives.slots import Negative
 from sources.scenes import is_true
 from Tokenizer_lib import Tokenizer, split_words
+from training import features
+from training.features import FeatureCache
 
 CPU = torch.device("cpu")
 
@@ -49,8 +53,8 @@ def same(one, other):
 
 
 def test_splits_are_disjoint_by_photograph_and_complete(tiny):
-    groups = {split: {tiny.groups[row] for row in tiny.rows(split)} for split in db.SPLITS}
-    assert sum(len(tiny.rows(split)) for split in db.SPLITS) == len(tiny) == 48
+    groups = {split: {tiny.groups[row] for row in tiny.rows(split)} for split in SPLITS}
+    assert sum(len(tiny.rows(split)) for split in SPLITS) == len(tiny) == 48
     assert sum(map(len, groups.values())) == len(set().union(*groups.values()))
 
 
@@ -306,9 +310,10 @@ def test_what_a_caption_allows(text, mirror, recolour):
 
 
 def test_one_caption_of_the_batch_is_enough_to_forbid_the_mirror(tiny, monkeypatch):
-    """The words that `augment` gets are those of all captions that go with the picture."""
+    """What `augment` may do is decided by the words of all captions that go with the picture."""
     seen = []
-    monkeypatch.setattr(db, "augment", lambda picture, words, *_: (seen.append(words), db.prepare(picture, 64))[1])
+    monkeypatch.setattr(db, "augment", lambda picture, *_: augment.prepare(picture, 64))
+    monkeypatch.setattr(db, "may_mirror", lambda words: seen.append(words))
     dataset = make_dataset(tiny, AugmentConfig(flip=1.0), captions_per_picture=5)
     for row in range(6):
         dataset[Key(0, row)]
@@ -322,7 +327,14 @@ def half_red():
 
 
 def augmented(text, seed=0, **settings):
-    return db.augment(half_red(), words_of(text), 64, AugmentConfig(**settings), random.Random(seed))
+    return augment.augment(
+        half_red(),
+        64,
+        AugmentConfig(**settings),
+        random.Random(seed),
+        db.may_mirror(words_of(text)),
+        db.may_recolour(words_of(text)),
+    )
 
 
 def is_grey(tensor):
@@ -330,14 +342,14 @@ def is_grey(tensor):
 
 
 def test_the_mirror_image_is_not_shown_to_what_names_a_side_or_writing():
-    plain = db.prepare(half_red(), 64)
+    plain = augment.prepare(half_red(), 64)
     for text in ("a red left half", "a red sign"):
         assert torch.equal(augmented(text, flip=1.0), plain)
     assert torch.equal(augmented("a red half", flip=1.0), plain.flip(-1))
 
 
 def test_colours_change_only_where_none_is_named():
-    plain = db.prepare(half_red(), 64)
+    plain = augment.prepare(half_red(), 64)
     for settings in ({"jitter": 0.9}, {"grey": 1.0}, {"grey": 1.0, "jitter": 0.5}):
         assert torch.equal(augmented("a red left half", **settings), plain)
         assert not torch.equal(augmented("the left half", **settings), plain)
@@ -348,14 +360,14 @@ def test_colours_change_only_where_none_is_named():
 
 @pytest.mark.parametrize("name", ["flip", "grey", "blur"])
 def test_a_probability_is_one(name, monkeypatch):
-    monkeypatch.setattr(db, "blur", lambda picture, sigma: 255 - picture)  # the weakest is not seen
-    plain = db.prepare(half_red(), 64)
+    monkeypatch.setattr(augment, "blur", lambda picture, sigma: 255 - picture)  # the weakest is not seen
+    plain = augment.prepare(half_red(), 64)
     changed = sum(not torch.equal(augmented("a dog", seed, **{name: 0.3}), plain) for seed in range(400))
     assert 90 < changed < 150
 
 
 def test_blur_does_not_care_for_words_and_keeps_the_mean():
-    plain = db.prepare(half_red(), 64).float()
+    plain = augment.prepare(half_red(), 64).float()
     blurred = [augmented("a red left sign", seed, blur=1.0).float() for seed in range(50)]
     steepest = [(picture[0, 9].diff().abs().max() / plain[0, 9].diff().abs().max()).item() for picture in blurred]
     assert min(steepest) > 0.5 and max(steepest) == 1.0  # sigma 0.03 to 0.57 pixels at side 64
@@ -367,33 +379,35 @@ def test_pictures_change_as_torchvision_changes_them(tiny):
     import_torchvision()
     from torchvision.transforms.v2 import functional as change
 
-    picture = db.prepare(tiny.picture(0), 96) // 2 + 60
+    picture = augment.prepare(tiny.picture(0), 96) // 2 + 60
     for factors in ((1.1, 1.0, 1.0), (1.0, 0.8, 1.0), (1.0, 1.0, 0.0), (0.9, 1.1, 1.2)):
         expected = picture
         for adjust, factor in zip(
             (change.adjust_brightness, change.adjust_contrast, change.adjust_saturation), factors
         ):
             expected = adjust(expected, factor)
-        assert (db.recolour(picture, *factors).int() - expected.int()).abs().max() <= 3
+        assert (augment.recolour(picture, *factors).int() - expected.int()).abs().max() <= 3
     for sigma, size in ((0.5, 5), (1.7, 13)):
         expected = change.gaussian_blur(picture, [size, size], [sigma, sigma])
-        assert (db.blur(picture, sigma).int() - expected.int()).abs().max() <= 1
+        assert (augment.blur(picture, sigma).int() - expected.int()).abs().max() <= 1
 
 
 def test_pictures_are_resized_as_pillow_does(tiny):
     picture, box = tiny.picture(0), (10, 5, 110, 120)
     for side, part in ((64, (0, 0, *picture.size)), (64, box), (224, box)):
         expected = np.asarray(picture.crop(part).resize((side, side), Image.Resampling.BICUBIC))
-        assert np.abs(db.resize(picture, side, part).permute(1, 2, 0).numpy() - expected.astype(int)).max() <= 2
-    assert torch.equal(db.resize(picture, 64, (10.9, 5.9, 109.1, 119.1)), db.resize(picture, 64, box)), "whole pixels"
-    np.testing.assert_array_equal(db.prepare(picture, 128).permute(1, 2, 0), np.asarray(picture))
+        assert np.abs(augment.resize(picture, side, part).permute(1, 2, 0).numpy() - expected.astype(int)).max() <= 2
+    assert torch.equal(augment.resize(picture, 64, (10.9, 5.9, 109.1, 119.1)), augment.resize(picture, 64, box)), (
+        "whole pixels"
+    )
+    np.testing.assert_array_equal(augment.prepare(picture, 128).permute(1, 2, 0), np.asarray(picture))
 
 
 def test_shift_and_crop_stay_inside():
     picture = Image.fromarray(np.full((80, 100, 3), 77, dtype=np.uint8))
     settings = AugmentConfig(shift=0.2, crop=0.5)
     for seed in range(20):
-        tensor = db.augment(picture, set(), 64, settings, random.Random(seed))
+        tensor = augment.augment(picture, 64, settings, random.Random(seed))
         assert tensor.shape == (3, 64, 64)
         assert tensor.unique().tolist() == [77]
 
@@ -401,7 +415,7 @@ def test_shift_and_crop_stay_inside():
 def test_the_whole_picture_is_kept_without_augmentation():
     pixels = np.zeros((50, 200, 3), dtype=np.uint8)
     pixels[:, :8] = pixels[:, -8:] = 255
-    tensor = db.prepare(Image.fromarray(pixels), 64)
+    tensor = augment.prepare(Image.fromarray(pixels), 64)
     assert tensor.shape == (3, 64, 64)
     assert tensor[0, 32, 0] > 200
     assert tensor[0, 32, -1] > 200
@@ -426,7 +440,7 @@ def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
     model = frozen_model()
     cache = open_cache(tiny, model)
     row = tiny.rows("train")[3]
-    pixels = db.prepare(tiny.picture(row), 64).unsqueeze(0)
+    pixels = augment.prepare(tiny.picture(row), 64).unsqueeze(0)
     torch.testing.assert_close(cache.read(row).float(), model.features(pixels)[0], atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(cache.read(row, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
 
@@ -445,7 +459,7 @@ def test_training_pictures_alone_have_several_views(tiny, capsys):
     assert f"{len(cache.array):,} views of pictures, 0.00 GB in " in capsys.readouterr().out
     for row in range(len(tiny)):
         assert cache.views_of(row) == (5 if tiny.split_of[row] == "train" else 1)
-        expected = squeezed(db.prepare(tiny.picture(row), 64)[None])[0]
+        expected = squeezed(augment.prepare(tiny.picture(row), 64)[None])[0]
         torch.testing.assert_close(cache.read(row).float(), expected, atol=0.1, rtol=1e-3)
     with pytest.raises(AssertionError, match="has no view 1"):
         cache.read(tiny.rows("test")[0], 1)
@@ -453,21 +467,21 @@ def test_training_pictures_alone_have_several_views(tiny, capsys):
 
 def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
     row = tiny.rows("train")[0]
-    whole, mirrored, *crops = db.draw_views(tiny, row, 6, 64, crop=0.5)
+    whole, mirrored, *crops = features.draw_views(tiny, row, 6, 64, crop=0.5)
     assert torch.equal(mirrored, whole.flip(-1))
     assert len({tuple(view.flatten().tolist()) for view in (whole, *crops)}) == 5
     for view, drawn in enumerate(crops, 2):
         picture = tiny.picture(row)
-        box = db.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
-        crop = db.resize(picture, 64, box)
+        box = augment.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
+        crop = augment.resize(picture, 64, box)
         assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
-    assert torch.equal(db.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "whatever other views there are"
+    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "whatever other views there are"
 
 
 def test_a_box_has_the_promised_area_and_lies_inside():
     areas = []
     for seed in range(500):
-        left, top, right, bottom = db.random_box((200, 100), 0.4, random.Random(seed))
+        left, top, right, bottom = augment.random_box((200, 100), 0.4, random.Random(seed))
         assert 0 <= left < right <= 200 and 0 <= top < bottom <= 100
         areas.append((right - left) * (bottom - top) / 20_000)
     assert 0.39 < min(areas) < 0.45 and max(areas) > 0.95

@@ -13,13 +13,14 @@ from conftest import run_script
 from PIL import Image
 
 import Evaluate_test
-import Functions
+from common.augment import prepare
 from common.metrics import Bootstrap, Interval, best_threshold
-from DataBase_functions import Database, prepare
+from DataBase_functions import Database
 from evaluation import scoring
 from evaluation.report import FalseTexts, collect_texts
 from judging import suggest
 from negatives.slots import Negative
+from training import checkpoints
 
 PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
@@ -100,7 +101,7 @@ def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
 def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     root, results, _ = evaluated
     folder = root / "Models" / "small"
-    loaded = Functions.load_model(folder, torch.device("cpu"))
+    loaded = checkpoints.load_model(folder, torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("validation"))
     scores = Evaluate_test.score_split(loaded, database, "validation", texts)
@@ -118,7 +119,7 @@ def test_a_threshold_for_recall_refuses_few_captions_and_is_what_predict_uses(tr
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95
-    assert Functions.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
+    assert checkpoints.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
 
 
 def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_path):
@@ -134,7 +135,7 @@ def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_p
 
 def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path):
     folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small", ignore=lambda *_: {"results.json"})
-    database = Database(Functions.load_model(folder, torch.device("cpu")).config.data.folder)
+    database = Database(checkpoints.load_model(folder, torch.device("cpu")).config.data.folder)
     trained_on = (folder / "photographs.txt").read_text().split()
     assert sorted(trained_on) == sorted(database.groups[row] for row in database.rows("train"))
     first = database.rows("test")[0]
@@ -163,7 +164,7 @@ def test_two_models_are_compared_on_the_same_photographs(evaluated, tmp_path):
 
 def test_scores_agree_with_the_model(evaluated):
     root = evaluated[0]
-    loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
+    loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("test"))
     scores = Evaluate_test.score_split(loaded, database, "test", texts)
@@ -185,7 +186,7 @@ def test_scores_agree_with_the_model(evaluated):
 
 def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     root = evaluated[0]
-    loaded = Functions.load_model(root / "Models" / "small", torch.device("cpu"))
+    loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     splits = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
     scores = {split: Evaluate_test.score_split(loaded, database, split, splits[split]) for split in splits}
@@ -240,7 +241,7 @@ def test_json_has_null_where_nothing_could_be_measured():
 def pairs(evaluated, tmp_path):
     """A benchmark of the test split's pictures, under new names, with a broken record and an absent picture."""
     root = evaluated[0]
-    database = Database(Functions.load_model(root / "Models" / "small", torch.device("cpu")).config.data.folder)
+    database = Database(checkpoints.load_model(root / "Models" / "small", torch.device("cpu")).config.data.folder)
     texts = collect_texts(database, database.rows("test"))
     swap, rows = texts.false["swap"], database.rows("test")
     (tmp_path / "pictures").mkdir()

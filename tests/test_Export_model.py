@@ -10,10 +10,11 @@ import pytest
 import torch
 from conftest import run_script
 
+from training import checkpoints
+
 pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
 
-import Functions
 from judging import bundle as bundle_lib
 from judging.judge import Judge
 from Miscellaneous_scripts import Export_model
@@ -29,7 +30,7 @@ def model(trained, tmp_path):
 
 
 def card_of(model):
-    return Export_model.model_card(Functions.load_model(model, torch.device("cpu")), model)
+    return Export_model.model_card(checkpoints.load_model(model, torch.device("cpu")), model)
 
 
 def results_for(model):
@@ -64,7 +65,7 @@ def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
     assert float(re.search(r"by more than (\S+) from", told)[1]) < 1e-4
     assert [path.name for path in out.parent.iterdir()] == ["small.zip"]  # no leftover
     picture, text = scenes.draw(scenes.make_scene(5), 200), "A red ball is on the left."
-    plain = Functions.load_model(model, torch.device("cpu"))
+    plain = checkpoints.load_model(model, torch.device("cpu"))
     expected = Judge(plain._replace(config=replace(plain.config, precision="float32"))).check(picture, text)
     assert Judge.load(out).check(picture, text).score == pytest.approx(expected.score, abs=1e-4)
     with zipfile.ZipFile(out) as archive:
@@ -94,7 +95,7 @@ def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkey
     out = tmp_path / "small.zip"
     out.write_bytes(b"an earlier one")
     monkeypatch.setattr(bundle_lib, "largest_difference", lambda one, other: difference)
-    loaded = Functions.load_model(model, torch.device("cpu"))
+    loaded = checkpoints.load_model(model, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"differs by .* from the model's"):
         Export_model.write_checked(loaded, out, "")
     assert out.read_bytes() == b"an earlier one"
@@ -102,7 +103,7 @@ def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkey
 
 
 def test_another_model_is_seen_as_different(model):
-    one, other = (Functions.load_model(model, torch.device("cpu")) for _ in range(2))
+    one, other = (checkpoints.load_model(model, torch.device("cpu")) for _ in range(2))
     assert bundle_lib.largest_difference(one, other) == 0
     with torch.no_grad():
         other.model.text.project.weight[0] += 0.01
@@ -113,7 +114,7 @@ def test_another_model_is_seen_as_different(model):
 
 
 def test_the_card_tells_the_settings_and_the_threshold(model):
-    card, loaded = card_of(model), Functions.load_model(model, torch.device("cpu"))
+    card, loaded = card_of(model), checkpoints.load_model(model, torch.device("cpu"))
     photographs = len((model / "photographs.txt").read_text().splitlines())
     assert f"Database `tiny`: trained on {photographs} photographs" in card
     assert f"The vocabulary has {len(loaded.tokenizer)} words" in card

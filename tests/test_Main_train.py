@@ -15,14 +15,15 @@ from conftest import ROOT, run_script, training_flags, wait_for_epoch
 from safetensors.torch import load_file
 
 import Analyze_logs
-import Functions
 import Main_train
 from Config import PRESETS, read_command_line
+from training import checkpoints
+from training.log import LOG_COLUMNS, read_log
 
 
 def states(root, name):
     folder = root / "Models" / name
-    return Functions.load_state(folder), Functions.read_log(root / "Plots" / name / "training_log.csv")
+    return checkpoints.load_state(folder), read_log(root / "Plots" / name / "training_log.csv")
 
 
 def assert_same(one, other):
@@ -44,13 +45,13 @@ def test_a_run_writes_all_that_a_model_needs(trained):
     folder = trained / "Models" / "small"
     names = {path.name for path in folder.iterdir()}
     assert names >= {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "last.json"}
-    log = Functions.read_log(trained / "Plots" / "small" / "training_log.csv")
+    log = read_log(trained / "Plots" / "small" / "training_log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     assert all(0 <= row["balanced_accuracy"] <= 1 and row["pairs_per_second"] > 0 for row in log)
     best = max(log, key=lambda row: row["balanced_accuracy"])
     threshold = json.loads((folder / "threshold.json").read_text())
     assert threshold["threshold"] == pytest.approx(best["threshold"])
-    assert Functions.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
+    assert checkpoints.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
 
 
 def start(*args, **settings):
@@ -80,7 +81,7 @@ def test_resume_equals_no_interruption(databases, tmp_path):
     one.pop("config"), other.pop("config")
     assert_same(one, other)
     for a, b in zip(log_one, log_other, strict=True):
-        timeless = [name for name in Functions.LOG_COLUMNS if name not in ("seconds", "pairs_per_second", "waiting")]
+        timeless = [name for name in LOG_COLUMNS if name not in ("seconds", "pairs_per_second", "waiting")]
         assert [a[name] for name in timeless] == [b[name] for name in timeless]
     best = [load_file(tmp_path / "Models" / name / "best.safetensors") for name in ("whole", "broken")]
     assert_same(*best)
@@ -98,7 +99,7 @@ def test_a_run_that_stopped_early_stays_stopped(databases, tmp_path):
 def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_path):
     flags = ("--optim.epochs", "9", "--optim.patience", "1", "--optim.keep-by", keep_by)
     run = build(databases, tmp_path, *flags)
-    found = Functions.Threshold(0.5, "balanced accuracy", "validation", 0, 0.6, 0.6, 1.0, 0.0, 0)
+    found = checkpoints.Threshold(0.5, "balanced accuracy", "validation", 0, 0.6, 0.6, 1.0, 0.0, 0)
     values = []
     for epoch, loss, balanced in ((1, 3.0, 0.6), (2, 2.0, 0.7), (3, 1.0, 0.65), (4, math.nan, 0.7)):
         with torch.no_grad():
@@ -108,7 +109,7 @@ def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_pa
     folder = run.config.model_folder
     assert load_file(folder / "best.safetensors")["log_scale"].item() == values[kept - 1]
     assert json.loads((folder / "threshold.json").read_text())["epoch"] == run.progress.best_epoch == kept
-    assert Functions.load_state(folder)["progress"]["best_epoch"] == kept
+    assert checkpoints.load_state(folder)["progress"]["best_epoch"] == kept
     (drawn,) = Analyze_logs.load([str(folder)])
     assert drawn.best == kept - 1, "the plots mark the epoch that is kept"
     before = values[-1]
@@ -119,7 +120,7 @@ def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_pa
 def test_resume_on_a_database_that_was_built_anew_is_refused(databases, tmp_path):
     flags = ["--data.workers", "0"]
     run = build(databases, tmp_path, *flags)
-    Functions.save_state(run.config.model_folder, 1, 0, Main_train.state_of(run) | {"database": "another"})
+    checkpoints.save_state(run.config.model_folder, 1, 0, Main_train.state_of(run) | {"database": "another"})
     with pytest.raises(ValueError, match="was built anew"):
         Main_train.resume(run)
 
@@ -214,7 +215,7 @@ def test_a_signal_during_validation_saves_the_weights_and_not_their_average(data
     run.stop = signal.SIGTERM
     with pytest.raises(Main_train.Stopped):
         Main_train.validate(run)
-    saved = Functions.load_state(run.config.model_folder)
+    saved = checkpoints.load_state(run.config.model_folder)
     for name, weight in weights.items():
         assert torch.equal(saved["model"][name], weight), name
     assert any(not torch.equal(a, b) for a, b in zip(saved["average"]["mean"], run.average.weights))
@@ -243,7 +244,7 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number, t
     assert "Traceback" not in error
     saved = json.loads((folder / "last.json").read_text())
     assert f"in epoch {saved['epoch'] + 1} after step {saved['step']} of 5" in error
-    Functions.load_state(folder)
+    checkpoints.load_state(folder)
 
 
 KILLS_ITS_LOADER = """
@@ -294,7 +295,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path):
     assert "Traceback" not in error
     assert (folder / "last.json").read_text() == before
     assert not list(folder.glob(".*.part"))
-    Functions.load_state(folder)
+    checkpoints.load_state(folder)
 
 
 def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, tmp_path):
@@ -307,7 +308,7 @@ def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, t
     own = own[: own.index("--backbone.channels")] + own[own.index("--model.width") :]
     flags = [*own, "--backbone.weights", weights, "--backbone.views", "1"]
     run_script("Main_train.py", "frozen", *flags, "--optim.epochs", 2, "--data.min-count", 1)
-    state = Functions.load_state(tmp_path / "Models" / "frozen")
+    state = checkpoints.load_state(tmp_path / "Models" / "frozen")
     assert not any(name.startswith("backbone.") for name in state["model"])
     stored = load_file(tmp_path / "Models" / "frozen" / "best.safetensors")
     assert any(name.startswith("backbone.") for name in stored)

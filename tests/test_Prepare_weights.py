@@ -10,10 +10,10 @@ from conftest import run_script
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-import Functions
 from judging.judge import Judge
 from Miscellaneous_scripts import Prepare_weights
 from sources import scenes
+from training import checkpoints
 
 SCRIPT = "Miscellaneous_scripts/Prepare_weights.py"
 NAMES = {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "photographs.txt"}
@@ -48,7 +48,7 @@ def test_half_the_space_and_nearly_the_same_scores(model, tmp_path):
     with safe_open(out / "best.safetensors", "pt") as file:
         kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
     assert kinds == {torch.float16, torch.int64}  # the counters of batch norm
-    loaded = Functions.load_model(out, torch.device("cpu"))
+    loaded = checkpoints.load_model(out, torch.device("cpu"))
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
     change = np.abs(scores(out) - scores(model)).max()
     assert 0 < change < 0.01

@@ -12,12 +12,12 @@ import torch
 import torch.multiprocessing as multiprocessing
 from conftest import ROOT, training_flags, wait_for_epoch
 
-import Functions
 import Main_train
 from Architectures import ResNet50Backbone
 from common.parallel import ALONE, Group
 from Config import PRESETS, read_command_line
 from Functions import Shares, TextBatch
+from training.log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
 
@@ -190,5 +190,5 @@ def test_a_killed_process_ends_the_run_and_resume_goes_on(databases, tmp_path):
     out, error = again.communicate(timeout=120)
     assert "resumed after epoch" in out
     assert "stopped by SIGTERM" in error
-    log = Functions.read_log(tmp_path / "Plots" / "pair" / "training_log.csv")
+    log = read_log(tmp_path / "Plots" / "pair" / "training_log.csv")
     assert [row["epoch"] for row in log] == list(range(1, len(log) + 1))

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import Functions
 from Architectures import Scorer, SiameseModel
+from common.augment import prepare
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
-from DataBase_functions import Database, FeatureCache, prepare
+from DataBase_functions import Database
 from evaluation import scoring
-from Functions import LoadedModel, Threshold
 from Tokenizer_lib import Tokenizer
+from training import checkpoints
+from training.checkpoints import LoadedModel, Threshold
+from training.features import FeatureCache
 
 CPU = torch.device("cpu")
 PICTURES, MAX_WORDS = 7, 12
@@ -46,7 +48,7 @@ def random_model(settings):
 @pytest.fixture(scope="module")
 def models(trained):
     found = {name: random_model(settings) for name, settings in SETTINGS.items()}
-    found["trained"] = Functions.load_model(trained / "Models" / "small", CPU)
+    found["trained"] = checkpoints.load_model(trained / "Models" / "small", CPU)
     return found
 
 

@@ -17,13 +17,16 @@ from conftest import ROOT
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from common import storage
+from training import checkpoints
+from training.checkpoints import LoadedModel, Threshold
+
 pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
 
 import Functions
 from Architectures import SiameseModel
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
-from Functions import LoadedModel, Threshold
 from judging import bundle as bundle_lib
 from judging.judge import Judge
 from Miscellaneous_scripts import run_bundle
@@ -353,9 +356,9 @@ def test_no_file_of_weights_is_executed(reader, trained, mark, tmp_path):
     (tmp_path / "last.json").write_text(json.dumps(pointer))
     model = SiameseModel(9, RESNET, ModelConfig(width=8))
     name, read = {
-        "model": ("best.safetensors", lambda path: Functions.load_model(path.parent, torch.device("cpu"))),
-        "state": ("last-0001-000000.pt", lambda path: Functions.load_state(path.parent)),
-        "weights": ("weights.pth", Functions.read_state_dict),
+        "model": ("best.safetensors", lambda path: checkpoints.load_model(path.parent, torch.device("cpu"))),
+        "state": ("last-0001-000000.pt", lambda path: checkpoints.load_state(path.parent)),
+        "weights": ("weights.pth", storage.read_state_dict),
         "backbone": ("b.pth", lambda path: Functions.load_backbone(model, replace(RESNET, weights=str(path)))),
         "backbone.safetensors": (
             "b.safetensors",

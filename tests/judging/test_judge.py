@@ -10,7 +10,8 @@ import torch
 from judges import with_score
 from PIL import Image
 
-from DataBase_functions import Database, prepare
+from common.augment import prepare
+from DataBase_functions import Database
 from evaluation import scoring
 from judging.judge import Judge, PictureError, TextError, content_words, image_of_array, open_any
 from sources import scenes as scenes_lib

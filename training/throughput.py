@@ -1,0 +1,39 @@
+"""What a device can compute at most, and what a model needs: for the share that training reaches (MFU)."""
+
+import functools
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from Architectures import SiameseModel
+
+# Dense tensor cores in half precision, FLOP/s, from the makers' data sheets.
+PEAK_FLOPS = {
+    **{
+        "H100 PCIe": 756e12,
+        "H100": 989e12,
+        "H200": 989e12,
+        "A100": 312e12,
+        "L40S": 362e12,
+        "L4": 121e12,
+        "A10": 125e12,
+    },
+    **{"V100": 125e12, "T4": 65e12, "RTX 4090": 165e12, "RTX 3090": 71e12},
+}
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """What a GPU can compute at most in half precision, FLOP/s; None for one that is not in the table."""
+    if device.type != "cuda":
+        return None
+    words = torch.cuda.get_device_name(device).replace("-", " ")
+    return next((peak for name, peak in PEAK_FLOPS.items() if f" {name} " in f" {words} "), None)
+
+
+@functools.cache
+def forward_flops(model: SiameseModel, side: int) -> int:
+    """FLOP of one picture's way through the backbone; a multiplication with its addition is 2."""
+    picture = torch.zeros(1, 3, side, side, device=model.mean.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.backbone(picture)
+    return counter.get_total_flops()
