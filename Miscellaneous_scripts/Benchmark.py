@@ -40,10 +40,9 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from PIL import Image, ImageOps
 
-from common import devices
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common import devices
 from Config import PRESETS, Config, NegativesConfig, fail, from_json, to_json, usable_cores
 from sources.scenes import draw, make_scene, write_captions
 

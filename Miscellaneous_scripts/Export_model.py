@@ -18,13 +18,12 @@ from typing import Any
 
 import torch
 
-from training import checkpoints
-from training.checkpoints import LoadedModel
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from Config import fail, read_command_line, require
 from judging import bundle as bundle_lib
+from training import checkpoints
+from training.checkpoints import LoadedModel
 
 MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are told to 1e-3
 FIGURES = ("balanced_accuracy", "recall", "specificity", "roc_auc")  # of results.json, in the card

@@ -18,13 +18,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from common import storage
-from training import checkpoints
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common import storage
 from Config import fail, read_command_line, require
 from judging.bundle import largest_difference
+from training import checkpoints
 
 WEIGHTS = "best.safetensors"
 COPIED = ("config.json", "vocabulary.json", "threshold.json", "photographs.txt")

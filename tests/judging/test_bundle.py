@@ -203,7 +203,7 @@ def test_the_same_model_gives_the_same_bytes(loaded, bundle, tmp_path):
 def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members):
     program = {"run.py", "pictures.py", "Tokenizer_lib.py"}
     assert members.keys() == {*bundle_lib.GRAPHS, *bundle_lib.SETTINGS, "README.md", *program}
-    assert members["pictures.py"] == (ROOT / "pictures.py").read_bytes()
+    assert members["pictures.py"] == (ROOT / "common" / "pictures.py").read_bytes()
     assert members["README.md"] == b"# A card\n"
     assert not any(b"somebody" in data for data in members.values())
     config = json.loads(members["config.json"])
