@@ -29,7 +29,7 @@ from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
 from Negative_map import Plan
-from negatives.slots import Negative, Parse
+from negatives.text import Negative, Parse
 from negatives.vocabulary import CATEGORIES
 from Tokenizer_lib import Tokenizer, Word, split_words
 

@@ -34,7 +34,7 @@ from evaluation.report import IN_BATCH, Row, Texts, blind_control, collect_texts
 from evaluation.scoring import TextBlock
 from judging import suggest
 from judging.judge import Judge
-from negatives.slots import Negative
+from negatives.text import Negative
 from Tokenizer_lib import split_words
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold

@@ -36,7 +36,8 @@ from negatives.balance import ROUNDS, Balance, Option, Text, read_texts
 from negatives.edits import Edit, Spot, find_spots, needs_repairs, splice, write_edits
 from negatives.exchange import Exchange, find_exchanges
 from negatives.mined import mine
-from negatives.slots import Negative, Parse, find_slots
+from negatives.slots import find_slots
+from negatives.text import Negative, Parse
 from negatives.vocabulary import CATEGORIES
 from Tokenizer_lib import split_words
 

@@ -178,7 +178,8 @@ def drawing_negatives(work: "Workspace") -> tuple[Measure, Measure]:
     from DataBase_functions import Database
     from Negative_map import Plan
     from negatives.edits import swap
-    from negatives.slots import Negative, Parse, find_slots
+    from negatives.slots import find_slots
+    from negatives.text import Negative, Parse
 
     torch.set_num_threads(1)
     folder = work.database("ours")
@@ -679,7 +680,8 @@ def batches_from_scratch(work: "Workspace", data: Any) -> Callable[[], Iterator[
     from Architectures import import_torchvision
     from DataBase_functions import Database, pad
     from negatives.edits import swap
-    from negatives.slots import Parse, find_slots
+    from negatives.slots import find_slots
+    from negatives.text import Parse
     from Tokenizer_lib import Tokenizer
 
     import_torchvision()

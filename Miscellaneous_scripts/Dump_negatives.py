@@ -35,7 +35,7 @@ from common.jobs import progress
 from Config import NegativesConfig, fail, read_command_line, require
 from DataBase_functions import Database, seeded
 from Negative_map import KINDS, other_words
-from negatives.slots import Negative
+from negatives.text import Negative
 
 SCHEMA = pa.schema(
     {

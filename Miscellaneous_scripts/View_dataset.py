@@ -30,7 +30,7 @@ from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
 from evaluation.plots import pyplot
 from Negative_map import other_words
-from negatives.slots import Negative
+from negatives.text import Negative
 from Tokenizer_lib import Tokenizer, split_words
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#595959"  # the first two: Okabe & Ito 2008

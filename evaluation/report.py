@@ -33,7 +33,7 @@ from Config import NegativesConfig
 from DataBase_functions import Database, pad, seeded
 from evaluation.benchmarks import Benchmark
 from Negative_map import KINDS, other_words
-from negatives.slots import Negative
+from negatives.text import Negative
 from Tokenizer_lib import Tokenizer, split_words
 
 SEED = 0  # of the negatives: the same for every model, so that models can be compared

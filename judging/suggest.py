@@ -16,7 +16,8 @@ from Config import require
 from evaluation import scoring
 from judging.judge import Judge, Picture
 from negatives.edits import find_spots, known_words, needs_repairs, splice, write_edits
-from negatives.slots import Negative, Parse, Slot, find_slots
+from negatives.slots import find_slots
+from negatives.text import Negative, Parse, Slot
 from negatives.vocabulary import inflect, pools
 from Tokenizer_lib import split_words
 

@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from negatives.edits import needs_repairs
-from negatives.slots import Parse, Slot, find_slots
+from negatives.slots import find_slots
+from negatives.text import Parse, Slot
 from negatives.vocabulary import entries, inflect, pools
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence, Sized
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from negatives.slots import Negative, Parse, Slot
+from negatives.text import Edit, Negative, Parse, Slot
 from negatives.vocabulary import Group, inflect, pools
 
 # Replacements are drawn in proportion to count**FREQUENCY_POWER. How often a judge that sees no picture, only which
@@ -112,7 +112,6 @@ class Spot(NamedTuple):
 
 
 WORD, ARTICLE, REPAIR = range(3)
-Edit = tuple[int, int, str, bool]  # start, end, new text, is it content?
 
 
 def find_spots(parse: Parse, slot: Slot) -> list[Spot]:

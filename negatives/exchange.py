@@ -23,10 +23,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from negatives.edits import like, splice, takes_an
-from negatives.slots import Negative, Parse
+from negatives.text import Edit, Negative, Parse
 from negatives.vocabulary import LIST, inflect, pools
 
-Edit = tuple[int, int, str, bool]
 Offer = tuple[str, tuple[Edit, ...] | None]  # category, edits; None where they cannot be written
 
 

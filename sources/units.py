@@ -26,7 +26,7 @@ from PIL import Image
 from common.pictures import encode_jpeg, fingerprint, stored_picture
 from common.storage import PARSE_FORMAT
 from Config import DatabaseConfig
-from negatives.slots import Parse
+from negatives.text import Parse
 from sources.intake import Photograph, StoredText, where
 from sources.readers import Picture
 from sources.scenes import draw

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from negatives.slots import Parse
+from negatives.text import Parse
 
 
 def by_hand(line: str, front: str = "") -> Parse:

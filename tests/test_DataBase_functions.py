@@ -18,7 +18,7 @@ from common import augment
 from common.storage import SPLITS
 from Config import AugmentConfig, BackboneConfig, DataConfig, ModelConfig, NegativesConfig
 from DataBase_functions import Database, EpochSampler, Key, PairDataset, make_loader
-from negatives.slots import Negative
+from negatives.text import Negative
 from sources.scenes import is_true
 from Tokenizer_lib import Tokenizer, split_words
 from training import features

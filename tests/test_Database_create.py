@@ -26,7 +26,7 @@ from PIL import Image
 import Database_create
 from Config import DatabaseConfig
 from Database_create import ArrowFiles, new_folder
-from negatives.slots import Parse
+from negatives.text import Parse
 from sources import units as units_lib
 from sources.intake import Photograph, StoredText
 from sources.readers import Picture

@@ -19,7 +19,7 @@ from DataBase_functions import Database
 from evaluation import scoring
 from evaluation.report import FalseTexts, collect_texts
 from judging import suggest
-from negatives.slots import Negative
+from negatives.text import Negative
 from training import checkpoints
 
 PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")

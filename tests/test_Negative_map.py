@@ -18,7 +18,7 @@ from Config import NegativesConfig
 from DataBase_functions import Database
 from Negative_map import KINDS, LONGEST, POINTS, Plan
 from negatives.balance import Balance, Option, read_texts
-from negatives.slots import Parse
+from negatives.text import Parse
 from sources import scenes as scenes_lib
 from Tokenizer_lib import split_words
 

@@ -29,7 +29,7 @@ from evaluation.report import (
     make_rows,
 )
 from Negative_map import KINDS
-from negatives.slots import Negative
+from negatives.text import Negative
 from sources.scenes import make_scene, write_captions
 from Tokenizer_lib import split_words
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negatives.exchange import Exchange, exchange, find_exchanges
-from negatives.slots import Parse
+from negatives.text import Parse
 from sources import scenes
 
 spacy = pytest.importorskip("spacy")

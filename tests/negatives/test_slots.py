@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from negatives import slots as slots_lib
 from negatives import vocabulary as vocabulary_lib
 from negatives.edits import known_words, swap
-from negatives.slots import Parse, find_slots
+from negatives.slots import find_slots
+from negatives.text import Parse
 from negatives.vocabulary import CATEGORIES
 from sources import scenes as scenes_lib
 
@@ -747,9 +748,10 @@ def test_drawing_never_imports_spacy_or_torch():
 import random, sys
 from negatives import edits as D
 from negatives import slots as N
+from negatives import text as T
 assert "lemminflect" not in sys.modules, "lemminflect is to be imported on first use"
 tags, heads, deps = ("CD", "NNS", "VBP"), (1, 2, 2), ("nummod", "nsubj", "ROOT")
-p = N.Parse("Two dogs run", (0, 4, 9), (3, 8, 12), ("two", "dog", "run"), tags, heads, deps)
+p = T.Parse("Two dogs run", (0, 4, 9), (3, 8, 12), ("two", "dog", "run"), tags, heads, deps)
 drawn = {D.swap(p, N.find_slots(p), random.Random(seed)).text for seed in range(400)}
 assert "Two sheep run" in drawn and "Two dogs sleep" in drawn, drawn
 assert "spacy" not in sys.modules and "torch" not in sys.modules

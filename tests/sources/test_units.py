@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from negatives.slots import Parse
+from negatives.text import Parse
 from sources import units
 from sources.scenes import make_scene, write_captions
 from sources.units import DATABASE_SCHEMA, PARSE_FORMAT, CaptionParser, database_features, find_pipeline
