@@ -109,9 +109,9 @@ def main(args: Sequence[str] | None = None) -> None:
     model = settings.model or default_model()
     try:
         if settings.web:
-            from judging import web as web_lib
+            from judging.web import serve
 
-            web_lib.serve(Judge.load(model, settings.device), settings.host, settings.port)
+            serve(Judge.load(model, settings.device), settings.host, settings.port)
         elif settings.pairs:
             judge_pairs(settings, model)
         else:

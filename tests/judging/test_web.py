@@ -1,4 +1,4 @@
-"""The web page: in a real browser against `python Predict.py --web`, and the parts that need none."""
+"""The web page in a real browser and with many visitors, against `python Predict.py --web`."""
 
 import json
 import os
@@ -15,15 +15,16 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
 
 import Predict
-from judging import web as web_lib
-from judging.judge import Judge, Verdict, WordScore
+from judging.judge import Judge
 from judging.suggest import suggest
+from judging.web import INSTALL, need_gradio
+from judging.web_html import EXAMPLES, first_shown, per_cent
+from judging.web_uploads import MOST_BYTES, read_upload
 from sources import scenes
 
 SHIPPED = ROOT / "Models" / "scenes-small"
@@ -33,7 +34,7 @@ TEXT = "The large cat on a stage is purple."
 
 def start(model: Path, folder: Path) -> tuple[subprocess.Popen, str]:
     """A server on a free port, its temporary files in `folder`; the process and its address."""
-    pytest.importorskip("gradio", reason=f"the web page needs Gradio: {web_lib.INSTALL}")
+    pytest.importorskip("gradio", reason=f"the web page needs Gradio: {INSTALL}")
     process = subprocess.Popen(
         [sys.executable, ROOT / "Predict.py", "--web", "--port", "0", "--model", model, "--device", "cpu"],
         cwd=ROOT,
@@ -154,7 +155,7 @@ def test_the_page_says_what_the_judge_says(page, server, judge, picture):
     shown = page.locator(".verdict").inner_text()
     assert ("MISMATCH" in shown) != verdict.match
     assert f"{verdict.score:.3f}" in shown and f"threshold {verdict.threshold:.3f}" in shown
-    assert web_lib.per_cent(verdict.probability) in shown
+    assert per_cent(verdict.probability) in shown
     words = page.locator("button.word")
     told = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
     assert told == [
@@ -175,7 +176,7 @@ def test_enter_checks_too(page, picture):
 def test_a_word_shows_its_own_place_first_the_one_that_fits_worst(page, judge, picture):
     verdict = judge.check(picture, TEXT)
     check(page, picture, TEXT)
-    first = web_lib.first_shown(verdict)
+    first = first_shown(verdict)
     assert page.locator("button.word[aria-pressed=true]").get_attribute("data-index") == str(first)
     before = page.locator("#heat img").get_attribute("src")
     other = next(i for i, word in enumerate(verdict.words) if word.box != verdict.words[first].box)
@@ -236,7 +237,7 @@ def test_what_cannot_be_judged_is_said_and_the_page_goes_on(page, server, pictur
     choose(page, cut)
     page.wait_for_function("document.querySelector('.told')?.innerText.includes('cut.png')")
     heavy = tmp_path / "heavy.png"
-    heavy.write_bytes(bytes(web_lib.MOST_BYTES + 1))
+    heavy.write_bytes(bytes(MOST_BYTES + 1))
     choose(page, heavy)
     page.wait_for_function("document.querySelector('.told')?.innerText.includes('at most 20 MB')")
     choose(page, picture)
@@ -279,7 +280,7 @@ def test_a_text_is_never_read_as_code(page, picture):
 def test_examples_are_judged_with_one_press(page, judge):
     page.locator("#examples button").nth(1).click()
     page.wait_for_selector(".verdict")
-    example = web_lib.EXAMPLES[1]
+    example = EXAMPLES[1]
     verdict = judge.check(scenes.draw(scenes.make_scene(example.seed), 128), example.text)
     assert f"{verdict.score:.3f}" in page.locator(".verdict").inner_text()
     assert page.input_value("#text textarea") == example.text
@@ -371,10 +372,10 @@ def test_only_what_was_uploaded_is_read_and_only_so_much(server, picture):
     with pytest.raises(AssertionError, match="cannot be accessed"):
         client.call("picture", "upload", [None], {"path": str(kept), "name": "kept.png"})
     with pytest.raises(ValueError, match="it was not uploaded"):  # the second lock
-        web_lib.read_upload(str(server.folder / ".." / kept), server.folder)
+        read_upload(str(server.folder / ".." / kept), server.folder)
     assert kept.exists()
     with pytest.raises(urllib.error.HTTPError, match="413"):
-        client.upload(bytes(web_lib.MOST_BYTES + 1))
+        client.upload(bytes(MOST_BYTES + 1))
     assert server.uploads() == []
 
 
@@ -386,65 +387,7 @@ def test_a_port_in_use_is_told_in_one_line(server, model, capsys):
     assert ended.value.code == 2 and len(told.splitlines()) == 1 and "--port" in told and port in told
 
 
-# ---- the parts
-
-
-def seen(heat: bool) -> web_lib.Seen:
-    words = (
-        WordScore("A", 0, 1, 0.1, True, (0, 0), (0, 0, 0.5, 0.5)),
-        WordScore("blue", 2, 6, 0.5, True, (0, 1), (0.5, 0, 1, 0.5)),
-        WordScore("zebu", 7, 11, 0.2, False, (1, 0), (0, 0.5, 0.5, 1)),
-    )
-    map_of_all = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 2, 2) if heat else None
-    picture = Image.new("RGB", (64, 64))
-    return web_lib.Seen(picture, picture, "A blue zebu.", Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all), 1)
-
-
-def test_a_model_without_words_says_that_it_finds_no_place():
-    assert "as a whole" in web_lib.heat_html(seen(False)) and "<button" not in web_lib.words_html(seen(False), 0.4)
-    assert "<img" in web_lib.heat_html(seen(True)) and web_lib.words_html(seen(True), 0.4).count("<button") == 3
-
-
-def test_unknown_words_are_marked_and_not_shown_first():
-    shown = web_lib.words_html(seen(True), 0.4)
-    assert shown.count('class="word unknown"') == 1 and "zebu?" in shown and "not in the vocabulary" in shown
-    assert web_lib.first_shown(seen(True).verdict) == 1  # "A" names nothing, "zebu" is unknown
-
-
-def test_tints_keep_the_text_readable():
-    verdict = seen(True).verdict
-    assert web_lib.tint(0.4, verdict, 0.4) == web_lib.NEUTRAL
-    for score in (-1, 0.1, 0.4, 0.6, 1):
-        linear = [
-            (c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4
-            for c in web_lib.tint(score, verdict, 0.4)
-        ]
-        luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
-        assert (luminance + 0.05) / (0.0103 + 0.05) > 7  # WCAG contrast with #1a1a1a
-
-
-def test_the_slider_starts_at_the_tuned_threshold(judge):
-    tuned = judge.threshold.threshold
-    assert web_lib.in_force(judge, round(tuned, 3)) == tuned == web_lib.in_force(judge, None)
-    assert web_lib.in_force(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
-
-
-def test_examples_are_as_true_as_they_say():
-    for example in web_lib.EXAMPLES:
-        assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true
-
-
-def test_old_files_are_swept(tmp_path):
-    old, new = tmp_path / "a" / "old", tmp_path / "a" / "new"
-    old.parent.mkdir()
-    old.touch()
-    new.touch()
-    os.utime(old, (1, 1))
-    web_lib.sweep(tmp_path, 600)
-    assert not old.exists() and new.exists()
-
-
 def test_gradio_that_is_absent_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(ModuleNotFoundError, match=r"requirements-web\.txt"):
-        web_lib.need_gradio()
+        need_gradio()

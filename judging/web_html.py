@@ -1,0 +1,300 @@
+"""The HTML and the scripts of the web page: what a visitor sees of a picture, a verdict and its corrections.
+
+Every text of a visitor or of a file goes through `html.escape`; pictures lie inside the page as data URLs.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from PIL import Image
+
+from common.pictures import data_url
+from judging.heat import heat_range, overlay
+from judging.judge import Judge, Verdict, WordScore, content_words
+from judging.suggest import Suggestion
+from judging.web_uploads import MOST_BYTES
+from sources.scenes import draw, make_scene
+
+SCENE_SIDE = 128  # pixels of the drawings that a model of scenes was trained on
+SHOWN_SIDE = 384  # pixels of a drawing on the page
+# Colours that stay distinct with colour blindness (Okabe & Ito 2008); dark text on them has a contrast of at least 9.
+MISFIT, NEUTRAL, FIT = (244, 170, 120), (240, 240, 236), (120, 214, 180)
+
+
+class Example(NamedTuple):
+    """A drawn scene and a text about it."""
+
+    seed: int
+    text: str
+    true: bool
+
+
+EXAMPLES = (
+    Example(900021, "The large cat on a stage is purple.", False),
+    Example(900012, "One striped white kite is to the upper left of a plain blue balloon on a beach.", True),
+    Example(900017, "On a mountain, a big orange bird is to the right of a big plain white tree.", False),
+    Example(900006, "Three tiny purple flowers on a stage.", True),
+    Example(900014, "You can see a dotted purple shirt and a plain purple star on a beach.", False),
+    Example(900005, "A small plain white lamp and a medium orange tree on a beach.", True),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """The state of one visitor: the chosen picture, and the verdict on it."""
+
+    picture: Image.Image  # as the model reads it
+    shown: Image.Image  # as the page shows it
+    text: str = ""
+    verdict: Verdict | None = None
+    chosen: int = 0  # index of the word whose heat map is shown
+
+    @property
+    def judged(self) -> Verdict:
+        """The verdict of a visit that has one."""
+        assert self.verdict is not None, "no text was judged yet"
+        return self.verdict
+
+
+def in_force(judge: Judge, slider: float | None) -> float:
+    """The threshold that the slider stands for.
+
+    The slider shows three digits. Within half of the third digit of the tuned threshold it means the tuned one exactly.
+    """
+    tuned = judge.threshold.threshold
+    return tuned if slider is None or abs(slider - tuned) <= 5.01e-4 else float(slider)
+
+
+def first_shown(verdict: Verdict) -> int:
+    """Index of the known content word with the lowest score; of a text without known ones, of an unknown word."""
+    words = verdict.words
+    return min(content_words([word.text for word in words]), key=lambda i: (not words[i].known, words[i].score))
+
+
+@cache
+def drawings(seed: int) -> tuple[Image.Image, Image.Image]:
+    """A scene at the size that a model of scenes was trained on, and larger for the page."""
+    scene = make_scene(seed)
+    return draw(scene, SCENE_SIDE), draw(scene, SHOWN_SIDE)
+
+
+def alert_html(message: str) -> str:
+    """An error message in place of a verdict."""
+    return f'<div class="told" role="alert">{html.escape(message)}</div>'
+
+
+def image_tag(picture: Image.Image, alt: str) -> str:
+    """The picture as a data URL, so that the server keeps no file of it."""
+    return f'<img alt="{html.escape(alt)}" src="{data_url(picture, 88, full_colour=True)}">'
+
+
+def head_html(judge: Judge) -> str:
+    """The heading of the page, with the name of the model."""
+    name = f" <code>{html.escape(judge.name)}</code>" if judge.name else ""
+    return (
+        f"<h1>Image &amp; Text Consistency</h1><p>Is the text an accurate description of the picture? The model{name} "
+        "gives a score, a verdict, and the words and places that decided it.</p>"
+    )
+
+
+def picture_html(picture: Image.Image | None, name: str = "") -> str:
+    """The chosen picture, if there is one, and the area to drop another."""
+    shown = image_tag(picture, f"The chosen picture: {name}") if picture else ""
+    return (
+        f'<div class="drop">{shown}<p><label class="choose">Choose a picture<input type="file" accept="image/*">'
+        "</label> or drop it here, or paste it</p></div>"
+    )
+
+
+def verdict_html(verdict: Verdict, at: float, lowest: float) -> str:
+    """The verdict at the threshold `at`, with a note if that is not the tuned one.
+
+    lowest: the score at the left end of the gauge.
+    """
+    match = verdict.score >= at
+    name, sign, mark = ("MATCH", "≥", "✓") if match else ("MISMATCH", "<", "✗")
+    says = "The text describes the picture." if match else "The text does not describe the picture."
+    score, line = (100 * (min(max(value, lowest), 1) - lowest) / (1 - lowest) for value in (verdict.score, at))
+    moved = ""
+    if at != verdict.threshold:
+        tuned = "MATCH" if verdict.match else "MISMATCH"
+        moved = f'<p class="note">At your threshold. The tuned one is {verdict.threshold:.3f}: {tuned}.</p>'
+    return (
+        f'<div class="verdict {name.lower()}" role="status">'
+        f'<strong><span aria-hidden="true">{mark}</span> {name}</strong><p>{says}</p>'
+        f'<div class="gauge" aria-hidden="true"><i style="width:{score:.1f}%"></i>'
+        f'<b style="left:{line:.1f}%"></b></div>'
+        f"<p>Score <b>{verdict.score:.3f}</b> {sign} threshold <b>{at:.3f}</b></p>"
+        f"<p>Probability of a match <b>{per_cent(verdict.probability)}</b>, "
+        "if true and false texts are equally frequent</p>"
+        f"{moved}</div>"
+    )
+
+
+def per_cent(share: float) -> str:
+    """Whole per cent; never 0 or 100, because no probability here is certain."""
+    return "under 1 %" if share < 0.01 else "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
+
+
+def words_html(visit: Visit, at: float) -> str:
+    """The text, each word coloured by its own score; a click on a word shows its heat map."""
+    verdict = visit.judged
+    parts, end = [], 0
+    for number, word in enumerate(verdict.words):
+        space = html.escape(visit.text[end : word.start])
+        end = word.end
+        if visit.text[end : end + 1] and visit.text[end] in ".,;:!?)":
+            end += 1  # a punctuation mark stays on the line of its word
+        mark = html.escape(visit.text[word.end : end])
+        parts.append(f'{space}<span class="keep">{word_html(word, number, visit, at)}{mark}</span>')
+    rest = html.escape(visit.text[end:])
+    notes = ["Each word has its own score: green fits, orange does not."]
+    if verdict.heat is not None:
+        notes.append("Press a word to see where.")
+    if not all(word.known for word in verdict.words):
+        notes.append("Dashed and with a question mark: not in the vocabulary, its score says little.")
+    if verdict.unread:
+        notes.append(f"The last {verdict.unread} words were not read: the model reads {len(verdict.words)}.")
+    return f'<p class="words">{"".join(parts)}<span class="rest">{rest}</span></p><p class="note">{" ".join(notes)}</p>'
+
+
+def word_html(word: WordScore, number: int, visit: Visit, at: float) -> str:
+    """One word with its score: a button if the model has a heat map of it."""
+    verdict = visit.judged
+    unknown = "" if word.known else ", not in the vocabulary"
+    red, green, blue = tint(word.score, verdict, at)
+    name = f"{html.escape(word.text)}{'' if word.known else '?'}<small>{word.score:.2f}</small>"
+    look = f'class="word{"" if word.known else " unknown"}" style="background:rgb({red},{green},{blue})"'
+    label = f'aria-label="{html.escape(word.text)}, score {word.score:.2f}{unknown}"'
+    if verdict.heat is None:
+        return f"<span {look}>{name}</span>"
+    pressed = str(number == visit.chosen).lower()
+    return f'<button type="button" {look} {label} data-index="{number}" aria-pressed="{pressed}">{name}</button>'
+
+
+def tint(score: float, verdict: Verdict, at: float) -> tuple[int, ...]:
+    """Background colour (red, green, blue) of a word: orange below the threshold, grey at it, green above it.
+
+    Without word vectors a word's score is what the text's score loses without the word; then grey is at 0.
+    """
+    if verdict.heat is None:
+        share = score / max(0.05, *(abs(word.score) for word in verdict.words))
+    else:
+        share = (score - at) / 0.3
+    share = min(max(share, -1.0), 1.0)
+    return tuple(round(a + (b - a) * abs(share)) for a, b in zip(NEUTRAL, FIT if share > 0 else MISFIT))
+
+
+def heat_html(visit: Visit) -> str:
+    """The heat map of the chosen word, with a frame around its best patch."""
+    verdict = visit.judged
+    if verdict.heat is None:
+        return (
+            '<p class="note">This model compares the picture with the text as a whole, so it finds no word in a place. '
+            "The number of a word is what the score of the text loses without it.</p>"
+        )
+    word = verdict.words[visit.chosen]
+    lowest, highest = heat_range(verdict)
+    over = overlay(visit.shown, verdict.heat[visit.chosen], lowest, highest)
+    frame, where = "", ""
+    if word.box:
+        left, top, right, bottom = (100 * share for share in word.box)
+        size = f"width:{right - left:.2f}%;height:{bottom - top:.2f}%"
+        frame = f'<span class="frame" style="left:{left:.2f}%;top:{top:.2f}%;{size}"></span>'
+        where = place_name((left + right) / 2, (top + bottom) / 2)
+    name = html.escape(word.text)
+    image = image_tag(over, f"Heat of the word {word.text}: it fits best {where}")
+    return (
+        f'<figure><div class="map">{image}{frame}</div>'
+        f"<figcaption>Where <b>{name}</b> fits: best in the frame, {word.score:.2f}"
+        f'<span class="scale"><span>{lowest:.2f}</span><i></i><span>{highest:.2f}</span></span></figcaption></figure>'
+    )
+
+
+def place_name(x: float, y: float) -> str:
+    """A place in words, for screen readers; x and y in per cent of the picture."""
+    words = [name for name in (thirds(y, "upper", "lower"), thirds(x, "left", "right")) if name]
+    return f"in the {' '.join(words)} part" if words else "in the middle"
+
+
+def thirds(value: float, first: str, last: str) -> str:
+    """`first` or `last` for the outer thirds of 0 to 100, "" for the middle."""
+    return first if value < 100 / 3 else last if value > 200 / 3 else ""
+
+
+def corrections_html(found: Sequence[Suggestion]) -> str:
+    """Corrections as buttons that put the corrected text into the text box."""
+    if not found:
+        return '<h2>Corrections</h2><p class="note">No other word of the same kind scores higher.</p>'
+    rows = []
+    for number, one in enumerate(found):
+        digits = 2 if f"{one.before:.2f}" != f"{one.after:.2f}" else 3
+        gain = f"({one.before:.{digits}f} → {one.after:.{digits}f})"
+        rows.append(
+            f'<li><button type="button" data-index="{number}" data-text="{html.escape(one.text)}">'
+            f"<span>{html.escape(one.old)} → <b>{html.escape(one.new)}</b> {gain}</span> "
+            f"<small>{html.escape(one.text)}</small></button></li>"
+        )
+    note = '<p class="note">Press one to judge the corrected text.</p>'
+    return f"<h2>Corrections</h2><ul>{''.join(rows)}</ul>{note}"
+
+
+def examples_html(judge: Judge) -> str:
+    """The examples as buttons, with a note if the model was trained on photographs and not on drawings."""
+    trained_on = judge.loaded.config.data.name
+    note = ""
+    if not trained_on.startswith("scenes"):
+        trained = f"The model was trained on {html.escape(trained_on)}, so they tell little."
+        note = f'<p class="note">These are drawings. {trained}</p>'
+    cards = []
+    for number, example in enumerate(EXAMPLES):
+        picture = drawings(example.seed)[1].resize((192, 192), Image.Resampling.LANCZOS)
+        truth = "true" if example.true else "false"
+        cards.append(
+            f'<li><button type="button" data-index="{number}">{image_tag(picture, "")}'
+            f"<span>{html.escape(example.text)} <em>{truth}</em></span></button></li>"
+        )
+    return f"<h2>Examples</h2>{note}<ul>{''.join(cards)}</ul>"
+
+
+NO_PICTURE = picture_html(None)
+WAITING = '<p class="note">The verdict appears here.</p>'
+LOOKING = '<h2>Corrections</h2><p class="note">Looking for words that fit better …</p>'
+
+# An upload gets a random name: the server names it by content and name, so two visitors who upload the same file would
+# share one path, and reading the first upload deletes it.
+UPLOAD = f"""
+async function send(file) {{
+  if (!file) return;
+  if (file.size > {MOST_BYTES}) return trigger('refuse', {{name: file.name, bytes: file.size}});
+  element.querySelector('.drop')?.classList.add('busy');
+  try {{
+    const drawn = Date.now() + '-' + Math.random().toString(36).slice(2);
+    const {{path}} = await upload(new File([file], drawn));
+    trigger('upload', {{path, name: file.name}});
+  }} catch (error) {{
+    trigger('refuse', {{name: file.name}});
+  }} finally {{
+    element.querySelector('.drop')?.classList.remove('busy');
+  }}
+}}
+element.addEventListener('change', event => {{
+  const file = event.target.files[0];
+  send(file).then(() => {{ event.target.value = ''; }});
+}});
+element.addEventListener('dragover', event => event.preventDefault());
+element.addEventListener('drop', event => {{ event.preventDefault(); send(event.dataTransfer.files[0]); }});
+document.addEventListener('paste', event => send(event.clipboardData?.files[0]));
+"""
+
+
+# A click on a word, a correction or an example.
+CHOOSE = """
+element.addEventListener('click', event => {
+  const chosen = event.target.closest('[data-index]');
+  if (chosen) trigger('select', {index: Number(chosen.dataset.index), text: chosen.dataset.text ?? ''});
+});
+"""

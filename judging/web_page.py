@@ -1,0 +1,201 @@
+"""The web page as Gradio blocks: the layout, and what each event does. `Handlers` holds the judge.
+
+Importing this module imports Gradio, which takes 3 seconds: judging/web.py does it when the page is started.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from judging.judge import InputError, Judge
+from judging.suggest import suggest
+from judging.web_html import (
+    CHOOSE,
+    EXAMPLES,
+    LOOKING,
+    NO_PICTURE,
+    UPLOAD,
+    WAITING,
+    Visit,
+    alert_html,
+    corrections_html,
+    drawings,
+    examples_html,
+    first_shown,
+    head_html,
+    heat_html,
+    in_force,
+    picture_html,
+    verdict_html,
+    words_html,
+)
+from judging.web_uploads import MOST_BYTES, read_upload
+
+MOST_LETTERS = 2000  # of a text; the model reads at most 64 words
+IDLE = 1800  # seconds until the state of a visitor is forgotten
+JUDGES = 2  # texts judged at the same time; more are not faster on two cores
+
+Outputs = tuple[Any, ...]  # new values of the parts that `connect` lists as outputs; gr.skip() leaves one as it is
+
+
+class Handlers:
+    """The event handlers. `visit` is None until a visitor has chosen a picture."""
+
+    def __init__(self, judge: Judge):
+        self.judge = judge
+        self.tuned = round(judge.threshold.threshold, 3)
+        # A tuned threshold near 0 has scores below 0 that matter.
+        self.lowest = 0.0 if self.tuned > 0.1 else -1.0
+
+    def fail(self, visit: Visit | None, message: str) -> Outputs:
+        """Show the message in place of a verdict; the picture stays."""
+        return visit and replace(visit, verdict=None), alert_html(message), "", "", ""
+
+    def upload(self, visit: Visit | None, event: gr.EventData) -> Outputs:
+        """Show an upload as the visitor's picture."""
+        name = str(event._data.get("name", "picture"))[:80]
+        try:
+            picture = read_upload(str(event._data.get("path", "")), Path(gr.utils.get_upload_folder()))
+        except (ValueError, OSError) as error:
+            return gr.skip(), *self.fail(visit, f"{name}: {error}")
+        return picture_html(picture, name), Visit(picture, picture), WAITING, "", "", ""
+
+    def refuse(self, visit: Visit | None, event: gr.EventData) -> Outputs:
+        """Say why the browser did not upload a file."""
+        name, size = str(event._data.get("name", ""))[:80], event._data.get("bytes")
+        if isinstance(size, int):
+            limit = f"at most {MOST_BYTES / 1e6:,.0f} MB are taken"
+            return self.fail(visit, f"{name}: the file has {size / 1e6:,.1f} MB; {limit}")
+        return self.fail(visit, f"{name}: the upload failed; please try again")
+
+    def check(self, visit: Visit | None, text: str, threshold: float) -> Outputs:
+        """Judge the text."""
+        text = (text or "").strip()
+        if visit is None:
+            return self.fail(visit, "Choose a picture first.")
+        if not text:
+            return self.fail(visit, "Type a text to check.")
+        if len(text) > MOST_LETTERS:
+            return self.fail(visit, f"The text has {len(text):,} letters; at most {MOST_LETTERS:,} are taken.")
+        try:
+            verdict = self.judge.check(visit.picture, text)
+        except InputError as error:
+            return self.fail(visit, f"This {error.kind} cannot be judged: {error.reason}.")
+        visit = replace(visit, text=text, verdict=verdict, chosen=first_shown(verdict))
+        return visit, *self.show(visit, threshold), heat_html(visit), LOOKING
+
+    def correct(self, visit: Visit | None) -> Any:
+        """Show corrections of the judged text; an event of its own after the verdict, as it may wait for spaCy."""
+        if visit is None or visit.verdict is None:
+            return gr.skip()
+        try:
+            found = suggest(self.judge, visit.picture, visit.text)
+        except (ModuleNotFoundError, OSError):
+            return '<p class="note">Corrections need spaCy and its pipeline, see the README.</p>'
+        return corrections_html(found)
+
+    def choose(self, visit: Visit | None, threshold: float, event: gr.EventData) -> Outputs:
+        """Show the heat map of another word."""
+        number = event._data.get("index")
+        if visit is None or visit.verdict is None or number not in range(len(visit.verdict.words)):
+            return gr.skip(), gr.skip(), gr.skip()
+        visit = replace(visit, chosen=int(number))
+        return visit, words_html(visit, in_force(self.judge, threshold)), heat_html(visit)
+
+    def show(self, visit: Visit | None, threshold: float) -> Outputs:
+        """Show the verdict at another threshold; nothing is encoded again."""
+        if visit is None or visit.verdict is None:
+            return gr.skip(), gr.skip()
+        at = in_force(self.judge, threshold)
+        return verdict_html(visit.verdict, at, self.lowest), words_html(visit, at)
+
+    def exemplify(self, threshold: float, event: gr.EventData) -> Outputs:
+        """Judge an example."""
+        example = EXAMPLES[int(event._data.get("index", 0)) % len(EXAMPLES)]
+        visit = Visit(*drawings(example.seed))
+        picture = picture_html(visit.shown, f"drawing {example.seed}")
+        return picture, example.text, *self.check(visit, example.text, threshold)
+
+    def take_over(self, event: gr.EventData) -> str:
+        """Put a correction into the text box."""
+        return str(event._data.get("text", ""))[:MOST_LETTERS]
+
+    def reset(self) -> float:
+        """Put the slider back to the tuned threshold."""
+        return self.tuned
+
+
+class Parts(NamedTuple):
+    """The parts of the page that have events or change."""
+
+    state: Any  # the Visit
+    picture: Any
+    text: Any
+    button: Any
+    verdict: Any
+    slider: Any
+    reset: Any
+    words: Any
+    heat: Any
+    corrections: Any
+    examples: Any
+
+
+def build(judge: Judge) -> gr.Blocks:
+    """The page, ready to launch."""
+    on = Handlers(judge)
+    with gr.Blocks(title="Image & Text Consistency", analytics_enabled=False) as page:
+        connect(lay_out(on), on)
+    return page
+
+
+def lay_out(on: Handlers) -> Parts:
+    """Create the parts: the inputs on the left, the results on the right, examples below."""
+    plain: dict[str, Any] = {"apply_default_css": False, "elem_classes": "plain"}
+    state = gr.State(time_to_live=IDLE)
+    gr.HTML(head_html(on.judge), js_on_load=None, **plain)
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320, elem_id="inputs"):
+            picture = gr.HTML(NO_PICTURE, js_on_load=UPLOAD, elem_id="picture", **plain)
+            text = gr.Textbox(
+                label="Text",
+                placeholder="A red ball is on the left of a blue box.",
+                max_lines=5,
+                max_length=MOST_LETTERS,
+                elem_id="text",
+            )
+            button = gr.Button("Check", variant="primary", elem_id="check")
+        with gr.Column(min_width=320):
+            verdict = gr.HTML(WAITING, js_on_load=None, elem_id="verdict", **plain)
+            with gr.Row(elem_id="threshold", equal_height=True):
+                scale: dict[str, Any] = {"step": 0.001, "buttons": [], "scale": 4, "min_width": 250}
+                slider = gr.Slider(on.lowest, 1.0, on.tuned, label="Another threshold", **scale)
+                reset = gr.Button(f"Reset to {on.tuned:.3f}", size="sm", scale=1, min_width=120)
+            words = gr.HTML("", js_on_load=CHOOSE, elem_id="words", **plain)
+            heat = gr.HTML("", js_on_load=None, elem_id="heat", **plain)
+            corrections = gr.HTML("", js_on_load=CHOOSE, elem_id="corrections", **plain)
+    examples = gr.HTML(examples_html(on.judge), js_on_load=CHOOSE, elem_id="examples", **plain)
+    return Parts(state, picture, text, button, verdict, slider, reset, words, heat, corrections, examples)
+
+
+def connect(parts: Parts, on: Handlers) -> None:
+    """Bind the handlers to the events of the parts, each with its inputs and outputs."""
+    state, picture, text, button, verdict, slider, reset, words, heat, corrections, examples = parts
+    light: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    heavy: dict[str, Any] = {**light, "concurrency_id": "judge", "concurrency_limit": JUDGES}
+    results = [state, verdict, words, heat, corrections]
+    # One picture is decoded at a time: the largest that are accepted need up to 2 GB for a moment.
+    picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=1)
+    picture.refuse(on.refuse, state, results, **light)
+    for event in (button.click, text.submit):
+        checked = event(on.check, [state, text, slider], results, **heavy)
+        checked.then(on.correct, state, corrections, **heavy)
+    shown = examples.select(on.exemplify, slider, [picture, text, *results], **heavy)
+    shown.then(on.correct, state, corrections, **heavy)
+    words.select(on.choose, [state, slider], [state, words, heat], **light)
+    taken = corrections.select(on.take_over, None, text, **light)
+    taken.then(on.check, [state, text, slider], results, **heavy).then(on.correct, state, corrections, **heavy)
+    slider.input(on.show, [state, slider], [verdict, words], **light, trigger_mode="always_last")
+    reset.click(on.reset, None, slider, **light).then(on.show, [state, slider], [verdict, words], **light)

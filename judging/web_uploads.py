@@ -1,0 +1,68 @@
+"""Uploads of the web page: a temporary folder, and how one is read and deleted."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from common.pictures import open_picture
+from judging.judge import SHORT_SIDE, why_unreadable
+
+MOST_BYTES = 20_000_000  # of an upload; photographs of phones have under 10 MB
+
+
+@contextlib.contextmanager
+def temporary_uploads() -> Iterator[Path]:
+    """A temporary folder for uploads; it is removed in the end, also after SIGTERM."""
+    old = {}
+    if threading.current_thread() is threading.main_thread():
+        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    folder = Path(tempfile.mkdtemp(prefix="web-uploads-")).resolve()
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio sends a request to its own address
+    try:
+        yield folder
+    finally:
+        for number in old:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave the folder
+        shutil.rmtree(folder, ignore_errors=True)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def sweep(folder: Path, age: float) -> None:
+    """Delete files that are older than `age` seconds."""
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.is_file() and time.time() - file.stat().st_mtime > age:
+                file.unlink()
+
+
+def read_upload(path: str, folder: Path) -> Image.Image:
+    """The picture of an upload, reduced as in a database; the file is deleted.
+
+    ValueError or OSError says why it cannot be read, without the path, which no visitor should see.
+    """
+    file = Path(path).resolve()
+    if not file.is_relative_to(folder.resolve()):  # the browser sends the path, so it could be any
+        raise ValueError("it was not uploaded")
+    try:
+        return open_picture(file, SHORT_SIDE)
+    except OSError as error:
+        raise OSError(
+            "the upload is gone; please choose it again" if not file.exists() else str(error.strerror)
+        ) from None
+    except ValueError as error:
+        raise ValueError(why_unreadable(error, str(file))) from None
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()

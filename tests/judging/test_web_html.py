@@ -1,0 +1,59 @@
+"""What the web page shows: colours, marks and notes."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from judging.judge import Judge, Verdict, WordScore
+from judging.web_html import EXAMPLES, NEUTRAL, Visit, first_shown, heat_html, in_force, tint, words_html
+from sources import scenes
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge.load(ROOT / "Models" / "scenes-small", "cpu")
+
+
+def visit(heat: bool) -> Visit:
+    words = (
+        WordScore("A", 0, 1, 0.1, True, (0, 0), (0, 0, 0.5, 0.5)),
+        WordScore("blue", 2, 6, 0.5, True, (0, 1), (0.5, 0, 1, 0.5)),
+        WordScore("zebu", 7, 11, 0.2, False, (1, 0), (0, 0.5, 0.5, 1)),
+    )
+    map_of_all = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 2, 2) if heat else None
+    picture = Image.new("RGB", (64, 64))
+    return Visit(picture, picture, "A blue zebu.", Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all), 1)
+
+
+def test_a_model_without_words_says_that_it_finds_no_place():
+    assert "as a whole" in heat_html(visit(False)) and "<button" not in words_html(visit(False), 0.4)
+    assert "<img" in heat_html(visit(True)) and words_html(visit(True), 0.4).count("<button") == 3
+
+
+def test_unknown_words_are_marked_and_not_shown_first():
+    shown = words_html(visit(True), 0.4)
+    assert shown.count('class="word unknown"') == 1 and "zebu?" in shown and "not in the vocabulary" in shown
+    assert first_shown(visit(True).verdict) == 1  # "A" names nothing, "zebu" is unknown
+
+
+def test_tints_keep_the_text_readable():
+    verdict = visit(True).verdict
+    assert tint(0.4, verdict, 0.4) == NEUTRAL
+    for score in (-1, 0.1, 0.4, 0.6, 1):
+        linear = [
+            (c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in tint(score, verdict, 0.4)
+        ]
+        luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+        assert (luminance + 0.05) / (0.0103 + 0.05) > 7  # WCAG contrast with #1a1a1a
+
+
+def test_the_slider_starts_at_the_tuned_threshold(judge):
+    tuned = judge.threshold.threshold
+    assert in_force(judge, round(tuned, 3)) == tuned == in_force(judge, None)
+    assert in_force(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
+
+
+def test_examples_are_as_true_as_they_say():
+    for example in EXAMPLES:
+        assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true
