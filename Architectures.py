@@ -1,13 +1,20 @@
 """The network: an image branch, a text branch, and two ways to score a picture against a text.
 
-No input or output, no printing, no devices here; only modules and tensors.
+    picture (N, 3, H, W) -> backbone (N, C, h, w) -> neck (N, K, D) \\
+                                                                     pair_scores (B,), all_scores (N, T)
+    text (T, L) -> embedding -> bidirectional LSTM -> (T, K, D)     /
 
-Shapes: N pictures, T texts, P patches of a picture, L words of the longest text, D width of both spaces,
-C channels of the backbone.
+N pictures, T texts, B pairs of a picture and a text; H x W pixels; C channels and h x w cells of the backbone's
+features, P = h * w patches; L words of the longest text; D width of patch and word vectors; K vectors of a picture or a
+text: some rows for the whole of it (pooled score), then its P patches or L words (patch-word score).
+
+To add a backbone: one class with the protocol of `Backbone`, and one line in BACKBONES.
 """
 
 import sys
 from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -15,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from Config import BackboneConfig, ModelConfig
+from common.storage import read_state_dict
+from Config import BackboneConfig, Config, ModelConfig, require
 
-PIXEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet in RGB, as torchvision's weights expect
-PIXEL_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
 # How much the pooled score counts in a verdict. Which of thousands of captions is a picture's own is a matter of the
 # whole, whether one of twelve words is false is not. On 491 photographs, with 0, 0.1, 0.2, 0.5: balanced accuracy on
 # hard negatives .720, .716, .713, .681, on captions of other photographs .898, .910, .922, .938. It is not learned: one
@@ -50,6 +57,47 @@ def import_torchvision() -> ModuleType:
     return torchvision
 
 
+class Backbone(nn.Module):
+    """The network under the image branch: normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R).
+
+    A subclass sets `channels` and `reduction`; the other defaults suit a network that is trained from scratch.
+    """
+
+    channels: int  # C of the features
+    reduction: int  # R, pixels of a feature cell's side
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of pixels in 0 to 1; pictures are normalised with it
+    std: tuple[float, ...] = IMAGENET_STD
+    pretrained = False  # whether `load` finds weights; only such a backbone can be frozen
+
+    def __init__(self, settings: BackboneConfig, side: int = 0):
+        """side: of the pictures in pixels, for a network that takes only one; 0 is `own_side`."""
+        super().__init__()
+        self.reduce: nn.Module | None = None  # averages the features to a grid
+
+    @classmethod
+    def check(cls, settings: BackboneConfig) -> None:
+        """ValueError if such a backbone cannot be built; called before any work."""
+        freezes = settings.unfreeze_epoch != 0
+        require(cls.pretrained or not freezes, f"the {settings.name} backbone has no weights to freeze")
+
+    @classmethod
+    def own_side(cls, settings: BackboneConfig) -> int:
+        """The side in pixels that `--data.side 0` stands for."""
+        return 224
+
+    def load(self, weights: str) -> None:
+        """Fill in the pretrained weights that `--backbone.weights` names; a backbone without such stays as it is.
+
+        ValueError or FileNotFoundError says how to get them.
+        """
+
+    def extra_repr(self) -> str:
+        """The feature cache is named by a hash of the weights and repr(backbone): other means are other features."""
+        if (self.mean, self.std) == (IMAGENET_MEAN, IMAGENET_STD):
+            return ""
+        return f"mean={self.mean}, std={self.std}"
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside an identity; the last norm's gain, 0 at first, makes the block start as it."""
 
@@ -65,18 +113,25 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
 
 
-class SmallBackbone(nn.Module):
-    """A network to train from scratch: 16 times reduction, and a receptive field that covers 128 pixels.
+class SmallBackbone(Backbone):
+    """A network to train from scratch, with a receptive field of 128 pixels.
 
-    pictures (N, 3, H, W) -> features (N, 8 * channels, H / 16, W / 16)
-    The norm decides whether shapes are learned at all: telling the 22 kinds of Scenes apart after 3 epochs, batch
-    norm (with one more after the first convolution) reached an average precision of 0.93, group norm in its place
-    0.13, and group norm without any in the blocks 0.13, in 57, 66 and 54 s.
+    pictures (N, 3, H, W) -> features (N, 8 * settings.channels, H / 16, W / 16)
+    Batch norm is needed to learn shapes: after 3 epochs of telling the 22 kinds of Scenes apart, the average precision
+    was 0.93 with batch norm (one more after the first convolution), 0.13 with group norm instead, and 0.13 with group
+    norm outside the residual blocks only; 57, 66 and 54 s.
     With `accumulation` above 1 it normalises over the pictures of a chunk.
     """
 
-    def __init__(self, channels: int):
-        super().__init__()
+    reduction = 16
+
+    @classmethod
+    def own_side(cls, settings: BackboneConfig) -> int:
+        return 128
+
+    def __init__(self, settings: BackboneConfig, side: int = 0):
+        super().__init__(settings, side)
+        channels = settings.channels
         layers: list[nn.Module] = [nn.Conv2d(3, channels, 5, stride=2, padding=2), nn.ReLU()]
         for blocks in (0, 1, 2):
             layers += [
@@ -93,20 +148,61 @@ class SmallBackbone(nn.Module):
         return self.layers(pictures)
 
 
-class ResNet50Backbone(nn.Module):
-    """torchvision's ResNet-50 without its pooling and classifier; batch norm keeps its ImageNet statistics.
+class PretrainedBackbone(Backbone, ABC):
+    """What backbones with pretrained weights share: a grid of features, and batch norm with its statistics kept."""
 
-    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32), averaged to (N, 2048, grid, grid) if a grid is given.
-    Larger pictures then show more, and cost no more in all that follows.
+    pretrained = True
+
+    def __init__(self, settings: BackboneConfig, side: int = 0):
+        super().__init__(settings, side)
+        if settings.grid:  # larger pictures then show more, and cost no more in all that follows
+            self.reduce = nn.AdaptiveAvgPool2d(settings.grid)
+
+    @abstractmethod
+    def features(self, pictures: Tensor) -> Tensor:
+        """Normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R)."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """As `features`, averaged to (N, C, grid, grid) if a grid is given."""
+        features = self.features(pictures)
+        return features if self.reduce is None else self.reduce(features.float())  # a mean of bfloat16 loses digits
+
+    def train(self, mode: bool = True) -> "PretrainedBackbone":
+        """Training mode for all but batch norm: its statistics would follow the batch and drift."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+
+def read_backbone_weights(weights: str, ways: str) -> dict[str, Tensor]:
+    """A file with a state dict, in float32. ValueError or FileNotFoundError ends with `ways`, how to get one."""
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(f"no backbone weights at {path}; {ways}")
+    return as_floats(read_state_dict(path), weights, ways)
+
+
+def as_floats(state: Any, weights: str, ways: str) -> dict[str, Tensor]:
+    """A state dict in float32. ValueError unless every value is a tensor."""
+    if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
+        raise ValueError(f"{weights} holds no plain state dict, name by name a tensor; {ways}")
+    return {name: value.float() for name, value in state.items()}
+
+
+class ResNet50Backbone(PretrainedBackbone):
+    """torchvision's ResNet-50 without its pooling and classifier.
+
+    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32), or (N, 2048, grid, grid)
     """
 
-    channels = 2048
+    channels, reduction = 2048, 32
 
-    def __init__(self, stride_in_1x1: bool = False, grid: int = 0):
-        super().__init__()
-        self.reduce = nn.AdaptiveAvgPool2d(grid) if grid else None
+    def __init__(self, settings: BackboneConfig, side: int = 0):
+        super().__init__(settings, side)
         network = import_torchvision().models.resnet50(weights=None)
-        if stride_in_1x1:
+        if settings.stride_in_1x1:
             # He et al. 2015 stride in the first 1x1 convolution, torchvision in the 3x3 one; a file of one kind in
             # a network of the other loads without complaint and loses 10 points of ImageNet accuracy.
             for stage in (network.layer2, network.layer3, network.layer4):
@@ -114,19 +210,63 @@ class ResNet50Backbone(nn.Module):
         del network.avgpool, network.fc
         self.network = network
 
-    def train(self, mode: bool = True) -> "ResNet50Backbone":
-        """Training mode for all but batch norm: its statistics would follow the batch and drift."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
-
-    def forward(self, pictures: Tensor) -> Tensor:
+    def features(self, pictures: Tensor) -> Tensor:
         net = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
-        features = net.layer4(net.layer3(net.layer2(net.layer1(x))))
-        return features if self.reduce is None else self.reduce(features.float())  # a mean of bfloat16 loses digits
+        return net.layer4(net.layer3(net.layer2(net.layer1(x))))
+
+    def load(self, weights: str) -> None:
+        """weights: a name of torchvision's ResNet50_Weights, downloaded once, or a file with a state dict."""
+        names = import_torchvision().models.ResNet50_Weights.__members__
+        ways = (
+            "either let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
+            "or give a file: --backbone.weights FILE.pth (with --backbone.stride-in-1x1 if it is a v1 network)"
+        )
+        if weights in names:
+            try:
+                state = as_floats(names[weights].get_state_dict(progress=True, check_hash=True), weights, ways)
+            except OSError as error:
+                raise FileNotFoundError(f"cannot download {weights} ({error}); {ways}") from error
+        else:
+            state = read_backbone_weights(weights, ways)
+        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        absent, unknown = self.network.load_state_dict(state, strict=False)
+        absent = [name for name in absent if not name.endswith("num_batches_tracked")]
+        if absent or unknown:
+            raise ValueError(
+                f"{weights} is no ResNet-50 of torchvision's layout: absent {absent[:3]}, unknown {unknown[:3]}; {ways}"
+            )
+
+
+BACKBONES: dict[str, type[Backbone]] = {
+    "small": SmallBackbone,
+    "resnet50": ResNet50Backbone,
+}
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The class that `--backbone.name` means: a key of BACKBONES, or KEY:MODEL where it ends in a colon.
+
+    ValueError for another name lists them.
+    """
+    key, colon, _ = name.partition(":")
+    kind = BACKBONES.get(key + colon)
+    if kind is None:
+        known = (f"{key}MODEL" if key.endswith(":") else key for key in BACKBONES)
+        raise ValueError(f"--backbone.name {name}: choose from {', '.join(known)}")
+    return kind
+
+
+def settle_backbone(config: Config) -> Config:
+    """The settings with `--data.side 0` replaced by the backbone's own side.
+
+    ValueError if there is no such backbone, or it cannot be built. Called before any work of a training run.
+    """
+    kind = backbone_class(config.backbone.name)
+    kind.check(config.backbone)
+    if config.data.side:
+        return config
+    return replace(config, data=replace(config.data, side=kind.own_side(config.backbone)))
 
 
 class Neck(nn.Module):
@@ -349,20 +489,19 @@ class SiameseModel(Scorer):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07):
+    def __init__(
+        self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07, side: int = 0
+    ):
+        """side: of the pictures in pixels, for a backbone that takes only one; 0 is the backbone's own."""
         super().__init__(model)
         whole, words = self.whole_rows * model.width, self.scores_words
-        self.backbone: SmallBackbone | ResNet50Backbone = (
-            SmallBackbone(backbone.channels)
-            if backbone.name == "small"
-            else ResNet50Backbone(backbone.stride_in_1x1, backbone.grid)
-        )
+        self.backbone = backbone_class(backbone.name)(backbone, side)
         self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
         self.text = TextEncoder(vocabulary, model, whole, words)
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
         self.match_at = nn.Parameter(torch.tensor(0.5))  # the score at which a match is as likely as not
-        self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(self.backbone.std).view(3, 1, 1), persistent=False)
 
     @property
     def device(self) -> torch.device:

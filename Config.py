@@ -145,7 +145,7 @@ class DataConfig:
     root: str = "Database"
     """Folder of all databases."""
     side: int = 128
-    """Pictures enter the model as SIDE x SIDE pixels."""
+    """Pictures enter the model as SIDE x SIDE pixels; 0 is the size that the backbone was made for."""
     batch_pictures: int = 32
     """Pictures in one batch; the contrastive loss sees them all at once."""
     captions_per_picture: int = 2
@@ -158,7 +158,7 @@ class DataConfig:
     """Loader processes; 0 loads in the training process."""
 
     def __post_init__(self) -> None:
-        require(self.side >= 32, f"--data.side {self.side}: must be at least 32")
+        require(self.side >= 32 or self.side == 0, f"--data.side {self.side}: must be at least 32, or 0")
         require(self.batch_pictures >= 2, "--data.batch-pictures: a contrastive loss needs at least 2 pictures")
         require(self.captions_per_picture >= 1, "--data.captions-per-picture: must be at least 1")
         require(self.max_words >= 1, "--data.max-words: must be at least 1")
@@ -224,9 +224,9 @@ class NegativesConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The convolutional network under the image branch."""
+    """The network under the image branch; Architectures.BACKBONES lists them."""
 
-    name: Literal["small", "resnet50"] = "small"
+    name: str = "small"
     """small: 10 convolutions trained from scratch. resnet50: pretrained on ImageNet."""
     weights: str = "IMAGENET1K_V2"
     """resnet50: a name of torchvision's ResNet50_Weights (downloaded once), or a file with a state dict."""
@@ -249,7 +249,6 @@ class BackboneConfig:
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
         require(0 <= self.grid <= 64, f"--backbone.grid {self.grid}: must be 0 to 64")
-        require(self.name == "resnet50" or self.unfreeze_epoch == 0, "the small backbone has no weights to freeze")
 
     @property
     def frozen(self) -> bool:

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from Architectures import OUT, ResNet50Backbone, SiameseModel, best_cosines, import_torchvision, real_words
+from Architectures import OUT, SiameseModel, best_cosines, real_words
 from common.devices import rng_state, set_rng_state
 from common.parallel import ALONE, Group
-from common.storage import read_state_dict
-from Config import BackboneConfig, LossConfig
+from Config import LossConfig
 
 
 def contrastive_loss(
@@ -213,37 +211,3 @@ def backward_in_chunks(
         encode(piece).backward(vector.grad)
     set_rng_state(after)
     return loss.detach()
-
-
-def load_backbone(model: SiameseModel, settings: BackboneConfig) -> None:
-    """Fill a ResNet-50 backbone with pretrained weights; the small one has none.
-
-    ValueError or FileNotFoundError tells both ways to get them.
-    """
-    if not isinstance(model.backbone, ResNet50Backbone):
-        return
-    names = import_torchvision().models.ResNet50_Weights.__members__
-    ways = (
-        "either let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
-        "or give a file: --backbone.weights FILE.pth (with --backbone.stride-in-1x1 if it is a v1 network)"
-    )
-    if settings.weights in names:
-        try:
-            state = names[settings.weights].get_state_dict(progress=True, check_hash=True)
-        except OSError as error:
-            raise FileNotFoundError(f"cannot download {settings.weights} ({error}); {ways}") from error
-    else:
-        path = Path(settings.weights)
-        if not path.is_file():
-            raise FileNotFoundError(f"no backbone weights at {path}; {ways}")
-        state = read_state_dict(path)
-    if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
-        raise ValueError(f"{settings.weights} holds no plain state dict, name by name a tensor; {ways}")
-    state = {name: value.float() for name, value in state.items() if not name.startswith("fc.")}
-    absent, unknown = model.backbone.network.load_state_dict(state, strict=False)
-    absent = [name for name in absent if not name.endswith("num_batches_tracked")]
-    if absent or unknown:
-        raise ValueError(
-            f"{settings.weights} is no ResNet-50 of torchvision's layout: absent {absent[:3]}, "
-            f"unknown {unknown[:3]}; {ways}"
-        )

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import Functions
-from Architectures import SiameseModel
+from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
 from common.parallel import ALONE, Group, is_loss_of_a_peer
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
@@ -101,6 +101,7 @@ def main(args: Sequence[str] | None = None) -> None:
     config = read_command_line(PRESETS, __doc__ or "", args)
     group = ALONE
     try:
+        config = settle_backbone(config)
         device = devices.choose_device(config.device)
         group = Group.join(device)
         build_missing_scenes(config, group)
@@ -190,8 +191,8 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         split: database.rows(split) for split in ("train", "validation")
     }  # an empty one is told before minutes pass
     tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
-    model = SiameseModel(len(tokenizer), config.backbone, config.model, config.loss.temperature)
-    Functions.load_backbone(model, config.backbone)
+    model = SiameseModel(len(tokenizer), config.backbone, config.model, config.loss.temperature, config.data.side)
+    model.backbone.load(config.backbone.weights)
     model.to(device)
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

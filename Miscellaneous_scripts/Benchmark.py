@@ -43,7 +43,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common import devices
-from Config import PRESETS, Config, NegativesConfig, fail, from_json, to_json, usable_cores
+from Config import PRESETS, BackboneConfig, Config, NegativesConfig, fail, from_json, to_json, usable_cores
 from sources.scenes import draw, make_scene, write_captions
 
 HERE = Path(__file__).resolve().parent
@@ -798,7 +798,7 @@ class Workspace:
             from Architectures import ResNet50Backbone
 
             torch.manual_seed(0)
-            torch.save(ResNet50Backbone().network.state_dict(), weights)
+            torch.save(ResNet50Backbone(BackboneConfig("resnet50")).network.state_dict(), weights)
         return replace(
             config,
             overwrite=True,
@@ -813,7 +813,6 @@ class Workspace:
         from Architectures import SiameseModel
         from common.devices import choose_device
         from DataBase_functions import Database
-        from Functions import load_backbone
         from judging.judge import Judge
         from Tokenizer_lib import Tokenizer
         from training.checkpoints import LoadedModel, Threshold
@@ -821,7 +820,7 @@ class Workspace:
         config, database = self.config(preset), Database(self.database("ours"))
         tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
         model = SiameseModel(len(tokenizer), config.backbone, config.model)
-        load_backbone(model, config.backbone)
+        model.backbone.load(config.backbone.weights)
         model = model.to(choose_device(config.device)).eval()
         threshold = Threshold(0.5, "balanced accuracy", "nothing", 0.5, 0.5, 0.5, 1.0, 0.0, 1)
         rows = range(min(len(database), count))

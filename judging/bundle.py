@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 import Config
-from Architectures import ResNet50Backbone, Scorer, SiameseModel, word_cosines
+from Architectures import Scorer, SiameseModel, word_cosines
 from common.augment import prepare
 from common.storage import write_atomically
 from Config import DatabaseConfig, DataConfig, ModelConfig
@@ -166,10 +166,10 @@ def exportable(model: SiameseModel, side: int) -> SiameseModel:
     """A copy on the CPU, in float32, of layers that the exporter knows."""
     model = copy.deepcopy(model).cpu().float().eval()
     backbone = model.backbone
-    if isinstance(backbone, ResNet50Backbone) and backbone.reduce is not None:
-        grid, backbone.reduce = int(cast(int, backbone.reduce.output_size)), None
+    if isinstance(backbone.reduce, nn.AdaptiveAvgPool2d):
+        grid, backbone.reduce = cast(int, backbone.reduce.output_size), None
         height, width = backbone(torch.zeros(1, 3, side, side)).shape[2:]
-        backbone.reduce = cast(Any, GridMeans(height, width, grid))
+        backbone.reduce = GridMeans(height, width, grid)
     return model
 
 

@@ -1,6 +1,7 @@
 """Architectures: shapes, padding and batch invariance, scores against values worked out by hand."""
 
 import math
+import urllib.error
 
 import pytest
 import torch
@@ -209,7 +210,7 @@ def test_torchvision_imports_beside_any_torch():
 
 def test_resnet50_strides_and_frozen_statistics():
     for in_1x1, strides in ((False, ((1, 1), (2, 2))), (True, ((2, 2), (1, 1)))):
-        backbone = ResNet50Backbone(in_1x1)
+        backbone = ResNet50Backbone(BackboneConfig("resnet50", stride_in_1x1=in_1x1))
         for stage in (backbone.network.layer2, backbone.network.layer3, backbone.network.layer4):
             assert (stage[0].conv1.stride, stage[0].conv2.stride) == strides
     backbone.train()
@@ -220,9 +221,50 @@ def test_resnet50_strides_and_frozen_statistics():
     assert backbone.training
 
 
+def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    state = {name: value.half() for name, value in model.backbone.network.state_dict().items()}
+    state["conv1.weight"] = torch.full_like(state["conv1.weight"], 0.5)
+    state["fc.weight"] = torch.zeros(1000, 2048)
+    torch.save(state, tmp_path / "weights.pth")
+    model.backbone.load(str(tmp_path / "weights.pth"))
+    assert model.backbone.network.conv1.weight.unique().tolist() == [0.5]
+    assert model.backbone.network.conv1.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "no backbone weights at"),
+        (b"not a checkpoint", "cannot read weights"),
+        ({"layer9.weight": torch.zeros(2)}, "no ResNet-50 of torchvision's layout"),
+        ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "no plain state dict"),
+    ],
+)
+def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        model.backbone.load(str(path))
+
+
+def test_no_weights_and_no_network_tell_both_ways(monkeypatch):
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(FileNotFoundError, match=r"--backbone\.weights IMAGENET1K_V2.*--backbone\.weights FILE\.pth"):
+        model.backbone.load("IMAGENET1K_V2")
+
+
 def test_features_are_averaged_to_a_grid():
     torch.manual_seed(0)
-    plain, reduced = ResNet50Backbone().eval(), ResNet50Backbone(grid=2).eval()
+    plain, reduced = (ResNet50Backbone(BackboneConfig("resnet50", grid=grid)).eval() for grid in (0, 2))
     reduced.load_state_dict(plain.state_dict())
     pictures = torch.randn(1, 3, 128, 128)
     features = plain(pictures)

@@ -1,7 +1,7 @@
 """Functions: losses against values worked out by hand, exact chunked gradients, files that survive."""
 
 import math
-import urllib.error
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,52 +237,10 @@ def test_second_pass_sees_the_dropout_of_the_first():
     torch.testing.assert_close(layer[0].weight.grad, expected)
 
 
-def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
-    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
-    state = {name: value.half() for name, value in model.backbone.network.state_dict().items()}
-    state["conv1.weight"] = torch.full_like(state["conv1.weight"], 0.5)
-    state["fc.weight"] = torch.zeros(1000, 2048)
-    torch.save(state, tmp_path / "weights.pth")
-    settings = BackboneConfig("resnet50", weights=str(tmp_path / "weights.pth"), unfreeze_epoch=None)
-    Functions.load_backbone(model, settings)
-    assert model.backbone.network.conv1.weight.unique().tolist() == [0.5]
-    assert model.backbone.network.conv1.weight.dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, "no backbone weights at"),
-        (b"not a checkpoint", "cannot read weights"),
-        ({"layer9.weight": torch.zeros(2)}, "no ResNet-50 of torchvision's layout"),
-        ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "no plain state dict"),
-    ],
-)
-def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
-    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
-    path = tmp_path / "weights.pth"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        torch.save(content, path)
-    with pytest.raises((ValueError, FileNotFoundError), match=told):
-        Functions.load_backbone(model, BackboneConfig("resnet50", weights=str(path), unfreeze_epoch=None))
-
-
-def test_no_weights_and_no_network_tell_both_ways(monkeypatch):
-    def unreachable(*_, **__):
-        raise urllib.error.URLError("no network")
-
-    model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"--backbone\.weights IMAGENET1K_V2.*--backbone\.weights FILE\.pth"):
-        Functions.load_backbone(model, BackboneConfig("resnet50", unfreeze_epoch=None))
-
-
 def test_a_weights_file_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):
-            return (Functions.Path.touch, (tmp_path / "executed",))
+            return (Path.touch, (tmp_path / "executed",))
 
     torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(ValueError, match="cannot read weights"):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import Analyze_logs
 import Main_train
-from Config import PRESETS, read_command_line
+from Config import PRESETS, BackboneConfig, read_command_line
 from training import checkpoints
 from training.log import LOG_COLUMNS, read_log
 
@@ -303,7 +303,7 @@ def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, t
 
     weights = tmp_path / "resnet.pth"
     torch.manual_seed(0)
-    torch.save(ResNet50Backbone().network.state_dict(), weights)
+    torch.save(ResNet50Backbone(BackboneConfig("resnet50")).network.state_dict(), weights)
     own = training_flags(tmp_path, databases, "frozen")
     own = own[: own.index("--backbone.channels")] + own[own.index("--model.width") :]
     flags = [*own, "--backbone.weights", weights, "--backbone.views", "1"]

@@ -99,7 +99,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
             f"{folder} holds the weights of epoch {metadata['epoch']} and the threshold of epoch {threshold.epoch}; "
             "finish the training with --resume"
         )
-    model = SiameseModel(len(tokenizer), config.backbone, config.model)
+    model = SiameseModel(len(tokenizer), config.backbone, config.model, side=config.data.side)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -15,7 +15,7 @@ from conftest import ROOT, training_flags, wait_for_epoch
 import Main_train
 from Architectures import ResNet50Backbone
 from common.parallel import ALONE, Group
-from Config import PRESETS, read_command_line
+from Config import PRESETS, BackboneConfig, read_command_line
 from Functions import Shares, TextBatch
 from training.log import read_log
 
@@ -98,7 +98,7 @@ def resnet(tmp_path_factory):
     """A file of random ResNet-50 weights."""
     path = tmp_path_factory.mktemp("weights") / "resnet.pth"
     torch.manual_seed(0)
-    torch.save(ResNet50Backbone().network.state_dict(), path)
+    torch.save(ResNet50Backbone(BackboneConfig("resnet50")).network.state_dict(), path)
     return path
 
 

@@ -24,7 +24,6 @@ from training.checkpoints import LoadedModel, Threshold
 pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
 
-import Functions
 from Architectures import SiameseModel
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
 from judging import bundle as bundle_lib
@@ -359,11 +358,8 @@ def test_no_file_of_weights_is_executed(reader, trained, mark, tmp_path):
         "model": ("best.safetensors", lambda path: checkpoints.load_model(path.parent, torch.device("cpu"))),
         "state": ("last-0001-000000.pt", lambda path: checkpoints.load_state(path.parent)),
         "weights": ("weights.pth", storage.read_state_dict),
-        "backbone": ("b.pth", lambda path: Functions.load_backbone(model, replace(RESNET, weights=str(path)))),
-        "backbone.safetensors": (
-            "b.safetensors",
-            lambda path: Functions.load_backbone(model, replace(RESNET, weights=str(path))),
-        ),
+        "backbone": ("b.pth", lambda path: model.backbone.load(str(path))),
+        "backbone.safetensors": ("b.safetensors", lambda path: model.backbone.load(str(path))),
     }[reader]
     for data in payloads(mark):
         (tmp_path / name).write_bytes(data)
