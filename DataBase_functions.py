@@ -30,23 +30,8 @@ from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
 from Negative_map import Plan
 from negatives.text import Negative, Parse
-from negatives.vocabulary import CATEGORIES
+from negatives.vocabulary import COLOURED, SIDED, WRITTEN
 from Tokenizer_lib import Tokenizer, Word, split_words
-
-# A mirror image of these is false or unreadable. Of "left-handed" and "red-haired" each part counts.
-SIDED = {*("left", "right", "leftmost", "rightmost", "clockwise", "counterclockwise", "anticlockwise")}
-WRITTEN = {
-    *("sign", "signs", "signage", "letter", "letters", "lettering", "word", "words", "number", "numbers", "numbered"),
-    *("text", "texts", "writing", "written", "handwritten", "printed", "logo", "logos", "graffiti", "graffitied"),
-    *("reads", "says", "saying", "spells", "spelling", "spelled", "labeled", "labelled", "name", "names"),
-}
-_COLOURS = {word for group in CATEGORIES["colour"] for word in group}
-COLOURED = {variant for word in _COLOURS for variant in (word, f"{word}s", f"{word}ish")} | {
-    *("color", "colour", "colors", "colours", "colored", "coloured", "colorful", "colourful", "colorfully"),
-    *("colourfully", "coloring", "colouring", "multicolor", "multicolour", "multicolored", "multicoloured"),
-    *("dark", "darker", "bright", "brighter", "light", "lighter", "pale", "neon", "rainbow", "camouflage", "camo"),
-    *("bluish", "reddish", "brunette", "brunettes", "redhead", "redheads", "redheaded"),
-}
 
 
 class Caption(NamedTuple):

@@ -17,14 +17,14 @@ to a woman") and where both descriptions may fit one thing ("a child pushes a gi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
 from negatives.edits import like, splice, takes_an
 from negatives.text import Edit, Negative, Parse
-from negatives.vocabulary import LIST, inflect, pools
+from negatives.vocabulary import LIST, VOCABULARY, inflect, pools
 
 Offer = tuple[str, tuple[Edit, ...] | None]  # category, edits; None where they cannot be written
 
@@ -104,112 +104,13 @@ class _Link(NamedTuple):
     auxiliary: int
 
 
-# Word lists, "name: words"; indented lines go on.
-_LISTS = """
-anybody: person people someone somebody individual individuals persons adult adults human humans player players
-  athlete athletes teammate teammates worker workers performer performers friend friends team family
-garment: top tops clothes clothing outfit outfits uniform uniforms overalls leggings cape bandanna headscarf tee
-  trunks suits gear pajamas cardigan poncho sash attire capris tights
-hair: hair fur beard mustache mane
-one_gender: dress dresses gown gowns skirt skirts bikini bikinis blouse blouses tie ties bra bowtie tuxedo tuxedos
-  leotard tutu swimsuit swimsuits trunks tiara heels beard mustache suit suits purse makeup hair veil turban earrings
-  necklace pregnant shirtless topless wedding bald balding bearded handbag headscarf
-no_colour: basketball basketballs jeans denim photo photos photograph photographs picture pictures image images light
-  lights wine rice retriever retrievers screen water waters sky grass snow ocean sea sun sand field fields leaves
-  cloud clouds skin eyes eye meat belt card forest hill hills lawn foliage wood woods rock rocks mountain mountains
-  plant plants bush bushes trees background area lake river pool beach dirt ground landscape vegetation scene juice
-  sunset night fire smoke wave waves rapids pepper peppers broccoli carrot carrots banana bananas lettuce bread tomato
-  tomatoes orange oranges face faces nose tongue teeth horizon glacier medal medals sheep scenery hillside path side
-  sides one ones tone tones color colors colour colours spot spots stripe stripes marking markings patch patches
-  flower flowers shepherd
-natural: black white brown tan gray grey beige
-untouched: other another same different next last own only both each every all no first second third such many more
-  most half several various similar matching opposite few additional else
-boundary: while as whilst where when and , . ;
-clause: while as whilst
-not_as: dressed posing poses such same well just soon costumed disguised
-aux: is are was were
-link: in with wearing wears on holding holds carrying carries riding rides dressed
-adverb: slowly quickly happily closely playfully gently carefully directly just also still nearby high
-general: run walk stand sit lie lay jump leap swim watch rest play sleep wait look
-baby: sit lie lay sleep watch look smile laugh cry crawl
-posture: stand sit lie lay sleep nap kneel crouch squat run jog walk dance
-handling: hold carry throw toss kick catch
-after_posture: in on near nearby next behind beside at under and while as . , in outside inside with there alone
-  together
-not_counted: year years month months hour hours pair pairs wheeler wheelers hands legs arms feet eyes paws wheels
-  fingers teeth ears ends sides tires
-small: bird pigeon seagull duck goose turkey rabbit bunny squirrel chipmunk fish frog butterfly crab lobster lizard
-  turtle tortoise snake chicken rooster crow parrot sheep lamb owl kitten
-proper: asian african american indian chinese german hispanic caucasian japanese english french british spanish
-  mexican christmas halloween
-stacked: book books cup cups mug box boxes hat bag pillow blanket towel laptop phone ball camera magazine basket
-  bucket suitcase plate
-one_of_a_kind: mother mom father dad bride groom husband wife king queen prince princess
-gives: throw pass hand kick give show serve take point toss
-"""
-_LIST = {
-    name: frozenset(words.split())
-    for name, _, words in (line.partition(": ") for line in _LISTS.strip().replace("\n  ", " ").splitlines())
-}
-# Verbs whose subject and object could as well be the other way round, by who they are; not "a man rides a horse".
-_VERBS = {
-    "any": "chase follow watch",
-    "animals": "lick sniff smell bite carry pull drag push lead",
-    "people": "push pull kick hit punch tackle block guard splash spray photograph grab tickle film attack challenge",
-    "peers": "carry hold lift toss throw catch feed teach help support lead guide coach interview instruct spin swing"
-    " flip cradle dunk bury",  # people of about one age
-}
-_PREPOSITIONS: dict[str, tuple[str, ...]] = {
-    "place": ("behind", "in front of", "ahead of"),
-    "side": tuple(f"{at} the {way} of" for at in ("to", "on") for way in ("left", "right"))
-    + tuple(f"to the {height} {way} of" for height in ("upper", "lower") for way in ("left", "right")),
-    "over": ("over",),
-    "height": ("above", "below", "under", "beneath", "underneath"),
-    "at": ("at", "up at", "toward", "towards", "after"),
-    "upon": ("on top of", "onto", "on"),
-}
-# Places of which one is as good as the other for what people do there, by preposition; "|" parts them, "/" marks what
-# people may say of the same place.
-_PLACES = {
-    "on": (
-        "beach/shore | street/road/highway | sidewalk/path/trail/walkway | track | hill/mountain/cliff | bridge"
-        " | dock/pier | deck/porch/patio/balcony | boulder/rock/rocks | roof | platform/stage",
-        "bench | chair/stool | couch/sofa | bed | swing | log/stump | wall/ledge | table | rock/boulder",
-    ),
-    "in": (
-        "pool | lake/pond | river/stream/creek | ocean/sea | fountain | puddle",
-        "park/garden/yard/backyard | forest/woods | field/meadow | desert",
-        "car | truck | bus | van",
-    ),
-    "over": ("fence | log | hurdle/bar/pole/barrier/obstacle | rock/boulder | bench | wall | puddle/stream/creek",),
-    "under": ("tree | bridge | table | umbrella | tent/canopy/awning",),
-}
-# Colours that people give to one and the same thing; those of one group of the vocabulary are never exchanged either.
-_CONFUSED = tuple(
-    frozenset(words.split())
-    for words in (
-        "red orange pink maroon",
-        "pink purple",
-        "orange yellow gold golden",
-        "brown tan orange beige red maroon",
-        "blue teal turquoise aqua purple",
-        "green teal turquoise aqua",
-        "white cream beige tan gray grey silver",
-        "black navy",
-    )
-)
-_SHADES = frozenset("light dark bright pale hot navy royal neon lime deep florescent fluorescent".split())
-_ATTRIBUTES = (
-    "colour.any material.any pattern.any size.any size.height size.length state.age state.wet state.clean state.full"
-    " number.word number.digit"
-).split()
+_WORDS = VOCABULARY.exchange
+_LIST = _WORDS.lists
 _NOUN_TAGS = frozenset(("NN", "NNS", "NNP", "NNPS"))
 _ADJECTIVES = frozenset(("JJ", "JJR", "JJS", "VBN", "HYPH"))
 _DETERMINERS = frozenset(("DT", "CD", "PRP$", "POS", "PDT", "WDT", "WP$"))
 _BEINGS = frozenset(("person", "animal"))
 _WEARING = frozenset(("in", "with", "wearing", "wears", "dressed"))
-_HELD = frozenset("hand held game ball sportball music vessel bowl plate tool table small".split())  # pools "object.*"
 _MOVABLE = frozenset(("held", "food", "garment", "animal"))
 _AGREEMENT = {"is": "are", "are": "is", "was": "were", "were": "was", "has": "have", "have": "has"}
 _UNKNOWN = _Noun("", None)
@@ -237,7 +138,7 @@ def _nouns() -> dict[str, _Noun]:
                 elif category == "vehicle":
                     noun = _Noun("vehicle" if name in ("large", "boat") else "ridden", group_id)
                 elif category == "object":
-                    noun = _Noun("held" if name in _HELD else "fixture", group_id)
+                    noun = _Noun("held" if pool in _WORDS.held else "fixture", group_id)
                 else:
                     continue
                 if noun.kind == "person" and category == "gender":
@@ -254,7 +155,7 @@ def _nouns() -> dict[str, _Noun]:
 def _attributes() -> dict[str, tuple[str, int]]:
     """Attribute word -> its pool and group. Those of a pool exclude each other, so that they may be exchanged."""
     found: dict[str, tuple[str, int]] = {}
-    for pool in _ATTRIBUTES:
+    for pool in _WORDS.attributes:
         for number, group in enumerate(pools().get(pool, ())):
             for word in group.words:
                 if " " not in word:
@@ -262,25 +163,25 @@ def _attributes() -> dict[str, tuple[str, int]]:
     return found
 
 
-def _forms(verbs: str) -> frozenset[str]:
-    return frozenset(inflect(verb, form) for verb in verbs.split() for form in ("VB", "VBZ", "VBG", "VBD"))
+def _forms(verbs: Iterable[str]) -> frozenset[str]:
+    return frozenset(inflect(verb, form) for verb in verbs for form in ("VB", "VBZ", "VBG", "VBD"))
 
 
 @lru_cache(maxsize=1)
 def _directed_verbs() -> dict[str, frozenset[str]]:
-    forms = {who: _forms(verbs) for who, verbs in _VERBS.items()}
+    forms = {who: _forms(verbs) for who, verbs in _WORDS.verbs.items()}
     return {word: frozenset(who for who in forms if word in forms[who]) for word in frozenset().union(*forms.values())}
 
 
 @lru_cache(maxsize=1)
 def _giving() -> frozenset[str]:
-    return _forms(" ".join(_LIST["gives"]))
+    return _forms(_LIST["gives"])
 
 
 @lru_cache(maxsize=1)
 def _needs_size() -> frozenset[str]:
     """Words that tell who is the larger: "a man carries a boy"."""
-    return _forms(_VERBS["peers"] + " hug") | {"lap", "shoulders", "shoulder", "arms", "piggyback", "baby"}
+    return _forms((*_WORDS.verbs["peers"], "hug")) | {"lap", "shoulders", "shoulder", "arms", "piggyback", "baby"}
 
 
 @lru_cache(maxsize=1)
@@ -288,7 +189,7 @@ def _movers() -> frozenset[str]:
     """Forms of verbs that a direction may follow: "runs behind", "barks at"."""
     wanted = [pools().get(pool, ()) for pool in ("action.path", "action.place")]
     return _forms(
-        " ".join(verb for groups in wanted for group in groups for verb in group.sources) + " bark growl lunge"
+        [*(verb for groups in wanted for group in groups for verb in group.sources), "bark", "growl", "lunge"]
     )
 
 
@@ -322,7 +223,7 @@ def _numbers() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _rough_kinds() -> dict[str, str]:
     """Word -> what it may be exchanged as. Two of a sort must be there, or the caption need not be read at all."""
-    found = {word: "thing" for places in _places().values() for word in places}
+    found = {word: "thing" for places in _WORDS.places.values() for word in places}
     found |= {word: "being" if noun.kind in _BEINGS else "thing" for word, noun in _nouns().items()}
     return found | {word: pool for word, (pool, _) in _attributes().items()}
 
@@ -461,7 +362,7 @@ class _Reading:
                 last = after
             if "-" in (words[last + 1], self.word(i - 1)):  # "three-wheeled", "hot-pink"
                 return (), True
-            first = i - (i > start and words[i - 1] in _SHADES and pool == "colour.any")
+            first = i - (i > start and words[i - 1] in _WORDS.shades and pool == "colour.any")
             units.append(self._unit(first, last))
             i = last + 1
         return tuple(units), len({unit.pool for unit in units}) < len(units)
@@ -678,25 +579,10 @@ class _Reading:
 def _prepositions() -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """First word -> the prepositions it may begin and what they mean, the longest first."""
     index: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for how, texts in _PREPOSITIONS.items():
-        for text in texts:
-            words = tuple(text.split())
+    for how, prepositions in _WORDS.prepositions.items():
+        for words in prepositions:
             index.setdefault(words[0], []).append((how, words))
     return {first: tuple(sorted(found, key=lambda item: -len(item[1]))) for first, found in index.items()}
-
-
-@lru_cache(maxsize=1)
-def _places() -> dict[str, dict[str, tuple[int, int]]]:
-    """Preposition -> place -> (which sort of places, which place of them)."""
-    return {
-        preposition: {
-            word: (sort, number)
-            for sort, text in enumerate(texts)
-            for number, group in enumerate(text.split(" | "))
-            for word in group.strip().split("/")
-        }
-        for preposition, texts in _PLACES.items()
-    }
 
 
 def _may_be(one: _Phrase, two: _Phrase) -> bool:
@@ -717,7 +603,7 @@ def _exclude(one: _Unit, two: _Unit) -> bool:
     """Are both attributes never said of one thing?"""
     if one.pool != two.pool or not one.groups.isdisjoint(two.groups):
         return False
-    return not any(one.words & some and two.words & some for some in _CONFUSED)
+    return not any(one.words & some and two.words & some for some in _WORDS.confused)
 
 
 def _alike(one: _Phrase, two: _Phrase, but: str = "") -> bool:
@@ -1010,7 +896,7 @@ def _exchange_places(reading: _Reading) -> Iterator[Offer]:
     """ "On a bench near a wall": on which of two things, and near which."""
     words = reading.words
     for one in reading.phrases:
-        places = _places().get(reading.word(one.start - 1))
+        places = _WORDS.places.get(reading.word(one.start - 1))
         if places is None or one.word not in places:
             continue
         i = one.head + 1

@@ -1,0 +1,177 @@
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from negatives import vocabulary as vocabulary_lib
+from negatives.vocabulary import CATEGORIES, COLOURED, SIDED, WRITTEN, read
+
+ROOT = Path(vocabulary_lib.__file__).parent.parent
+TEXT = vocabulary_lib.FILE.read_text(encoding="utf-8")
+
+
+def line_of(text, part):
+    """The number of the only line that holds a part."""
+    (number,) = [number for number, line in enumerate(text.splitlines(), 1) if part in line]
+    return number
+
+
+# What is replaced in the file, by what; then a part of the line that must be named, and what is said of it.
+MISTAKES = {
+    "unknown section": ("[fixed]", "[fixes]", "[fixes]", "unknown section 'fixes'; there are pools, near"),
+    "missing section": ("[picture]\n", "", "# The vocabulary of hard", "the section [picture] is missing"),
+    "invalid TOML": ('number.digit = ["2"', 'number.digit = ["2', "number.digit =", "Unclosed array"),
+    "text without an end": ('shades = "light', "shades = light", "shades = light", "Invalid value"),
+    "a pool twice": ("number.digit =", "number.word =", 'number.word = ["2"', "Cannot overwrite a value"),
+    "wrong type of pool": (
+        'gender.child = ["boy", "girl"]',
+        "gender.child = 3",
+        "gender.child = 3",
+        "a list of texts",
+    ),
+    "wrong type of a group": ('["boy", "girl"]', '["boy", 3]', 'gender.child = ["boy", 3]', "list of texts"),
+    "empty group": ('["boy", "girl"]', '["boy", ""]', 'gender.child = ["boy", ""]', "has an empty text"),
+    "one group": ('["boy", "girl"]', '["boy girl"]', 'gender.child = ["boy girl"]', "needs two groups or more"),
+    "no name of a pool": ("gender.child", "child", 'child = ["boy", "girl"]', "is named category.pool, not 'child'"),
+    "word twice in a group": (
+        '"green lime olive"',
+        '"green lime green"',
+        '"green lime green"',
+        "'green' stands",
+    ),
+    "a word in two groups": (
+        '"green lime olive"',
+        '"green lime -red"',
+        '"green lime -red"',
+        "'red' stands twice in colour.any",
+    ),
+    "a mark alone": ('["boy", "girl"]', '["boy -", "girl"]', 'gender.child = ["boy -"', "a mark without a word"),
+    "capital letter": ('["boy", "girl"]', '["boy", "Girl"]', 'gender.child = ["boy", "Girl"]', "must be lower case"),
+    "unknown pool": ('object.tool = ["oar', 'object.tol = ["oar', 'object.tol = ["oar', "unknown pool 'object.tol'"),
+    "unknown word of a pool": ('"oar shovel"', '"oar showel"', '"oar showel"', "'showel' is no word of the pool"),
+    "unknown pool in list": (
+        "  object.tool object.table",
+        "  object.tol object.table",
+        "  object.tol ",
+        "'object.tol'",
+    ),
+    "wrong type of a list": (
+        'star = "star"',
+        'star = ["star"]',
+        'star = ["star"]',
+        "must be a text: star = ",
+    ),
+    "a word twice in a list": ('star = "star"', 'star = "star star"', 'star = "star star"', "'star' stands twice"),
+    "unknown key": ('sided = "', 'sidded = "', 'sidded = "', "unknown key 'sidded' in [picture]"),
+    "missing key": ('shades = "', '# shades = "', "[exchange]", "[exchange] has no shades"),
+    "unknown form": ("one_form =", "one_from =", "one_from =", "unknown key 'one_from' in [forms]"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "place", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_with_its_line(tmp_path, old, new, place, said):
+    assert TEXT.count(old) >= 1
+    text = TEXT.replace(old, new, 1)
+    file = tmp_path / "words.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as error:
+        read(file)
+    name, line, message = str(error.value).split(":", 2)
+    assert (name, int(line)) == ("words.toml", line_of(text, place)), message
+    assert said in message
+
+
+def test_the_line_of_a_word_in_a_long_text(tmp_path):
+    """The second mention, lines below the first and the key."""
+    (tmp_path / "words.toml").write_text(TEXT.replace("\n  cello\n", "\n  guitar\n"), encoding="utf-8")
+    with pytest.raises(ValueError, match="'guitar' stands twice in one text of instrument") as error:
+        read(tmp_path / "words.toml")
+    assert int(str(error.value).split(":")[1]) == line_of(TEXT, "  cello")
+
+
+ADDED = """
+import sys
+from negatives import slots
+from negatives.text import Parse
+from negatives.vocabulary import CATEGORIES, FILE, pools, words_of
+assert str(FILE).startswith(sys.argv[1]), FILE
+assert "quokkas" in words_of("animal") and any("quokka" in group for group in CATEGORIES["animal"])
+found = Parse("Two quokkas run", (0, 4, 12), (3, 11, 15), ("two", "quokka", "run"), ("CD", "NNS", "VBP"), (1, 2, 2),
+              ("nummod", "nsubj", "ROOT"))
+(slot,) = [slot for slot in slots.find_slots(found) if slot.category == "animal"]
+assert (slot.word, slot.form, slot.pool) == ("quokka", "NNS", "animal.any")
+assert "cat" in {word for group in pools()[slot.pool] for word in group.targets}
+"""
+
+
+def test_a_word_is_added_in_the_file_alone(tmp_path):
+    """One word more in a group is read, inflected, found in a caption, and may be drawn."""
+    shutil.copytree(ROOT / "negatives", tmp_path / "negatives")
+    assert TEXT.count('"kangaroo",') == 1
+    file = tmp_path / "negatives" / "vocabulary.toml"
+    file.write_text(TEXT.replace('"kangaroo",', '"kangaroo",\n  "quokka",'), encoding="utf-8")
+    subprocess.run([sys.executable, "-c", ADDED, str(tmp_path)], cwd=tmp_path, check=True, env=os.environ)
+
+
+def test_groups_do_not_overlap_within_a_pool():
+    """Not in any inflected form: the reader checks the words as they are written."""
+    for pool, groups in vocabulary_lib.pools().items():
+        seen = Counter(word for group in groups for word in group.words)
+        assert [word for word, count in seen.items() if count > 1] == [], pool
+
+
+@pytest.mark.parametrize(
+    ("pool", "word", "other"),
+    [
+        ("colour.any", "red", "orange"),
+        ("colour.any", "grey", "black"),
+        ("vehicle.large", "ambulance", "truck"),
+        ("animal.any", "dog", "wolf"),
+        ("clothing.one", "uniform", "jacket"),
+        ("food.dish", "hot dog", "sandwich"),
+    ],
+)
+def test_what_may_be_true_as_well_is_avoided_both_ways(pool, word, other):
+    near = {
+        entry.word: entry.near
+        for found in vocabulary_lib.entries().values()
+        for entry in found
+        if entry.pool == pool and entry.word in (word, other)
+    }
+    assert other in near[word] and word in near[other]
+
+
+def test_near_words_that_are_joined_by_an_arrow_are_not_near_among_themselves():
+    near = {entry.word: entry.near for found in vocabulary_lib.entries().values() for entry in found}
+    pairs = vocabulary_lib.VOCABULARY.near["food.mass"]
+    assert ({"cheese"}, {"pizza", "pasta", "bread"}) in pairs and ({"pizza", "pasta", "bread"}, {"cheese"}) in pairs
+    assert "pasta" not in near["pizza"] and "cheese" in near["pasta"]
+
+
+def test_required_categories_and_scene_words():
+    required = """colour object number gender person animal clothing food vehicle place material pattern shape size
+        relation state action weather"""
+    assert set(required.split()) == set(CATEGORIES)
+    every = {word for groups in CATEGORIES.values() for group in groups for word in group}
+    scenes = """red green blue yellow orange purple pink brown black white small little tiny medium large big huge
+        plain striped dotted apple ball balloon bird boat book butterfly car cat cup fish flower hat heart house kite
+        lamp mushroom shirt star tree umbrella cube clock key beach desert meadow mountain room stage snow
+        left right above below one two three four"""
+    assert set(scenes.split()) <= every
+
+
+def test_words_that_a_changed_picture_makes_false():
+    assert {"left", "rightmost"} <= SIDED and {"sign", "lettering"} <= WRITTEN
+    assert {"red", "reds", "greenish", "rainbow", "brighter"} <= COLOURED
+    assert "dog" not in SIDED | WRITTEN | COLOURED
+
+
+def test_phrases_and_irregular_forms():
+    assert "in front of" in vocabulary_lib.pools()["relation.depth"][0].words
+    assert vocabulary_lib.inflect("fish", "NNS") == "fish" and vocabulary_lib.inflect("cafe", "NNS") == "cafes"
+    assert vocabulary_lib.inflect("fire truck", "NNS") == "fire trucks"
+    assert "no one" in vocabulary_lib.VOCABULARY.fixed
