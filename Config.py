@@ -214,8 +214,15 @@ class NegativesConfig:
     most_swaps: int = 1
     """A swap replaces one to this many words."""
 
+    NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps"}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How often each kind of hard negative is drawn, against the others. The kinds are `Negative_map.KINDS`."""
+        return {name: value for name, value in vars(self).items() if name not in self.NOT_WEIGHTS}
+
     def __post_init__(self) -> None:
-        weights = (self.swap, self.exchange, self.mined)
+        weights = self.weights.values()
         require(min(weights) >= 0 and max(weights) > 0, "--negatives: weights must not be negative, nor all 0")
         require(self.in_batch >= 0, "--negatives.in-batch: must not be negative")
         require(self.per_caption >= 1, "--negatives.per-caption: must be at least 1")

@@ -28,7 +28,7 @@ from common.augment import augment, prepare
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import TextBatch
-from Negative_map import Plan
+from Negative_map import KINDS, Plan
 from negatives.text import Negative, Parse
 from negatives.vocabulary import COLOURED, SIDED, WRITTEN
 from Tokenizer_lib import Tokenizer, Word, split_words
@@ -276,9 +276,8 @@ class PairDataset(Dataset):
                         continue
                     negative_of.append(len(captions))
                     negatives.append(encoded)
-                    # Only a swap tells which words are false: what is exchanged is in the picture, and much of a mined
-                    # caption may be.
-                    changed.append(changed_words(its_words, negative) if negative.kind == "swap" else [])
+                    tells_words = KINDS[negative.kind].tells_words
+                    changed.append(changed_words(its_words, negative) if tells_words else [])
                 captions.append(caption)
                 owner.append(n)
                 said.update(word.text for word in split)

@@ -34,6 +34,7 @@ from evaluation.report import IN_BATCH, Row, Texts, blind_control, collect_texts
 from evaluation.scoring import TextBlock
 from judging import suggest
 from judging.judge import Judge
+from Negative_map import KINDS
 from negatives.text import Negative
 from Tokenizer_lib import split_words
 from training import checkpoints
@@ -41,7 +42,7 @@ from training.checkpoints import LoadedModel, Threshold
 
 REFERENCES = 1000  # pictures and captions of the validation split that retrieval by CSLS compares with
 FOLD = 1000  # pictures of a gallery, as published tables of COCO have it
-SHOWN = ("swap", "exchange", "mined", IN_BATCH)  # in the plots
+SHOWN = (*KINDS, IN_BATCH)  # in the plots
 BLIND_NAMES = {judge: name for judge, (name, _) in plots_lib.BLIND.items()}
 COMPARED = {
     "pairwise",

@@ -3,12 +3,11 @@
     plan = Plan.open(database)                          # made on first use, with bars: 20 s for 30,000 captions
     negative = plan.draw(caption, rng, NegativesConfig())
 
-A plan holds for every caption its possible swaps with their chances (`negatives.balance`), its exchanges
-(`negatives.exchange`) and its pairs with captions of other photographs (`negatives.mined`). Drawing needs no parser and
-no parse: it picks an entry and splices a few characters.
+A plan holds for every caption what each kind of hard negative (`KINDS`) can make of it, with chances: for example its
+possible swaps. Drawing needs no parser and no parse: it picks an entry and splices a few characters.
 
-It lies beside the pictures in a folder named after a hash of the database and of the code that makes it: changed rules
-are another plan, and take effect at the next use without anything else being built again.
+A plan is stored beside the pictures, in a folder named after a hash of the database and of the code that makes plans.
+If the code changes, a new plan is made at the next use; the database need not be built again.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import random
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,35 +29,23 @@ from numpy.typing import NDArray
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.acceptance import Acceptance, Change, find_change
-from negatives.balance import ROUNDS, Balance, Option, Text, read_texts
-from negatives.edits import Edit, Spot, find_spots, needs_repairs, splice, write_edits
-from negatives.exchange import Exchange, find_exchanges
-from negatives.mined import mine
-from negatives.slots import find_slots
+from negatives.company import Text, read_texts
+from negatives.exchange_kind import Exchanges
+from negatives.kind import Captions, Kind, Strings
+from negatives.mined import Mined
+from negatives.swap import Swap
 from negatives.text import Negative, Parse
-from negatives.vocabulary import CATEGORIES
-from Tokenizer_lib import split_words
 
-FORMAT = 1
-COLUMN_OF = {"swap": "options", "exchange": "exchanges", "mined": "mined"}
-KINDS = tuple(COLUMN_OF)  # of those that belong to one caption; the batch gives the others
-Numbers = NDArray[np.int16]
-POINTS = 48  # a caption's swaps are stored as this many draws, see `_points`; 36 of them are different ones
-LONGEST = 30_000  # characters; places in a text are stored as 16-bit numbers
-PER_MILLE = 1000
-
-_SCHEMA = pa.schema(
-    {
-        "text": pa.string(),
-        "row": pa.int32(),  # of the database
-        "slots": pa.list_(pa.int16()),  # category, number of spots, and of each start, end, role, is_content, string
-        "options": pa.list_(pa.int16()),  # slot, with repairs?, string, points
-        "exchanges": pa.list_(pa.int32()),  # category, chance, number of edits, and of each start, end, string, content
-        "mined": pa.list_(pa.int32()),  # caption, chance
-    }
+# A new kind is a file in `negatives/`, a line here, and its weight in `Config.NegativesConfig`. The batch gives another
+# kind of negatives, which is not drawn: the captions of its other photographs.
+_ALL: tuple[Kind, ...] = (
+    Swap(),
+    Exchanges(),
+    Mined(),
 )
-_CATEGORIES = tuple(CATEGORIES)
+KINDS = {kind.name: kind for kind in _ALL}
+FORMAT = 1  # count it up if a change of other files (say, how words are split) makes the plans of older versions wrong
+DEFAULT = NegativesConfig()
 
 
 class Photographs(Protocol):
@@ -86,10 +72,10 @@ class Plan:
         self.row_of: NDArray[np.int32] = _only_chunk(table["row"]).to_numpy()
         rows = int(self.row_of[-1]) + 1 if len(self.row_of) else 0
         self._first: list[int] = np.searchsorted(self.row_of, np.arange(rows + 1, dtype=np.int32)).tolist()
-        self._lists = {name: _Lists(_only_chunk(table[name])) for name in ("slots", "options", "exchanges", "mined")}
+        lists = (name for kind in KINDS.values() for name in kind.schema)
+        self._lists = {name: _Lists(_only_chunk(table[name])) for name in lists}
         self._strings = _only_chunk(pa.ipc.open_file(pa.memory_map(str(folder / "strings.arrow"))).read_all()["string"])
         self.facts: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-        self._exchange_categories: list[str] = self.facts["exchange_categories"]
 
     @classmethod
     def open(cls, database: Photographs) -> Plan:
@@ -124,112 +110,38 @@ class Plan:
         Kinds are tried in a random order in which a kind comes first as often as its weight says. within: characters
         of the text beyond which nothing is changed.
         """
-        weights = {kind: getattr(settings, kind) for kind in KINDS}
+        weights = settings.weights
         while kinds := [kind for kind, weight in weights.items() if weight > 0]:
             kind = rng.choices(kinds, [weights[kind] for kind in kinds])[0]
-            negative = self.draw_kind(kind, caption, rng, settings.most_swaps, within)
+            negative = KINDS[kind].draw(self, caption, rng, settings, within)
             if negative is not None:
                 return negative
             del weights[kind]
         return None
 
     def draw_kind(
-        self, kind: str, caption: int, rng: random.Random, most_swaps: int = 1, within: int | None = None
+        self,
+        kind: str,
+        caption: int,
+        rng: random.Random,
+        settings: NegativesConfig = DEFAULT,
+        within: int | None = None,
     ) -> Negative | None:
         """A hard negative of one kind; None if the caption has none, or if chance keeps the balance by giving none."""
-        if kind == "swap":
-            return self._swap(caption, rng, most_swaps, within)
-        if kind == "exchange":
-            return self._exchange(caption, rng, within)
-        if kind == "mined":
-            return self._mined(caption, rng)
-        raise ValueError(f"there is no kind {kind!r}; choose from {', '.join(KINDS)}")
+        if kind not in KINDS:
+            raise ValueError(f"there is no kind {kind!r}; choose from {', '.join(KINDS)}")
+        return KINDS[kind].draw(self, caption, rng, settings, within)
 
     def has(self, kind: str, caption: int) -> bool:
         """Can a negative of this kind be drawn at all?"""
-        return bool(self._lists[COLUMN_OF[kind]][caption])
+        return bool(self._lists[kind][caption])
 
-    def _swap(self, caption: int, rng: random.Random, most: int, within: int | None) -> Negative | None:
-        options = self._options(caption)
-        if not options:
-            return None
-        slots = self._slots(caption)
-        if within is not None:
-            options = [option for option in options if all(spot[1] <= within for spot in slots[option[0]][1])]
-        wanted = 1 if most == 1 else rng.randint(1, most)
-        text, edits, category = self.text(caption), [], ""
-        used: set[str] = set()
-        while wanted and options:
-            slot, repaired, string, _ = rng.choices(options, [option[3] for option in options])[0]
-            name, spots = slots[slot]
-            surface = self._strings[string].as_py()
-            edits += write_edits(text, spots, surface, bool(repaired))
-            category, wanted = category or _CATEGORIES[name], wanted - 1
-            if wanted:
-                used.add(surface)
-                free = [not _overlap(spots, other) for _, other in slots]
-                options = [o for o in options if free[o[0]] and self._strings[o[2]].as_py() not in used]
-        return splice(text, edits, "swap", category) if edits else None
+    def numbers(self, column: str, caption: int) -> list[int]:
+        """What a kind has written about a caption, see `Kind.schema`."""
+        return self._lists[column][caption]
 
-    def _options(self, caption: int) -> list[tuple[int, ...]]:
-        numbers = self._lists["options"][caption]
-        return list(zip(*[iter(numbers)] * 4))
-
-    def _slots(self, caption: int) -> list[tuple[int, list[Spot]]]:
-        numbers = iter(self._lists["slots"][caption])
-        return [
-            (
-                category,
-                [
-                    Spot(next(numbers), next(numbers), next(numbers), bool(next(numbers)), self._string(next(numbers)))
-                    for _ in range(next(numbers))
-                ],
-            )
-            for category in numbers
-        ]
-
-    def _string(self, number: int) -> str:
-        return "" if number < 0 else self._strings[number].as_py()
-
-    def _exchange(self, caption: int, rng: random.Random, within: int | None) -> Negative | None:
-        numbers = self._lists["exchanges"][caption]
-        if not numbers:
-            return None
-        draw, at = rng.randrange(PER_MILLE), 0
-        while at < len(numbers):
-            category, chance, count = numbers[at : at + 3]
-            at += 3 + 4 * count
-            draw -= chance
-            if draw < 0:
-                edits: list[Edit] = [
-                    (start, end, self._strings[string].as_py(), bool(content))
-                    for start, end, string, content in zip(*[iter(numbers[at - 4 * count : at])] * 4)
-                ]
-                if within is not None and any(end > within for _, end, _, _ in edits):
-                    return None
-                return splice(self.text(caption), edits, "exchange", self._exchange_categories[category])
-        return None
-
-    def _mined(self, caption: int, rng: random.Random) -> Negative | None:
-        numbers = self._lists["mined"][caption]
-        draw = rng.randrange(PER_MILLE)
-        for other, chance in zip(*[iter(numbers)] * 2):
-            draw -= chance
-            if draw < 0:
-                text = self.text(other)
-                return Negative(text, "mined", "mined", other_words(self.text(caption), text))
-        return None
-
-
-def other_words(caption: str, negative: str) -> tuple[tuple[int, int], ...]:
-    """Spans of the words of `negative` that `caption` does not have."""
-    known = {word.text for word in split_words(caption)}
-    return tuple((word.start, word.end) for word in split_words(negative) if word.text not in known)
-
-
-def _overlap(spots: Iterable[Spot], others: Iterable[Spot]) -> bool:
-    others = list(others)
-    return any(a.start < b.end and b.start < a.end for a in spots for b in others)
+    def string(self, number: int) -> str:
+        return self._strings[number].as_py()
 
 
 class _Lists:
@@ -271,6 +183,26 @@ def _make(database: Photographs, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir()
+    captions, rows = _read_captions(database)
+    strings = Strings()
+    made = {kind.name: kind.make(captions, strings) for kind in KINDS.values()}
+    columns: dict[str, Sequence[Any]] = {"text": [text.parse.text for text in captions.texts], "row": rows}
+    for kind in made.values():
+        columns |= kind.columns
+    _write(part / "captions.arrow", _schema(), columns)
+    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
+    share = {name: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(rows)) for name in KINDS}
+    figures = {name: dict(kind.figures) for name, kind in made.items()}
+    facts = {"format": FORMAT, "share_with": share, "figures": figures}
+    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder)
+    for older in folder.parent.iterdir():
+        if older.is_dir() and older != folder:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def _read_captions(database: Photographs) -> tuple[Captions, list[int]]:
+    """All captions, and the row of the database that each belongs to."""
     texts: list[Text] = []
     rows: list[int] = []
     for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
@@ -279,137 +211,15 @@ def _make(database: Photographs, folder: Path) -> None:
     splits = [database.split_of[row] for row in rows]
     number = {group: i for i, group in enumerate(dict.fromkeys(database.groups))}
     owner = [number[database.groups[row]] for row in rows]
-    # What the training captions hold is known; a database of test photographs alone is balanced to itself.
-    known = [split == "train" or "train" not in splits for split in splits]
-    strings = _Strings()
-    balance = Balance(list(itertools.compress(texts, known)), progress(range(ROUNDS), "negatives: balance", " rounds"))
-    slots, options = _plan_swaps(texts, balance, strings)
-    exchanges, categories = _plan_exchanges(texts, owner, known, strings)
-    mined = _plan_pairs(texts, owner, splits)
-    columns: dict[str, Sequence[Any]] = {"slots": slots, "options": options, "exchanges": exchanges, "mined": mined}
-    own_texts = [text.parse.text for text in texts]
-    _write(part / "captions.arrow", _SCHEMA, {"text": own_texts, "row": rows, **columns})
-    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
-    share = {
-        kind: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(texts)) for kind, name in COLUMN_OF.items()
-    }
-    facts = {"format": FORMAT, "share_with": share, "imbalance": balance.imbalance, "exchange_categories": categories}
-    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder)
-    for older in folder.parent.iterdir():
-        if older.is_dir() and older != folder:
-            shutil.rmtree(older, ignore_errors=True)
+    # A database without training photographs (a test set) learns from its own captions.
+    untrained = "train" not in splits
+    return Captions(texts, owner, splits, [untrained or split == "train" for split in splits]), rows
 
 
-def _plan_swaps(texts: Sequence[Text], balance: Balance, strings: _Strings) -> tuple[list[Numbers], list[Numbers]]:
-    """The slots of every caption and its options, see `_SCHEMA`."""
-    slots, options = [], []
-    for number, text in enumerate(progress(texts, "negatives: swaps", " captions")):
-        own_slots, own_options = _swaps(text, number, balance, strings)
-        slots.append(np.array(own_slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
-        options.append(np.array(own_options, dtype=np.int16))
-    return slots, options
-
-
-def _plan_exchanges(
-    texts: Sequence[Text], owner: Sequence[int], known: Sequence[bool], strings: _Strings
-) -> tuple[list[list[int]], list[str]]:
-    """The exchanges of every caption, see `_SCHEMA`, and the names of their categories."""
-    said = {(photograph, text.parse.text) for photograph, text in zip(owner, texts)}
-    exchanges = [
-        [found for found in find_exchanges(text.parse) if (photograph, _exchanged(text, found)) not in said]
-        for photograph, text in zip(owner, progress(texts, "negatives: exchanges", " captions"))
-    ]
-    changes = [_changes(text, found) for text, found in zip(texts, exchanges)]
-    acceptance = Acceptance(
-        [text.parse.text for text in itertools.compress(texts, known)],
-        list(itertools.chain.from_iterable(itertools.compress(changes, known))),
-    )
-    names = sorted({exchange.category for found in exchanges for exchange in found})
-    planned = []
-    for found, own, is_known in zip(exchanges, changes, known):
-        numbers: list[int] = []
-        for exchange, change in zip(found, own):
-            if chance := round(acceptance.chance(change, is_known) * PER_MILLE):
-                numbers += [names.index(exchange.category), chance, len(exchange.edits)]
-                for start, end, phrase, content in exchange.edits:
-                    numbers += [start, end, strings.number(phrase), int(content)]
-        planned.append(numbers)
-    return planned, names
-
-
-def _changes(text: Text, exchanges: Sequence[Exchange]) -> list[Change]:
-    return [find_change(text.parse.text, _exchanged(text, exchange), len(exchanges)) for exchange in exchanges]
-
-
-def _exchanged(text: Text, exchange: Exchange) -> str:
-    return splice(text.parse.text, exchange.edits, "exchange", exchange.category).text
-
-
-def _plan_pairs(texts: Sequence[Text], owner: Sequence[int], splits: Sequence[str]) -> list[list[int]]:
-    """The captions of other photographs that are negatives of each caption, see `_SCHEMA`."""
-    planned: list[list[int]] = [[] for _ in texts]
-    for split in sorted(set(splits)):
-        inside = [i for i, own in enumerate(splits) if own == split]
-        with progress(None, f"negatives: pairs of {split}", " captions", len(inside)) as bar:
-            chances = mine([texts[i] for i in inside], [owner[i] for i in inside], bar.update)
-        for place, i in enumerate(inside):
-            few = slice(chances.indptr[place], chances.indptr[place + 1])
-            for j, chance in zip(chances.indices[few], chances.data[few]):
-                planned[i] += [inside[j], round(chance * PER_MILLE)]
-    return planned
-
-
-class _Strings:
-    """Strings by number; the words that swaps draw come first and few, so that 16 bits hold their numbers."""
-
-    def __init__(self) -> None:
-        self.all: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, string: str) -> int:
-        found = self._numbers.get(string)
-        if found is None:
-            found = self._numbers[string] = len(self.all)
-            self.all.append(string)
-        return found
-
-
-def _swaps(text: Text, number: int, balance: Balance, strings: _Strings) -> tuple[list[int], list[int]]:
-    if len(text.parse.text) > LONGEST:
-        return [], []
-    found = balance.options(text)
-    if not found:  # all that may be drawn is named by another caption: 0.7 % of Flickr8k
-        text = text._replace(slots=find_slots(text.parse, lenient=True))
-        found = balance.options(text)
-    points = _points(found, number)
-    used = sorted({option.slot for option, _ in points})
-    slots: list[int] = []
-    for slot in used:
-        spots = find_spots(text.parse, text.slots[slot])
-        slots += [_CATEGORIES.index(text.slots[slot].category), len(spots)]
-        for spot in spots:
-            new = strings.number(spot.new) if spot.new else -1
-            slots += [spot.start, spot.end, spot.role, int(spot.is_content), new]
-    options: list[int] = []
-    for option, count in points:
-        repaired = needs_repairs(text.slots[option.slot], option.surface)
-        options += [used.index(option.slot), int(repaired), strings.number(option.surface), count]
-    return slots, options
-
-
-def _points(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
-    """The options that POINTS evenly spaced points hit, with how many: each expects what its chance says.
-
-    Systematic sampling: a caption has 130 options on average, most of them of next to no chance.
-    """
-    if not options:
-        return []
-    offset = random.Random(number).random()
-    ends = np.cumsum([option.chance for option in options])
-    hit = np.searchsorted(ends, (np.arange(POINTS) + offset) / POINTS * ends[-1])
-    counts = np.bincount(np.minimum(hit, len(options) - 1), minlength=len(options))
-    return [(option, int(count)) for option, count in zip(options, counts) if count]
+def _schema() -> pa.Schema:
+    """Columns of the file of captions; `row` is that of the database."""
+    columns = {name: column for kind in KINDS.values() for name, column in kind.schema.items()}
+    return pa.schema({"text": pa.string(), "row": pa.int32(), **columns})
 
 
 def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> None:

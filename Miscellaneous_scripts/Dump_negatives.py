@@ -5,7 +5,7 @@
 One record a negative, in JSON Lines, CSV or Parquet by the ending of the file:
 
     image_id, source    the photograph, and the data set that its caption comes from
-    kind, category      what was done (swap, exchange, mined, in-batch), and to what: colour, number, ...
+    kind, category      what was done (swap, exchange, ...), and to what: colour, number, ...
     positive, negative  the true caption, and the false one
     changed             [[start, end], ...]: characters of `negative` that make it false (JSON text in CSV)
 
@@ -34,7 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from common.jobs import progress
 from Config import NegativesConfig, fail, read_command_line, require
 from DataBase_functions import Database, seeded
-from Negative_map import KINDS, other_words
+from Negative_map import KINDS
+from negatives.edits import other_words
 from negatives.text import Negative
 
 SCHEMA = pa.schema(
@@ -44,6 +45,7 @@ SCHEMA = pa.schema(
     }
 )
 ROWS_AT_ONCE = 10_000  # of Parquet, whose rows are compressed together; 3 MB of captions
+CHOICES = ("mixture", *KINDS, "in-batch")
 PATIENCE = 10  # rounds in a row without anything new, after which all is taken for written
 TRIES = 100  # until a caption of another photograph is found
 
@@ -63,8 +65,8 @@ class DumpConfig:
     """Folder of all databases."""
     split: str = "test"
     """Split of the captions: train, validation or test."""
-    kind: Literal["mixture", "swap", "exchange", "mined", "in-batch"] = "mixture"
-    """mixture: the next three as training draws them. in-batch: a random caption of another photograph of the split."""
+    kind: Literal[CHOICES] = "mixture"  # type: ignore[valid-type]
+    """mixture: all kinds as training mixes them. in-batch: a random caption of another photograph of the split."""
     count: int = 0
     """Negatives to write, in as many rounds as it takes; 0 is one round, one for every caption that is given one."""
     seed: int = 0
@@ -127,16 +129,16 @@ class Negatives:
 
     def _of_kind(self, captions: list[int]) -> tuple[list[int], Callable[[int, random.Random], Negative | None]]:
         """The captions that can have a negative of the kind, and how one is drawn."""
-        plan, kind, most = self.plan, self.settings.kind, self.settings.most_swaps
+        plan, kind = self.plan, self.settings.kind
+        mixture = NegativesConfig(most_swaps=self.settings.most_swaps)
         if kind == "in-batch":
             groups = {self._group(caption) for caption in captions}
             return captions if len(groups) > 1 else [], lambda caption, rng: self._in_batch(caption, captions, rng)
         if kind == "mixture":
-            mixture = NegativesConfig(most_swaps=most)
             some = [caption for caption in captions if any(plan.has(one, caption) for one in KINDS)]
             return some, lambda caption, rng: plan.draw(caption, rng, mixture)
         some = [caption for caption in captions if plan.has(kind, caption)]
-        return some, lambda caption, rng: plan.draw_kind(kind, caption, rng, most)
+        return some, lambda caption, rng: plan.draw_kind(kind, caption, rng, mixture)
 
     def _group(self, caption: int) -> str:
         return self.database.groups[self.plan.row_of[caption]]

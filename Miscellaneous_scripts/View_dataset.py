@@ -29,7 +29,8 @@ from common.augment import augment
 from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
 from evaluation.plots import pyplot
-from Negative_map import other_words
+from Negative_map import KINDS
+from negatives.edits import other_words
 from negatives.text import Negative
 from Tokenizer_lib import Tokenizer, split_words
 
@@ -159,10 +160,10 @@ def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:
     """Where in the true text the words stood in whose place the negative's changed words are.
 
     The words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
-    has followed it and is not marked, as `Negative.changed` does not name it either. A mined negative is another text,
-    in which nothing stayed: there it is the words that it lacks.
+    has followed it and is not marked, as `Negative.changed` does not name it either. Where a negative is another text
+    (a mined caption), nothing stayed: there it is the words that it lacks.
     """
-    if negative.kind == "mined":
+    if not KINDS[negative.kind].rewrites:
         return list(other_words(negative.text, text))
     old, new = split_words(text), split_words(negative.text)
     changed = set(db.changed_words(new, negative))

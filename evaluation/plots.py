@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from common.metrics import Floats, Interval, Reliability, equilibrium_threshold, rates, threshold_curve
+from Negative_map import KINDS
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 DARK, GREY = "#222222", "#767676"
-OF_KIND = {"true captions": GREY, **dict(zip(("swap", "exchange", "mined", "in-batch"), COLOURS)), "mixture": DARK}
+OF_KIND = {"true captions": GREY, **dict(zip((*KINDS, "in-batch"), COLOURS)), "mixture": DARK}
 BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # how the judges that see no picture are shown
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
 EXAMPLES = 4  # pictures in a line of the page of errors

@@ -32,7 +32,8 @@ from common.storage import write_atomically
 from Config import NegativesConfig
 from DataBase_functions import Database, pad, seeded
 from evaluation.benchmarks import Benchmark
-from Negative_map import KINDS, other_words
+from Negative_map import KINDS
+from negatives.edits import other_words
 from negatives.text import Negative
 from Tokenizer_lib import Tokenizer, split_words
 

@@ -30,10 +30,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from negatives.company import END, START, Text, content_lemmas, governor_and_dependent, neighbours, surface_of
 from negatives.edits import needs_repairs
-from negatives.slots import find_slots
-from negatives.text import Parse, Slot
-from negatives.vocabulary import entries, inflect, pools
+from negatives.text import Slot
+from negatives.vocabulary import inflect, pools
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,44 +50,8 @@ ROUNDS = 100  # of fitting; 60 leave 3 to 11 % more imbalance
 # have only each other (upper, lower), 0.3 goes to and fro and leaves 9 % imbalance on Scenes, 0.12 leaves 0.2 %.
 STEP = 0.12
 SHRINKAGE = 3.0  # swaps; keeps a cell's factor near that of its neighbours as long as little is known of it
-CONTENT_TAGS = frozenset(("NN", "NNS", "NNP", "VB", "VBG", "VBZ", "VBP", "VBD", "VBN", "JJ", "CD", "RP"))
-HEADED = frozenset(("colour", "size", "shape", "material", "pattern", "number", "state", "weather"))
 CONTEXTS = ("before", "after", "governor", "partner")
 KINDS_OF_CELLS = ("word", *CONTEXTS, "topic")
-START, END = "<s>", "</s>"
-
-
-class Text(NamedTuple):
-    """A caption as the balance sees it."""
-
-    parse: Parse
-    words: tuple[str, ...]  # lower-case tokens, "an" as "a": the article follows its word by itself
-    lemmas: tuple[str, ...]
-    slots: tuple[Slot, ...]
-    named: frozenset[tuple[str, int]]  # (pool, group) of all that the photograph's captions name: never drawn
-
-
-def read_texts(parses: Sequence[Parse]) -> list[Text]:
-    """The captions of one photograph."""
-    texts = []
-    for parse in parses:
-        words = tuple(parse.text[start:end].lower() for start, end in zip(parse.start, parse.end))
-        lemmas = tuple(lemma.lower() for lemma in parse.lemma)
-        texts.append((parse, tuple("a" if word == "an" else word for word in words), lemmas, find_slots(parse)))
-    named = frozenset().union(*(groups_named(words, lemmas) for _, words, lemmas, _ in texts))
-    return [Text(*text, named) for text in texts]
-
-
-def groups_named(words: Sequence[str], lemmas: Sequence[str]) -> set[tuple[str, int]]:
-    """(pool, group) of every vocabulary entry that stands in a text, in whatever sense."""
-    index, found = entries(), set()
-    for i, (word, lemma) in enumerate(zip(words, lemmas)):
-        for entry in index.get(word, ()):
-            if entry.pool and (len(entry.words) == 1 or tuple(words[i : i + len(entry.words)]) == entry.words):
-                found.add((entry.pool, entry.group))
-        if lemma != word:
-            found.update((e.pool, e.group) for e in index.get(lemma, ()) if e.pool and len(e.words) == 1)
-    return found
 
 
 class Table(NamedTuple):
@@ -146,11 +110,11 @@ class Balance:
         for text in train:
             self._words.update(text.words)
             self._pairs.update(zip((START, *text.words), (*text.words, END)))
-            lemmas.update(_content(text))
+            lemmas.update(content_lemmas(text))
             for slot in text.slots:
-                surface = _surface(text, slot)
+                surface = surface_of(text, slot)
                 self._surfaces[surface] += 1
-                for kind, other in zip(CONTEXTS[2:], company(text, slot)):
+                for kind, other in zip(CONTEXTS[2:], governor_and_dependent(text, slot)):
                     self._company[kind, other, surface] += 1
         self._tables: dict[tuple[str, str], Table] = {}
         self._surface_ids = {surface: i for i, surface in enumerate(sorted(self._surfaces))}
@@ -159,8 +123,8 @@ class Balance:
         met = np.zeros((len(self._lemma_ids), len(self._surface_ids) + 1), dtype=np.float32)
         own = np.zeros(len(self._surface_ids) + 1, dtype=np.float32)
         for text in train:
-            inside = [self._lemma_ids[lemma] for lemma in _content(text) if lemma in self._lemma_ids]
-            for surface in {_surface(text, slot) for slot in text.slots}:
+            inside = [self._lemma_ids[lemma] for lemma in content_lemmas(text) if lemma in self._lemma_ids]
+            for surface in {surface_of(text, slot) for slot in text.slots}:
                 met[inside, self._surface_ids[surface]] += 1
                 own[self._surface_ids[surface]] += 1
         frequency = np.array([lemmas[lemma] for lemma in self._lemma_ids], dtype=np.float32)
@@ -220,7 +184,7 @@ class Balance:
         self, look_up: Callable[[str, str, Slot, Table], Array], text: Text, slot: Slot, table: Table
     ) -> list[Array]:
         """What is known of every surface of the table at this place, an array for each kind of cell but the topic."""
-        around = (*neighbours(text, slot), *company(text, slot))
+        around = (*neighbours(text, slot), *governor_and_dependent(text, slot))
         found = {kind: look_up(kind, other, slot, table) for kind, other in zip(CONTEXTS, around)}
         for token, new, _ in slot.repairs:
             if token == slot.last + 1:  # "two dogs" -> "one dog": the next word follows
@@ -246,7 +210,7 @@ class Balance:
 
     def _others(self, text: Text, slot: Slot) -> list[int]:
         """In a fixed order: that of a set differs between processes, and with it the last digit of a sum."""
-        return sorted(self._lemma_ids[lemma] for lemma in _content(text, slot) if lemma in self._lemma_ids)
+        return sorted(self._lemma_ids[lemma] for lemma in content_lemmas(text, slot) if lemma in self._lemma_ids)
 
     # The fit
 
@@ -357,8 +321,8 @@ class Balance:
 
     def _leaving(self, text: Text, slot: Slot) -> list[int]:
         """Cells of the word that stands there, by the company it keeps in all other captions."""
-        surface = _surface(text, slot)
-        around = (*neighbours(text, slot), *company(text, slot))
+        surface = surface_of(text, slot)
+        around = (*neighbours(text, slot), *governor_and_dependent(text, slot))
         return [
             self._cell(kind, other, surface, max(-1, self._met_with(kind, other, surface) - 1))
             if kind in ("word", "before", "after") or other
@@ -368,7 +332,7 @@ class Balance:
 
     def _own_topic(self, text: Text, slot: Slot) -> float:
         """How well the word that stands there goes with the rest, by all other captions."""
-        others, own = self._others(text, slot), self._surface_ids[_surface(text, slot)]
+        others, own = self._others(text, slot), self._surface_ids[surface_of(text, slot)]
         met, by_chance = self._met[others, own] - 1, self._by_chance[others, own]
         return float(np.log((np.maximum(met, 0) + TOPIC_SHRINKAGE) / (by_chance + TOPIC_SHRINKAGE)).sum())
 
@@ -401,7 +365,7 @@ class Balance:
 
     def _scores(self, text: Text, slot: Slot, table: Table) -> Floats:
         """Logarithm of the chance of every surface of the table at this place, up to a constant of the caption."""
-        surface = _surface(text, slot)
+        surface = surface_of(text, slot)
         own = self._cell("word", "", surface, self._surfaces[surface])
         resistance = self.stay[own] if own < len(self.stay) else 0.0
         score = np.sum(self._in_company(self._score_in, text, slot, table), axis=0)
@@ -422,56 +386,10 @@ class Balance:
         return known
 
 
-def neighbours(text: Text, slot: Slot) -> tuple[str, str]:
-    """The words before and behind a slot."""
-    words = text.words
-    before = words[slot.first - 1] if slot.first else START
-    return before, words[slot.last + 1] if slot.last + 1 < len(words) else END
-
-
-def company(text: Text, slot: Slot) -> tuple[str, str]:
-    """What a slot depends on, and what depends on it, as far as it tells which words fit; "" where nothing does."""
-    parse, lemmas, i = text.parse, text.lemmas, slot.last
-    head, dep = parse.head[i], parse.dep[i]
-    if slot.category == "action":
-        subject = partner = ""
-        for j, its_head in enumerate(parse.head):
-            if its_head == i != j:
-                if parse.dep[j] in ("nsubj", "nsubjpass"):
-                    subject = lemmas[j]
-                elif not partner and parse.dep[j] in ("dobj", "prep", "advmod", "prt"):
-                    partner = lemmas[j]
-        if not subject and head != i and dep in ("acl", "relcl", "advcl", "pcomp"):
-            subject = lemmas[head]
-        return subject, partner
-    if head == i:
-        return "", ""
-    if slot.category in HEADED or dep == "amod" or slot.category == "relation":
-        return lemmas[head], ""
-    if dep == "pobj":
-        governor = parse.head[head]
-        return f"{lemmas[head]}: {lemmas[governor] if governor != head else ''}", ""
-    return f"{dep}: {lemmas[head]}", ""
-
-
 @cache
 def _groups_with(pool: str, words: frozenset[str]) -> frozenset[int]:
     """The groups of a pool that hold any of some words; there are a few hundred different sets of them."""
     return frozenset(number for number, group in enumerate(pools()[pool]) if not group.words.isdisjoint(words))
-
-
-def _surface(text: Text, slot: Slot) -> str:
-    return " ".join(text.words[slot.first : slot.last + 1])
-
-
-def _content(text: Text, but: Slot | None = None) -> set[str]:
-    """Lemmas of the words that carry the meaning, without those of a slot."""
-    inside = range(but.first, but.last + 1) if but is not None else ()
-    return {
-        lemma
-        for i, (lemma, tag) in enumerate(zip(text.lemmas, text.parse.tag))
-        if tag in CONTENT_TAGS and i not in inside
-    }
 
 
 def _evenly(texts: Sequence[Text], most: int) -> Sequence[Text]:

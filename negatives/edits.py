@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from negatives.text import Edit, Negative, Parse, Slot
 from negatives.vocabulary import Group, inflect, pools
+from Tokenizer_lib import split_words
 
 # Replacements are drawn in proportion to count**FREQUENCY_POWER. How often a judge that sees no picture, only which
 # words were exchanged, tells the true caption from its negative (log-odds of single words, fitted on half of 400
@@ -160,6 +161,12 @@ def splice(text: str, edits: Iterable[Edit], kind: str, category: str) -> Negati
         position = end
     parts.append(text[position:])
     return Negative("".join(parts), kind, category, tuple(changed))
+
+
+def other_words(caption: str, negative: str) -> tuple[tuple[int, int], ...]:
+    """Spans of the words of `negative` that `caption` does not have."""
+    known = {word.text for word in split_words(caption)}
+    return tuple((word.start, word.end) for word in split_words(negative) if word.text not in known)
 
 
 def takes_an(word: str) -> bool:

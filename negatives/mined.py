@@ -12,14 +12,21 @@ a cat and no dog, a red shirt where they name a blue one and nothing red.
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from negatives.balance import CONTENT_TAGS, HEADED, Text, company
+from common.jobs import progress
+from Config import NegativesConfig
+from negatives.company import CONTENT_TAGS, HEADED, Text, governor_and_dependent
+from negatives.edits import other_words
+from negatives.kind import PER_MILLE, Captions, Kind, Made, Rows, Strings, in_groups
+from negatives.text import Negative
 
 Matrix: TypeAlias = sparse.csr_matrix
 Ints = NDArray[np.int64]
@@ -37,6 +44,36 @@ WEIGHT = {
 }
 OTHER_WEIGHT = 0.4
 UNNAMED_WEIGHT = 0.3  # a word that no caption of the photograph has
+
+
+class Mined(Kind):
+    name = "mined"
+    schema: ClassVar = {"mined": pa.list_(pa.int32())}  # caption, chance
+    rewrites = False
+
+    def make(self, captions: Captions, strings: Strings) -> Made:
+        planned: list[list[int]] = [[] for _ in captions.texts]
+        for split in sorted(set(captions.splits)):
+            inside = [i for i, own in enumerate(captions.splits) if own == split]
+            with progress(None, f"negatives: pairs of {split}", " captions", len(inside)) as bar:
+                texts, owner = [captions.texts[i] for i in inside], [captions.owner[i] for i in inside]
+                chances = mine(texts, owner, bar.update)
+            for place, i in enumerate(inside):
+                few = slice(chances.indptr[place], chances.indptr[place + 1])
+                for j, chance in zip(chances.indices[few], chances.data[few]):
+                    planned[i] += [inside[j], round(chance * PER_MILLE)]
+        return Made({"mined": planned})
+
+    def draw(
+        self, rows: Rows, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
+    ) -> Negative | None:
+        draw = rng.randrange(PER_MILLE)
+        for other, chance in in_groups(rows.numbers("mined", caption), 2):
+            draw -= chance
+            if draw < 0:
+                text = rows.text(other)
+                return Negative(text, "mined", "mined", other_words(rows.text(caption), text))
+        return None
 
 
 class Facts(NamedTuple):
@@ -57,7 +94,7 @@ class Photograph(NamedTuple):
 def read_facts(text: Text) -> Facts:
     claims = []
     for slot in text.slots:
-        head = company(text, slot)[0] if slot.category in HEADED else ""
+        head = governor_and_dependent(text, slot)[0] if slot.category in HEADED else ""
         claims.append(((slot.pool, head), (slot.pool, slot.group), WEIGHT.get(slot.category, OTHER_WEIGHT)))
     content = frozenset(
         lemma for lemma, tag in zip(text.lemmas, text.parse.tag) if tag in CONTENT_TAGS and tag not in ("CD", "RP")
@@ -79,47 +116,47 @@ def contradiction(facts: Facts, photograph: Photograph) -> float:
 def mine(texts: Sequence[Text], owner: Sequence[int], advance: Callable[[int], object] = lambda n: None) -> Matrix:
     """(T, T) symmetric chances of the pairs of some captions of one split; rows sum to 1, or to less where few fit.
 
-    owner: photograph of each caption.
+    owner: photograph of each caption. advance: called with the number of captions that were done since its last call.
     """
     facts = [read_facts(text) for text in texts]
-    photographs = {}
-    of: dict[int, list[int]] = {}
-    for number, photo in enumerate(owner):
-        of.setdefault(photo, []).append(number)
-    for photo, numbers in of.items():
-        photographs[photo] = Photograph(
-            frozenset(question for n in numbers for question, _, _ in facts[n].claims),
-            frozenset().union(*(texts[n].named for n in numbers)),
-            frozenset().union(*(facts[n].content for n in numbers)),
-        )
+    photographs = _read_photographs(texts, facts, owner)
     vectors = _vectors(facts)
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
-    false_of = _Memory(facts, [photographs[photo] for photo in owner])
+    contradict = _Contradictions(facts, [photographs[photo] for photo in owner])
+
+    def is_pair(i: int, j: int) -> bool:
+        return owner[i] != owner[j] and texts[i].parse.text != texts[j].parse.text and contradict(i, j)
+
+    found: list[tuple[int, int, float]] = []
     order = np.random.default_rng(0).permutation(len(texts))
     for block in np.array_split(order, max(1, -(-len(order) // BLOCK))):
         inside = vectors[block].T.tocsr()
         for start in range(0, len(block), 500):
             some = block[start : start + 500]
             for i, near, cosines in zip(some.tolist(), *_near(vectors[some] @ inside)):
-                found = 0
-                for place, cosine in zip(near.tolist(), cosines.tolist()):
-                    j = int(block[place])
-                    if owner[i] != owner[j] and texts[i].parse.text != texts[j].parse.text and false_of(i, j):
-                        rows.append(i)
-                        columns.append(j)
-                        values.append(cosine)
-                        found += 1
-                        if found == NEIGHBOURS:
-                            break
+                pairs = ((i, j, cosine) for j, cosine in zip(block[near].tolist(), cosines.tolist()) if is_pair(i, j))
+                found += itertools.islice(pairs, NEIGHBOURS)
             advance(len(some))
-    pairs = sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)))
-    return balance(pairs.maximum(pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
+    rows, columns, values = zip(*found) if found else ((), (), ())
+    near_pairs = sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)), dtype=np.float64)
+    return sinkhorn(near_pairs.maximum(near_pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
 
 
-class _Memory:
-    """Does each of two captions contradict the other's photograph? Each pair comes up about twice."""
+def _read_photographs(texts: Sequence[Text], facts: Sequence[Facts], owner: Sequence[int]) -> dict[int, Photograph]:
+    captions_of: dict[int, list[int]] = {}
+    for number, photo in enumerate(owner):
+        captions_of.setdefault(photo, []).append(number)
+    return {
+        photo: Photograph(
+            frozenset(question for n in numbers for question, _, _ in facts[n].claims),
+            frozenset().union(*(texts[n].named for n in numbers)),
+            frozenset().union(*(facts[n].content for n in numbers)),
+        )
+        for photo, numbers in captions_of.items()
+    }
+
+
+class _Contradictions:
+    """Does each of two captions contradict the other's photograph? Answers are kept: each pair comes up about twice."""
 
     def __init__(self, facts: Sequence[Facts], photographs: Sequence[Photograph]):
         self._facts, self._photographs = facts, photographs
@@ -160,7 +197,7 @@ def _vectors(facts: Sequence[Facts]) -> Matrix:
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ vectors, dtype=np.float32)
 
 
-def balance(pairs: Matrix, rounds: int = 100) -> Matrix:
+def sinkhorn(pairs: Matrix, rounds: int = 100) -> Matrix:
     """Scale a symmetric matrix so that rows (and so columns) sum to 1, or to less where that cannot be.
 
     Knight and Ruiz 2013 call it the symmetric form of Sinkhorn's. A row of few and much wanted neighbours may keep

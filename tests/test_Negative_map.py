@@ -16,12 +16,16 @@ from parses import album, by_hand, parked
 import Negative_map
 from Config import NegativesConfig
 from DataBase_functions import Database
-from Negative_map import KINDS, LONGEST, POINTS, Plan
-from negatives.balance import Balance, Option, read_texts
+from Negative_map import KINDS, Plan
+from negatives import mined, swap
+from negatives.balance import Balance, Option
+from negatives.company import read_texts
+from negatives.swap import LONGEST, POINTS
 from negatives.text import Parse
 from sources import scenes as scenes_lib
 from Tokenizer_lib import split_words
 
+THREE = NegativesConfig(most_swaps=3)
 COLOURS = ("red", "blue", "green", "yellow", "white", "black")
 CUP_AND_BALL = "A:DT:2:det red:JJ:2:amod cup:NN:2:ROOT and:CC:2:cc a:DT:6:det blue:JJ:6:amod ball:NN:2:conj"
 
@@ -114,7 +118,7 @@ def test_one_that_was_broken_off_is_made_anew(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Negative_map, "mine", killed)
+        patch.setattr(mined, "mine", killed)
         with pytest.raises(KeyboardInterrupt):
             parked_cars(tmp_path)
     (left,) = (path for path in (tmp_path / "negatives").iterdir() if path.is_dir())
@@ -208,15 +212,15 @@ def test_points_are_as_many_as_chances_say():
     options = [Option(0, f"word {i}", chance) for i, chance in enumerate(chances)]
     total: Counter = Counter()
     for number in range(2000):
-        counts = dict(Negative_map._points(options, number))
+        counts = dict(swap.sample(options, number))
         assert sum(counts.values()) == POINTS
         for option in options:
             assert abs(counts.get(option, 0) - POINTS * option.chance) < 1
         total.update(counts)
     for option in options:
         assert total[option] / 2000 == pytest.approx(POINTS * option.chance, abs=0.05)
-    assert Negative_map._points(options, 3) == Negative_map._points(options, 3)
-    assert Negative_map._points([], 0) == []
+    assert swap.sample(options, 3) == swap.sample(options, 3)
+    assert swap.sample([], 0) == []
 
 
 def test_weights_say_how_often_a_kind_comes_first(tiny):
@@ -391,7 +395,7 @@ def test_up_to_three_words_change_and_none_twice(tmp_path):
     plan = Plan.open(album(tmp_path, captions))
     changes = Counter()
     for caption in range(len(plan)):
-        negative = plan.draw_kind("swap", caption, rng, most_swaps=3)
+        negative = plan.draw_kind("swap", caption, rng, THREE)
         old, new = plan.text(caption).strip(".").split(), negative.text.strip(".").split()
         different = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
         assert [negative.text[start:end] for start, end in negative.changed] == [new[i] for i in different]
@@ -427,7 +431,7 @@ def test_places_that_overlap_are_never_swapped_together(tmp_path):
         place = plan.text(caption).partition(" running ")[2]
         if not plan.text(caption).startswith("Two dogs"):
             continue
-        texts = {plan.draw_kind("swap", caption, random.Random(seed), most_swaps=3).text for seed in range(50)}
+        texts = {plan.draw_kind("swap", caption, random.Random(seed), THREE).text for seed in range(50)}
         offered = {f"{words} running {place}" for words in ("Three dogs are", "One dog is", "Two cats are")}
         assert texts <= offered
         drawn |= {text.partition(" running ")[0] for text in texts}

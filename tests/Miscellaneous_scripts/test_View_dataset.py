@@ -13,7 +13,7 @@ from Config import AugmentConfig, DataConfig, NegativesConfig
 from DataBase_functions import Caption, Database, Key, PairDataset
 from Miscellaneous_scripts import View_dataset as view
 from Miscellaneous_scripts.View_dataset import ELLIPSIS, Piece, Sample
-from Negative_map import other_words
+from negatives.edits import other_words
 from negatives.text import Negative
 from Tokenizer_lib import Tokenizer
 

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from parses import by_hand, parked
 
-from negatives.balance import LEAST_COUNT, SMALL, Balance, read_texts
+from negatives.balance import LEAST_COUNT, SMALL, Balance
+from negatives.company import read_texts
 
 # How often each colour stands before each noun. Black and blue are never said of a shirt, yellow and green never of
 # a car, and each has three other colours to turn into there.

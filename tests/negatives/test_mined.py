@@ -8,8 +8,8 @@ from parses import by_hand, parked
 from scipy import sparse
 
 from negatives import mined
-from negatives.balance import read_texts
-from negatives.mined import ENOUGH, Photograph, balance, contradiction, mine, read_facts
+from negatives.company import read_texts
+from negatives.mined import ENOUGH, Photograph, contradiction, mine, read_facts, sinkhorn
 
 
 def animal(name, verb="runs=run", place="grass"):
@@ -163,14 +163,14 @@ def test_captions_without_a_partner(parses):
 def test_balance_of_three_by_hand():
     """The one symmetric matrix without diagonal whose rows sum to 1, whatever the weights were."""
     weights = sparse.csr_matrix(np.array([[0, 1, 5], [1, 0, 0.2], [5, 0.2, 0]]))
-    np.testing.assert_allclose(balance(weights).toarray(), (1 - np.eye(3)) / 2, atol=1e-3)
+    np.testing.assert_allclose(sinkhorn(weights).toarray(), (1 - np.eye(3)) / 2, atol=1e-3)
 
 
 def test_balance_keeps_symmetry_and_leaves_short_what_cannot_reach_1():
     """Three captions that all want the fourth: it is drawn once in all, so they are a third of the time at most."""
     star = np.zeros((5, 5))
     star[3, :3] = star[:3, 3] = (1, 2, 4)
-    scaled = balance(sparse.csr_matrix(star)).toarray()
+    scaled = sinkhorn(sparse.csr_matrix(star)).toarray()
     np.testing.assert_allclose(scaled, scaled.T)
     sums = scaled.sum(1)
     assert sums[3] == pytest.approx(1, abs=1e-6) and sums[:3].sum() == pytest.approx(1, abs=1e-6)
@@ -180,10 +180,10 @@ def test_balance_keeps_symmetry_and_leaves_short_what_cannot_reach_1():
 def test_balance_of_a_random_matrix():
     rng = np.random.default_rng(0)
     weights = np.triu(rng.random((40, 40)) * (rng.random((40, 40)) < 0.3), 1)
-    scaled = balance(sparse.csr_matrix(weights + weights.T)).toarray()
+    scaled = sinkhorn(sparse.csr_matrix(weights + weights.T)).toarray()
     np.testing.assert_allclose(scaled, scaled.T)
     np.testing.assert_allclose(scaled.sum(1), 1, atol=0.01)
     assert ((scaled > 0) == (weights + weights.T > 0)).all()
-    early = balance(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
+    early = sinkhorn(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
     np.testing.assert_allclose(early, early.T)
     assert early.sum(1).max() < 1 + 1e-9, "broken off early, no row may sum to more than 1"
