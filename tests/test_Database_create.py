@@ -25,11 +25,12 @@ from PIL import Image
 
 import Database_create
 from Config import DatabaseConfig
-from Database_create import ArrowFiles, new_folder
 from negatives.text import Parse
 from sources import units as units_lib
+from sources.folder import new_folder
 from sources.intake import Photograph, StoredText
-from sources.readers import Picture
+from sources.items import Picture
+from sources.rows import ArrowFiles
 from sources.units import (
     DATABASE_SCHEMA,
     PictureUnit,
@@ -434,7 +435,7 @@ def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path
     def fails(*arguments):
         raise error
 
-    monkeypatch.setattr("units_lib.stored_picture", fails)
+    monkeypatch.setattr("sources.units.stored_picture", fails)
     unit = PictureUnit.of(
         tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
     )
@@ -474,7 +475,7 @@ def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatc
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr("units_lib.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
+    monkeypatch.setattr("sources.units.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
     with pytest.raises(OSError, match="No space left"):
         unit.run()
     assert list(tmp_path.iterdir()) == []
@@ -729,7 +730,7 @@ def test_long_databases_are_several_files(tmp_path):
 
 def test_large_pictures_make_shorter_files(tmp_path, monkeypatch):
     """One batch cannot hold over 2 GB, nor should the memory of a build depend on the size of pictures."""
-    monkeypatch.setattr("Database_create.BYTES_PER_FILE", 1000)
+    monkeypatch.setattr("sources.rows.BYTES_PER_FILE", 1000)
     schema = pa.schema([("data", pa.binary())])
     files = ArrowFiles(tmp_path, schema)
     for _ in range(5):

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import of_type
 
-from sources import scenes as scenes
+from sources import scenes
+from sources.items import Picture, Text
+from sources.scenes import read_scenes
 
-ROOT = Path(scenes.__file__).parent.parent
+ROOT = Path(scenes.__file__).parent.parent.parent
 PLURALS = {kind: {"fish": "fish", "butterfly": "butterflies"}.get(kind, kind + "s") for kind in scenes.KINDS}
 SYNONYMS = (
     {"small", "little", "tiny"},
@@ -317,3 +320,28 @@ def test_gallery_script_writes_a_readable_png(tmp_path):
     with Image.open(target) as sheet:
         assert sheet.width > 4 * 256 and sheet.height > 3 * 256
     assert target.stat().st_size < 600_000
+
+
+def test_scenes_are_different_repeatable_and_have_captions():
+    items = list(read_scenes(40, seed=0))
+    assert items == list(read_scenes(40, seed=0))
+    scenes, texts = of_type(Picture, items), of_type(Text, items)
+    assert len({str(scene.scene) for scene in scenes}) == len({scene.identity for scene in scenes}) == 40
+    assert scenes[0] == Picture("scene-000000", "scene-000000", None, None, scenes[0].scene)
+    captions = Counter(text.identity for text in texts)
+    assert set(captions) == {scene.identity for scene in scenes} and min(captions.values()) >= 2
+    assert {(text.kind, text.matches) for text in texts} == {("caption", True)}
+    assert len({text.where for text in texts}) == len(texts)
+    others = of_type(Picture, read_scenes(40, seed=1))
+    assert not {str(scene.scene) for scene in scenes} & {str(scene.scene) for scene in others}
+
+
+def test_equal_scenes_are_skipped_and_too_few_different_ones_are_told(monkeypatch):
+    monkeypatch.setattr("sources.scenes.reader.SEEDS_PER_DATABASE", 20)
+    monkeypatch.setattr("sources.scenes.reader.make_scene", lambda seed: {"n": seed // 2})
+    monkeypatch.setattr("sources.scenes.reader.write_captions", lambda scene, seed: ["a dog"])
+    scenes = of_type(Picture, read_scenes(3, seed=0))
+    assert [scene.image_id for scene in scenes] == ["scene-000000", "scene-000002", "scene-000004"]
+    assert len(of_type(Picture, read_scenes(10, seed=0))) == 10
+    with pytest.raises(ValueError, match="11 different scenes wanted, seed 0 gives 10"):
+        list(read_scenes(11, seed=0))

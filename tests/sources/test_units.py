@@ -121,17 +121,22 @@ def test_what_the_first_format_stores(parser):
 
 
 def test_readers_and_writers_of_a_database_agree_about_its_formats():
+    """There is one number for both, in common.storage."""
     import DataBase_functions
+    from common import storage
+    from sources import manifest
 
-    assert DataBase_functions.FORMAT == units.FORMAT
-    assert DataBase_functions.PARSE_FORMAT == units.PARSE_FORMAT
+    for module in (DataBase_functions, manifest):
+        assert module.DATABASE_FORMAT is storage.DATABASE_FORMAT
+        assert module.PARSE_FORMAT is storage.PARSE_FORMAT
+    assert units.PARSE_FORMAT is storage.PARSE_FORMAT
 
 
 KEYS = """
 from pathlib import Path
 from Config import DatabaseConfig
 from sources.intake import Photograph, StoredText
-from sources.readers import Picture
+from sources.items import Picture
 from sources.units import PictureUnit, TextUnit, find_pipeline
 texts = (StoredText("A dog runs.", "caption", "pairs", True),)
 photograph = Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("pairs",), texts)
@@ -145,6 +150,8 @@ def program(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("program")
     for path in REPOSITORY.glob("*.py"):
         shutil.copy(path, folder)
+    for wing in ("common", "negatives", "sources"):
+        shutil.copytree(REPOSITORY / wing, folder / wing, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -160,7 +167,9 @@ def keys(program: Path) -> tuple[str, str]:
         ("negatives/slots.py", False, False),
         ("negatives/vocabulary.py", False, False),
         ("common/pictures.py", True, False),
-        ("sources/scenes.py", True, False),
+        ("sources/scenes/drawing.py", True, False),
+        ("sources/scenes/drawings.py", True, False),
+        ("sources/coco.py", False, False),
         ("sources/units.py", True, True),
     ],
 )

@@ -1,0 +1,145 @@
+"""Photographs that are the same picture under several names, in one source or in several.
+
+They are one *group*, which is in one split. A *guest* hands its texts to another photograph, its *host*, and gets no
+row of its own.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from common.jobs import progress
+from common.pictures import Fingerprints
+from sources.intake import Intake
+from sources.items import LeftOut
+from sources.units import Chunk, read_arrow
+
+
+def find_copies(intake: Intake, chunks: Sequence[Chunk]) -> None:
+    """Note the pictures that cannot be used, and join the photographs that are the same picture."""
+    ranks, bits, colours = [], [], []
+    for chunk in progress(chunks, "compare pictures", " units"):
+        table = read_arrow(chunk.pictures).select(["bits", "colours", "problems", "source"])
+        for rank, row in zip(chunk.ranks, table.to_pylist()):
+            _note_problems(intake, rank, row)
+            if row["bits"] is not None:
+                ranks.append(rank)
+                bits.append(row["bits"])
+                colours.append(row["colours"])
+    if not ranks:
+        join_copies(intake, [])
+        return
+    fingerprints = Fingerprints(
+        np.frombuffer(b"".join(bits), np.uint8).reshape(len(bits), -1),
+        np.frombuffer(b"".join(colours), np.uint8).reshape(len(bits), -1),
+    )
+    place = {rank: i for i, rank in enumerate(ranks)}
+    join_copies(
+        intake,
+        ((ranks[i], ranks[j]) for i, j in fingerprints.links()),
+        lambda first, second: fingerprints.distance(place[first], place[second]),
+    )
+
+
+def _note_problems(intake: Intake, rank: int, row: dict) -> None:
+    """Leave out the files of a photograph that cannot be used, or all of it if none can."""
+    if row["source"] is None:
+        intake.lose(rank, {problem["source"]: problem["reason"] for problem in reversed(row["problems"])})
+        return
+    for problem in row["problems"]:
+        intake.leave_out(problem["source"], LeftOut("copy", problem["where"], problem["reason"]))
+
+
+def join_copies(
+    intake: Intake, links: Iterable[tuple[int, int]], distance: Callable[[int, int], int | None] = lambda i, j: 0
+) -> None:
+    """Join photographs that are the same picture, and give every photograph its group.
+
+    links: (rank, rank) that connect equal pictures; distance: the differing bits of two of them, None if these two
+    are not equal (the ends of a chain). Two photographs of one source keep their own rows, since a copy there is a
+    decision of its makers, and share only group and split. Across sources the later one becomes the guest of the
+    nearest that is there.
+    """
+    links = list(links)
+    for cluster in _connected(links):
+        _join_cluster(intake, cluster, distance)
+    hosts = dict(intake.db.execute("SELECT rank, coalesce(host, rank) FROM photographs WHERE grouping IS NOT NULL"))
+    for i, j in sorted(links):
+        intake.overlaps["by picture"].append(
+            {
+                "photographs": [_about(intake, i).name, _about(intake, j).name],
+                "differing bits": distance(i, j),
+                "stored as": "one row" if hosts[i] == hosts[j] else "two rows of one group",
+            }
+        )
+    intake.db.execute("UPDATE photographs SET grouping = identity WHERE grouping IS NULL")
+
+
+def _join_cluster(intake: Intake, cluster: Sequence[int], distance: Callable[[int, int], int | None]) -> None:
+    about = {rank: _about(intake, rank) for rank in cluster}
+    group = min(copy.identity for copy in about.values())
+    holders: dict[int, set[int]] = {}  # host -> sources of it and of its guests
+    for rank in cluster:
+        free = {
+            host: bits
+            for host, sources in holders.items()
+            if not sources & about[rank].sources and (bits := distance(host, rank)) is not None
+        }
+        if free:
+            host = min(free, key=lambda host: (free[host], host))
+            holders[host] |= about[rank].sources
+            intake.db.execute("UPDATE photographs SET host = ? WHERE rank = ?", (host, rank))
+            _drop_repeated_texts(intake, host, rank)
+        else:
+            holders[rank] = set(about[rank].sources)
+        intake.db.execute("UPDATE photographs SET grouping = ? WHERE rank = ?", (group, rank))
+
+
+class _Copy(NamedTuple):
+    identity: str
+    name: str
+    """SOURCE/IMAGE_ID"""
+    sources: set[int]
+    """All that have a file of it."""
+
+
+def _about(intake: Intake, rank: int) -> _Copy:
+    identity, source, image_id = intake.db.execute(
+        "SELECT identity, source, image_id FROM photographs WHERE rank = ?", (rank,)
+    ).fetchone()
+    sources = {number for (number,) in intake.db.execute("SELECT source FROM files WHERE identity = ?", (identity,))}
+    return _Copy(identity, f"{intake.names[source]}/{image_id}", sources)
+
+
+def _drop_repeated_texts(intake: Intake, host: int, guest: int) -> None:
+    """A guest's text that its host or an earlier guest has already is not stored again."""
+    of = """SELECT texts.id, digest, kind, matches, texts.source, place FROM texts JOIN photographs USING (identity)
+        WHERE repeats IS NULL AND again = 0 AND """
+    known = {
+        tuple(row[1:4]) for row in intake.db.execute(of + "(rank = ? OR host = ?) AND rank <> ?", (host, host, guest))
+    }
+    for number, digest, kind, matches, source, place in intake.db.execute(of + "rank = ?", (guest,)).fetchall():
+        if (digest, kind, matches) in known:
+            intake.db.execute("UPDATE texts SET again = 1 WHERE id = ?", (number,))
+            reason = "the same text as of the same picture in another dataset"
+            intake.leave_out(intake.names[source], LeftOut("caption", place, reason, captions=1))
+
+
+def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Connected sets of numbers, each in ascending order."""
+    smallest: dict[int, int] = {}
+
+    def root(number: int) -> int:
+        while smallest.setdefault(number, number) != number:
+            number = smallest[number]
+        return number
+
+    for i, j in pairs:
+        first, second = sorted((root(i), root(j)))
+        smallest[second] = first
+    sets = defaultdict[int, list[int]](list)
+    for number in sorted(smallest):
+        sets[root(number)].append(number)
+    return list(sets.values())

@@ -1,0 +1,153 @@
+"""Flickr30k and Flickr8k: photographs of people and animals with five captions each; most of 8k are also in 30k.
+
+Sources: Young et al. 2014 (Flickr30k), Hodosh et al. 2013 (Flickr8k).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from sources.files import find_file, find_folder, not_utf8, picture_files, read_lines
+from sources.items import Item, LeftOut, Listed, Note, Picture, Source, Text
+from sources.karpathy import read_karpathy
+from sources.tables import read_table
+
+FLICKR8K_LISTS = {
+    "Flickr_8k.trainImages.txt": "train",
+    "Flickr_8k.devImages.txt": "validation",
+    "Flickr_8k.testImages.txt": "test",
+}
+
+
+def read_flickr30k(folder: Path) -> Iterator[Item]:
+    """Flickr30k as its authors distribute it, as Kaggle does (results.csv), or with Karpathy's dataset_flickr30k.json.
+
+    Source: Young et al. 2014.
+    """
+    pictures = find_folder(folder, "flickr30k-images", "flickr30k_images", "Images", "images")
+    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+        "dataset_flickr30k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
+        "results_20130124.token": read_tokens,
+        "results.csv": read_kaggle_bars,
+    }
+    yield from _read_flickr(folder, "flickr30k", pictures, "flickr30k-images", readers)
+    if not find_file(folder, "dataset_flickr30k.json"):
+        yield Note("flickr30k: no official lists; splits as in other datasets, else by a hash of the photograph")
+
+
+def read_flickr8k(folder: Path) -> Iterator[Item]:
+    """Flickr8k as its authors distribute it, as Kaggle does (captions.txt), or with Karpathy's dataset_flickr8k.json.
+
+    Source: Hodosh et al. 2013.
+    """
+    pictures = find_folder(folder, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")  # the first as its
+    # authors spell it
+    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+        "dataset_flickr8k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
+        "Flickr8k.token.txt": read_tokens,
+        "captions.txt": read_kaggle_csv,
+    }
+    yield from _read_flickr(folder, "flickr8k", pictures, "Flicker8k_Dataset", readers)
+    if find_file(folder, "dataset_flickr8k.json"):
+        return  # its split rules
+    lists = {file: split for name, split in FLICKR8K_LISTS.items() if (file := find_file(folder, name))}
+    for file, split in lists.items():
+        for number, line in read_lines(file):
+            yield Listed(flickr_identity(line.decode(errors="replace").strip()), split, f"{file.name}:{number}")
+    if not lists:
+        yield Note("flickr8k: no official lists; splits as in other datasets, else by a hash of the photograph")
+
+
+def _read_flickr(
+    folder: Path,
+    source: str,
+    pictures: Path | None,
+    usual: str,
+    readers: Mapping[str, Callable[[Path], Iterator[Item]]],
+) -> Iterator[Item]:
+    """All pictures, then the captions of the first file of `readers` that is there."""
+    files = {name: file for name in readers if (file := find_file(folder, name))}
+    for part, is_there in ((f"{usual}/", pictures), (" or ".join(readers), files)):
+        if not is_there:
+            raise FileNotFoundError(
+                f"{part} is not in {folder}; --{source} expects a folder with {usual}/ and {' or '.join(readers)}"
+            )
+    assert pictures is not None
+    for path in picture_files(pictures):
+        yield Picture(flickr_identity(path.name), path.name, path)
+    name, *others = files
+    if others:
+        yield Note(f"{source}: captions and splits come from {name}; {', '.join(others)} was not read")
+    yield from readers[name](files[name])
+
+
+def read_tokens(file: Path) -> Iterator[Item]:
+    """Lines of `name.jpg#k<TAB>caption`."""
+    for number, line in read_lines(file):
+        where = f"{file.name}:{number}"
+        try:
+            key, tab, text = line.decode().partition("\t")
+        except UnicodeDecodeError as error:
+            yield LeftOut("line", where, not_utf8(line, error), captions=1)
+            continue
+        match = re.fullmatch(r"\s*(.+)#\d+\s*", key)
+        if not tab:
+            yield LeftOut("line", where, "no tab between file name and caption", captions=1)
+        elif not match:
+            reason = f"expected name.jpg#number before the tab, got {key[:80]!r}"
+            yield LeftOut("line", where, reason, captions=1)
+        else:
+            yield Text(flickr_identity(match[1]), text.strip(), "caption", where)
+
+
+def read_kaggle_bars(file: Path) -> Iterator[Item]:
+    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows that lack the second bar are mended, and counted."""
+    mended = 0
+    for number, line in read_lines(file):
+        where = f"{file.name}:{number}"
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError as error:
+            yield LeftOut("line", where, not_utf8(line, error), captions=1)
+            continue
+        if text.replace(" ", "") == "image_name|comment_number|comment":
+            continue
+        match = re.fullmatch(r"([^|]+?)\s*\|\s*(\d+)(\s*\||\s+|$)\s*(.*)", text)
+        if not match:
+            yield LeftOut("line", where, f"expected name.jpg| number| caption, got {text[:80]!r}", captions=1)
+            continue
+        mended += "|" not in match[3] and bool(match[4])
+        yield Text(flickr_identity(match[1]), match[4], "caption", where)
+    if mended:
+        yield Note(f"{file.name}: {mended} rows without the second bar were mended")
+
+
+def read_kaggle_csv(file: Path) -> Iterator[Item]:
+    """Kaggle's Flickr8k: CSV with the columns image and caption."""
+    for place, row in read_table(file, ending=".csv"):
+        where = f"{file.name}:{place}"
+        if isinstance(row, str):
+            yield LeftOut("line", where, row, captions=1)
+        elif not row.get("image") or row.get("caption") is None:
+            yield LeftOut("line", where, "the row lacks image or caption", captions=1)
+        else:
+            yield Text(flickr_identity(row["image"]), row["caption"].strip(), "caption", where)
+
+
+def flickr_identity(name: str) -> str:
+    """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
+    # Ten hex digits follow the number of a Flickr photograph; "20210304_123456.jpg" is named by a phone, with its day.
+    number = re.match(r"([0-9]+)_[0-9a-f]{10}\b", name)
+    return f"flickr:{number[1] if number else Path(name).stem}"
+
+
+def _identity_of_line(line: str) -> str | None:
+    """A bare number, or a file name of Flickr."""
+    stem = Path(line).stem
+    return flickr_identity(stem) if re.fullmatch(r"\d+(_[0-9a-f]+\w*)?", stem) else None
+
+
+SOURCES = {
+    "flickr30k": Source("folder", lambda f, _: read_flickr30k(f), collection="flickr", identify=_identity_of_line),
+    "flickr8k": Source("folder", lambda f, _: read_flickr8k(f), collection="flickr", identify=_identity_of_line),
+}

@@ -1,0 +1,25 @@
+"""Karpathy's dataset_coco.json, dataset_flickr30k.json and dataset_flickr8k.json: captions with their splits."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sources.files import describe_error, stream_json
+from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Text
+
+
+def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]:
+    """Captions and splits of a dataset_*.json; `restval` counts as train. Source: Karpathy & Fei-Fei 2015."""
+    for number, image in stream_json(file, "images.item"):
+        try:
+            identity, split = identify(image), SPLIT_NAMES[image["split"]]
+            sentences = [(s["raw"].strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            told = image.get("sentences") if isinstance(image, dict) else None
+            lost = len(told) if isinstance(told, list) else 0
+            yield LeftOut(
+                "line", f"{file.name}:images[{number}]", f"no Karpathy record: {describe_error(error)}", captions=lost
+            )
+            continue
+        yield Listed(identity, split, f"{file.name}:images[{number}]")
+        for text, place in sentences:
+            yield Text(identity, text, "caption", f"{file.name}:{place}")

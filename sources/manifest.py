@@ -1,0 +1,162 @@
+"""The small files beside the Arrow files of a database: manifest.json, state.json, word_counts.json.
+
+The manifest says what went in, what was left out and why, with counts that add up, versions and hashes.
+"""
+
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
+from Config import DatabaseConfig, require
+from sources.folder import NothingUsable
+from sources.intake import Intake
+from sources.rows import MISMATCH, Content
+from sources.units import database_features
+
+WORD_COUNTS = "word_counts.json"
+
+
+def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: Content) -> dict[str, Any]:
+    """The manifest but for its list of what was left out: settings, versions, counts that add up, and hashes.
+
+    It holds nothing that differs between two builds of the same input, such as times or the number of workers.
+    """
+    if not content.files:
+        told = "; ".join(f"{reason} ({n:,})" for reason, n in commonest_reasons(intake)) or "the folders are empty"
+        raise NothingUsable(f"not one photograph with a caption can be used: {told}")
+    sources = {
+        source: {
+            **account(intake, source, sum(n for (name, _), n in content.kinds.items() if name == source)),
+            "splits": count_splits(intake, source),
+            "kinds": {kind: n for (name, kind), n in sorted(content.kinds.items()) if name == source},
+            "picture_bytes": content.picture_bytes[source],
+        }
+        for source in intake.names
+    }
+    splits = count_splits(intake)
+    assert sum(splits.values()) == sum(file["rows"] for file in content.files.values()), "every photograph has a row"
+    return {
+        **identify(content.files, pipeline),
+        "name": settings.name,
+        "settings": settings.shaping,
+        "splits": splits,
+        "sources": sources,
+        "overlaps": intake.overlaps,
+        "held_out": intake.held_out,
+        "files": content.files,
+        "notes": intake.notes + [f"the {split} split is empty" for split in SPLITS if not splits[split]],
+    }
+
+
+def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str, Any]:
+    """What the manifest tells of the Arrow files and of the program that wrote them."""
+    fingerprint = hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest()
+    return {
+        "format": DATABASE_FORMAT,
+        "parse_format": PARSE_FORMAT,
+        "fingerprint": fingerprint,
+        "picture_fingerprint": fingerprint,
+        "versions": {
+            "python": platform.python_version(),
+            "pipeline": f"{pipeline} {importlib.metadata.version(pipeline)}",
+            **{name: importlib.metadata.version(name) for name in ("spacy", "pillow", "pyarrow", "datasets")},
+        },
+    }
+
+
+def account(intake: Intake, source: str, stored_texts: int) -> dict[str, dict[str, int]]:
+    """Counts of one source; what was seen, stored and left out is counted each for itself, and must agree."""
+    number = (intake.names.index(source),)
+    queries = {
+        "photographs": (
+            "SELECT count(*) FROM mentions WHERE source = ?",
+            """SELECT count(*) FROM mentions JOIN photographs USING (identity)
+            WHERE mentions.source = ? AND lost IS NULL""",
+            "SELECT total(photographs) FROM left_out WHERE source = ?",
+        ),
+        "captions": (
+            "SELECT count(*) FROM texts WHERE source = ?",
+            f"SELECT {stored_texts}, ?",
+            "SELECT total(captions) FROM left_out WHERE source = ?",
+        ),
+    }
+    counts = {}
+    for unit, of_unit in queries.items():
+        seen, stored, left_out = (int(intake.db.execute(query, number).fetchone()[0]) for query in of_unit)
+        seen += intake.unread[source, unit]
+        assert seen == stored + left_out, f"{source}: of {seen} {unit} {stored} are stored, {left_out} left out"
+        counts[unit] = {"seen": seen, "stored": stored, "left_out": left_out}
+    return counts
+
+
+def count_splits(intake: Intake, source: str | None = None) -> dict[str, int]:
+    """Photographs of a source in each split, or rows of the whole database."""
+    counts = dict.fromkeys(SPLITS, 0)
+    query = "SELECT split, count(*) FROM photographs WHERE lost IS NULL AND host IS NULL GROUP BY split"
+    values: tuple = ()
+    if source is not None:
+        query = """SELECT split, count(*) FROM mentions JOIN photographs USING (identity)
+            WHERE mentions.source = ? AND lost IS NULL GROUP BY split"""
+        values = (intake.names.index(source),)
+    return counts | dict(intake.db.execute(query, values))
+
+
+def commonest_reasons(intake: Intake, most: int = 3) -> list[tuple[str, int]]:
+    """The commonest reasons for which something was left out."""
+    query = "SELECT reason, count(*) AS n FROM left_out GROUP BY reason ORDER BY n DESC, reason LIMIT ?"
+    return intake.db.execute(query, (most,)).fetchall()
+
+
+def write_companions(
+    folder: Path, manifest: Mapping[str, Any], left_out: Iterable[Mapping[str, Any]], words: Mapping[str, int]
+) -> None:
+    """The small files beside the Arrow files: two that `datasets` needs, the manifest, the counts of words."""
+    from datasets import DatasetInfo
+
+    DatasetInfo(features=database_features()).write_to_directory(str(folder))
+    state = {
+        "_data_files": [{"filename": name} for name in manifest["files"]],
+        "_fingerprint": manifest["fingerprint"][:16],  # `datasets` takes it for the names of its caches
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+        # For our own reader, so that opening a database need not read a manifest that may be long.
+        **{key: manifest[key] for key in ("format", "parse_format", "fingerprint", "picture_fingerprint")},
+    }
+    by_frequency = dict(sorted(words.items(), key=lambda item: (-item[1], item[0])))
+    for name, content in (("state.json", state), (WORD_COUNTS, by_frequency)):
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+    # What was left out is a line an entry, written as it is read: it may be long.
+    with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+        file.write(json.dumps(manifest, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "left_out": [')
+        for number, entry in enumerate(left_out):
+            file.write(("," if number else "") + "\n  " + json.dumps(entry, ensure_ascii=False))
+        file.write("\n ]\n}\n")
+
+
+def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The manifest of a finished database, whatever the format of its parses; its list of what was left out apart."""
+    if not (folder / "manifest.json").is_file():
+        raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = manifest.get("format", 1)
+    mend = DatabaseConfig.how_to_build(folder, "--overwrite")
+    require(
+        found == DATABASE_FORMAT, f"{folder} has database format {found}, this version reads {DATABASE_FORMAT}; {mend}"
+    )
+    return manifest, manifest.pop("left_out")
+
+
+def count_captions(manifest: Mapping[str, Any]) -> int:
+    """Texts that have a parse."""
+    kinds = (source["kinds"].items() for source in manifest["sources"].values())
+    return sum(n for kind, n in itertools.chain(*kinds) if kind != MISMATCH)

@@ -1,0 +1,81 @@
+"""The user's own pairs of image and text: a table with the columns image and caption, and optionally label and split.
+
+A text may be labelled as not true of its picture.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from Config import DatabaseConfig
+from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Picture, Source, Text
+from sources.tables import read_table
+
+LABELS = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "match"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "mismatch"), False),
+}
+NOTHING = {"", "none", "nan", "null"}  # how files and libraries write an empty field
+
+
+def read_pairs(file: Path, images: Path) -> Iterator[Item]:
+    """The user's own pairs: CSV, TSV, JSONL or Parquet with image and caption, and optionally label and split.
+
+    `image` is a path below `images`. label 0 (false, no, mismatch) marks a text that is not true of its picture.
+    """
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images} is no folder; give the folder of the pictures with --images DIR")
+    names = Counter[bool]()
+    for place, row in read_table(file):
+        where = f"{file.name}:{place}"
+        pair = row if isinstance(row, str) else read_pair(row)
+        if isinstance(pair, str):
+            yield LeftOut("line", where, pair, captions=1)
+            continue
+        name, text, split, matches = pair
+        found = os.path.isfile(images / name)  # noqa: PTH113 - Path.is_file raises if a name is too long
+        names[found] += 1
+        if found:
+            yield Picture(f"pairs:{name}", name, images / name)
+        if split is not None:
+            yield Listed(f"pairs:{name}", split, where)
+        yield Text(f"pairs:{name}", text, "caption", where, matches)
+    if names[False] and not names[True]:
+        raise FileNotFoundError(f"not one image of {file} is below {images}; give their folder with --images DIR")
+
+
+def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
+    """Image, caption, split and label of one row, or what is wrong with it."""
+    image, caption = row.get("image"), row.get("caption")
+    try:
+        path = path_below(image)
+    except ValueError as error:
+        return str(error)
+    if not isinstance(caption, str):
+        return "the caption is no text"
+    split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
+    if split not in SPLIT_NAMES and split not in NOTHING:
+        return f"unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}"
+    if label not in LABELS and label not in NOTHING:
+        return f"unknown label {label!r}; known: {', '.join(LABELS)}"
+    return str(path), caption.strip(), SPLIT_NAMES.get(split), LABELS.get(label, True)
+
+
+def path_below(image: Any) -> PurePosixPath:
+    """The path of a row's image below the folder of images. ValueError if it is none, or would leave that folder."""
+    if not isinstance(image, str) or not image.strip():
+        raise ValueError("the image is no file name")
+    path = PurePosixPath(image.strip().replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
+        raise ValueError(f"the image {image!r} is outside of --images")
+    return path
+
+
+def _read(file: Path, settings: DatabaseConfig) -> Iterator[Item]:
+    images = file.parent if settings.images is None else Path(settings.images)
+    return read_pairs(file, images.absolute())
+
+
+SOURCES = {"pairs": Source("file", _read, collection="pairs", splits_are_final=True)}

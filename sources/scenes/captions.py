@@ -1,0 +1,190 @@
+"""True captions of a scene, filled into templates."""
+
+import itertools
+import random
+
+from sources.scenes.scene import CLEAR, OFF_MIDDLE, PICTURE, common_ways, fits
+
+PREPOSITION = {"beach": "on", "mountain": "on", "stage": "on"}  # all others: "in"
+PLURALS = {"butterfly": "butterflies", "fish": "fish"}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SIZE_WORDS = {
+    "small": ("small", "little", "tiny"),
+    "medium": ("medium",),
+    "large": ("large", "big", "huge"),
+}
+_SIDES = {
+    ("above",): ("in the upper half", "in the upper part"),
+    ("below",): ("in the lower half", "in the lower part"),
+    ("left",): ("on the left side", "in the left half"),
+    ("right",): ("on the right side", "in the right half"),
+    ("above", "left"): ("in the upper left part", "in the upper left"),
+    ("above", "right"): ("in the upper right part", "in the upper right"),
+    ("below", "left"): ("in the lower left part", "in the lower left"),
+    ("below", "right"): ("in the lower right part", "in the lower right"),
+}
+_RELATIONS = {
+    ("above",): ("above",),
+    ("below",): ("below", "under"),
+    ("left",): ("to the left of", "on the left of"),
+    ("right",): ("to the right of", "on the right of"),
+    ("above", "left"): ("to the upper left of",),
+    ("above", "right"): ("to the upper right of",),
+    ("below", "left"): ("to the lower left of",),
+    ("below", "right"): ("to the lower right of",),
+}
+
+# Slots: a, b, c are noun phrases, be is their verb; rel holds from a to b, rel2 from a to c; side is where a is;
+# adj is said of a; all is a list of noun phrases; where is "on a beach", place is "beach".
+_TEMPLATES = {
+    "inventory": (
+        "there {be} {all} {where}",
+        "{all} {where}",
+        "the picture shows {all} {where}",
+        "{where}, there {be} {all}",
+        "{all} {bes} {where}",
+        "{all} can be seen {where}",
+        "you can see {all} {where}",
+        "a {place} with {all}",
+        "this {place} has {all}",
+    ),
+    "relation": (
+        "{a} {be} {rel} {b}",
+        "{a} {be} {rel} {b} {where}",
+        "there {be} {a} {rel} {b}",
+        "{where}, {a} {be} {rel} {b}",
+        "{rel} {b}, there {be} {a}",
+        "{rel} {b} {be} {a}",
+        "the picture shows {a} {rel} {b}",
+        "you can see {a} {rel} {b} {where}",
+        "{a} {rel} {b} {be} {adj}",
+        "{a} {be} {rel} {b} and {rel2} {c}",
+    ),
+    "placement": (
+        "{a} {be} {side} of the picture",
+        "{side} of the picture, there {be} {a}",
+        "{side} of the picture {be} {a}",
+        "{a} {side} of the picture {be} {adj}",
+        "{where}, {a} can be seen {side} of the picture",
+        "you can see {a} {side} of the picture",
+    ),
+    "attribute": (
+        "{a} {where} {be} {adj}",
+        "{where}, {a} {be} {adj}",
+        "{a} {be} {adj} and {be} {side} of the picture",
+        "{a} {be} {adj} and {be} {rel} {b}",
+    ),
+}
+_JOINABLE = [
+    text for role in _TEMPLATES.values() for text in role if text.startswith("{a} {be}") and "{where}" not in text
+]
+
+
+def write_captions(scene: dict, seed: int) -> list[str]:
+    """Five different true captions of 6 to 18 words: one of each role in `_TEMPLATES`, and one more.
+
+    A description ("two red balls") is always said of *all* objects that it fits, and a direction only if it is the
+    same for each of them (and for each object on the other side of a relation), by a clear margin; a diagonal one
+    is said as such. So a caption is true whether "a" is read as "some" or as "the only", and a swapped direction
+    makes it false. A role that the scene has nothing for (relations of a single object) gives way to "inventory".
+
+    What is said of the values of a category does not depend on the value (no "is medium" left out because it
+    sounds odd): a form that only a swap can produce would tell true from false without the picture.
+    """
+    rng = random.Random(f"captions {seed}")
+    roles = [*_TEMPLATES, rng.choice(tuple(_TEMPLATES))]
+    rng.shuffle(roles)
+    captions: list[str] = []
+    used: set[str] = set()
+    for role in roles:
+        for attempt in itertools.count():
+            template = rng.choice(_TEMPLATES[role if attempt < 60 else "inventory"])
+            clause = template not in used and _sentence(template, scene, rng)
+            if clause and 6 <= len(clause.split()) <= 18:
+                used.add(template)
+                captions.append(clause[0].upper() + clause[1:] + ".")
+                break
+    return captions
+
+
+def _sentence(template: str, scene: dict, rng: random.Random) -> str | None:
+    """The template filled with facts of the scene; now and then with a second clause about another object."""
+    cells = _cells(scene, rng)
+    clause = _fill(template, scene, cells, rng)
+    if clause and len(cells) > 1 and template in _JOINABLE and rng.random() < 0.5:
+        second = _fill(rng.choice(_JOINABLE), scene, cells[1:] + cells[:1], rng)
+        return second and f"{clause}, while {second}"
+    return clause
+
+
+def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
+    """Sort the objects by some of their facts: [(description, the objects that it fits)], in random order."""
+    looks = {"size": 0.4, "pattern": 0.4, "colour": 0.7}  # how often each is told
+    keys = ["kind", *(look for look in looks if rng.random() < looks[look])]
+    groups: dict[tuple, list] = {}
+    for item in scene["objects"]:
+        groups.setdefault(tuple(item[key] for key in keys), []).append(item)
+    cells = []
+    for members in groups.values():
+        shared = [look for look in looks if len({item[look] for item in members}) == 1]
+        told = {*keys, *(look for look in shared if rng.random() < looks[look])}
+        cells.append(({fact: members[0][fact] for fact in (*looks, "kind") if fact in told}, members))
+    rng.shuffle(cells)
+    return cells
+
+
+def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: random.Random) -> str | None:
+    """Fill one template, its {a} from the first cell; None if these cells have nothing true to put in."""
+    place = scene["background"]
+    slots = {"place": place, "where": f"{PREPOSITION.get(place, 'in')} a {place}"}
+    if "{all}" in template:
+        told = cells[: max(rng.randint(1, len(cells)) for _ in "ab")]
+        phrases = [_noun_phrase(facts, members, rng) for facts, members in told]
+        slots["all"] = " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
+        slots["be"] = "is" if len(told[0][1]) == 1 else "are"
+        slots["bes"] = slots["be"] if len(told) == 1 else "are"
+        return template.format(**slots)
+    facts, members = cells[0]
+    slots["be"] = "is" if len(members) == 1 else "are"
+    if "{adj}" in template:
+        looks = [fact for fact in facts if fact in ("pattern", "colour")]
+        rng.shuffle(looks)
+        said = looks[: rng.randint(1, 2)]
+        facts = {fact: value for fact, value in facts.items() if fact not in said}
+        # "The cup is blue" needs a picture with one cup.
+        if not said or any(fits(facts.items(), item) for item in scene["objects"] if item not in members):
+            return None
+        slots["adj"] = " and ".join(cells[0][0][fact] for fact in said)
+    slots["a"] = _noun_phrase(facts, members, rng, definite="there {be}" not in template)
+    if "{side}" in template:
+        ways = common_ways(members, [PICTURE], OFF_MIDDLE)
+        if not ways:
+            return None
+        slots["side"] = rng.choice(_SIDES[ways])
+    for slot, relation, index in (("b", "rel", 1), ("c", "rel2", 2)):
+        if "{" + slot + "}" in template:
+            facts, others = cells[index] if index < len(cells) else ({}, [])
+            ways = common_ways(members, others, CLEAR)
+            if not ways:
+                return None
+            slots[relation] = rng.choice(_RELATIONS[ways])
+            slots[slot] = _noun_phrase(facts, others, rng, definite=True)
+    return template.format(**slots)
+
+
+def _noun_phrase(facts: dict, members: list, rng: random.Random, definite: bool = False) -> str:
+    """For example "a small red ball", "exactly two striped cups", "the house"."""
+    # Always size, pattern, colour: "a striped red ball" is tagged better than "a red striped ball".
+    said = [value for fact, value in facts.items() if fact not in ("size", "kind")]
+    if "size" in facts:
+        said.insert(0, rng.choice(SIZE_WORDS[facts["size"]]))
+    if len(members) > 1:
+        number = rng.choice(("", "", "", "exactly ")) + NUMBERS[len(members)]
+        return " ".join([number, *said, plural(facts["kind"])])
+    words = " ".join([*said, facts["kind"]])
+    article = rng.choice(("a", "a", "a", "one", *("the", "the") * definite))
+    return f"{'an' if article == 'a' and words[0] in 'aeiou' else article} {words}"
+
+
+def plural(kind: str) -> str:
+    return PLURALS.get(kind, kind + "s")

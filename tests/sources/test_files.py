@@ -1,0 +1,215 @@
+"""Files and folders that are missing, damaged or full of anything: named, told, never lost."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from raw_files import (
+    UNHURRIED,
+    accounted,
+    almost,
+    coco_captions,
+    coco_image,
+    conversation,
+    karpathy,
+    of_type,
+    sentence,
+    write,
+)
+
+from sources.ade20k import read_ade20k
+from sources.coco import read_coco
+from sources.files import find_folder
+from sources.flickr import read_flickr8k, read_flickr30k, read_kaggle_bars, read_tokens
+from sources.items import Item, Text
+from sources.narratives import read_narratives
+from sources.pairs import read_pairs
+from sources.sharegpt4v import read_sharegpt4v
+
+
+@pytest.mark.parametrize(
+    ("reader", "files", "message"),
+    [
+        (
+            read_coco,
+            ["annotations/captions_val2017.json", "test2017/1.jpg"],
+            "no pictures in FOLDER; --coco expects a folder with train2017/ or val2017/ (or those of 2014) and "
+            "annotations/captions_*.json",
+        ),
+        (
+            read_coco,
+            ["val2017/1.jpg", "annotations/instances_val2017.json"],
+            "no captions in FOLDER; --coco expects a folder with train2017/ or val2017/ (or those of 2014) and "
+            "annotations/captions_*.json, or dataset_coco.json",
+        ),
+        (
+            read_flickr30k,
+            ["results.csv"],
+            "flickr30k-images/ is not in FOLDER; --flickr30k expects a folder with flickr30k-images/ and "
+            "dataset_flickr30k.json or results_20130124.token or results.csv",
+        ),
+        (
+            read_flickr30k,
+            ["flickr30k-images/1.jpg", "captions.txt"],
+            "dataset_flickr30k.json or results_20130124.token or results.csv is not in FOLDER; --flickr30k expects a "
+            "folder with flickr30k-images/ and dataset_flickr30k.json or results_20130124.token or results.csv",
+        ),
+        (
+            read_flickr8k,
+            ["captions.txt"],
+            "Flicker8k_Dataset/ is not in FOLDER; --flickr8k expects a folder with Flicker8k_Dataset/ and "
+            "dataset_flickr8k.json or Flickr8k.token.txt or captions.txt",
+        ),
+        (
+            read_flickr8k,
+            ["Images/1_0123456789.jpg", "results.csv"],
+            "dataset_flickr8k.json or Flickr8k.token.txt or captions.txt is not in FOLDER; --flickr8k expects a folder "
+            "with Flicker8k_Dataset/ and dataset_flickr8k.json or Flickr8k.token.txt or captions.txt",
+        ),
+        (
+            read_ade20k,
+            ["annotations/1.png"],
+            "no pictures in FOLDER; --ade20k expects a folder with images/training/ or images/validation/",
+        ),
+        (
+            lambda folder: read_pairs(folder / "pairs.csv", folder),
+            ["a.jpg"],
+            f"FOLDER{os.sep}pairs.csv is not there",
+        ),
+        (
+            lambda folder: read_pairs(folder / "pairs.csv", folder / "images"),
+            ["pairs.csv"],
+            f"FOLDER{os.sep}images is no folder; give the folder of the pictures with --images DIR",
+        ),
+        (lambda folder: read_narratives(folder / "n.jsonl"), ["a.jsonl"], f"FOLDER{os.sep}n.jsonl is not there"),
+        (lambda folder: read_sharegpt4v(folder / "s.json"), ["s.jsonl"], f"FOLDER{os.sep}s.json is not there"),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_is_missing_is_named_with_what_is_expected(tmp_path, reader, files, message, is_there):
+    """If the folder is absent as a whole, or is a file, the message is that of its first missing part."""
+    if is_there:
+        write(tmp_path / "data", dict.fromkeys(files))
+    with pytest.raises(FileNotFoundError) as missing:
+        list(reader(tmp_path / "data"))
+    told = str(missing.value)
+    assert str(tmp_path / "data") in told
+    if is_there:
+        assert told == message.replace("FOLDER", str(tmp_path / "data"))
+
+
+JSON_FILES: dict[str, tuple[Callable[[Path], Iterator[Item]], dict[str, None], Any]] = {
+    "captions_val2017.json": (read_coco, {"val2017/9.jpg": None}, coco_captions((9, 1, "A meal."), (9, 2, "A plate."))),
+    "dataset_coco.json": (
+        read_coco,
+        {"val2014/9.jpg": None},
+        karpathy("coco", *(coco_image(n, "val2014", "val", sentence("A meal.", n)) for n in (1, 2))),
+    ),
+    "dataset_flickr30k.json": (
+        read_flickr30k,
+        {"images/7.jpg": None},
+        karpathy("flickr30k", *[{"filename": "7.jpg", "split": "test", "sentences": [sentence("A dog.", 1)]}] * 2),
+    ),
+    "dataset_flickr8k.json": (
+        read_flickr8k,
+        {"Images/7_0123456789.jpg": None},
+        karpathy(
+            "flickr8k", *[{"filename": "7_0123456789.jpg", "split": "test", "sentences": [sentence("A dog.", 1)]}] * 2
+        ),
+    ),
+    "share.json": (
+        lambda folder: read_sharegpt4v(folder / "share.json"),
+        {},
+        [conversation("coco/train2017/000000000009.jpg", text) for text in ("A meal.", "A plate.")],
+    ),
+}
+
+
+JSON_DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda data: data[:-30],
+    "cut off in the middle": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "not UTF-8": lambda data: data.replace(b"A ", b"\xff "),
+    "half a character": lambda data: data.replace(b"A ", b"\\udc00 "),
+    "another file": lambda data: b"<!DOCTYPE html>",
+    "JSON lines": lambda data: data + b"\n" + data,
+    "other JSON": lambda data: b'{"categories": []}',
+}
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+@pytest.mark.parametrize("damage", JSON_DAMAGE)
+def test_a_damaged_json_file_is_refused_by_name(tmp_path, name, damage):
+    reader, pictures, content = JSON_FILES[name]
+    whole = json.dumps(content).encode()
+    assert len(of_type(Text, reader(write(tmp_path / "whole", {**pictures, name: b"\xef\xbb\xbf" + whole})))) == 2
+    damaged = write(tmp_path / "damaged", {**pictures, name: JSON_DAMAGE[damage](whole)})
+    with pytest.raises(ValueError, match=re.escape(str(damaged / name))):
+        list(reader(damaged))
+
+
+@pytest.mark.parametrize(
+    ("reader", "files"),
+    [
+        (read_flickr30k, {"images/7.jpg": None, "results_20130124.token": ""}),
+        (read_flickr30k, {"images/7.jpg": None, "results.csv": ""}),
+        (read_flickr8k, {"Images/7.jpg": None, "Flickr8k.token.txt": "\n \n", "Flickr_8k.testImages.txt": ""}),
+        (lambda folder: read_narratives(folder / "n.jsonl"), {"n.jsonl": ""}),
+        (lambda folder: read_pairs(folder / "pairs.csv", folder), {"pairs.csv": "image,caption\n"}),
+        (lambda folder: read_coco(folder), {"val2017/notes.txt": "", "dataset_coco.json": '{"images": [0]}'}),
+        (read_ade20k, {"images/training/notes.txt": ""}),
+    ],
+)
+def test_empty_files_and_folders_give_no_text(tmp_path, reader, files):
+    assert of_type(Text, reader(write(tmp_path, files))) == []
+
+
+@given(lines=st.lists(st.binary().map(lambda line: line.replace(b"\n", b" ")), max_size=20))
+@UNHURRIED
+@pytest.mark.parametrize("reader", [read_tokens, read_kaggle_bars, read_narratives])
+def test_every_line_of_any_bytes_is_accounted_for(tmp_path, reader, lines):
+    file = write(tmp_path, {"any.txt": b"\xef\xbb\xbf" + b"\n".join(lines)}) / "any.txt"
+    assert accounted(reader(file)) == sum(bool(line.strip()) for line in lines)
+
+
+RECORDS: dict[str, tuple[Callable[[Path], Iterator[Item]], Callable[[list], Any], st.SearchStrategy]] = {
+    "share.json": (
+        lambda folder: read_sharegpt4v(folder / "share.json"),
+        lambda records: records,
+        almost("image", "conversations"),
+    ),
+    "captions_val2017.json": (
+        read_coco,
+        lambda records: {"annotations": records},
+        almost("image_id", "id", "caption"),
+    ),
+    "n.jsonl": (
+        lambda folder: read_narratives(folder / "n.jsonl"),
+        lambda records: "\n".join(json.dumps(record) for record in records),
+        almost("dataset_id", "image_id", "caption"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@given(data=st.data())
+@UNHURRIED
+def test_every_record_of_any_content_is_accounted_for(tmp_path, name, data):
+    reader, whole, record = RECORDS[name]
+    records = data.draw(st.lists(record, min_size=1, max_size=10))
+    folder = write(tmp_path, {name: whole(records), "val2017/9.jpg": None})
+    assert accounted(reader(folder)) == len(records)
+
+
+def test_of_folders_within_each_other_the_innermost_is_found(tmp_path):
+    write(tmp_path, {"b/a.jpg": None, "images/a/b/a/1.jpg": None})
+    assert find_folder(tmp_path, "a") == tmp_path / "images" / "a"
+    assert find_folder(tmp_path, "a", "b") == tmp_path / "images" / "a" / "b" / "a"
+    assert find_folder(tmp_path, "b", "a") == tmp_path / "b"
+    assert find_folder(tmp_path, "c") is None
