@@ -23,14 +23,11 @@ import tyro
 
 from common.jobs import EngineError
 from Config import Config, fail, read_command_line, require
-from judging.judge import InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
+from judging.judge import EXAMPLE, SHIPPED, InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
 from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
-HERE = Path(__file__).resolve().parent
-SHIPPED = str(HERE / "Models" / "scenes-small")  # comes with the program
-EXAMPLE = (str(HERE / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
 FILE = tyro.conf.arg(metavar="FILE")
 BAR = 20  # characters of a word whose score is 1
 

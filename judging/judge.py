@@ -40,6 +40,9 @@ FUNCTION_WORDS = frozenset(
     "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
     " her their there which who whose as to for at by with in on from into it's they he she them him".split()
 )
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = str(ROOT / "Models" / "scenes-small")  # the model that comes with the program
+EXAMPLE = (str(ROOT / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
 SHORT_SIDE = DatabaseConfig.short_side  # pixels that a picture is reduced to first, as in a database
 
 

@@ -1,5 +1,7 @@
 """Miscellaneous_scripts/Benchmark.py: the arithmetic, the command line, and tiny runs. No timing is asserted."""
 
+import importlib
+import inspect
 import json
 import os
 import signal
@@ -12,12 +14,12 @@ import pytest
 import torch
 from conftest import ROOT, run_script
 
-sys.path.insert(0, str(ROOT / "Miscellaneous_scripts"))
-
-import Benchmark
-
 from Config import PRESETS
 from DataBase_functions import Database
+from Miscellaneous_scripts import Benchmark, benchmarks
+from Miscellaneous_scripts.benchmarks import chunks, judging, loader, photographs, plain_training
+from Miscellaneous_scripts.benchmarks.training import TimedLoader
+from Miscellaneous_scripts.benchmarks.workspace import Workspace
 
 SCRIPT = "Miscellaneous_scripts/Benchmark.py"
 EPOCHS = PRESETS["frozen"][1].optim.epochs
@@ -40,8 +42,6 @@ def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, cap
     turns = []
 
     def prepare(work):
-        """one | another"""
-
         def turn(way, numbers):
             turns.append(way)
             return {"MB": next(numbers), "largest": 1}
@@ -49,23 +49,24 @@ def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, cap
         ours, plain = iter([6, 2, 4]), iter([1, 3, 2])
         return lambda: turn("ours", ours), lambda: turn("plain", plain)
 
-    monkeypatch.setitem(Benchmark.BENCHMARKS, "mine", Benchmark.Benchmark("MB", "smaller", prepare))
+    monkeypatch.setitem(Benchmark.BENCHMARKS, "mine", benchmarks.Benchmark("MB", "smaller", prepare, "one | another"))
     row = Benchmark.measure("mine", type("Work", (), {"source": "none"}), 3)
     assert turns == ["ours", "plain"] * 3
     assert (row["unit"], row["ours"], row["plain"], row["ratio"], row["better"]) == ("MB", 4, 2, 2, "smaller")
     assert [(other["unit"], other["ratio"]) for other in row["also"]] == [("largest", 1)]
     Benchmark.print_table([row])
-    assert "(2–6)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("mine: one | another\n") and "(2–6)" in told
 
 
 def test_photographs_are_chosen_evenly_with_their_lines(tmp_path):
-    Benchmark.draw_photographs(tmp_path / "all", 10)
-    Benchmark.copy_evenly(tmp_path / "all", tmp_path / "some", 5)
+    photographs.draw_photographs(tmp_path / "all", 10)
+    photographs.copy_evenly(tmp_path / "all", tmp_path / "some", 5)
     names = [f"{1_000_000 + seed}_scene.jpg" for seed in (0, 2, 4, 6, 8)]
-    assert sorted(path.name for path in (tmp_path / "some" / Benchmark.PICTURES).iterdir()) == names
-    lists = [(tmp_path / "some" / file).read_text().split() for file in (Benchmark.DEVELOPMENT, Benchmark.TRAINING)]
+    assert sorted(path.name for path in (tmp_path / "some" / photographs.PICTURES).iterdir()) == names
+    lists = [(tmp_path / "some" / file).read_text().split() for file in (photographs.DEVELOPMENT, photographs.TRAINING)]
     assert lists == [[names[0], names[3]], [names[1], names[2], names[4]]]
-    captions = (tmp_path / "some" / Benchmark.CAPTIONS).read_text().splitlines()
+    captions = (tmp_path / "some" / photographs.CAPTIONS).read_text().splitlines()
     assert [line.split("\t")[0] for line in captions] == [f"{name}#{n}" for name in names for n in range(5)]
 
 
@@ -73,6 +74,13 @@ def test_help_lists_each_benchmark_on_a_line():
     shown = run_script(SCRIPT, "--help").stdout.splitlines()
     for name in Benchmark.BENCHMARKS:
         assert sum(line.split()[:1] == [name] for line in shown) == 1, name
+
+
+@pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
+def test_each_line_of_the_table_names_a_function(name):
+    place = inspect.getclosurevars(benchmarks.BENCHMARKS[name].prepare).nonlocals
+    module = importlib.import_module(f"{benchmarks.__name__}.{place['theme']}")
+    assert list(inspect.signature(getattr(module, place["name"])).parameters) == ["work"]
 
 
 @pytest.mark.parametrize(
@@ -115,32 +123,30 @@ def test_a_tiny_run_writes_json(tmp_path):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    return Benchmark.Workspace(tmp_path_factory.mktemp("benchmark"), None, 12)
+    return Workspace(tmp_path_factory.mktemp("benchmark"), None, 12)
 
 
 @pytest.fixture
 def small_presets(monkeypatch):
     """Those of training, so small that a step takes a tenth of a second."""
     for name in ("frozen", "finetune"):
-        told, config = Benchmark.PRESETS[name]
+        told, config = PRESETS[name]
         model = replace(config.model, width=32, word_width=16)
         data = replace(config.data, side=64, batch_pictures=8, workers=0)
         optim = replace(config.optim, accumulation=1)
         small = replace(config, device="cpu", model=model, data=data, optim=optim)
-        monkeypatch.setitem(Benchmark.PRESETS, name, (told, small))
-    for name, value in {
-        "PLAIN_WORDS": 64,
-        "WHOLE_BATCH": 16,
-        "PLAIN_PAIRS": 3,
-        "FROM_SCRATCH": 6,
-        "PREDICTED": 6,
-    }.items():
-        monkeypatch.setattr(Benchmark, name, value)
+        monkeypatch.setitem(PRESETS, name, (told, small))
+    monkeypatch.setattr(plain_training, "PLAIN_WORDS", 64)
+    monkeypatch.setattr(chunks, "WHOLE_BATCH", 16)
+    monkeypatch.setattr(loader, "FROM_SCRATCH", 6)
+    monkeypatch.setattr(judging, "PLAIN_PAIRS", 3)
+    monkeypatch.setattr(judging, "PREDICTED", 6)
 
 
 @pytest.mark.parametrize(
     ("name", "beside"),
     [
+        ("open", []),
         ("loader-from-scratch", []),
         (
             "train-frozen",
@@ -178,7 +184,7 @@ def test_too_few_photographs_for_a_training_are_told(work, monkeypatch):
         raise ValueError(f"the {split} split is empty")
 
     monkeypatch.setattr(Database, "rows", rows)
-    with pytest.raises(Benchmark.Skip, match="the train split is empty, which here means a larger --count"):
+    with pytest.raises(benchmarks.Skip, match="the train split is empty, which here means a larger --count"):
         Benchmark.BENCHMARKS["waiting"].prepare(work)
 
 
@@ -195,7 +201,7 @@ def test_the_wait_for_each_batch_of_a_pass_is_noted():
         def __iter__(self):
             return batches()
 
-    timed = Benchmark.TimedLoader(Loader())
+    timed = TimedLoader(Loader())
     for _ in range(2):
         assert [batch for batch in timed if not time.sleep(0.5)] == ["a", "b"]
         assert len(timed.seconds) == len(timed) == 2
@@ -206,8 +212,8 @@ def test_the_wait_for_each_batch_of_a_pass_is_noted():
 WATCHED = """
 import gc, sys
 import numpy as np, torch
-sys.path[:0] = sys.argv[1:]
-from Benchmark import watched
+sys.path.insert(0, sys.argv[1])
+from Miscellaneous_scripts.benchmarks.processes import watched
 
 def held_for_a_while():
     gc.collect()  # as it comes by itself, at a time that nobody knows
@@ -230,8 +236,7 @@ GARBAGE = "garbage = [np.ones(2**25)]; garbage.append(garbage); del garbage"  # 
 )
 def test_memory_that_is_held_for_a_while_is_seen(before, work, result, least, most):
     code = WATCHED.format(before=before, work=work)
-    folders = [str(ROOT), str(ROOT / "Miscellaneous_scripts")]
-    told = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True, check=True)
+    told = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
     returned, grown = told.stdout.split()
     assert returned == result and least <= float(grown) < most
 

@@ -1,0 +1,1 @@
+"""Less important scripts; see Miscellaneous_info.txt."""

@@ -1,0 +1,82 @@
+"""Hard negatives: drawn from the stored plan | each caption parsed, and a word of it swapped."""
+
+import functools
+import itertools
+import random
+import shutil
+import time
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+import torch
+
+from Config import NegativesConfig
+from DataBase_functions import Database
+from Miscellaneous_scripts.benchmarks import Measure
+from Miscellaneous_scripts.benchmarks.plain_build import load_once
+from Miscellaneous_scripts.benchmarks.processes import bytes_of
+from Miscellaneous_scripts.benchmarks.workspace import Workspace
+from Negative_map import Plan
+from negatives.edits import swap
+from negatives.slots import find_slots
+from negatives.text import Negative, Parse
+
+PARSED = 1000  # captions that the plain way takes, evenly over all; ours takes all
+DRAWING = 1.0  # seconds at least of one reading
+
+
+def negatives(work: Workspace) -> tuple[Measure, Measure]:
+    torch.set_num_threads(1)
+    folder = work.database("ours")
+    turns = itertools.count()
+
+    def rate(draw: Callable[[Any, random.Random], Negative | None], captions: Sequence[Any]) -> float:
+        """Negatives a second, in whole passes over the captions; a caption that gives none takes its time too."""
+        rng, drawn, start = random.Random(next(turns)), 0, time.perf_counter()
+        while (seconds := time.perf_counter() - start) < DRAWING:
+            drawn += sum(draw(caption, rng) is not None for caption in captions)
+        return drawn / seconds
+
+    def ours() -> dict[str, float]:
+        # A new plan in each turn, so that its time is measured and nothing of an earlier turn is left.
+        shutil.rmtree(folder / "negatives", ignore_errors=True)
+        database, start = Database(folder), time.perf_counter()
+        plan, mixture = Plan.open(database), NegativesConfig()
+        seconds, captions = time.perf_counter() - start, range(len(plan))
+
+        def rate_of_kind(kind: str) -> float:
+            some = [caption for caption in captions if plan.has(kind, caption)]
+            return rate(functools.partial(plan.draw_kind, kind), some)
+
+        return {
+            "negatives/s": rate_of_kind("swap"),
+            "exchanges/s": rate_of_kind("exchange"),
+            "mined/s": rate_of_kind("mined"),
+            "mixture/s": rate(lambda caption, rng: plan.draw(caption, rng, mixture), captions),
+            "s for a plan of 1,000": 1000 * seconds / len(plan),
+            "bytes of it a caption": bytes_of(plan.folder) / len(plan),
+        }
+
+    plan = Plan.open(Database(folder))
+    count = min(PARSED, len(plan))
+    parsed = [plan.text(n * len(plan) // count) for n in range(count)]
+    swaps = plain_swaps(work.pipeline, Database(folder).word_counts)
+
+    def plain(caption: str, rng: random.Random) -> Negative | None:
+        return next(iter(swaps(caption, rng, 1)), None)
+
+    rate(plain, parsed[:100])  # reads the vocabulary
+    return ours, lambda: {"negatives/s": rate(plain, parsed)}
+
+
+def plain_swaps(pipeline: str, allowed: Container[str]) -> Callable[[str, random.Random, int], list[Negative]]:
+    """The plain way to hard negatives: parse a caption, and swap a word of it so many times. Fewer where none fits."""
+    nlp = load_once(pipeline, exclude=("ner",))
+
+    def draw(caption: str, rng: random.Random, count: int) -> list[Negative]:
+        parse = Parse.from_doc(nlp(caption))
+        slots = find_slots(parse)
+        swaps = [swap(parse, slots, rng, allowed=allowed) for _ in range(count)]
+        return [negative for negative in swaps if negative is not None]
+
+    return draw

@@ -1,0 +1,124 @@
+"""Steps and epochs of training: ours | the step as it is written first (plain_training.py)."""
+
+import contextlib
+import io
+import itertools
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import Main_train
+from Miscellaneous_scripts.benchmarks import Measure
+from Miscellaneous_scripts.benchmarks.plain_training import plain_training
+from Miscellaneous_scripts.benchmarks.workspace import Workspace
+
+LAPTOP_BATCH = 16  # pictures of a step that trains ResNet-50: in float32 they take 2 GB, and twice that plainly
+
+
+def frozen(work: Workspace) -> tuple[Measure, Measure]:
+    config = work.config("frozen")
+    work.plan()
+    shutil.rmtree(config.data.folder / "features", ignore_errors=True)
+    start = time.perf_counter()
+    work.start(config)
+    middle = time.perf_counter()
+    run = work.start(config)  # the same again, but for the cache
+    cache_seconds = middle - start - (time.perf_counter() - middle)
+    cached = math.prod(run.train_loader.dataset.features.array.shape[:-3])
+    epochs = itertools.count()
+    plain_rate = plain_training(run)
+
+    def ours() -> dict[str, float]:
+        seconds, pairs = epoch_of(run, next(epochs))
+        planned = config.optim.epochs
+        return {
+            "pairs/s": pairs / seconds,
+            f"pairs/s in {planned} epochs and the cache": planned * pairs / (planned * seconds + cache_seconds),
+            "pictures/s of the cache": cached / cache_seconds,
+        }
+
+    def plain() -> dict[str, float]:
+        rate = plain_rate()
+        return {"pairs/s": rate, "its epochs that the cache takes": cache_seconds * rate / run.progress.pairs}
+
+    ours()  # starts the loader's processes
+    return ours, plain
+
+
+def finetune(work: Workspace) -> tuple[Measure, Measure]:
+    config = work.config("finetune")
+    config = replace(
+        config,
+        data=replace(config.data, batch_pictures=LAPTOP_BATCH, workers=0),
+        backbone=replace(config.backbone, unfreeze_epoch=0),
+        optim=replace(config.optim, accumulation=1),
+    )
+    run = work.start(config)
+    in_two = replace(run, config=replace(config, optim=replace(config.optim, accumulation=2)))
+    run.model.train()
+    run.model.backbone.requires_grad_(True)
+    batch = next(iter(run.train_loader))
+
+    def rate(run: Any) -> float:
+        start = time.perf_counter()
+        float(Main_train.train_step(run, batch))  # waits for a GPU
+        return len(batch.owner) / (time.perf_counter() - start)
+
+    plain = plain_training(run)
+    rate(run), rate(in_two), plain()
+    return lambda: {"pairs/s": rate(run), "pairs/s in 2 chunks": rate(in_two)}, plain
+
+
+def waiting(work: Workspace) -> tuple[Measure, None]:
+    run = work.start(work.config("frozen"))
+    run.train_loader = timed = TimedLoader(run.train_loader)
+    ready = list(timed)
+    epochs = itertools.count()
+
+    def ours() -> dict[str, float]:
+        seconds, _ = epoch_of(run, next(epochs))
+        first, *others = timed.seconds
+        start = time.perf_counter()
+        for batch in ready:
+            float(Main_train.train_step(run, batch))
+        steps = time.perf_counter() - start
+        return {
+            "% of an epoch": 100 * sum(timed.seconds) / seconds,
+            "% without its first batch": 100 * sum(others) / (seconds - first),
+            # Waiting is not all: a loader's process takes a core, or a part of its memory's speed, from the training.
+            "% against batches at hand": 100 * (1 - steps / seconds),
+            "batches": len(ready),
+        }
+
+    ours()
+    return ours, None
+
+
+class TimedLoader:
+    """A loader that measures how long each batch of its last pass was waited for."""
+
+    def __init__(self, loader: Any):
+        self.loader = loader
+        self.seconds: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        start, self.seconds = time.perf_counter(), []
+        for batch in self.loader:
+            self.seconds.append(time.perf_counter() - start)
+            yield batch
+            start = time.perf_counter()
+
+
+def epoch_of(run: Any, epoch: int) -> tuple[float, int]:
+    """Seconds of an epoch of training, without its validation, and its number of captions."""
+    run.progress = Main_train.Progress(epoch)
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+        start = time.perf_counter()
+        Main_train.train_epoch(run)
+        return time.perf_counter() - start, run.progress.pairs
