@@ -115,7 +115,7 @@ def test_what_is_reported_as_imbalance_is_that_of_the_draw(fitted):
     into, out = flows(texts, balance.options)
     share = sum(abs(into[cell] - out[cell]) for cell in {*into, *out}) / (2 * len(texts))
     assert balance.imbalance["governor"] == pytest.approx(share, abs=2e-3)
-    assert set(balance.imbalance) == {"word", "before", "after", "governor", "partner", "topic"}
+    assert set(balance.imbalance) == {"word", "before", "after", "governor", "dependent", "topic"}
 
 
 def test_chances_of_a_caption_sum_to_1(fitted):
