@@ -6,6 +6,7 @@ number of loader processes, after a resume, and in whatever order it is read.
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from common.augment import augment, prepare
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
-from Functions import TextBatch
+from Functions import Share, TextBatch
 from Negative_map import KINDS, Plan
 from negatives.text import Negative, Parse
 from negatives.vocabulary import COLOURED, SIDED, WRITTEN
@@ -174,8 +175,8 @@ def may_recolour(words: Set[str]) -> bool:
 class Batch:
     """What one step of training or evaluation needs.
 
-    N pictures, T captions, K hard negatives, L words of the longest text. Of a batch that is divided among processes
-    each holds all texts, and n of the pictures: those from position `first` on.
+    N pictures, T captions, K hard negatives, L words of the longest text. If a batch is divided among processes, each
+    holds all texts, and n of the pictures: those of its share.
     """
 
     pictures: Tensor  # (n, 3, side, side) bytes, or (n, C, h, w) cached features; n = N in a single process
@@ -185,7 +186,8 @@ class Batch:
     changed: Tensor  # (K, L) which of its words were changed
     groups: Tensor  # (N,) identity of each photograph
     rows: tuple[int, ...]  # database rows of all N pictures
-    first: int = 0  # position of the first of `pictures` among the N
+    shares: tuple[Share, ...]  # what each process encodes, by rank
+    rank: int = 0  # of the process that has `pictures`
 
     def to(self, device: torch.device) -> "Batch":
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
@@ -198,6 +200,16 @@ class Batch:
         return replace(self, **changed)  # type: ignore[arg-type]
 
     @property
+    def share(self) -> Share:
+        return self.shares[self.rank]
+
+    @property
+    def own_words(self) -> Tensor:
+        """(t + k, L): those of this process's share."""
+        captions, negatives = self.words.split([len(self.owner), len(self.negative_of)])
+        return torch.cat([captions[self.share.captions], negatives[self.share.negatives]])
+
+    @property
     def texts(self) -> TextBatch:
         return TextBatch(self.owner, self.negative_of, self.changed, self.groups)
 
@@ -207,6 +219,21 @@ class Key(NamedTuple):
 
     epoch: int
     row: int
+
+
+class DrawnNegative(NamedTuple):
+    """A hard negative as the model reads it."""
+
+    words: list[int]
+    changed: list[int]  # positions of the words that are known to be false
+
+
+class DrawnCaption(NamedTuple):
+    """A caption as the model reads it."""
+
+    words: list[int]
+    said: frozenset[str]  # all its words, also those beyond the ones that the model reads
+    negatives: list[DrawnNegative]
 
 
 class Features(Protocol):
@@ -251,54 +278,55 @@ class PairDataset(Dataset):
         first, after = rank * len(keys) // world, (rank + 1) * len(keys) // world
         if first == after:
             raise ValueError(f"a batch of {len(keys)} pictures cannot be divided among {world} processes")
+        texts: list[list[DrawnCaption]] = []
         pictures: list[Tensor] = []
-        captions: list[list[int]] = []
-        negatives: list[list[int]] = []
-        changed: list[list[int]] = []
-        owner: list[int] = []
-        negative_of: list[int] = []
-        most = self.data.max_words
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
-            everything = self.plan.captions(key.row)
-            said: set[str] = set()
-            for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
-                text = self.plan.text(which)
-                split = split_words(text)
-                within = split[most - 1].end if len(split) > most else None
-                caption = self.tokenizer.encode_words(split[:most])
-                for negative in draw_negatives(
-                    self.plan, which, self.negatives.per_caption, rng, self.negatives, within
-                ):
-                    its_words = split_words(negative.text)[:most]
-                    encoded = self.tokenizer.encode_words(its_words)
-                    if encoded == caption:  # as far as the model reads; the label would be the opposite
-                        continue
-                    negative_of.append(len(captions))
-                    negatives.append(encoded)
-                    tells_words = KINDS[negative.kind].tells_words
-                    changed.append(changed_words(its_words, negative) if tells_words else [])
-                captions.append(caption)
-                owner.append(n)
-                said.update(word.text for word in split)
+            texts.append(self._texts(key.row, rng))
             if first <= n < after:  # last of all that is drawn from the key: leaving it out changes no text
+                said = set().union(*(caption.said for caption in texts[-1]))
                 pictures.append(self._picture(key.row, said, rng))
+        captions = [caption for own in texts for caption in own]
+        negatives = [negative for caption in captions for negative in caption.negatives]
+        owner = [n for n, own in enumerate(texts) for _ in own]
+        negative_of = [number for number, caption in enumerate(captions) for _ in caption.negatives]
         identity: dict[str, int] = {}
         groups = [identity.setdefault(self.database.groups[key.row], len(identity)) for key in keys]
-        words = pad(captions + negatives)
-        marks = torch.zeros(len(negatives), words.shape[1], dtype=torch.bool)
-        for line, positions in zip(marks, changed):
-            line[positions] = True
+        words = pad([*(caption.words for caption in captions), *(negative.words for negative in negatives)])
+        changed = torch.zeros(len(negatives), words.shape[1], dtype=torch.bool)
+        for line, negative in zip(changed, negatives):
+            line[negative.changed] = True
         return Batch(
-            torch.stack(pictures),
-            words,
-            torch.tensor(owner),
-            torch.tensor(negative_of, dtype=torch.long),
-            marks,
-            torch.tensor(groups),
-            tuple(key.row for key in keys),
-            first,
+            pictures=torch.stack(pictures),
+            words=words,
+            owner=torch.tensor(owner),
+            negative_of=torch.tensor(negative_of, dtype=torch.long),
+            changed=changed,
+            groups=torch.tensor(groups),
+            rows=tuple(key.row for key in keys),
+            shares=divide(len(keys), owner, negative_of, world),
+            rank=rank,
         )
+
+    def _texts(self, row: int, rng: random.Random) -> "list[DrawnCaption]":
+        """Some captions of a photograph, each with fresh hard negatives."""
+        most, found = self.data.max_words, []
+        everything = self.plan.captions(row)
+        for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
+            split = split_words(self.plan.text(which))
+            within = split[most - 1].end if len(split) > most else None
+            caption = self.tokenizer.encode_words(split[:most])
+            negatives = []
+            for negative in draw_negatives(self.plan, which, self.negatives.per_caption, rng, self.negatives, within):
+                its_words = split_words(negative.text)[:most]
+                encoded = self.tokenizer.encode_words(its_words)
+                if encoded == caption:  # as far as the model reads; the label would be the opposite
+                    continue
+                tells_words = KINDS[negative.kind].tells_words
+                changed = changed_words(its_words, negative) if tells_words else []
+                negatives.append(DrawnNegative(encoded, changed))
+            found.append(DrawnCaption(caption, frozenset(word.text for word in split), negatives))
+        return found
 
     def _picture(self, row: int, words: Set[str], rng: random.Random) -> Tensor:
         if self.features is not None:
@@ -308,6 +336,18 @@ class PairDataset(Dataset):
         if self.augmentation is not None and self.augmentation.active:
             return augment(picture, self.data.side, self.augmentation, rng, may_mirror(words), may_recolour(words))
         return prepare(picture, self.data.side)
+
+
+def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], processes: int) -> tuple[Share, ...]:
+    """A batch in shares, by rank: pictures in equal parts, and each text where its picture is.
+
+    owner: the picture of each caption; negative_of: the caption of each hard negative; both in ascending order.
+    """
+    ends = [rank * pictures // processes for rank in range(processes + 1)]
+    captions = np.searchsorted(owner, ends).tolist()
+    negatives = np.searchsorted([owner[caption] for caption in negative_of], ends).tolist()
+    bounds = [itertools.pairwise(places) for places in (ends, captions, negatives)]
+    return tuple(Share(*(slice(*bound) for bound in some)) for some in zip(*bounds))
 
 
 def pad(texts: Sequence[Sequence[int]]) -> Tensor:

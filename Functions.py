@@ -1,12 +1,15 @@
-"""Losses, seeds, devices, model folders and the training log.
+"""The losses, and the gradient of a large batch in the memory of a small one.
 
-Shapes: N pictures, T texts, K hard negatives; scores are cosines in [-1, 1].
+Shapes: N pictures, T captions and K hard negatives of a batch, of which one process has n, t and k; V vectors of a
+picture or text, D numbers each; L words of the longest text. Scores are in [-1, 1], logits are scores times the logit
+scale (1 / temperature).
 """
 
 import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,141 +19,188 @@ from torch import Tensor, nn
 
 from Architectures import OUT, SiameseModel, best_cosines, real_words
 from common.devices import rng_state, set_rng_state
-from common.parallel import ALONE, Group
 from Config import LossConfig
-
-
-def contrastive_loss(
-    scores: Tensor, owner: Tensor, groups: Tensor, hard: Tensor, hard_of: Tensor, in_batch: float = 1.0
-) -> Tensor:
-    """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
-
-    scores: (N, T) of all pictures with all texts, already divided by the temperature; owner: (T,) the picture of
-    each text; groups: (N,) identity of each photograph; hard: (K,) scores of hard negatives with their own picture;
-    hard_of: (K,) their picture; in_batch: how much a text of the batch counts against a hard negative. A text of the
-    same photograph is never counted as a negative.
-    Source: Oord et al. 2018; both directions as in Radford et al. 2021.
-    """
-    same = groups.unsqueeze(1) == groups[owner].unsqueeze(0)
-    others = (scores + math.log(in_batch) if in_batch else scores.new_full(scores.shape, OUT)).masked_fill(same, OUT)
-    pictures = torch.arange(len(scores), device=scores.device)
-    extra = hard.expand(len(scores), -1).masked_fill(hard_of != pictures.unsqueeze(1), OUT)
-    positive = scores[owner, torch.arange(len(owner), device=scores.device)]
-    wrong_texts = torch.logsumexp(torch.cat([others, extra], dim=1), dim=1)[owner]
-    wrong_pictures = torch.logsumexp(others, dim=0)
-    # -log(e^p / (e^p + e^w)) = softplus(w - p)
-    return (F.softplus(wrong_texts - positive).mean() + F.softplus(wrong_pictures - positive).mean()) / 2
-
-
-def triplet_loss(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
-    """Mean of max(0, margin + negative - positive); (K,), (K,) -> (). Without a triplet it is 0."""
-    return F.relu(margin + negative - positive).sum() / max(1, len(positive))
-
-
-def match_loss(positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tensor) -> Tensor:
-    """Binary cross-entropy of "is it a match?" at one learned threshold, true and false texts weighing the same.
-
-    The ranking losses compare the texts of one picture only; a single threshold for all pictures needs scores that
-    can be compared across them. Source: the sigmoid loss of Zhai et al. 2023, here on captions and hard negatives.
-    """
-    true = F.softplus(-scale * (positive - match_at)).mean()
-    false = F.softplus(scale * (negative - match_at)).sum() / max(1, len(negative))
-    return (true + false) / 2
-
-
-def word_loss(true: Tensor, real: Tensor, false: Tensor, changed: Tensor, scale: Tensor, match_at: Tensor) -> Tensor:
-    """The match loss of single words: each word of a caption fits its picture, each changed word does not.
-
-    true: (T, L) best cosines of the captions' words, real: (T, L) where there is a word; false, changed: (K, L) the
-    same for the hard negatives and their changed words. We made the negatives, so we know which word is false; told
-    only that some word of twelve is, a score's gradient spreads over all of them.
-    """
-    fits = (F.softplus(-scale * (true - match_at)) * real).sum() / real.sum().clamp(min=1)
-    fails = (F.softplus(scale * (false - match_at)) * changed).sum() / changed.sum().clamp(min=1)
-    return (fits + fails) / 2
 
 
 class TextBatch(NamedTuple):
     """Which text belongs to which picture: captions first, then their hard negatives."""
 
-    owner: Tensor  # (T,) the picture of each caption
-    negative_of: Tensor  # (K,) the caption that each hard negative was made from
+    owner: Tensor  # (T,) the picture of each caption, in ascending order
+    negative_of: Tensor  # (K,) the caption that each hard negative was made from, in ascending order
     changed: Tensor  # (K, L) which of its words were changed
     groups: Tensor  # (N,) identity of each photograph
 
 
-class Shares(NamedTuple):
-    """How many pictures, captions and hard negatives of a batch each process has, by rank."""
+class Share(NamedTuple):
+    """The part of a batch that one process encodes: positions among all pictures, captions and hard negatives."""
 
-    pictures: tuple[int, ...]
-    captions: tuple[int, ...]
-    negatives: tuple[int, ...]
+    pictures: slice
+    captions: slice
+    negatives: slice
 
     @classmethod
-    def of(cls, batch: TextBatch, size: int) -> "Shares":
-        """Pictures in equal parts, as PairDataset makes them; a text goes where its picture is."""
-        pictures = torch.arange(len(batch.groups))
-        ends = torch.tensor([(rank + 1) * len(pictures) // size for rank in range(size)])
-        rank_of = torch.searchsorted(ends, pictures, right=True)
-        owners = (pictures, batch.owner.cpu(), batch.owner[batch.negative_of].cpu())
-        return cls(*(tuple(torch.bincount(rank_of[owner], minlength=size).tolist()) for owner in owners))
+    def everything(cls, batch: TextBatch) -> "Share":
+        """That of the only process."""
+        return cls(*(slice(0, len(rows)) for rows in (batch.groups, batch.owner, batch.negative_of)))
 
-    def slices(self, rank: int) -> tuple[slice, slice, slice]:
-        """Where the pictures, captions and hard negatives of a process lie in the batch."""
-        return tuple(slice(sum(share[:rank]), sum(share[: rank + 1])) for share in self)  # type: ignore[return-value]
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """How many pictures, captions and hard negatives: (n, t, k)."""
+        n, t, k = (rows.stop - rows.start for rows in self)
+        return n, t, k
+
+
+class WholeBatch(NamedTuple):
+    """The vectors of all processes, gathered, and which of them this process has encoded itself."""
+
+    pictures: Tensor  # (N, V, D)
+    captions: Tensor  # (T, V, D)
+    share: Share
+
+
+def contrastive_loss(
+    rows: Tensor,
+    owner: Tensor,
+    groups: Tensor,
+    hard: Tensor,
+    hard_of: Tensor,
+    in_batch: float = 1.0,
+    *,
+    columns: Tensor | None = None,
+    first: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
+
+    rows: (n, T) logits of this process's pictures with all captions; columns: (N, t) of all pictures with this
+    process's captions, None if they are `rows`; first: positions of the first own picture and caption in the batch;
+    owner: (T,) the picture of each caption; groups: (N,) identity of each photograph; hard: (k,) logits of own hard
+    negatives with their picture; hard_of: (k,) that picture; in_batch: weight of the batch's other captions against
+    the hard negatives. A caption of the same photograph is never a negative. The losses of all processes add up to
+    the loss of the whole batch.
+    Source: Oord et al. 2018; both directions as in Radford et al. 2021; own rows and columns alone as in open_clip.
+    """
+    picture, text = first
+    n, total = rows.shape
+    count = total if columns is None else columns.shape[1]
+    same = groups.unsqueeze(1) == groups[owner].unsqueeze(0)  # (N, T)
+    rivals = _rivals(rows, same[picture : picture + n], in_batch)  # (n, T)
+    columns = rivals if columns is None else _rivals(columns, same[:, text : text + count], in_batch)  # (N, t)
+    own = owner[text : text + count] - picture  # (t,) among the rows
+    positive = rows[own, torch.arange(text, text + count, device=rows.device)]
+    pictures = torch.arange(picture, picture + n, device=rows.device)
+    extra = hard.expand(n, -1).masked_fill(hard_of != pictures.unsqueeze(1), OUT)
+    wrong_texts = torch.logsumexp(torch.cat([rivals, extra], dim=1), dim=1)[own]
+    wrong_pictures = torch.logsumexp(columns, dim=0)
+    # -log(e^p / (e^p + e^w)) = softplus(w - p)
+    to_text, to_picture = (F.softplus(wrong - positive).sum() / total for wrong in (wrong_texts, wrong_pictures))
+    return (to_text + to_picture) / 2
+
+
+def _rivals(logits: Tensor, same: Tensor, in_batch: float) -> Tensor:
+    """The logits of the batch's other pairs at their weight; those of the same photograph are out."""
+    weighted = logits + math.log(in_batch) if in_batch else logits.new_full(logits.shape, OUT)
+    return weighted.masked_fill(same, OUT)
+
+
+def triplet_loss(positive: Tensor, negative: Tensor, margin: float, total: int | None = None) -> Tensor:
+    """Mean of max(0, margin + negative - positive); (k,), (k,) -> (). Without a triplet it is 0.
+
+    total: triplets of the whole batch, if these are one process's share.
+    """
+    return F.relu(margin + negative - positive).sum() / max(1, len(positive) if total is None else total)
+
+
+def match_loss(
+    positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tensor, totals: tuple[int, int] | None = None
+) -> Tensor:
+    """Binary cross-entropy of "is it a match?" at one learned threshold; true and false texts have equal weight.
+
+    positive (t,), negative (k,): scores; match_at: the score at which a match is as likely as not; totals: captions
+    and hard negatives of the whole batch, if these are one process's share.
+    The ranking losses compare the texts of one picture only; a single threshold for all pictures needs scores that
+    can be compared across them. Source: the sigmoid loss of Zhai et al. 2023, here on captions and hard negatives.
+    """
+    captions, negatives = totals or (len(positive), len(negative))
+    true = F.softplus(-scale * (positive - match_at)).sum() / captions
+    false = F.softplus(scale * (negative - match_at)).sum() / max(1, negatives)
+    return (true + false) / 2
+
+
+def word_loss(
+    true: Tensor,
+    real: Tensor,
+    false: Tensor,
+    changed: Tensor,
+    scale: Tensor,
+    match_at: Tensor,
+    totals: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """The match loss of single words: each word of a caption fits its picture, each changed word does not.
+
+    true: (t, L) best cosines of the captions' words, real: (t, L) where there is a word; false, changed: (k, L) the
+    same for the hard negatives and their changed words; totals: real and changed words of the whole batch, if these
+    are one process's share. Since we made the negatives, we know which word is false. A loss of the whole text says
+    only that one of twelve words is, and spreads its gradient over all of them.
+    """
+    words, changes = totals or (real.sum(), changed.sum())
+    fits = (F.softplus(-scale * (true - match_at)) * real).sum() / words.clamp(min=1)
+    fails = (F.softplus(scale * (false - match_at)) * changed).sum() / changes.clamp(min=1)
+    return (fits + fails) / 2
 
 
 def total_loss(
     model: SiameseModel,
-    patches: Tensor,
-    words: Tensor,
+    pictures: Tensor,
+    texts: Tensor,
     batch: TextBatch,
     settings: LossConfig,
     in_batch: float = 1.0,
-    group: Group = ALONE,
-    shares: Shares | None = None,
+    whole: WholeBatch | None = None,
 ) -> Tensor:
-    """Contrastive + triplet + match + word loss of a whole batch.
+    """Contrastive + triplet + match + word loss.
 
-    patches, words: vectors of the N pictures, and of the T + K texts, captions first, as the model encodes them;
-    in_batch: see contrastive_loss. The word loss needs a score with words.
-    In a group of processes patches and words are those of this one's share, and the result is the loss divided by the
-    number of processes: their sum is the loss. Each compares its own pictures with the captions of all. shares: those
-    of the batch, if they were found before it went to a GPU, which would have to wait.
+    pictures (n, V, D), texts (t + k, V, D): vectors of this process's pictures, and of their captions, then their hard
+    negatives, as the model encodes them; batch: of all N pictures; in_batch: see contrastive_loss; whole: everybody's
+    vectors, if the batch is divided among processes. Each process then returns its share of the loss: the shares add
+    up to the loss of the whole batch, and so do their gradients.
     """
-    shares = shares or Shares.of(batch, group.size)
-    own_pictures, own_captions, own_negatives = shares.slices(group.rank)
-    captions, negatives = words.split([shares.captions[group.rank], shares.negatives[group.rank]])
-    hard_of = batch.owner[batch.negative_of]
-    of_captions = patches[batch.owner[own_captions] - own_pictures.start]
-    of_negatives = patches[hard_of[own_negatives] - own_pictures.start]
+    own = whole.share if whole else Share.everything(batch)
+    first = own.pictures.start, own.captions.start
+    captions, negatives = texts.split(own.sizes[1:])
+    caption_of = batch.negative_of[own.negatives]  # (k,) as numbered in the whole batch, like the next
+    hard_of = batch.owner[caption_of]
+    of_captions = pictures[batch.owner[own.captions] - first[0]]  # (t, V, D)
+    of_negatives = pictures[hard_of - first[0]]  # (k, V, D)
+    totals = len(batch.owner), len(batch.negative_of)
     scale = model.log_scale.exp()
 
-    # Which text belongs to which picture?
-    everything = model.all_parts(patches, group.gather(captions, shares.captions))
-    hard_parts = model.pair_parts(of_negatives, negatives)
-    scores = scale * group.gather(model.ranking(everything), shares.pictures)
-    hard = scale * group.gather(model.ranking(hard_parts), shares.negatives)
-    loss = settings.contrastive * contrastive_loss(scores, batch.owner, batch.groups, hard, hard_of, in_batch)
-    if settings.whole and model.scores_words and everything.pooled is not None:
-        # Hard negatives differ in one word. Told to tell them apart, the vectors of the whole forget how to find a
-        # picture's caption: with 491 validation photographs their recall@1 fell from 48 to 32 %.
-        whole = scale * group.gather(everything.pooled, shares.pictures)
-        loss = loss + settings.whole * contrastive_loss(whole, batch.owner, batch.groups, hard[:0], hard_of[:0])
+    # The ranking score: which text belongs to which picture?
+    rows = model.all_parts(pictures, whole.captions if whole else captions)  # (n, T)
+    columns = model.all_parts(whole.pictures, captions) if whole else None  # (N, t)
+    hard_parts = model.pair_parts(of_negatives, negatives)  # (k,)
+    contrast = partial(contrastive_loss, owner=batch.owner, groups=batch.groups, first=first)
+    logits, hard = scale * model.ranking(rows), scale * model.ranking(hard_parts)
+    others = None if columns is None else scale * model.ranking(columns)
+    contrastive = contrast(logits, hard=hard, hard_of=hard_of, in_batch=in_batch, columns=others)
+    terms = [settings.contrastive * contrastive]
+    if settings.whole and model.scores_words and rows.pooled is not None:
+        # Hard negatives differ in one word. A pooled vector that learns to tell them apart finds a picture's caption
+        # less often: with 491 validation photographs recall@1 fell from 48 to 32 %.
+        others = None if columns is None or columns.pooled is None else scale * columns.pooled
+        terms.append(settings.whole * contrast(scale * rows.pooled, hard=hard[:0], hard_of=hard_of[:0], columns=others))
 
-    # Is it true?
-    true = group.gather(model.pair_parts(of_captions, captions).decisive, shares.captions)
-    false = group.gather(hard_parts.decisive, shares.negatives)
-    loss = loss + settings.triplet * triplet_loss(true[batch.negative_of], false, settings.margin)
-    loss = loss + settings.match * match_loss(true, false, scale, model.match_at)
+    # The verdict score: is the text true?
+    true, false = model.pair_parts(of_captions, captions).decisive, hard_parts.decisive  # (t,), (k,)
+    terms.append(settings.triplet * triplet_loss(true[caption_of - first[1]], false, settings.margin, totals[1]))
+    terms.append(settings.match * match_loss(true, false, scale, model.match_at, totals))
     if settings.word and model.scores_words:
-        (_, true_patches), (_, true_words) = model.parts(of_captions), model.parts(captions)
-        (_, false_patches), (_, false_words) = model.parts(of_negatives), model.parts(negatives)
-        fits = group.gather(best_cosines(true_patches, true_words), shares.captions)
-        real = group.gather(real_words(true_words).float(), shares.captions)
-        fails = group.gather(best_cosines(false_patches, false_words), shares.negatives)
-        loss = loss + settings.word * word_loss(fits, real, fails, batch.changed, scale, model.match_at)
-    return loss / group.size
+        fits = best_cosines(model.parts(of_captions)[1], model.parts(captions)[1])  # (t, L)
+        fails = best_cosines(model.parts(of_negatives)[1], model.parts(negatives)[1])  # (k, L)
+        real = real_words(model.parts(whole.captions if whole else captions)[1]).float()  # (T, L)
+        words = real.sum(), batch.changed.sum()
+        changed = batch.changed[own.negatives]
+        terms.append(settings.word * word_loss(fits, real[own.captions], fails, changed, scale, model.match_at, words))
+    return sum(terms[1:], terms[0])
 
 
 def collecting_norms(model: nn.Module) -> list[nn.BatchNorm2d]:

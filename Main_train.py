@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,26 +29,26 @@ from common import devices, storage
 from common.parallel import ALONE, Group, is_loss_of_a_peer
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
-from Functions import Shares
+from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, throughput
 from training.features import FeatureCache
 from training.log import append_log
-from training.optim import Guard, WeightAverage, make_optimizer, make_scheduler
+from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 
 
 @dataclass
 class Progress:
     """How far a run has come; with the weights and generators it is all that --resume needs."""
 
-    epoch: int = 0  # whole epochs that are done
-    step: int = 0  # batches of the next one that are done
-    loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # their sum
+    epoch: int = 0  # completed epochs
+    step: int = 0  # completed batches of the epoch that runs
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # sum over these batches
     pairs: int = 0  # captions in them
     pictures: int = 0
     seconds: float = 0.0  # that they took
     waiting: float = 0.0  # of these, seconds until the loader had the next batch
-    best: float = -math.inf  # of the epochs' validation, higher is better; see OptimConfig.keep_by
+    best: float = -math.inf  # validation result of the best epoch, higher is better; see OptimConfig.keep_by
     best_epoch: int = 0  # whose weights are kept
 
 
@@ -64,7 +64,7 @@ class Run:
     scheduler: LambdaLR
     scaler: torch.amp.GradScaler
     average: WeightAverage
-    guard: Guard
+    guard: NaNGuard
     train_loader: DataLoader
     train_sampler: EpochSampler
     val_loader: DataLoader
@@ -74,22 +74,20 @@ class Run:
     saved_at: float = field(default_factory=time.monotonic)
     stop: int = 0  # the signal that asked for it
 
-    def autocast(self) -> torch.autocast:
-        return devices.autocast(self.device, self.precision)
-
     def encode_pictures(self, pictures: Tensor) -> Tensor:
-        with self.autocast():
+        """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""
+        with devices.autocast(self.device, self.precision):
             return self.model.encode_pictures(pictures)
 
     def encode_texts(self, words: Tensor) -> Tensor:
-        with self.autocast():
+        """Word indices (t, L) -> vectors (t, V, D) in float32."""
+        with devices.autocast(self.device, self.precision):
             return self.model.encode_texts(words)
 
-    def loss(self, patches: Tensor, words: Tensor, batch: Batch, shares: Shares, group: Group) -> Tensor:
+    def loss(self, pictures: Tensor, texts: Tensor, batch: Batch, whole: WholeBatch | None = None) -> Tensor:
         """In float32: bfloat16 keeps 2 to 3 digits of a cosine, and a logit is up to 100 times as large."""
-        in_batch = self.config.negatives.in_batch
         return Functions.total_loss(
-            self.model, patches, words, batch.texts, self.config.loss, in_batch, group=group, shares=shares
+            self.model, pictures, texts, batch.texts, self.config.loss, self.config.negatives.in_batch, whole
         )
 
 
@@ -140,7 +138,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
-    """One line and an exit status; what only one of several processes met tells which."""
+    """One line and an exit status; if one of several processes fails, its rank is printed."""
     fail(message if group.writes else f"process {group.rank}: {message}", code)
 
 
@@ -176,61 +174,46 @@ def build_missing_scenes(config: Config, group: Group) -> None:
 
 
 def build_run(config: Config, group: Group = ALONE) -> Run:
-    """Everything before the first step. ValueError or OSError tells what its user can mend."""
-    folder = config.model_folder
-    earlier = [folder / name for name in ("last.json", "best.safetensors") if (folder / name).exists()]
-    if earlier and not (config.resume or config.overwrite):
-        raise ValueError(f"{folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
-    if config.data.batch_pictures < group.size:
-        raise ValueError(f"--data.batch-pictures {config.data.batch_pictures} is less than {group.size} processes")
+    """Everything before the first step. ValueError or OSError says what is wrong and the command that mends it."""
+    refuse_what_cannot_work(config, group)
     device = devices.choose_device(config.device)
     precision = devices.choose_precision(config.precision, device)
     devices.seed_everything(config.seed)
     database = Database(config.data.folder)
-    rows = {
-        split: database.rows(split) for split in ("train", "validation")
-    }  # an empty one is told before minutes pass
+    rows = {split: database.rows(split) for split in ("train", "validation")}  # fails early if a split is empty
     tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
     model = SiameseModel(len(tokenizer), config.backbone, config.model, config.loss.temperature, config.data.side)
     model.backbone.load(config.backbone.weights)
     model.to(device)
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
     features = open_feature_cache(config, database, model, device, precision) if config.backbone.frozen else None
-    data, seed = config.data, config.seed
-    val_negatives = replace(config.negatives, most_swaps=1)
-    train_set = PairDataset(
-        database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
-    )
-    val_set = PairDataset(database, tokenizer, data, val_negatives, None, seed, features)
-    train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
-    val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
+    train_loader, train_sampler, val_loader = make_loaders(config, database, tokenizer, features, rows, device, group)
 
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
-    scheduler = make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
-    # A CPU has nothing to wait for, so it looks after each step. Of a GPU looking costs the overlap of host and device;
-    # with float16 it is needed all the same, see Guard.
-    guard = Guard(optimizer, device, every=1 if device.type == "cpu" or scaler.is_enabled() else 20)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    # A CPU has nothing to wait for, so it looks after each step. On a GPU a look costs the overlap of host and device;
+    # with float16 it is needed all the same, see NaNGuard.
+    look_every = 1 if device.type == "cpu" or scaler.is_enabled() else 20
     if config.compile:
         model.backbone.compile()
-    if group.writes and not config.resume:
-        log = config.plots_folder / "training_log.csv"
-        for old in (*folder.glob("last*"), *folder.glob("failed*"), *folder.glob("*.json"), *earlier, log):
-            old.unlink(missing_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        config.plots_folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
-        tokenizer.save(folder / "vocabulary.json")
-    listed = folder / "photographs.txt"
-    if group.writes and folder.exists() and not (config.resume and listed.exists()):
-        # An evaluation refuses to count photographs that the model was trained on, also where this database is not.
-        trained_on = sorted({database.groups[row] for row in rows["train"]})
-        listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
+    if group.writes:
+        prepare_folders(config, tokenizer, trained_on=sorted({database.groups[row] for row in rows["train"]}))
     run = Run(
-        *(config, device, precision, model, optimizer, scheduler, scaler),
-        *(WeightAverage(trained, config.optim.ema), guard, train_loader, sampler, val_loader, database, group),
+        config=config,
+        device=device,
+        precision=precision,
+        model=model,
+        optimizer=optimizer,
+        scheduler=make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch),
+        scaler=scaler,
+        average=WeightAverage(trained, config.optim.ema),
+        guard=NaNGuard(optimizer, device, look_every),
+        train_loader=train_loader,
+        train_sampler=train_sampler,
+        val_loader=val_loader,
+        database=database,
+        group=group,
     )
     if group.rank:
         torch.manual_seed(config.seed + group.rank)  # from here on only dropout draws, and each process its own
@@ -242,6 +225,60 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         + (f", {group.size} processes" if group.size > 1 else ""),
     )
     return run
+
+
+def earlier_results(config: Config) -> list[Path]:
+    """What an earlier run of this name has left, if anything."""
+    return [path for name in ("last.json", "best.safetensors") if (path := config.model_folder / name).exists()]
+
+
+def refuse_what_cannot_work(config: Config, group: Group) -> None:
+    if earlier_results(config) and not (config.resume or config.overwrite):
+        raise ValueError(f"{config.model_folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
+    if config.data.batch_pictures < group.size:
+        raise ValueError(f"--data.batch-pictures {config.data.batch_pictures} is less than {group.size} processes")
+
+
+def make_loaders(
+    config: Config,
+    database: Database,
+    tokenizer: Tokenizer,
+    features: FeatureCache | None,
+    rows: Mapping[str, Sequence[int]],
+    device: torch.device,
+    group: Group,
+) -> tuple[DataLoader, EpochSampler, DataLoader]:
+    """Training loader and its sampler, validation loader. Processes share training batches, and take validation
+    batches in turn."""
+    data, seed = config.data, config.seed
+    one_swap = replace(config.negatives, most_swaps=1)
+    train_set = PairDataset(
+        database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
+    )
+    val_set = PairDataset(database, tokenizer, data, one_swap, None, seed, features)
+    train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
+    val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
+    return train_loader, sampler, val_loader
+
+
+def prepare_folders(config: Config, tokenizer: Tokenizer, trained_on: Sequence[str]) -> None:
+    """Remove what an earlier run left, and write what does not change during training.
+
+    trained_on: photographs; an evaluation refuses to count them, also where the database is not at hand.
+    """
+    folder = config.model_folder
+    if not config.resume:
+        log = config.plots_folder / "training_log.csv"
+        stale = [path for pattern in ("last*", "failed*", "*.json") for path in folder.glob(pattern)]
+        for old in (*stale, *earlier_results(config), log):
+            old.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        config.plots_folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
+        tokenizer.save(folder / "vocabulary.json")
+    listed = folder / "photographs.txt"
+    if folder.exists() and not (config.resume and listed.exists()):
+        listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
 
 
 def open_feature_cache(
@@ -260,13 +297,14 @@ def open_feature_cache(
 
 
 def train_step(run: Run, batch: Batch) -> Tensor:
-    """One update from one batch; returns the loss of its own share, still on the device."""
-    shares = Shares.of(batch.texts, run.group.size)
-    words = torch.cat(own_texts(batch, shares, run.group))
+    """One update from one batch: encode, gather, loss, backward, clip, update.
+
+    Returns this process's share of the loss, still on the device; the shares add up to the loss of the batch.
+    """
     batch = to_device(batch, run.device)
     loss = Functions.backward_in_chunks(
-        [(run.encode_pictures, batch.pictures), (run.encode_texts, words.to(run.device, non_blocking=True))],
-        lambda patches, words: run.loss(patches, words, batch, shares, run.group),
+        [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.own_words)],
+        lambda pictures, texts: run.loss(pictures, texts, batch, gather(run.group, batch, pictures, texts)),
         run.config.optim.accumulation,
         run.scaler.scale,
         first_pass=lambda: Functions.statistics_kept(run.model),
@@ -275,11 +313,11 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     run.group.average(Functions.running_statistics(run.model))
     run.scaler.unscale_(run.optimizer)
     norm = clip_grad_norm_(run.model.parameters(), run.config.optim.max_norm)
-    # Of float16 an infinite gradient is nothing unusual: the scaler skips that step and lowers its scale.
+    # With float16 an infinite gradient is nothing unusual: the scaler skips that step and lowers its scale.
     run.guard.watch(run.progress.step, batch.rows, *([loss] if run.scaler.is_enabled() else [loss, norm]))
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    with torch.no_grad():  # the weight is held, not its use: above the limit that would have no gradient to return by
+    with torch.no_grad():  # clamp the weight, not its use: beyond the limit its gradient would be 0, and it stuck there
         run.model.log_scale.clamp_(max=math.log(run.config.loss.max_logit_scale))
     run.average.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -287,17 +325,22 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     return loss
 
 
-def own_texts(batch: Batch, shares: Shares, group: Group) -> tuple[Tensor, Tensor]:
-    """Captions and hard negatives of this process's pictures."""
-    _, captions, negatives = shares.slices(group.rank)
-    true, false = batch.words.split([len(batch.owner), len(batch.negative_of)])
-    return true[captions], false[negatives]
+def gather(group: Group, batch: Batch, pictures: Tensor, texts: Tensor) -> WholeBatch | None:
+    """The vectors of all pictures (N, V, D) and captions (T, V, D), if this process has only a share of them.
+
+    Hard negatives are not gathered: each is compared with its own picture alone.
+    """
+    if group.size == 1:
+        return None
+    sizes_of_pictures, sizes_of_captions, _ = zip(*(share.sizes for share in batch.shares))
+    captions = texts[: sizes_of_captions[group.rank]]
+    return WholeBatch(group.gather(pictures, sizes_of_pictures), group.gather(captions, sizes_of_captions), batch.share)
 
 
 def train_epoch(run: Run) -> None:
-    """One pass over the training photographs, or what is left of one; its sums are in run.progress.
+    """One pass over the training photographs, or the rest of an interrupted one; its sums are in run.progress.
 
-    FloatingPointError if the loss is no longer a number, Stopped if a signal came.
+    FloatingPointError for a NaN or infinite loss, Stopped if a signal came.
     """
     now, unfreeze = run.progress, run.config.backbone.unfreeze_epoch
     run.model.train()
@@ -327,11 +370,11 @@ def progress_bar(run: Run, title: str) -> tqdm:
 
 
 def between_steps(run: Run) -> None:
-    """Stop at a bad number or at a signal; save if the last checkpoint is old."""
+    """Stop at a NaN or infinite loss or at a signal; save if the last checkpoint is old."""
     if run.progress.step % run.guard.every and run.progress.step < len(run.train_loader):
         return
     if (bad := run.guard.bad_step()) is not None:
-        stop_at_bad_number(run, *bad)
+        stop_at_nan(run, *bad)
     due = time.monotonic() - run.saved_at > 60 * run.config.optim.save_minutes
     # All processes leave at the same step, or the others would wait for one that is gone.
     stops, dues = zip(*run.group.merge((run.stop, due)))
@@ -342,8 +385,8 @@ def between_steps(run: Run) -> None:
         raise Stopped
 
 
-def stop_at_bad_number(run: Run, step: int, rows: tuple[int, ...]) -> None:
-    """The weights were held from that step on, so they are those before it."""
+def stop_at_nan(run: Run, step: int, rows: tuple[int, ...]) -> None:
+    """The optimizer has changed nothing since that step, so the weights are those before it."""
     names = [run.database.ids[row] for row in rows]
     path = run.config.model_folder / "failed.pt"
     state = state_of(run) | {"step": step, "photographs": names}  # all processes give their part
@@ -351,8 +394,8 @@ def stop_at_bad_number(run: Run, step: int, rows: tuple[int, ...]) -> None:
         storage.write_atomically(path, lambda p: checkpoints.save_torch(state, p))
     some = ", ".join(names[:3])
     raise FloatingPointError(
-        f"the loss or its gradient is no number in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
-        f"{len(names)} photographs {some} ...; {path} holds the weights before it and all their ids. "
+        f"the loss or its gradient is NaN or infinite in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
+        f"{len(names)} photographs {some} ...; {path} holds the weights before it and the ids of all photographs. "
         "Train again with --overwrite and a lower --optim.lr or --precision float32"
     )
 
@@ -366,9 +409,10 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 @torch.no_grad()
 def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
-    """Loss, and the best threshold with its rates, on the validation split; the same hard negatives in every epoch.
+    """Loss, and the best threshold with its rates, on the validation split.
 
-    With the averaged weights, if there is an average. Processes take batches in turn.
+    Uses the same hard negatives in every epoch, and the averaged weights if there is an average. Processes take
+    batches in turn.
     """
     run.model.eval()
     losses, positive, negative = [], [], []
@@ -376,22 +420,21 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
         for batch in run.val_loader:
             if run.stop and run.group.size == 1:  # several would have to agree on a batch
                 break
-            shares = Shares.of(batch.texts, 1)
             batch = to_device(batch, run.device)
             patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
-            losses.append(run.loss(patches, words, batch, shares, ALONE).view(1))
+            losses.append(run.loss(patches, words, batch).view(1))
             owner = torch.cat([batch.owner, batch.owner[batch.negative_of]])
             scores = run.model.pair_scores(patches[owner], words)
             positive.append(scores[: len(batch.owner)])
             negative.append(scores[len(batch.owner) :])
-    if run.stop and run.group.size == 1:  # a checkpoint holds the weights, not their average
+    if run.stop and run.group.size == 1:  # here, since a checkpoint holds the weights, not their average
         save(run)
         raise Stopped
     own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
     loss, true, false = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
     if not (np.isfinite(true).all() and np.isfinite(false).all()):
         raise FloatingPointError(
-            "validation scores are no numbers; train again with --overwrite and a lower --optim.lr"
+            "validation scores are NaN or infinite; train again with --overwrite and a lower --optim.lr"
         )
     return float(loss.mean()), checkpoints.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
 
@@ -425,23 +468,22 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
         f"epoch {epoch:3d}{'*' if better else ' '} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
         f"balanced accuracy {row['balanced_accuracy']:.4f} at {row['threshold']:.3f}  "
         f"{row['pairs_per_second']:.0f} pairs/s  {now.seconds:.0f} s, "
-        f"{row['waiting']:.1%} waiting for data{utilisation(run, now)}",
+        f"{row['waiting']:.1%} waiting for data{throughput_of(run, now)}",
     )
 
 
-def utilisation(run: Run, now: Progress) -> str:
-    """On a GPU: pictures a second, and the backbone's share of what the hardware can compute.
-
-    Model FLOPs utilisation (Chowdhery et al. 2022): one forward pass, and twice that backwards where the backbone is
-    trained. The second encoding that accumulation takes counts as nothing; text branch and scores are left out.
-    """
-    peak = throughput.peak_flops(run.device)
-    if peak is None or run.config.backbone.frozen:
+def throughput_of(run: Run, now: Progress) -> str:
+    """On a GPU that trains its backbone or runs it: pictures a second and MFU."""
+    if run.config.backbone.frozen:
         return ""
-    rate = now.pictures / now.seconds
-    passes = 3 if next(run.model.backbone.parameters()).requires_grad else 1
-    share = rate * passes * throughput.forward_flops(run.model, run.config.data.side) / (peak * run.group.size)
-    return f", {rate:.0f} pictures/s, MFU {share:.1%}"
+    share = throughput.utilisation(
+        run.model,
+        run.config.data.side,
+        rate := now.pictures / now.seconds,
+        trained=next(run.model.backbone.parameters()).requires_grad,
+        devices=run.group.size,
+    )
+    return "" if share is None else f", {rate:.0f} pictures/s, MFU {share:.1%}"
 
 
 @contextlib.contextmanager
@@ -499,7 +541,7 @@ def resume(run: Run) -> None:
         raise ValueError(f"resume with the flags that the run began with; it had {'; '.join(differ)}")
     if state["database"] != run.database.fingerprint:
         raise ValueError(
-            f"{run.config.data.folder} was built anew since the run began, and its vocabulary may differ; "
+            f"{run.config.data.folder} was rebuilt since the run began, and its vocabulary may differ; "
             "train again with --overwrite"
         )
     if state["plan"] != run.database.plan.folder.name:

@@ -265,11 +265,14 @@ def test_the_parts_of_a_batch_are_the_batch(tiny, world):
     keys = [Key(2, row) for row in tiny.rows("train")[:7]]
     whole = make_dataset(tiny, augmentation).__getitems__(keys)
     parts = [make_dataset(tiny, augmentation, part=(rank, world)).__getitems__(keys) for rank in range(world)]
-    assert whole.first == 0 and len(whole.pictures) == 7
-    assert [part.first for part in parts] == [rank * 7 // world for rank in range(world)]
+    assert whole.share.pictures == slice(0, 7) and len(whole.pictures) == 7
+    assert [part.share.pictures.start for part in parts] == [rank * 7 // world for rank in range(world)]
+    assert [len(part.own_words) for part in parts] == [sum(part.share.sizes[1:]) for part in parts]
+    captions = torch.cat([part.own_words[: part.share.sizes[1]] for part in parts])
+    assert torch.equal(captions, whole.words[: len(whole.owner)])
     assert torch.equal(torch.cat([part.pictures for part in parts]), whole.pictures)
     for part in parts:
-        assert same(replace(part, pictures=whole.pictures, first=0), whole)
+        assert same(replace(part, pictures=whole.pictures, shares=whole.shares, rank=0), whole)
 
 
 def test_a_batch_is_not_divided_among_more_processes_than_it_has_pictures(tiny):

@@ -1,5 +1,4 @@
-"""What happens to the weights: optimizer, learning rates, their moving average, and a guard against numbers that are
-none."""
+"""What happens to the weights: optimizer, learning rates, their moving average, and a NaN guard."""
 
 import contextlib
 import math
@@ -43,7 +42,7 @@ def make_optimizer(model: nn.Module, settings: OptimConfig, backbone_trained: bo
 def make_scheduler(
     optimizer: torch.optim.Optimizer, settings: OptimConfig, steps_per_epoch: int, unfreeze_epoch: int | None
 ) -> LambdaLR:
-    """Warm-up and cosine for each group; the backbone's begins when it is unfrozen, which is known from the start."""
+    """Warm-up and cosine decay for each group; the backbone's schedule begins with the epoch that unfreezes it."""
     total = settings.epochs * steps_per_epoch
 
     def schedule(first: int) -> Callable[[int], float]:
@@ -64,10 +63,10 @@ def make_scheduler(
 
 
 class WeightAverage:
-    """Exponential moving average of the weights, which evaluation uses in place of the last ones.
+    """Exponential moving average (EMA) of the weights, which validation uses and `best.safetensors` holds.
 
-    Over the first steps it remembers less than `decay` says (Tarvainen & Valpola 2017), else it would be a mixture
-    with the random weights of the start. With decay 0 there is no average.
+    In the first steps the decay is smaller than `decay` (Tarvainen & Valpola 2017); else the average would contain much
+    of the random initial weights. With decay 0 there is no average.
     """
 
     def __init__(self, weights: Sequence[nn.Parameter], decay: float):
@@ -108,12 +107,12 @@ class WeightAverage:
             mean.copy_(stored)
 
 
-class Guard:
-    """Holds the weights from the first step on whose loss or gradient is no number, without waiting for the device.
+class NaNGuard:
+    """Freezes the weights from the first NaN or infinite loss or gradient on, without waiting for the device.
 
-    Reading a loss makes a GPU finish everything before it. So the verdict stays there as a flag, which a fused
-    optimizer reads itself and then changes nothing; the host asks for it once in `every` steps. With float16 torch's
-    GradScaler puts its own flag there, which skips a bad step but not the good ones after it: there `every` is 1.
+    Reading a loss makes a GPU finish all work before it. So the result of the check stays on the device as a flag,
+    which a fused optimizer reads itself and then changes nothing; the host reads it once in `every` steps. With float16
+    torch's GradScaler uses the same flag, which skips a bad step but not the good ones after it: there `every` is 1.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, every: int):
@@ -130,9 +129,9 @@ class Guard:
         self.optimizer.found_inf = (self.first >= 0).float()  # type: ignore[attr-defined]
 
     def bad_step(self) -> tuple[int, tuple[int, ...]] | None:
-        """The first step that had such a number, with the rows of its batch. Waits for the device."""
+        """The first step with a NaN or infinite number, and the rows of its batch. Waits for the device."""
         first = int(self.first)
         if first < 0:
             return None
-        # The newest: steps are counted anew in every epoch.
+        # The newest, since every epoch counts its steps from 0.
         return next(((step, rows) for step, rows in reversed(self.recent) if step == first), (first, ()))

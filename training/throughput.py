@@ -37,3 +37,16 @@ def forward_flops(model: SiameseModel, side: int) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.backbone(picture)
     return counter.get_total_flops()
+
+
+def utilisation(model: SiameseModel, side: int, rate: float, *, trained: bool, devices: int = 1) -> float | None:
+    """Model FLOPs utilisation (MFU): the backbone's share of what the hardware can compute. None if that is unknown.
+
+    rate: pictures a second, of all devices together; trained: the backbone has a backward pass, which counts twice
+    the forward pass. The second encoding that accumulation takes does not count; text branch and scores are left out.
+    Source: Chowdhery et al. 2022.
+    """
+    peak = peak_flops(model.device)
+    if peak is None:
+        return None
+    return rate * (3 if trained else 1) * forward_flops(model, side) / (peak * devices)

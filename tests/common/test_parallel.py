@@ -16,7 +16,8 @@ import Main_train
 from Architectures import ResNet50Backbone
 from common.parallel import ALONE, Group
 from Config import PRESETS, BackboneConfig, read_command_line
-from Functions import Shares, TextBatch
+from DataBase_functions import divide
+from Functions import Share, TextBatch
 from training.log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
@@ -67,12 +68,12 @@ def test_one_process_exchanges_nothing():
 
 
 def test_texts_go_where_their_picture_is():
-    owner, negative_of = torch.tensor([0, 0, 1, 2, 2, 2, 4]), torch.tensor([0, 1, 3, 6])
-    batch = TextBatch(owner, negative_of, torch.zeros(4, 1), torch.arange(5))
-    shares = Shares.of(batch, 2)  # pictures 0, 1 and 2, 3, 4
-    assert shares == Shares((2, 3), (3, 4), (2, 2))
-    assert shares.slices(1) == (slice(2, 5), slice(3, 7), slice(2, 4))
-    assert Shares.of(batch, 1) == Shares((5,), (7,), (4,))
+    owner, negative_of = [0, 0, 1, 2, 2, 2, 4], [0, 1, 3, 6]
+    first = Share(slice(0, 2), slice(0, 3), slice(0, 2))  # pictures 0, 1 and 2, 3, 4
+    assert divide(5, owner, negative_of, 2) == (first, Share(slice(2, 5), slice(3, 7), slice(2, 4)))
+    assert divide(5, owner, negative_of, 1) == (Share(slice(0, 5), slice(0, 7), slice(0, 4)),)
+    batch = TextBatch(torch.tensor(owner), torch.tensor(negative_of), torch.zeros(4, 1), torch.arange(5))
+    assert Share.everything(batch) == divide(5, owner, negative_of, 1)[0]
 
 
 def ten_steps(group, flags):

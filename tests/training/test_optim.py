@@ -5,7 +5,7 @@ import torch
 
 from Architectures import SiameseModel
 from Config import BackboneConfig, ModelConfig, OptimConfig
-from training.optim import Guard, WeightAverage, make_optimizer, make_scheduler
+from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 
 
 def small_model():
@@ -88,7 +88,7 @@ def test_the_average_survives_a_checkpoint_and_without_decay_there_is_none():
 def test_the_guard_holds_the_weights_from_the_first_bad_step_on():
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.AdamW([weight], fused=True)
-    guard = Guard(optimizer, torch.device("cpu"), every=3)
+    guard = NaNGuard(optimizer, torch.device("cpu"), every=3)
     seen = []
     for step, gradient in enumerate((1.0, torch.nan, 1.0)):
         weight.grad = torch.full((2,), gradient)
@@ -103,7 +103,7 @@ def test_the_guard_holds_the_weights_from_the_first_bad_step_on():
 
 def test_the_guard_lets_finite_numbers_pass():
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], fused=True)
-    guard = Guard(optimizer, torch.device("cpu"), every=1)
+    guard = NaNGuard(optimizer, torch.device("cpu"), every=1)
     guard.watch(0, (0,), torch.tensor(1e30))
     assert guard.bad_step() is None
     guard.watch(1, (5,), torch.tensor(torch.inf))
