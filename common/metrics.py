@@ -194,11 +194,6 @@ def calibration_error(found: Reliability) -> float:
     return float(np.abs(found.probability - found.share) @ found.texts / found.texts.sum())
 
 
-def brier_score(probability: Floats, label: NDArray[np.bool_]) -> float:
-    """Mean squared difference of probability and truth. Source: Brier 1950."""
-    return float(np.mean((probability - label) ** 2))
-
-
 # Intervals
 
 
@@ -323,6 +318,34 @@ def _areas(
         results[1].append(average)
     area, average = (np.concatenate(parts) for parts in results)
     return area, average
+
+
+def brier_score(probability: Floats, label: NDArray[np.bool_], of: Integers, boot: Bootstrap) -> Floats:
+    """Mean squared difference of probability and label (I,) of texts of the photographs `of`. Source: Brier 1950.
+
+    -> (1 + R,)
+    """
+    return boot.mean((probability - label) ** 2, of)
+
+
+def calibration_figures(
+    calibration: Calibration, scores: Floats, label: NDArray[np.bool_], of: Integers, boot: Bootstrap
+) -> tuple[dict[str, Any], Reliability]:
+    """ECE and Brier score of the probabilities of texts of the photographs `of`, and the bins to plot."""
+    probability = calibration.probability(scores)
+    found = reliability(probability, label)
+    figures = {
+        "slope": calibration.slope,
+        "intercept": calibration.intercept,
+        "ece": calibration_error(found),
+        "brier": interval(brier_score(probability, label, of, boot)),
+    }
+    return figures, found
+
+
+def share_preferred(true: Floats, false: Floats) -> float:
+    """Share of pairs (K,) in which the true text scores higher; a tie counts half, as a guess would."""
+    return float(np.mean((true > false) + 0.5 * (true == false)))
 
 
 def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: Bootstrap) -> Floats:

@@ -19,6 +19,7 @@ from common.metrics import Floats, Integers
 from common.pictures import open_picture
 from Config import DatabaseConfig
 from DataBase_functions import Database, pad
+from evaluation.texts import Texts
 from training.checkpoints import LoadedModel
 from training.features import FeatureCache
 
@@ -26,6 +27,7 @@ PICTURES = 32  # encoded at once
 LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
 TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
 PAIRS = 1024  # scored at once
+REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
 COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
 
 Use = Callable[[Scorer, ScoreParts], Tensor]  # what scores are for: Scorer.verdict or Scorer.ranking
@@ -139,6 +141,34 @@ def score_pairs(
             theirs = block.vectors[torch.from_numpy(place[some]).to(pictures.device)]
             scores[pairs[some]] = use(loaded.model, loaded.model.pair_parts(pictures[mine], theirs)).cpu().numpy()
     return scores
+
+
+class Scores(NamedTuple):
+    """A model's verdict scores of a split's texts, and the vectors for retrieval."""
+
+    caption: Floats  # (T,)
+    false: dict[str, Floats]  # by kind, one score for each false text
+    pictures: Tensor  # (N, K, D)
+    captions: list[TextBlock]  # of the validation split only the first REFERENCES captions
+
+
+def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
+    """Score a split. Each picture is encoded once; each different text once here, and captions once for retrieval.
+
+    ValueError if a score is NaN or infinite.
+    """
+    pictures = encode_rows(loaded, database, database.rows(split), f"{split} pictures")
+    ranked = texts.captions if split == "test" else texts.captions[:REFERENCES]
+    captions = list(encode_texts(loaded, ranked, f"{split} captions"))
+    kinds = list(texts.false)
+    false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
+    of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
+    scores = score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
+    if not np.isfinite(scores).all():
+        raise ValueError("the model's scores are no numbers; train it again with a lower --optim.lr")
+    ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
+    caption, *rest = np.split(scores, ends[:-1])
+    return Scores(caption, dict(zip(kinds, rest)), pictures, captions)
 
 
 @torch.no_grad()

@@ -14,10 +14,11 @@ from PIL import Image
 
 import Evaluate_test
 from common.augment import prepare
-from common.metrics import Bootstrap, Interval, best_threshold
+from common.metrics import Bootstrap, best_threshold
 from DataBase_functions import Database
 from evaluation import scoring
-from evaluation.report import FalseTexts, collect_texts
+from evaluation.retrieval import retrieve
+from evaluation.texts import FalseTexts, collect_texts
 from judging import suggest
 from negatives.text import Negative
 from training import checkpoints
@@ -104,7 +105,7 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     loaded = checkpoints.load_model(folder, torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("validation"))
-    scores = Evaluate_test.score_split(loaded, database, "validation", texts)
+    scores = scoring.score_split(loaded, database, "validation", texts)
     mixture = texts.false["mixture"]
     assert {negative.kind for negative in mixture.texts} > {"swap"}
     expected = best_threshold(scores.caption[mixture.of], scores.false["mixture"])
@@ -167,7 +168,7 @@ def test_scores_agree_with_the_model(evaluated):
     loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("test"))
-    scores = Evaluate_test.score_split(loaded, database, "test", texts)
+    scores = scoring.score_split(loaded, database, "test", texts)
 
     @torch.no_grad()
     def score(photograph, text):
@@ -189,11 +190,11 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     splits = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
-    scores = {split: Evaluate_test.score_split(loaded, database, split, splits[split]) for split in splits}
+    scores = {split: scoring.score_split(loaded, database, split, splits[split]) for split in splits}
     test, other = scores["test"], scores["validation"]
     groups = np.array([database.groups[row] for row in database.rows("test")])
     boot = Bootstrap(len(groups), 20)
-    found = Evaluate_test.retrieve(loaded, splits["test"], test, other, groups, boot)
+    found = retrieve(loaded, splits["test"], test, other, groups, boot)
 
     def whole(pictures, blocks):
         return next(iter(scoring.score_blocks(loaded, pictures, blocks, "")))[1]
@@ -206,35 +207,6 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
         assert found[name]["text_to_picture_recall@1"][0] == pytest.approx(right, abs=0.02)
         right = (owner[ranking.argmax(1)] == np.arange(len(groups))).mean()
         assert found[name]["picture_to_text_recall@1"][0] == pytest.approx(right, abs=0.02)
-
-
-def test_pointing_by_hand():
-    """The lowest score is at the changed word, at another one, and at one that the model does not read."""
-    negatives = [
-        Negative("a red ball", "swap", "colour", ((2, 5),)),
-        Negative("a red ball", "swap", "colour", ((2, 5),)),
-        Negative("one two three", "swap", "number", ((8, 13),)),
-    ]
-    lines = [np.array([0.9, 0.1, 0.5]), np.array([0.9, 0.5, 0.1]), np.array([0.2, 0.3])]
-    found = Evaluate_test.pointing(
-        negatives, lines, np.arange(3), np.array(["colour", "colour", "number"]), Bootstrap(3, 20)
-    )
-    assert found["n"] == 2 and found["accuracy"].value == 0.5 and found["chance"] == pytest.approx(1 / 3)
-    assert set(found["categories"]) == {"colour"}
-
-
-@pytest.mark.parametrize(
-    ("changed", "hit"), [([1], False), ([1, 2], True), ([0], False), ([], False), ([0, 1, 2], True)]
-)
-def test_a_tie_points_at_nothing(changed, hit):
-    assert Evaluate_test.points_at(np.array([0.9, 0.1, 0.1]), changed) is hit
-
-
-def test_json_has_null_where_nothing_could_be_measured():
-    assert Evaluate_test.plain({"a": [Interval(0.5, float("nan"), 1.0)], "b": "c"}) == {
-        "a": [{"value": 0.5, "low": None, "high": 1.0}],
-        "b": "c",
-    }
 
 
 @pytest.fixture

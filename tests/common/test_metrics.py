@@ -303,10 +303,14 @@ def test_probabilities_that_come_true_have_no_calibration_error():
 
 
 def test_brier_score_by_hand_and_by_scikit_learn():
-    assert metrics.brier_score(np.array([0.8, 0.4]), np.array([True, False])) == pytest.approx((0.04 + 0.16) / 2)
+    boot = Bootstrap(2, 20)
+    samples = metrics.brier_score(np.array([0.8, 0.4]), np.array([True, False]), np.array([0, 1]), boot)
+    assert samples[0] == pytest.approx((0.04 + 0.16) / 2)
+    assert set(samples[1:].round(6)) == {0.04, 0.1, 0.16}, "one photograph twice, or both"
     rng = np.random.default_rng(0)
     probability, label = rng.random(100), rng.random(100) < 0.3
-    assert metrics.brier_score(probability, label) == pytest.approx(brier_score_loss(label, probability))
+    samples = metrics.brier_score(probability, label, np.arange(100), Bootstrap(100, 10))
+    assert samples[0] == pytest.approx(brier_score_loss(label, probability))
 
 
 # Intervals

@@ -1,0 +1,29 @@
+"""The user's own texts, in a table with image, caption and optionally label and subset."""
+
+from evaluation.benchmarks.figures import Claim, label_figures
+from evaluation.benchmarks.reading import Benchmark, Contents, check
+from sources.readers import NOTHING, PAIR_COLUMNS, read_pair, read_table
+
+
+def _read(contents: Contents) -> None:
+    """A text without a label counts as true. The unit is the number of the row, from 0."""
+    rows = read_table(contents.file(), wanted=(*PAIR_COLUMNS, "subset"))
+    for number, (place, row) in enumerate(rows):
+        with contents.record(f"{contents.path.name}:{place}", 1):
+            pair = row if isinstance(row, str) else read_pair(row)
+            if isinstance(row, str) or isinstance(pair, str):
+                raise ValueError(pair)
+            picture, text, _, matches = pair
+            check(bool(text), "the caption is empty")
+            subset = str(row.get("subset")).strip()
+            subset = "" if subset.lower() in NOTHING else subset
+            contents.add(Claim(picture, text, float(matches), subset, number))
+
+
+PAIRS = Benchmark(
+    "pairs",
+    "a CSV, TSV, JSONL or Parquet file with image, caption and optionally label and subset",
+    _read,
+    label_figures,
+    calibrated=True,
+)

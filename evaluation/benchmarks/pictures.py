@@ -1,0 +1,94 @@
+"""Which photograph a file name of a benchmark means, and where its picture lies."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from evaluation.benchmarks.reading import Contents
+from sources.readers import coco_identity, flickr_identity
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
+COCO_SPELLINGS = ("{:012d}.jpg", "COCO_val2014_{:012d}.jpg", "COCO_train2014_{:012d}.jpg")
+FOLDERS = ("images", "Flicker8k_Dataset", "flickr30k-images")  # the second as its authors spell it
+
+
+def find_pictures(contents: Contents, images: Path | None) -> dict[str, Path]:
+    """Where the pictures lie, by their names in the benchmark: below `images`, by default beside its file.
+
+    ValueError if none is there.
+    """
+    path = contents.path
+    images = images or (path if path.is_dir() else path.parent)
+    finder = PictureFinder(images)
+    names = list(dict.fromkeys(claim.picture for claim in contents.claims))
+    places = {name: place for name in names if (place := finder.find(name)) is not None}
+    if not places:
+        raise ValueError(
+            f"none of the {len(names):,} pictures of {contents.spec} is in {images}; "
+            "give their folder with --images DIR"
+        )
+    return places
+
+
+def identity_of(name: str) -> str | None:
+    """Identity of the photograph by its file name, as in the `group` of a database; None if the name has none.
+
+    "coco:85329" for "000000085329.jpg" and "COCO_val2014_000000085329.jpg", "flickr:1056338697" for
+    "1056338697_4f7d7ce270.jpg". COCO's numbers have six digits after six zeros. A JPEG whose
+    name is a bare number of five to ten digits counts as Flickr30k's (36979.jpg, 1000092795.jpg).
+    """
+    last = PurePosixPath(name.strip().replace("\\", "/")).name
+    if re.fullmatch(r"(?:COCO_(?:train|val|test)20\d\d_)?0{6}\d{6}(?:\.\w+)?", last, re.ASCII):
+        return coco_identity(last)
+    if re.match(r"[1-9][0-9]{4,10}_[0-9a-f]{10}\b", last) or re.fullmatch(r"[1-9][0-9]{4,9}\.(?:jpe?g|JPE?G)", last):
+        return flickr_identity(last)
+    return None
+
+
+class PictureFinder:
+    """Finds the pictures of a benchmark below a folder. Each folder is listed once, on first use."""
+
+    def __init__(self, images: Path):
+        self.images = images
+        self._found: dict[str, Path | None] = {}
+        self._listed: dict[PurePosixPath, frozenset[str]] = {}
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, or None; never one outside of the folder.
+
+        Tried in this order: the name as it is; its last part; both with each of ENDINGS; COCO's other spellings of the
+        same number, here and in COCO_FOLDERS; the first three in FOLDERS.
+        """
+        if name not in self._found:
+            places = (place for place in self._places(name) if place.name in self._files(place.parent))
+            place = next(places, None)
+            self._found[name] = None if place is None else self.images / place
+        return self._found[name]
+
+    @staticmethod
+    def _places(name: str) -> Iterator[PurePosixPath]:
+        path = PurePosixPath(name.strip().replace("\\", "/"))
+        is_outside = path.is_absolute() or PureWindowsPath(name.strip()).drive or ".." in path.parts
+        if is_outside or not path.name:
+            return
+        plain = [path, PurePosixPath(path.name)]
+        plain += [PurePosixPath(f"{stem}{ending}") for ending in ENDINGS for stem in plain]
+        yield from plain
+        if (identity := identity_of(name) or "").startswith("coco:"):
+            number = int(identity.removeprefix("coco:"))
+            for folder in COCO_FOLDERS:
+                yield from (PurePosixPath(folder, spelling.format(number)) for spelling in COCO_SPELLINGS)
+        for folder in FOLDERS:
+            yield from (PurePosixPath(folder, place) for place in plain)
+
+    def _files(self, folder: PurePosixPath) -> frozenset[str]:
+        if folder not in self._listed:
+            names: frozenset[str] = frozenset()
+            # ValueError: a name with a zero byte, which no folder has.
+            with contextlib.suppress(OSError, ValueError), os.scandir(self.images / folder) as entries:
+                names = frozenset(entry.name for entry in entries if entry.is_file())
+            self._listed[folder] = names
+        return self._listed[folder]

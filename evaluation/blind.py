@@ -1,0 +1,212 @@
+"""The blind control: how well texts can be judged without a picture.
+
+Two judges that never see a picture are trained on captions and false texts of the train split and tested on those of
+the test split: TF-IDF of words and word pairs with logistic regression, and a small LSTM. If they do better than 0.5,
+the false texts give themselves away, and a model's figure is worth less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from tqdm import tqdm
+
+from common.metrics import Floats
+from common.storage import write_atomically
+from DataBase_functions import Database, pad, seeded
+from evaluation.rows import Blind
+from evaluation.texts import ALL_KINDS, SEED, Texts, collect_texts
+from Tokenizer_lib import Tokenizer, split_words
+
+FORMAT = 2  # of the file with the judges' scores
+FOLDS = 5  # of an external benchmark
+LEAST_TO_LEARN = 50  # texts of a class
+BATCH = 128
+
+Judge = Callable[[Sequence[str]], Floats]  # texts -> scores, positive for a true caption
+
+
+def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
+    """Scores that each blind judge gives the captions with a false text of a kind, and these false texts.
+
+    test: of the test split; most: captions of the train split to learn from. The first call takes a minute or two; the
+    scores are kept beside the plan, and later calls read them.
+    """
+    path = database.plan.folder / f"blind_{FORMAT}_{most}_{seed}.npz"
+    if path.is_file():
+        with np.load(path) as kept:
+            found: Blind = {}
+            for key in kept.files:
+                kind, name = key.split("/")
+                found.setdefault(kind, {})[name] = tuple(kept[key])
+            return found
+    rows = [row for row, split in enumerate(database.split_of) if split == "train"]
+    if len({database.groups[row] for row in rows}) < 2:
+        print(f"no blind control: {database.folder} has no two training photographs to learn from")
+        return {}
+    seeded(SEED, "blind").shuffle(rows)
+    per_row = max(1, len(database.plan) // max(1, len(database)))
+    train = collect_texts(database, rows[: max(2, most // per_row)])
+    found = {}
+    jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
+    for kind, name in tqdm(jobs, desc="blind control", unit="judge", leave=False):
+        if not len(train.false[kind].of) or not len(test.false[kind].of):
+            continue
+        judge = JUDGES[name](*_pairs(train, kind), seed)
+        true, false = (judge(texts) for texts in _pairs(test, kind))
+        found.setdefault(kind, {})[name] = true, false
+    arrays = {f"{kind}/{name}": np.stack(said) for kind, judges in found.items() for name, said in judges.items()}
+    write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
+    return found
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Floats]) -> None:
+    with path.open("wb") as file:  # given a path, NumPy would add an extension
+        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
+    """Captions that have a false text of the kind, and these false texts: as many of either."""
+    false = texts.false[kind]
+    return [texts.captions[i] for i in false.of], [negative.text for negative in false.texts]
+
+
+def blind_across(
+    texts: Sequence[str], label: NDArray[np.bool_], photographs: NDArray[np.int64], seed: int = SEED
+) -> dict[str, Floats]:
+    """Scores (T,) that each blind judge gives labelled texts, trained on those of the other photographs.
+
+    texts, label, photographs: (T,). Cross-validation in FOLDS folds over the photographs; {} if a fold leaves fewer
+    than LEAST_TO_LEARN texts of a class.
+    """
+    rng = np.random.default_rng(seed)
+    fold = rng.permutation(photographs.max() + 1)[photographs] % FOLDS
+    if any(min(label[fold != f].sum(), (~label[fold != f]).sum()) < LEAST_TO_LEARN for f in range(FOLDS)):
+        return {}
+    found: dict[str, Floats] = {}
+    for name, learn in JUDGES.items():
+        said = found[name] = np.zeros(len(texts))
+        for f in range(FOLDS):
+            # As many of either class: otherwise the judge learns their frequencies, and its threshold is not at 0.
+            sides = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
+            equal = min(map(len, sides))
+            true, false = ([texts[i] for i in side[:equal].tolist()] for side in sides)
+            held = np.flatnonzero(fold == f)
+            if len(held):
+                said[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])
+    return found
+
+
+def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> Judge:
+    """TF-IDF of words and word pairs with logistic regression."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    least = 2 if len(true) > 100 else 1
+    classifier = make_pipeline(
+        TfidfVectorizer(analyzer=words_and_pairs, min_df=least),
+        LogisticRegression(C=10, max_iter=1000, random_state=seed),
+    )
+    classifier.fit([*true, *false], [True] * len(true) + [False] * len(false))
+    return classifier.decision_function
+
+
+def words_and_pairs(text: str) -> list[str]:
+    words = [word.text for word in split_words(text)]
+    return words + [f"{a} {b}" for a, b in zip(["<s>", *words], [*words, "</s>"])]
+
+
+def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> Judge:
+    """A bidirectional LSTM of 64 units over the words, and the maximum of each output over them."""
+    tokenizer = Tokenizer.build(_counts(true), min_count=2)
+    rng = random.Random(seed)
+    with torch.random.fork_rng(devices=[]), _one_thread():
+        torch.manual_seed(seed)
+        network = _BlindLSTM(len(tokenizer))
+        encoded = [tokenizer.encode(text, 64) for text in (*true, *false)]
+        labels = torch.tensor([1.0] * len(true) + [0.0] * len(false))
+        batches_in_all = epochs * -(-len(encoded) // BATCH)
+        optimizer = torch.optim.Adam(network.parameters())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=batches_in_all + 1)
+        network.train()
+        for _ in range(epochs):
+            for batch in _alike_in_length(encoded, rng):
+                logits = network(pad([encoded[i] for i in batch]))
+                loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+        network.eval()
+
+    @torch.no_grad()
+    @_one_thread()
+    def judge(texts: Sequence[str]) -> Floats:
+        words = [tokenizer.encode(text, 64) for text in texts]
+        parts = [network(pad(words[i : i + 256])) for i in range(0, len(words), 256)]
+        return torch.cat(parts).numpy()
+
+    return judge
+
+
+JUDGES: dict[str, Callable[[Sequence[str], Sequence[str], int], Judge]] = {"tfidf": tfidf_judge, "lstm": lstm_judge}
+
+
+class _BlindLSTM(nn.Module):
+    def __init__(self, words: int, width: int = 64):
+        super().__init__()
+        self.embedding = nn.Embedding(words, width, padding_idx=0)
+        self.dropout = nn.Dropout(0.3)
+        self.lstm = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.score = nn.Linear(2 * width, 1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Words (B, L) -> logits (B,) of "a true caption"."""
+        lengths = (words > 0).sum(1).clamp(min=1)
+        packed = pack_padded_sequence(
+            self.dropout(self.embedding(words)), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        beyond = torch.arange(states.shape[1]) >= lengths.unsqueeze(1)
+        largest = states.masked_fill(beyond.unsqueeze(2), -torch.inf).amax(1)
+        return self.score(self.dropout(largest)).squeeze(1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A network this small is no faster on two cores; on two busy cores, waiting threads make it 40 times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _alike_in_length(texts: Sequence[Sequence[int]], rng: random.Random) -> Iterator[list[int]]:
+    """Random batches of texts of similar length: half the time of batches of any length, which need more padding."""
+    order = rng.sample(range(len(texts)), len(texts))
+    batches = []
+    for start in range(0, len(order), 20 * BATCH):
+        near = sorted(order[start : start + 20 * BATCH], key=lambda i: len(texts[i]))
+        batches += [near[i : i + BATCH] for i in range(0, len(near), BATCH)]
+    rng.shuffle(batches)
+    yield from batches
+
+
+def _counts(texts: Sequence[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for text in texts:
+        for word in split_words(text):
+            counts[word.text] = counts.get(word.text, 0) + 1
+    return counts

@@ -1,0 +1,101 @@
+"""A model's results on an external benchmark."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from Architectures import Scorer
+from common.metrics import Bootstrap, Floats, calibration_figures
+from evaluation import scoring
+from evaluation.benchmarks import Benchmark, Claim, Contents
+from evaluation.benchmarks.figures import Scored
+from evaluation.blind import blind_across
+from evaluation.pointing import pointing
+from evaluation.rows import Row
+from negatives.text import Negative
+from training.checkpoints import LoadedModel, Threshold
+
+
+class BenchmarkResult(NamedTuple):
+    as_json: dict[str, Any]
+    rows: list[Row]
+
+
+def evaluate_benchmark(
+    loaded: LoadedModel,
+    threshold: Threshold,
+    contents: Contents,
+    places: Mapping[str, Path],
+    trained_on: Sequence[str],
+    resamples: int,
+) -> BenchmarkResult:
+    """Judge a benchmark at this threshold. ValueError if none of its pictures can be read.
+
+    places: where its pictures lie; trained_on: those that the model was trained on.
+    """
+    benchmark = contents.benchmark
+    unreadable: dict[str, ValueError | OSError] = {}
+    prepared = scoring.prepare_files(loaded, places, unreadable)
+    vectors = scoring.encode_pictures(loaded, prepared, len(places), f"{benchmark.name} pictures")
+    number = {name: i for i, name in enumerate(places)}
+    claims = [claim for claim in contents.claims if claim.picture in number and claim.picture not in unreadable]
+    if not claims:
+        raise ValueError(f"none of the pictures of {contents.spec} can be read: {next(iter(unreadable.values()))}")
+    of = np.array([number[claim.picture] for claim in claims])
+    use = Scorer.ranking if benchmark.ratings else Scorer.verdict
+    scores = scoring.score_pairs(loaded, vectors, [claim.text for claim in claims], of, benchmark.name, use)
+    boot = Bootstrap(len(places), resamples)
+    rows = benchmark_rows(benchmark, claims, scores, of, threshold.threshold, boot)
+    result: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "path": str(contents.path),
+        "photographs": len(places) - len(unreadable),
+        "claims": len(claims),
+        "claims_without_picture": len(contents.claims) - len(claims),
+        "missing_pictures": [name for name in dict.fromkeys(c.picture for c in contents.claims) if name not in places],
+        "unreadable_pictures": {name: str(error) for name, error in unreadable.items()},
+        "left_out": [asdict(each) for each in contents.left_out],
+        "trained_on": list(trained_on),
+        "rows": [row.as_json() for row in rows],
+    }
+    if benchmark.calibrated:
+        label = np.array([claim.label for claim in claims]) == 1
+        result["calibration"] = calibration_figures(threshold.calibration, scores, label, of, boot)[0]
+    marked = np.array([i for i, claim in enumerate(claims) if claim.changed], dtype=int)
+    marked = marked[scoring.some_with_words(loaded, len(marked))]
+    if len(marked):
+        some = [claims[i] for i in marked.tolist()]
+        _, lines = scoring.score_words(loaded, vectors, [claim.text for claim in some], of[marked])
+        negatives = [Negative(claim.text, "foil", claim.subset, claim.changed) for claim in some]
+        subsets = np.array([claim.subset for claim in some], dtype=str)
+        result["word_evidence"] = pointing(negatives, lines, of[marked], subsets, boot)
+    return BenchmarkResult(result, rows)
+
+
+def benchmark_rows(
+    benchmark: Benchmark,
+    claims: Sequence[Claim],
+    scores: Floats,
+    photographs: NDArray[np.int64],
+    threshold: float,
+    boot: Bootstrap,
+) -> list[Row]:
+    """A row for the whole benchmark and, if it has several subsets, one for each.
+
+    scores, photographs: (I,) of the claims.
+    """
+    scored = Scored(claims, scores, photographs, threshold, boot, {})
+    if not benchmark.ratings:
+        scored.blind = blind_across([claim.text for claim in claims], scored.label == 1, photographs)
+    names = np.unique(scored.subsets).tolist()
+    parts = [(name or "(no subset)", np.flatnonzero(scored.subsets == name)) for name in names if len(names) > 1]
+    rows = []
+    for name, some in (("all", np.arange(len(claims))), *parts):
+        part = scored.part(some)
+        n, samples, blind, pairwise = benchmark.figures(part)
+        rows.append(Row(benchmark.name, name, n, len(np.unique(part.photographs)), samples, blind, pairwise))
+    return rows

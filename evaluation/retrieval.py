@@ -1,0 +1,60 @@
+"""Retrieval on the test split: recall@k and median rank, as scored and with hubs removed by CSLS."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from Architectures import Scorer
+from common.metrics import Bootstrap, Floats, RankCounter, hubness
+from evaluation import scoring
+from evaluation.scoring import REFERENCES, Scores, TextBlock
+from evaluation.texts import Texts
+from training.checkpoints import LoadedModel
+
+FOLD = 1000  # pictures of a gallery, as in published tables of COCO
+RANKINGS = {  # as they are printed
+    "all": "",
+    "all_csls": ", CSLS",
+    "folds": f", {FOLD:,} at a time",
+    "folds_csls": f", {FOLD:,} at a time, CSLS",
+}
+
+
+def retrieve(
+    loaded: LoadedModel, texts: Texts, test: Scores, validation: Scores, groups: np.ndarray, boot: Bootstrap
+) -> dict[str, dict[str, Floats]]:
+    """Samples of each figure of each of RANKINGS; folds only if there are pictures for two galleries.
+
+    groups: (N,) identity of each test photograph. The references of CSLS are up to 1,000 photographs and captions of
+    the validation split, so it knows nothing of the test split. The whole matrix of scores is never held.
+    """
+    references = validation.pictures[:REFERENCES]
+
+    def blocks(pictures: Tensor, captions: Sequence[TextBlock], title: str) -> Iterator[tuple[slice, Floats]]:
+        return scoring.score_blocks(loaded, pictures, captions, title, Scorer.ranking)
+
+    by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
+    by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
+    of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
+
+    def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
+        return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
+
+    own = scoring.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.ranking)
+    own_corrected = corrected(own, texts.owner)
+    counters = {
+        "all": RankCounter(own, texts.owner, groups),
+        "all_csls": RankCounter(own_corrected, texts.owner, groups),
+    }
+    if len(groups) >= 2 * FOLD:
+        fold = np.random.default_rng(0).permutation(len(groups)) // FOLD
+        fold[fold == len(groups) // FOLD] = -1  # too few for another gallery
+        counters["folds"] = RankCounter(own, texts.owner, groups, fold)
+        counters["folds_csls"] = RankCounter(own_corrected, texts.owner, groups, fold)
+    for place, scores in blocks(test.pictures, test.captions, "retrieval"):
+        without_hubs = corrected(scores, (place, None))
+        for name, counter in counters.items():
+            counter.add(place, without_hubs if name.endswith("csls") else scores)
+    return {name: counter.recalls(boot) for name, counter in counters.items()}

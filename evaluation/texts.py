@@ -1,0 +1,92 @@
+"""What a model is tested on: all captions of a split, and false texts of each kind set against them.
+
+The false texts depend on the database and its plan alone, so all models are tested on the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from Config import NegativesConfig
+from DataBase_functions import Database, seeded
+from Negative_map import KINDS
+from negatives.edits import other_words
+from negatives.text import Negative
+
+SEED = 0  # of the false texts
+MIXTURE = NegativesConfig()  # the kinds as training mixes them by default
+IN_BATCH = "in-batch"  # a random caption of another photograph
+SHOWN = (*KINDS, IN_BATCH)  # in the plots
+ALL_KINDS = ("mixture", *SHOWN)
+
+
+class FalseTexts(NamedTuple):
+    """False texts of one kind, at most one for each caption."""
+
+    texts: list[Negative]
+    of: NDArray[np.int64]  # (K,) the caption that each is set against
+
+    @property
+    def categories(self) -> NDArray[np.str_]:
+        return np.array([text.category for text in self.texts], dtype=str)
+
+
+class Texts(NamedTuple):
+    """The captions of a split, and what is false of their photographs."""
+
+    captions: list[str]
+    owner: NDArray[np.int64]  # (T,) picture of each caption, counted within the split
+    false: dict[str, FalseTexts]  # by kind
+    sources: NDArray[np.str_]  # (T,) the data set that each comes from
+    kinds: NDArray[np.str_]  # (T,) caption, narrative or dense
+
+
+def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] = ALL_KINDS) -> Texts:
+    """All captions of some rows, with a false text of each of these kinds where there is one.
+
+    ValueError if all are of one photograph, so that there is no caption of another.
+    """
+    plan = database.plan
+    numbers = [(n, row, caption) for n, row in enumerate(rows) for caption in plan.captions(row)]
+    captions = [plan.text(caption) for _, _, caption in numbers]
+    owner = np.array([n for n, _, _ in numbers])
+    false: dict[str, FalseTexts] = {}
+    for kind in kinds:
+        if kind == IN_BATCH:
+            continue
+        drawn, of = [], []
+        for i, (_, row, caption) in enumerate(numbers):
+            rng = seeded(SEED, "evaluation", kind, database.ids[row], caption - plan.captions(row)[0])
+            mixed = kind == "mixture"
+            negative = plan.draw(caption, rng, MIXTURE) if mixed else plan.draw_kind(kind, caption, rng)
+            if negative is not None:
+                drawn.append(negative)
+                of.append(i)
+        false[kind] = FalseTexts(drawn, np.array(of, dtype=np.int64))
+    if IN_BATCH in kinds:
+        foreign = foreign_captions(np.array([database.groups[row] for row in rows])[owner])
+        others = [
+            Negative(captions[j], IN_BATCH, IN_BATCH, other_words(captions[i], captions[j]))
+            for i, j in enumerate(foreign)
+        ]
+        false[IN_BATCH] = FalseTexts(others, np.arange(len(captions)))
+    stored = [caption for row in rows for caption in database.captions(row)]
+    sources, of_kind = (
+        np.array([getattr(caption, name) for caption in stored], dtype=str) for name in ("source", "kind")
+    )
+    return Texts(captions, owner, false, sources, of_kind)
+
+
+def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
+    """For each caption the number of a random one of another photograph. ValueError if there is none."""
+    if len(np.unique(groups)) < 2:
+        raise ValueError("a split needs at least two photographs to be evaluated")
+    rng = np.random.default_rng(SEED)
+    foreign = rng.integers(len(groups), size=len(groups))
+    while (same := groups[foreign] == groups).any():
+        foreign[same] = rng.integers(len(groups), size=same.sum())
+    return foreign

@@ -1,0 +1,81 @@
+"""The user's own texts, in every format."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from claims import lines, whole, write
+
+from evaluation.benchmarks import Claim, read_benchmark
+from evaluation.benchmarks.figures import label_figures
+
+OWN = [
+    {"image": "a/1.jpg", "caption": 'Two "dogs", running', "label": "yes", "subset": "animals"},
+    {"image": "2.jpg", "caption": "Ein Käfer", "label": "0", "subset": ""},
+    {"image": "3.jpg", "caption": "A bus", "label": "", "subset": "3"},
+]
+OWN_CLAIMS = [
+    Claim("a/1.jpg", 'Two "dogs", running', 1, "animals", 0),
+    Claim("2.jpg", "Ein Käfer", 0, "", 1),
+    Claim("3.jpg", "A bus", 1, "3", 2),
+]
+
+
+def as_parquet(rows: list[dict[str, Any]]) -> bytes:
+    stream = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), stream)
+    return stream.getvalue().to_pybytes()
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    quoted = [['"' + str(value).replace('"', '""') + '"' for value in row.values()] for row in rows]
+    return "\n".join(",".join(row) for row in [list(rows[0]), *quoted]) + "\n"
+
+
+OWN_FORMATS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
+    "csv": as_csv,
+    "tsv": lambda rows: "\n".join("\t".join(map(str, row)) for row in [list(rows[0]), *(r.values() for r in rows)]),
+    "jsonl": lambda rows: lines(*map(json.dumps, rows)),
+    "parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("ending", OWN_FORMATS)
+def test_own_pairs(tmp_path, ending):
+    write(tmp_path, {f"own.{ending}": OWN_FORMATS[ending](OWN)})
+    found = read_benchmark(f"pairs={tmp_path / f'own.{ending}'}")
+    assert (found.benchmark.name, found.benchmark.figures, whole(found)) == ("pairs", label_figures, OWN_CLAIMS)
+
+
+@pytest.mark.parametrize("ending", OWN_FORMATS)
+def test_own_pairs_need_neither_label_nor_subset(tmp_path, ending):
+    rows = [{"image": "1.jpg", "caption": f"{n} dogs"} for n in range(3)]
+    write(tmp_path, {f"own.{ending}": OWN_FORMATS[ending](rows)})
+    found = whole(read_benchmark(f"pairs={tmp_path / f'own.{ending}'}"))
+    assert found == [Claim("1.jpg", f"{n} dogs", 1, "", n) for n in range(3)]
+
+
+def test_a_broken_row_of_own_pairs_is_told_and_keeps_its_number(tmp_path):
+    rows: list[Any] = [
+        {"image": "1.jpg", "caption": " "},
+        {"image": "1.jpg"},
+        {"image": "../1.jpg", "caption": "A dog"},
+        {"image": "1.jpg", "caption": "A dog", "label": "perhaps"},
+        {"image": "1.jpg", "caption": "A dog", "label": False, "subset": None},
+        7,
+    ]
+    write(tmp_path, {"own.jsonl": OWN_FORMATS["jsonl"](rows)})
+    found = read_benchmark(f"pairs={tmp_path / 'own.jsonl'}")
+    assert found.claims == [Claim("1.jpg", "A dog", 0, "", 4)]
+    assert [told.where for told in found.left_out] == [f"own.jsonl:{n}" for n in (1, 2, 3, 4, 6)]
+    reasons = [
+        "the caption is empty",
+        "the caption is no text",
+        "the image '../1.jpg'",
+        "unknown label",
+        "no JSON object",
+    ]
+    assert all(told.reason.startswith(reason) for told, reason in zip(found.left_out, reasons))
