@@ -115,7 +115,7 @@ def pairwise_figures(scored: Scored) -> Figures:
 
 
 def rating_figures(scored: Scored, tau: Literal["b", "c"], high: NDArray[np.bool_], low: NDArray[np.bool_]) -> Figures:
-    """Kendall's tau-b or tau-c with people's ratings, and ROC-AUC of the claims rated `high` (I,) against `low` (I,)."""
+    """Kendall's tau-b or tau-c with people's ratings, and ROC-AUC of claims rated `high` (I,) against `low` (I,)."""
     scores, of, boot = scored.scores, scored.photographs, scored.boot
     samples = {f"kendall_tau_{tau}": kendall(scores, scored.label, of, tau, boot)}
     samples["roc_auc"] = judged(scores[high], of[high], scores[low], of[low], 0, boot).roc_auc
