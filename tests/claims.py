@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from evaluation.benchmarks import Claim, Contents
-from sources.readers import LeftOut
+from sources.items import LeftOut
 
 # Files are written anew for each example, on a machine that may be busy.
 UNHURRIED = settings(

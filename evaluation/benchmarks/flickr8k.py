@@ -10,7 +10,9 @@ from pathlib import Path
 
 from evaluation.benchmarks.figures import Claim, Figures, Scored, rating_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, check, decoded
-from sources.readers import LeftOut, find_file, flickr_identity, read_lines
+from sources.files import find_file, read_lines
+from sources.flickr import flickr_identity
+from sources.items import LeftOut
 
 TOKENS = "Flickr8k.token.txt"
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from evaluation.benchmarks.figures import Claim, Span, pairwise_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, check, text_of
-from sources.readers import LeftOut, stream_json
+from sources.files import stream_json
+from sources.items import LeftOut
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 FOIL_HEAD = re.compile(

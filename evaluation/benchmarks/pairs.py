@@ -2,7 +2,8 @@
 
 from evaluation.benchmarks.figures import Claim, label_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, check
-from sources.readers import NOTHING, PAIR_COLUMNS, read_pair, read_table
+from sources.pairs import NOTHING, read_pair
+from sources.tables import PAIR_COLUMNS, read_table
 
 
 def _read(contents: Contents) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from evaluation.benchmarks.reading import Contents
-from sources.readers import coco_identity, flickr_identity
+from sources.coco import coco_identity
+from sources.flickr import flickr_identity
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")

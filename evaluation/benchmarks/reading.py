@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.figures import Claim, Figures, Scored
-from sources.readers import LeftOut, parse_json
+from sources.files import parse_json
+from sources.items import LeftOut
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evaluation.benchmarks.figures import Claim, pairwise_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, text_of
-from sources.readers import LeftOut
+from sources.items import LeftOut
 
 FILES = tuple(f"{how}_{what}.json" for how in ("add", "replace", "swap") for what in ("obj", "att", "rel"))
 NOT_PUBLISHED = {"add_rel.json", "swap_rel.json"}  # of these nine

@@ -5,7 +5,7 @@ import numpy as np
 from common.metrics import TIE
 from evaluation.benchmarks.figures import Claim, Figures, Scored, label_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, json_line, text_of
-from sources.readers import read_lines
+from sources.files import read_lines
 
 PAIRS = ((0, 0), (1, 1), (0, 1), (1, 0))  # picture and caption of a unit's four claims; the first two are true
 

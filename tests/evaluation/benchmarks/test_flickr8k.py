@@ -7,7 +7,7 @@ from claims import ODD, TOKENS, A, B, lines, write
 
 from evaluation.benchmarks import Claim, read_benchmark
 from evaluation.benchmarks.flickr8k import FLICKR8K_CF, FLICKR8K_EXPERT
-from sources.readers import LeftOut
+from sources.items import LeftOut
 
 TOKENS_LEFT_OUT = [
     LeftOut("line", "Flickr8k.token.txt:4", f"expected name.jpg#number, a tab and a caption: '{B}'"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evaluation.benchmarks import Claim, read_benchmark
 from evaluation.benchmarks.figures import pairwise_figures
 from evaluation.benchmarks.foil import WORD, _changed_part
-from sources.readers import LeftOut
+from sources.items import LeftOut
 
 
 def foil(number: int, image: int, caption: str, word: str = "ORIG", target: str = "ORIG", **ids: Any) -> dict[str, Any]:

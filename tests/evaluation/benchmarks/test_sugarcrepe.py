@@ -7,7 +7,7 @@ from claims import broken, whole, write
 
 from evaluation.benchmarks import Claim, read_benchmark
 from evaluation.benchmarks.figures import pairwise_figures
-from sources.readers import LeftOut
+from sources.items import LeftOut
 
 SWAPPED = {
     "filename": "000000085329.jpg",
