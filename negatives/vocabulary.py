@@ -22,6 +22,12 @@ FILE = Path(__file__).with_name("vocabulary.toml")
 VERB_FORMS = ("VB", "VBP", "VBZ", "VBG", "VBD")
 _NOUN_FORMS = ("NN", "NNS")
 Words = frozenset[str]
+Row = Mapping[str, str | bool]
+# What a row of [fits] and [avoid] may say; each of LOOKED_AT also as "not_...".
+LOOKED_AT = ("before", "after", "near", "ahead", "earlier", "has", "preposition", "noun", "tags", "after_tags")
+FLAGS = ("object", "human", "being")
+_ROW_KEYS: dict[str, type] = dict.fromkeys((*LOOKED_AT, *(f"not_{key}" for key in LOOKED_AT)), str)
+_ROW_KEYS |= {"words": str, "not_words": str, "last_resort": str, "avoid": str, **dict.fromkeys(FLAGS, bool)}
 
 
 class Exchanged(NamedTuple):
@@ -47,6 +53,8 @@ class Vocabulary(NamedTuple):
     fixed: tuple[str, ...]
     picture: Mapping[str, Words]
     lists: Mapping[str, Words]
+    fits: Mapping[str, tuple[Row, ...]]  # pool -> rows of conditions, see `conditions.py`
+    avoid: Mapping[str, tuple[Row, ...]]
     exchange: Exchanged
 
 
@@ -58,7 +66,7 @@ def read(file: Path) -> Vocabulary:
 class _Reader:
     """A file's sections by dotted key ("colour.any"), each read with a check of its words."""
 
-    SECTIONS = ("pools", "near", "forms", "fixed", "picture", "lists", "exchange")
+    SECTIONS = ("pools", "near", "forms", "fixed", "picture", "lists", "fits", "avoid", "exchange")
 
     def __init__(self, file: Path) -> None:
         self.name, self.text = file.name, file.read_text(encoding="utf-8")
@@ -72,6 +80,7 @@ class _Reader:
         for name, section in sections.items():
             if name not in self.SECTIONS or not isinstance(section, dict):
                 self.fail(f"unknown section {name!r}; there are {', '.join(self.SECTIONS)}", name, name)
+        self.tables = sections
         self.sections = {name: dict(_flatten(sections.get(name, {}))) for name in self.SECTIONS}
         for name, keys in self.sections.items():
             if not keys:
@@ -95,8 +104,42 @@ class _Reader:
             fixed=self.words("fixed", "phrases"),
             picture={key: frozenset(self.words("picture", key)) for key in self.sections["picture"]},
             lists={key: frozenset(self.words("lists", key)) for key in self.sections["lists"]},
+            fits=self.rules("fits", pools),
+            avoid=self.rules("avoid", pools),
             exchange=self.exchange(known),
         )
+
+    def rules(self, section: str, pools: Mapping[str, object]) -> dict[str, tuple[Row, ...]]:
+        """Pool -> its rows of conditions."""
+        rules: dict[str, tuple[Row, ...]] = {}
+        for category, table in self.tables[section].items():
+            for name, rows in table.items() if isinstance(table, dict) else ():
+                pool = f"{category}.{name}"
+                if pool not in pools:
+                    self.fail(f"unknown pool {pool!r}", section, pool)
+                rules[pool] = tuple(rows) if isinstance(rows, list) else (rows,)
+                for row in rules[pool]:
+                    self.row(row, section, pool)
+        return rules
+
+    def row(self, row: Any, section: str, pool: str) -> None:
+        if not isinstance(row, dict):
+            self.fail(f'{pool} must be a row of conditions: {pool} = {{ before = "the" }}', section, pool)
+        if ("avoid" in row) != (section == "avoid"):
+            self.fail("each row of [avoid] has a key avoid, and none of [fits] has one", section, pool)
+        for key, value in row.items():
+            if key not in _ROW_KEYS:
+                self.fail(f"unknown condition {key!r}; there are {', '.join(_ROW_KEYS)}", section, pool, key)
+            if not isinstance(value, _ROW_KEYS[key]):
+                kind = "true or false" if _ROW_KEYS[key] is bool else "a text"
+                self.fail(f"{key} must be {kind}", section, pool, key)
+            if key == "last_resort" and value not in ("only", "always"):
+                self.fail(f'last_resort is "only" or "always", not {value!r}', section, pool, str(value))
+            for word in value.split() if isinstance(value, str) else ():
+                if word[0] == "@" and word[1:] not in self.sections["lists"]:
+                    self.fail(f"unknown list {word!r}", section, pool, word)
+                if word[0] == "*" and word[1:] not in self.tables["pools"]:
+                    self.fail(f"unknown category {word!r}", section, pool, word)
 
     def exchange(self, known: Mapping[str, set[str]]) -> Exchanged:
         def part(table: str) -> Iterator[tuple[str, str]]:

@@ -68,6 +68,30 @@ MISTAKES = {
     "a word twice in a list": ('star = "star"', 'star = "star star"', 'star = "star star"', "'star' stands twice"),
     "unknown key": ('sided = "', 'sidded = "', 'sidded = "', "unknown key 'sidded' in [picture]"),
     "missing key": ('shades = "', '# shades = "', "[exchange]", "[exchange] has no shades"),
+    "unknown condition": ('has = "@jumping"', 'haz = "@jumping"', 'haz = "', "unknown condition 'haz'"),
+    "unknown list": ('"@pouring"', '"@poring"', '"@poring"', "unknown list '@poring'"),
+    "unknown category": ('{ near = "*animal" }', '{ near = "*animals" }', '{ near = "*animals" }', "unknown category"),
+    "wrong type of a condition": ("human = false", 'human = "no"', 'human = "no"', "human must be true or false"),
+    "wrong type of words": ('words = "bubble"', "words = 3", "words = 3", "words must be a text"),
+    "no": (
+        'state.curly = { noun = "hair" }',
+        'state.curly = "hair"',
+        'state.curly = "hair"',
+        "a row of conditions",
+    ),
+    "pool of a row": (
+        "state.curly = {",
+        "state.curled = {",
+        "state.curled = {",
+        "unknown pool 'state",
+    ),
+    "last resort": (
+        '"on", last_resort = "always"',
+        '"on", last_resort = "ever"',
+        '"ever"',
+        '"only" or "always"',
+    ),
+    "nothing to avoid": (', avoid = "@star"', "", 'pattern.mark = { has = "*animal" }', "each row of [avoid]"),
     "unknown form": ("one_form =", "one_from =", "one_from =", "unknown key 'one_from' in [forms]"),
 }
 

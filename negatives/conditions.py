@@ -1,0 +1,138 @@
+"""The rows of `[fits]` and `[avoid]` in `vocabulary.toml`: what a caption must say around a word that is swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from negatives.caption import OBJECT_TAGS, Caption
+from negatives.text import Slot
+from negatives.vocabulary import FLAGS, LIST, LOOKED_AT, VOCABULARY, Entry, Row, words_of
+
+NONE: frozenset[str] = frozenset()
+
+
+class _Rule(NamedTuple):
+    """A row, its words looked up."""
+
+    words: frozenset[str]  # it is for these words of the pool only; empty: for all
+    not_words: frozenset[str]
+    conditions: tuple[tuple[str, bool, frozenset[str]], ...]  # what is looked at, is one of the words wanted, the words
+    flags: tuple[tuple[str, bool], ...]
+    last_resort: str
+    avoid: frozenset[str]
+
+
+def fits(caption: Caption, entry: Entry, first: int, last: int) -> bool:
+    """Do the conditions of the entry's pool hold at the tokens first..last?"""
+    for rule in _rules().fits.get(entry.pool, ()):
+        if rule.last_resort == "always" and caption.lenient:
+            continue
+        if _is_for(rule, entry) and not _holds(caption, rule, first, last):
+            return False
+    return True
+
+
+def avoided(caption: Caption, entry: Entry, first: int, last: int) -> frozenset[str]:
+    """The words that are not to be drawn for the tokens first..last."""
+    avoid = NONE
+    for rule in _rules().avoid.get(entry.pool, ()):
+        if _is_for(rule, entry) and _holds(caption, rule, first, last):
+            avoid = union(avoid, rule.avoid)
+    return avoid
+
+
+@lru_cache(maxsize=4096)
+def union(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    """Made once for each pair: `avoid` of verbs holds hundreds of forms, and captions repeat a few combinations."""
+    return some | others
+
+
+def make_slot(
+    entry: Entry,
+    first: int,
+    last: int,
+    repairs: tuple[tuple[int, str, bool], ...] = (),
+    avoid: frozenset[str] = NONE,
+    echoes: tuple[tuple[int, int], ...] = (),
+) -> Slot:
+    """A slot of an entry at the tokens first..last; its near words are avoided too."""
+    avoid = union(entry.near, avoid) if avoid else entry.near
+    return Slot(entry.category, first, last, entry.word, entry.form, entry.pool, entry.group, repairs, avoid, echoes)
+
+
+def _is_for(rule: _Rule, entry: Entry) -> bool:
+    return (not rule.words or entry.word in rule.words) and entry.word not in rule.not_words
+
+
+def _holds(caption: Caption, rule: _Rule, first: int, last: int) -> bool:
+    if rule.last_resort == "only" and not caption.lenient:
+        return False
+    return all(_FLAG[name](caption, last) is wanted for name, wanted in rule.flags) and all(
+        words.isdisjoint(_LOOK[name](caption, first, last)) is not wanted for name, wanted, words in rule.conditions
+    )
+
+
+def _noun(caption: Caption, last: int) -> Iterable[str]:
+    noun = caption.noun_after(last)
+    return (caption.words[noun],) if noun >= 0 else ()
+
+
+_LOOK: Mapping[str, Callable[[Caption, int, int], Iterable[str]]] = {
+    "before": lambda caption, first, last: (caption.word(first - 1),),
+    "after": lambda caption, first, last: (caption.word(last + 1),),
+    "near": lambda caption, first, last: caption.words[last + 1 : last + 5],
+    "ahead": lambda caption, first, last: caption.words[last + 1 : last + 6],
+    "earlier": lambda caption, first, last: caption.words[max(0, first - 4) : first],
+    "has": lambda caption, first, last: caption.words,
+    "preposition": lambda caption, first, last: (caption.preposition(first),),
+    "noun": lambda caption, first, last: _noun(caption, last),
+    "tags": lambda caption, first, last: (caption.tags[first],),
+    "after_tags": lambda caption, first, last: (caption.tag(last + 1),),
+}
+_FLAG: Mapping[str, Callable[[Caption, int], bool]] = {
+    "object": lambda caption, last: caption.tag(last + 1) in OBJECT_TAGS,
+    "human": lambda caption, last: caption.has_being(animals=False),
+    "being": lambda caption, last: caption.has_being(),
+}
+
+
+class _Rules(NamedTuple):
+    fits: Mapping[str, tuple[_Rule, ...]]
+    avoid: Mapping[str, tuple[_Rule, ...]]
+
+
+@lru_cache(maxsize=1)
+def _rules() -> _Rules:
+    made = [
+        {pool: tuple(map(_rule, rows)) for pool, rows in section.items()}
+        for section in (VOCABULARY.fits, VOCABULARY.avoid)
+    ]
+    return _Rules(*made)
+
+
+def _rule(row: Row) -> _Rule:
+    named = {key: _words(value) for key, value in row.items() if isinstance(value, str)}
+    conditions = [(key, True, named[key]) for key in LOOKED_AT if key in named]
+    conditions += [(key, False, named[f"not_{key}"]) for key in LOOKED_AT if f"not_{key}" in named]
+    flags = tuple((key, bool(row[key])) for key in FLAGS if key in row)
+    return _Rule(
+        named.get("words", NONE),
+        named.get("not_words", NONE),
+        tuple(conditions),
+        flags,
+        str(row.get("last_resort", "")),
+        named.get("avoid", NONE),
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    """ "@list", "*category" and words as they are."""
+    parts = []
+    for name in text.split():
+        if name[0] == "@":
+            parts.append(LIST[name[1:]])
+        else:
+            parts.append(words_of(name[1:]) if name[0] == "*" else frozenset((name.replace("_", " "),)))
+    return frozenset().union(*parts)
