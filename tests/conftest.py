@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from DataBase_functions import Database
+
 ROOT = Path(__file__).parent.parent
 
 SMALL = [
@@ -40,6 +42,12 @@ def trained(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained")
     run_script("Main_train.py", "scenes", *training_flags(root, databases, "small"), "--optim.epochs", 2)
     return root
+
+
+@pytest.fixture(scope="module")
+def tiny(databases: Path) -> Database:
+    """The database `tiny`, opened."""
+    return Database(databases / "tiny")
 
 
 def training_flags(root: Path, databases: Path, name: str) -> list[str]:

@@ -1,7 +1,6 @@
-"""Functions: losses against values worked out by hand, exact chunked gradients, files that survive."""
+"""Functions: losses against values worked out by hand, and exact gradients in chunks."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,19 +9,11 @@ from test_Architectures import small_model, some_pictures, some_words
 
 import Functions
 from Architectures import SiameseModel
-from common import devices, storage
-from Config import BackboneConfig, Config, LossConfig, ModelConfig, to_json
+from Config import BackboneConfig, LossConfig, ModelConfig
 from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss, word_loss
-from Tokenizer_lib import Tokenizer
-from training import checkpoints, throughput
-from training.log import LOG_COLUMNS, append_log, read_log
 
 NONE = torch.zeros(0)
 NOBODY = torch.zeros(0, dtype=torch.long)
-
-
-def a_threshold(epoch):
-    return checkpoints.Threshold(0.4, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=epoch)
 
 
 def log_sum(*logits):
@@ -237,134 +228,6 @@ def test_second_pass_sees_the_dropout_of_the_first():
     torch.testing.assert_close(layer[0].weight.grad, expected)
 
 
-def test_a_weights_file_that_would_run_code_is_refused(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "executed",))
-
-    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match="cannot read weights"):
-        storage.read_state_dict(tmp_path / "evil.pth")
-    assert not (tmp_path / "executed").exists()
-
-
-def model_folder(folder):
-    config = Config(model=ModelConfig(width=32, word_width=16), backbone=BackboneConfig(channels=8))
-    tokenizer = Tokenizer(["red", "ball"])
-    model = SiameseModel(len(tokenizer), config.backbone, config.model)
-    (folder / "config.json").write_text(to_json(config))
-    tokenizer.save(folder / "vocabulary.json")
-    checkpoints.save_best(folder, model, a_threshold(epoch=3))
-    return model
-
-
-def test_model_folder_holds_all_that_is_needed(tmp_path):
-    model = model_folder(tmp_path)
-    loaded = checkpoints.load_model(tmp_path, torch.device("cpu"))
-    assert loaded.threshold.threshold == 0.4
-    assert loaded.tokenizer.words[2:] == ["red", "ball"]
-    assert not loaded.model.training
-    words, pictures = torch.tensor([[2, 3]]), some_pictures(1)
-    for encode, inputs in (("encode_texts", words), ("encode_pictures", pictures)):
-        torch.testing.assert_close(getattr(loaded.model, encode)(inputs), getattr(model.eval(), encode)(inputs))
-
-
-@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "best.safetensors", "threshold.json"])
-def test_a_model_folder_with_a_part_absent_or_broken_is_refused(tmp_path, name):
-    model_folder(tmp_path)
-    (tmp_path / name).write_text("{}")
-    with pytest.raises(ValueError, match=r"version|no vocabulary"):
-        checkpoints.load_model(tmp_path, torch.device("cpu"))
-    (tmp_path / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"no {name}"):
-        checkpoints.load_model(tmp_path, torch.device("cpu"))
-
-
-def test_weights_and_threshold_of_different_epochs_are_refused(tmp_path):
-    model_folder(tmp_path)
-    checkpoints.save_threshold(tmp_path, a_threshold(epoch=4))
-    with pytest.raises(ValueError, match="epoch 3 and the threshold of epoch 4"):
-        checkpoints.load_model(tmp_path, torch.device("cpu"))
-
-
-def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "FORMAT", 99)
-        model_folder(tmp_path)
-        checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
-    with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
-        checkpoints.load_model(tmp_path, torch.device("cpu"))
-    with pytest.raises(ValueError, match="format 99, this version reads 1; start anew"):
-        checkpoints.load_state(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file.json"
-    path.write_text("old")
-
-    def fails(part):
-        part.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        storage.write_atomically(path, fails)
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
-    assert path.read_text() == "old"
-
-
-def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, monkeypatch):
-    checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
-
-    def full(*_):
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full)
-        with pytest.raises(OSError, match="disk full"):
-            checkpoints.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
-    assert checkpoints.load_state(tmp_path)["progress"]["epoch"] == 1
-    checkpoints.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
-    assert checkpoints.load_state(tmp_path)["progress"]["epoch"] == 2
-    assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002-000000.pt"]
-
-
-def row(epoch):
-    return dict.fromkeys(LOG_COLUMNS, 0.5) | {"epoch": float(epoch)}
-
-
-def test_log_is_read_back_and_a_resumed_epoch_replaces_its_rows(tmp_path):
-    path = tmp_path / "training_log.csv"
-    for epoch in (1, 2, 3, 2):
-        append_log(path, row(epoch))
-    assert read_log(path) == [row(1), row(2)]
-    with path.open("a") as file:
-        file.write("3,0.5,0.")  # cut off by a kill
-    assert read_log(path) == [row(1), row(2)]
-
-
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\x01"])
-def test_a_foreign_log_is_refused(tmp_path, content):
-    (tmp_path / "log.csv").write_text(content)
-    with pytest.raises(ValueError, match=r"is empty|is no training log: it has no column"):
-        read_log(tmp_path / "log.csv")
-
-
-def test_the_arithmetic_of_a_resnet50():
-    """He et al. 2015 give 3.8e9 multiply-adds for 224 x 224, without strides in the 3x3 convolutions and the head;
-    torchvision's has 4.09e9 with a head of 2e6."""
-    model = SiameseModel(10, BackboneConfig("resnet50"), ModelConfig(width=8, word_width=8))
-    assert throughput.forward_flops(model, 224) / 2 == pytest.approx(4.09e9, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("name", "peak"), [("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA A100-SXM4-40GB", 312e12), ("NVIDIA L400", None)]
-)
-def test_what_a_gpu_can_compute(monkeypatch, name, peak):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
-    assert throughput.peak_flops(torch.device("cuda")) == peak
-    assert throughput.peak_flops(torch.device("cpu")) is None
-
-
 def test_the_first_pass_leaves_the_statistics_of_batch_norm_alone():
     """Each chunk counts once, although it is encoded twice."""
     norm = torch.nn.Sequential(torch.nn.BatchNorm2d(2)).train()
@@ -383,11 +246,3 @@ def test_the_first_pass_leaves_the_statistics_of_batch_norm_alone():
     torch.testing.assert_close(norm[0].running_mean, other[0].running_mean)
     assert len(Functions.running_statistics(norm)) == 2
     assert Functions.running_statistics(norm.eval()) == []
-
-
-def test_precision_and_device_choices():
-    cpu = torch.device("cpu")
-    assert devices.choose_precision("float16", cpu) == torch.float16
-    assert devices.choose_precision("auto", cpu) in (torch.bfloat16, torch.float32)
-    with pytest.raises(ValueError, match="use --device cpu"):
-        devices.choose_device("nonsense")

@@ -1,0 +1,80 @@
+"""training.checkpoints: a model's folder is whole, of this version, and survives a failed write."""
+
+import pytest
+import torch
+from test_Architectures import some_pictures
+
+from Architectures import SiameseModel
+from Config import BackboneConfig, Config, ModelConfig, to_json
+from Tokenizer_lib import Tokenizer
+from training import checkpoints
+
+
+def a_threshold(epoch):
+    return checkpoints.Threshold(0.4, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=epoch)
+
+
+def model_folder(folder):
+    config = Config(model=ModelConfig(width=32, word_width=16), backbone=BackboneConfig(channels=8))
+    tokenizer = Tokenizer(["red", "ball"])
+    model = SiameseModel(len(tokenizer), config.backbone, config.model)
+    (folder / "config.json").write_text(to_json(config))
+    tokenizer.save(folder / "vocabulary.json")
+    checkpoints.save_best(folder, model, a_threshold(epoch=3))
+    return model
+
+
+def test_model_folder_holds_all_that_is_needed(tmp_path):
+    model = model_folder(tmp_path)
+    loaded = checkpoints.load_model(tmp_path, torch.device("cpu"))
+    assert loaded.threshold.threshold == 0.4
+    assert loaded.tokenizer.words[2:] == ["red", "ball"]
+    assert not loaded.model.training
+    words, pictures = torch.tensor([[2, 3]]), some_pictures(1)
+    for encode, inputs in (("encode_texts", words), ("encode_pictures", pictures)):
+        torch.testing.assert_close(getattr(loaded.model, encode)(inputs), getattr(model.eval(), encode)(inputs))
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "best.safetensors", "threshold.json"])
+def test_a_model_folder_with_a_part_absent_or_broken_is_refused(tmp_path, name):
+    model_folder(tmp_path)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"version|no vocabulary"):
+        checkpoints.load_model(tmp_path, torch.device("cpu"))
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"no {name}"):
+        checkpoints.load_model(tmp_path, torch.device("cpu"))
+
+
+def test_weights_and_threshold_of_different_epochs_are_refused(tmp_path):
+    model_folder(tmp_path)
+    checkpoints.save_threshold(tmp_path, a_threshold(epoch=4))
+    with pytest.raises(ValueError, match="epoch 3 and the threshold of epoch 4"):
+        checkpoints.load_model(tmp_path, torch.device("cpu"))
+
+
+def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "FORMAT", 99)
+        model_folder(tmp_path)
+        checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
+    with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
+        checkpoints.load_model(tmp_path, torch.device("cpu"))
+    with pytest.raises(ValueError, match="format 99, this version reads 1; start anew"):
+        checkpoints.load_state(tmp_path)
+
+
+def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, monkeypatch):
+    checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
+
+    def full(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="disk full"):
+            checkpoints.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
+    assert checkpoints.load_state(tmp_path)["progress"]["epoch"] == 1
+    checkpoints.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
+    assert checkpoints.load_state(tmp_path)["progress"]["epoch"] == 2
+    assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002-000000.pt"]

@@ -1,0 +1,144 @@
+"""training.features: cached output is the backbone's, of the right views, and never that of other weights."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from batches import make_dataset, words_of
+from test_Architectures import small_model
+
+import DataBase_functions as db
+from Architectures import SiameseModel
+from common import augment
+from Config import AugmentConfig, BackboneConfig, ModelConfig
+from training import features
+from training.features import FeatureCache
+
+CPU = torch.device("cpu")
+
+
+def frozen_model(seed=0):
+    torch.manual_seed(seed)
+    return SiameseModel(9, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32)).eval()
+
+
+def open_cache(database, model, views=2, side=64, encode=None, **settings):
+    return FeatureCache.open(database, model, side, views, encode or model.features, torch.float32, **settings)
+
+
+def squeezed(pictures):
+    """Stands for a backbone: 1/8 of the side, so that a picture can be told from its features."""
+    return torch.nn.functional.avg_pool2d(pictures.float(), 8)
+
+
+@torch.no_grad()
+def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
+    model = frozen_model()
+    cache = open_cache(tiny, model)
+    row = tiny.rows("train")[3]
+    pixels = augment.prepare(tiny.picture(row), 64).unsqueeze(0)
+    torch.testing.assert_close(cache.read(row).float(), model.features(pixels)[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(cache.read(row, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
+
+    def computed_again(pictures):
+        assert len(pictures) == 1, "the cache was computed a second time"  # one picture tells the shape
+        return model.features(pictures)
+
+    again = open_cache(tiny, model, encode=computed_again)
+    assert torch.equal(again.read(7), cache.read(7))
+
+
+def test_training_pictures_alone_have_several_views(tiny, capsys):
+    train = len(tiny.rows("train"))
+    cache = open_cache(tiny, small_model(), views=5, encode=squeezed)
+    assert cache.array.shape == (48 + 4 * train, 3, 8, 8)
+    assert f"{len(cache.array):,} views of pictures, 0.00 GB in " in capsys.readouterr().out
+    for row in range(len(tiny)):
+        assert cache.views_of(row) == (5 if tiny.split_of[row] == "train" else 1)
+        expected = squeezed(augment.prepare(tiny.picture(row), 64)[None])[0]
+        torch.testing.assert_close(cache.read(row).float(), expected, atol=0.1, rtol=1e-3)
+    with pytest.raises(AssertionError, match="has no view 1"):
+        cache.read(tiny.rows("test")[0], 1)
+
+
+def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
+    row = tiny.rows("train")[0]
+    whole, mirrored, *crops = features.draw_views(tiny, row, 6, 64, crop=0.5)
+    assert torch.equal(mirrored, whole.flip(-1))
+    assert len({tuple(view.flatten().tolist()) for view in (whole, *crops)}) == 5
+    for view, drawn in enumerate(crops, 2):
+        picture = tiny.picture(row)
+        box = augment.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
+        crop = augment.resize(picture, 64, box)
+        assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
+    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "whatever other views there are"
+
+
+def test_a_box_has_the_promised_area_and_lies_inside():
+    areas = []
+    for seed in range(500):
+        left, top, right, bottom = augment.random_box((200, 100), 0.4, random.Random(seed))
+        assert 0 <= left < right <= 200 and 0 <= top < bottom <= 100
+        areas.append((right - left) * (bottom - top) / 20_000)
+    assert 0.39 < min(areas) < 0.45 and max(areas) > 0.95
+
+
+def test_training_draws_all_views_and_none_mirrored_where_left_is_left(tiny, monkeypatch):
+    dataset = make_dataset(tiny, AugmentConfig())
+    dataset.features = open_cache(tiny, small_model(), views=5, encode=squeezed)
+    row = tiny.rows("train")[0]
+    drawn = []
+    monkeypatch.setattr(dataset.features, "read", lambda row, view=0: (drawn.append(view), torch.zeros(1))[1])
+    for text, expected in (("a dog", {0, 1, 2, 3, 4}), ("to the left", {0, 2, 4}), ("a sign", {0, 2, 4})):
+        for seed in range(60):
+            dataset._picture(row, words_of(text), random.Random(seed))
+        assert set(drawn) == expected
+        drawn.clear()
+    dataset.augmentation = None  # validation
+    for seed in range(20):
+        dataset._picture(row, set(), random.Random(seed))
+    assert set(drawn) == {0}
+
+
+@torch.no_grad()
+def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypatch):
+    model = small_model().eval()
+    folders = {open_cache(tiny, model).folder, open_cache(tiny, model, views=1).folder}
+    folders.add(open_cache(tiny, model, side=32).folder)
+    next(model.backbone.parameters())[0] += 1e-3
+    folders.add(open_cache(tiny, model).folder)
+    monkeypatch.setattr(tiny, "fingerprint", "the same pictures with another parse")
+    folders.add(open_cache(tiny, model, crop=0.9).folder)  # there are no crops among two views
+    assert len(folders) == 4
+    monkeypatch.setattr(tiny, "picture_fingerprint", "other pictures")
+    folders.add(open_cache(tiny, model).folder)
+    folders |= {open_cache(tiny, model, views=3, crop=crop).folder for crop in (0.5, 0.9)}
+    assert len(folders) == 7
+    monkeypatch.setattr(tiny, "split_of", ["train"] * 48)
+    folders.add(open_cache(tiny, model).folder)
+    assert len(folders) == 8
+
+
+def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
+    """20 batches of 3 are safe of those before the interruption, which is within the views of a row."""
+    monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
+    model, seen = small_model(), []
+
+    def stops(pictures):
+        if len(seen) > 64:
+            raise KeyboardInterrupt
+        return counted(pictures)
+
+    def counted(pictures):
+        seen.extend(pictures)
+        return squeezed(pictures)
+
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(tiny, model, 7, encode=stops, batch=3)
+    assert len(seen) > 61
+    seen.clear()
+    cache = open_cache(tiny, model, 7, encode=counted, batch=3)
+    assert len(seen) - 1 == len(cache.array) - 60  # one picture told the shape
+    monkeypatch.undo()
+    np.testing.assert_array_equal(cache.array, open_cache(tiny, model, 7, encode=squeezed).array)
