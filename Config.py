@@ -149,9 +149,10 @@ class DatabaseConfig:
     @property
     def named_sources(self) -> dict[str, Any]:
         """Name -> value of the sources that a database is built from: those that are named, else the default."""
-        values = {name: getattr(self, name) for name in self.sources()}
-        named = {name: value for name, value in values.items() if value and not self.sources()[name].is_default}
-        return named or {name: value for name, value in values.items() if self.sources()[name].is_default}
+        known = self.sources()
+        values = {name: getattr(self, name) for name in known}
+        default = {name: values.pop(name) for name in known if known[name].is_default}
+        return {name: value for name, value in values.items() if value not in (None, ())} or default
 
     @property
     def has_photographs(self) -> bool:

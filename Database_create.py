@@ -34,10 +34,11 @@ from sources.copies import find_copies
 from sources.folder import new_folder, what_is_left
 from sources.intake import Intake
 from sources.manifest import WORD_COUNTS, count_captions, describe, identify, read_manifest, write_companions
+from sources.parser import find_pipeline
 from sources.registry import open_sources, sources_of
 from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
-from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, find_pipeline, read_arrow, stored_texts
+from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, read_arrow, stored_texts
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -87,7 +87,7 @@ def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) ->
 
 def parse_texts(texts: Sequence[str]) -> list[Parse]:
     """spaCy's parses of some texts."""
-    from sources.units import find_pipeline, load_parser  # spaCy takes a second to import
+    from sources.parser import find_pipeline, load_parser  # spaCy takes a second to import
 
     with _PARSING:
         return load_parser(find_pipeline()).parse(texts)

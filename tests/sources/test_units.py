@@ -1,6 +1,5 @@
-"""Units: lemmas that are remembered are those that spaCy finds, and what is parsed before changes nothing."""
+"""Units: what they are made of decides their name; a picture that cannot be used costs one picture."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,67 +7,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from pictures import photograph
 
+from Config import DatabaseConfig
 from negatives.text import Parse
 from sources import units
-from sources.scenes import make_scene, write_captions
-from sources.units import DATABASE_SCHEMA, PARSE_FORMAT, CaptionParser, database_features, find_pipeline
-
-TRICKY = [
-    "He ain't gonna run .",
-    "They're gonna jump and gotta go",
-    "Let's go to Bob's left .",
-    "let 's see",
-    "C'mon , y'all",
-    "There is a dog and there are cats .",
-    "There's a man who is there",
-    "The dog's being washed ; it has been left .",
-    "He left his glasses and got left behind .",
-    "Two men saw a saw , they ca n't wo n't",
-    "I'd say she'd gone, he's here; it's his",
-    "  two   spaces \n\n and a line ",
-    "DOGS Running RUNNING runs",
-    "",
-]
-
-
-def plain_parses(parser: CaptionParser, texts: list[str]) -> list[Parse]:
-    return [Parse.from_doc(doc) for doc in parser.nlp.pipe(texts)]
+from sources.intake import Photograph, StoredText
+from sources.items import Picture
+from sources.parser import CaptionParser, find_pipeline
+from sources.units import (
+    DATABASE_SCHEMA,
+    PARSE_FORMAT,
+    PictureUnit,
+    TextUnit,
+    database_features,
+    passes,
+    read_arrow,
+    why_left_out,
+)
 
 
 @pytest.fixture(scope="module")
 def parser() -> CaptionParser:
     return CaptionParser(find_pipeline())
-
-
-def test_remembered_lemmas_are_those_of_spacy(parser):
-    texts = TRICKY + [caption for seed in range(40) for caption in write_captions(make_scene(seed), seed)]
-    expected = plain_parses(parser, texts)
-    assert parser.parse(texts) == expected
-    remembered = len(parser.lemmas)
-    assert remembered > 200
-    assert parser.parse(texts[::-1]) == expected[::-1], "now all are remembered"
-    assert len(parser.lemmas) == remembered
-
-
-def test_the_memory_of_lemmas_is_bounded(parser, monkeypatch):
-    monkeypatch.setattr(CaptionParser, "MOST_REMEMBERED", 10)
-    parser.parse(["A brown dog runs over the green grass with a ball in its mouth ."])
-    assert len(parser.lemmas) > 10
-    parser.parse(["A cat ."])
-    assert len(parser.lemmas) == 3
-
-
-@pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/, coco/, ade20k/")
-def test_remembered_lemmas_of_real_captions(parser):
-    root = Path(os.environ["TIC_PHOTOS"])
-    lines = (root / "flickr8k" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines()
-    texts = [line.partition("\t")[2] for line in lines[:2000]]
-    narratives = root / "ade20k" / "ade20k_validation_localized_narratives.jsonl"
-    texts += [json.loads(line)["caption"] for line in narratives.read_text(encoding="utf-8").splitlines()]
-    coco = json.loads((root / "coco" / "annotations" / "captions_val2017.json").read_text(encoding="utf-8"))
-    texts += [annotation["caption"] for annotation in coco["annotations"]]
-    assert parser.parse(texts) == plain_parses(parser, texts)
 
 
 def test_columns_are_the_same_for_arrow_and_datasets():
@@ -137,7 +98,8 @@ from pathlib import Path
 from Config import DatabaseConfig
 from sources.intake import Photograph, StoredText
 from sources.items import Picture
-from sources.units import PictureUnit, TextUnit, find_pipeline
+from sources.parser import find_pipeline
+from sources.units import PictureUnit, TextUnit
 texts = (StoredText("A dog runs.", "caption", "pairs", True),)
 photograph = Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("pairs",), texts)
 print(PictureUnit.of(Path(), [photograph], DatabaseConfig()).path, TextUnit.of(Path(), [texts], find_pipeline()).path)
@@ -171,6 +133,7 @@ def keys(program: Path) -> tuple[str, str]:
         ("sources/scenes/drawings.py", True, False),
         ("sources/coco.py", False, False),
         ("sources/units.py", True, True),
+        ("sources/parser.py", False, True),
     ],
 )
 def test_units_depend_on_the_code_that_makes_them_and_on_no_other(program, module, pictures_change, texts_change):
@@ -188,3 +151,101 @@ def test_another_parse_format_makes_other_units_of_texts(tmp_path, monkeypatch):
     unit = units.TextUnit.of(tmp_path, [()], find_pipeline())
     monkeypatch.setattr(units, "PARSE_FORMAT", PARSE_FORMAT + 1)
     assert units.TextUnit.of(tmp_path, [()], find_pipeline()).path != unit.path
+
+
+def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_path, monkeypatch):
+    photograph(64, 48).save(tmp_path / "1.jpg")
+    photograph(64, 48).save(tmp_path / "2.png")
+    photographs = [
+        Photograph(rank, (Picture(name, name, tmp_path / name),), ("flickr8k",), ())
+        for rank, name in enumerate(("1.jpg", "2.png", "3.jpg"), start=1)
+    ]
+
+    def breaks(image):
+        raise IndexError("a damaged table")
+
+    monkeypatch.setattr("common.pictures.to_rgb", breaks)
+    rows = PictureUnit.of(tmp_path, photographs, DatabaseConfig()).make().to_pylist()
+    assert [row["image_id"] for row in rows] == ["1.jpg", None, None]
+    assert [[problem["reason"] for problem in row["problems"]] for row in rows] == [
+        [],
+        ["IndexError: a damaged table"],
+        ["the file has vanished"],
+    ]
+    assert rows[1]["problems"][0]["where"] == f"{tmp_path.name}/2.png"
+    assert "Permission" in why_left_out(PermissionError(13, "Permission denied"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/home/me/1.jpg"), "Permission denied"),
+        (OSError("image file is truncated"), "image file is truncated"),
+        (OSError(5, "Input/output error"), None),
+        (OSError(24, "Too many open files"), None),
+        (MemoryError(), None),
+    ],
+)
+def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path, monkeypatch, error, told):
+    """A unit is never made again, so what a second try may read must not be written off."""
+
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr("sources.units.stored_picture", fails)
+    unit = PictureUnit.of(
+        tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
+    )
+    assert passes(error) == (told is None)
+    if told is None:
+        with pytest.raises(type(error)):
+            unit.make()
+    else:
+        assert unit.make().to_pylist()[0]["problems"][0]["reason"] == told
+
+
+def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
+    picture = tmp_path / "1.jpg"
+    photograph(64, 48).save(picture)
+    one = [Photograph(1, (Picture("1", "1.jpg", picture),), ("flickr8k",), ())]
+    unit = PictureUnit.of(tmp_path, one, DatabaseConfig())
+    unit.run()
+    made = unit.path.stat().st_mtime_ns
+    unit.run()
+    assert unit.path.stat().st_mtime_ns == made
+    assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path == unit.path
+    assert PictureUnit.of(tmp_path, one, DatabaseConfig(short_side=64)).path != unit.path
+    listed = [Photograph(1, (Picture("1", "1.jpg", picture, "test"),), ("flickr8k",), ())]
+    assert PictureUnit.of(tmp_path, listed, DatabaseConfig()).path == unit.path, "a split changes no picture"
+    os.utime(picture, ns=(0, 0))
+    assert PictureUnit.of(tmp_path, one, DatabaseConfig()).path != unit.path
+    assert read_arrow(unit.path).num_rows == 1
+
+
+def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatch):
+    unit = TextUnit.of(tmp_path, [()], find_pipeline())
+
+    class FullDisk:
+        def __enter__(self):
+            raise OSError(28, "No space left on device")
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr("sources.units.pa.ipc.new_stream", lambda path, schema: Path(path).touch() or FullDisk())
+    with pytest.raises(OSError, match="No space left"):
+        unit.run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):
+    texts = tuple(
+        StoredText(text, "caption", "pairs", matches)
+        for text, matches in (("A dog runs.", True), ("A cat runs.", False), ("Two dogs run.", True))
+    )
+    (row,) = TextUnit.of(tmp_path, [texts], find_pipeline()).make().to_pylist()
+    assert [(c["text"], c["parse"]["lemma"][1]) for c in row["captions"]] == [
+        ("A dog runs.", "dog"),
+        ("Two dogs run.", "dog"),
+    ]
+    assert row["mismatches"] == [{"text": "A cat runs.", "kind": "caption", "source": "pairs"}]
