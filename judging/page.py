@@ -20,7 +20,8 @@ from common.storage import write_atomically
 from Config import require
 from judging.judge import Judge, Verdict, content_words, open_any
 from judging.suggest import Suggestion, suggest
-from sources.readers import path_below, read_table
+from sources.pairs import path_below
+from sources.tables import read_table
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
 QUALITY = 80

@@ -29,7 +29,8 @@ from common.storage import write_atomically, write_json
 from Config import require
 from evaluation import scoring
 from judging.judge import Judge, content_words, why_unreadable
-from sources.readers import path_below, read_table
+from sources.pairs import path_below
+from sources.tables import read_table
 from Tokenizer_lib import split_words
 
 ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes half a minute for one on a core, and that is lost

@@ -20,7 +20,7 @@ from judging.judge import Judge
 from Miscellaneous_scripts.benchmarks import Skip
 from Miscellaneous_scripts.benchmarks.photographs import PICTURES, copy_evenly, draw_photographs
 from Miscellaneous_scripts.benchmarks.processes import ROOT, run
-from sources.units import find_pipeline
+from sources.parser import find_pipeline
 from Tokenizer_lib import Tokenizer
 from training.checkpoints import LoadedModel, Threshold
 
