@@ -42,7 +42,7 @@ class Swap(Kind):
         balance = Balance(known, progress(range(ROUNDS), "negatives: balance", " rounds"))
         slots, options = [], []
         for number, text in enumerate(progress(captions.texts, "negatives: swaps", " captions")):
-            own_slots, own_options = _plan_caption(text, number, balance, strings)
+            own_slots, own_options = plan_caption(text, number, balance, strings)
             slots.append(np.array(own_slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
             options.append(np.array(own_options, dtype=np.int16))
         return Made({"slots": slots, "swap": options}, {"imbalance": balance.imbalance})
@@ -72,7 +72,7 @@ class Swap(Kind):
         return splice(text, edits, "swap", category) if edits else None
 
 
-def _plan_caption(text: Text, number: int, balance: Balance, strings: Strings) -> tuple[list[int], list[int]]:
+def plan_caption(text: Text, number: int, balance: Balance, strings: Strings) -> tuple[list[int], list[int]]:
     """The entries of a caption in the columns `slots` and `swap`; number: its own."""
     if len(text.parse.text) > LONGEST:
         return [], []

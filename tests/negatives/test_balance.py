@@ -236,3 +236,33 @@ def test_nothing_to_swap_and_nothing_to_learn_from(fitted):
     alone = Balance(of(parked("red")))  # its own words are all that it has
     assert alone.options(of(parked("red"))[0]) == []
     assert {surface for _, surface, _ in alone.options(of(parked("blue", "shirt"))[0])} == {"red"}
+
+
+def barking(colour, animal):
+    return by_hand(
+        f"A:DT:2:det {colour}:JJ:2:amod {animal}:NN:4:nsubj is=be:VBZ:4:aux barking=bark:VBG:4:ROOT .:.:4:punct"
+    )
+
+
+def test_words_are_drawn_by_their_frequency():
+    """40 dogs, 40 cats, 20 horses: 30 dogs and cats change places, 10 dogs and horses, 10 cats and horses."""
+    line = "The:DT:1:det {}:NN:2:nsubj runs=run:VBZ:2:ROOT to:IN:2:prep {}:NN:3:pobj"
+    rng = random.Random(0)
+    texts = of(*(by_hand(line.format(a, rng.choice(PLACES))) for a in [*["dog"] * 40, *["cat"] * 40, *["horse"] * 20]))
+    balance = Balance(texts)
+    drawn = Counter()
+    for text in texts[:40]:
+        drawn.update({surface: chance / 40 for _, surface, chance in balance.options(text)})
+    assert drawn == pytest.approx({"cat": 0.75, "horse": 0.25}, abs=0.05)
+
+
+def test_words_that_have_few_others_are_replaced_less_often():
+    """Of 100 animals 90 are dogs, so that few can come in for them; of the colours half are red. See `_share`."""
+    rng = random.Random(0)
+    animals = ["dog"] * 90 + ["cat"] * 10
+    texts = of(*(barking(rng.choice(["black", "white"]), animal) for animal in animals * 4))
+    balance, category = Balance(texts), Counter()
+    for text in texts:
+        for slot, _, chance in balance.options(text):
+            category[text.slots[slot].category] += chance / len(texts)
+    assert category["colour"] == pytest.approx(0.5 / (0.5 + 0.1), abs=0.05)

@@ -1,0 +1,68 @@
+"""Swaps of one caption by the path that training takes: slots, balance, plan, draw."""
+
+import random
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+from Config import NegativesConfig
+from negatives.balance import Balance
+from negatives.company import Text, read_texts
+from negatives.kind import Strings
+from negatives.swap import Swap, plan_caption
+from negatives.text import Negative, Parse, Slot
+
+
+class Every(Counter):
+    """Occurrences of words, as if every word had some."""
+
+    def __missing__(self, word: str) -> int:
+        return 1
+
+
+class OneCaption:
+    """A plan of one caption."""
+
+    def __init__(self, text: Text, balance: Balance, number: int = 0):
+        self._text, self._strings = text.parse.text, Strings()
+        slots, options = plan_caption(text, number, balance, self._strings)
+        self._columns = {"slots": slots, "swap": options}
+
+    def text(self, caption: int) -> str:
+        return self._text
+
+    def numbers(self, column: str, caption: int) -> list[int]:
+        return self._columns[column]
+
+    def string(self, number: int) -> str:
+        return self._strings.all[number]
+
+
+def balance_of(allowed: Iterable[str] | None = None) -> Balance:
+    """A balance that draws all words alike: every word of the vocabulary, or those whose parts are all allowed."""
+    balance = Balance([])
+    balance.counts.surfaces = Every()
+    balance.counts.words = Every() if allowed is None else Counter(allowed)
+    return balance
+
+
+def swaps(
+    parse: Parse,
+    seeds: int = 40,
+    *,
+    allowed: Iterable[str] | None = None,
+    only: Container[str] | None = None,
+    but: Container[str] = (),
+    slots: Sequence[Slot] | None = None,
+    others: Sequence[Parse] = (),
+    most: int = 1,
+) -> Iterator[Negative | None]:
+    """One draw for each seed, each from a plan of its own, in which other options may have been sampled.
+
+    only, but: categories that are swapped, and that are not. slots: these alone. others: captions of the photograph.
+    """
+    balance, (text, *_) = balance_of(allowed), read_texts([parse, *others])
+    chosen = text.slots if slots is None else slots
+    chosen = [slot for slot in chosen if (only is None or slot.category in only) and slot.category not in but]
+    for seed in range(seeds):
+        rows = OneCaption(text._replace(slots=tuple(chosen)), balance, seed)
+        yield Swap().draw(rows, 0, random.Random(f"draw {seed}"), NegativesConfig(most_swaps=most), None)
