@@ -87,7 +87,7 @@ class PredictConfig:
         require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} is of one picture and one text")
-        # Nothing else is replaced unasked: a page or a plot cannot be written over a data set or a picture.
+        # A page or a plot must not overwrite a data set or a picture.
         heatmap, report = (Path(path or "").suffix.lower() for path in (self.heatmap, self.report))
         require(heatmap in ("", ".png"), f"--heatmap {self.heatmap}: the name must end in .png")
         require(report in ("", ".html"), f"--report {self.report}: the name must end in .html")
@@ -96,6 +96,7 @@ class PredictConfig:
 
 
 def is_same(path: str, other: str | None) -> bool:
+    """Do two paths name the same file?"""
     return other is not None and Path(path).resolve() == Path(other).resolve()
 
 
@@ -115,7 +116,7 @@ def main(args: Sequence[str] | None = None) -> None:
             raise SystemExit(judge_one(settings, Judge.load(model, settings.device)))
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on" if settings.out else "interrupted", code=130)
-    except BrokenPipeError:  # whoever reads has had enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(2) from None
     except (ValueError, OSError, ModuleNotFoundError, EngineError) as error:
@@ -126,22 +127,22 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def default_model() -> str:
-    """The model that `python Main_train.py` makes, or else the one that comes with the program."""
+    """The model that `python Main_train.py` makes, or else the shipped one."""
     trained = Config().model_folder
     return str(trained if (trained / "threshold.json").is_file() else SHIPPED)
 
 
 def judge_one(settings: PredictConfig, judge: Judge) -> int:
-    """Print the verdict on one picture; the exit status."""
+    """Print the verdict on one picture; returns the exit status."""
     image, text = (settings.image, settings.text) if settings.image is not None else EXAMPLE
     assert image is not None and text is not None, "checked by PredictConfig"
     verdict = judge.check(image, text)
     suggestions = suggest(judge, image, text) if settings.suggest else []
     if settings.json:
-        told = {"image": image, "text": text, "model": judge.name, **verdict.as_dict()}
+        result = {"image": image, "text": text, "model": judge.name, **verdict.as_dict()}
         if settings.suggest:
-            told["suggestions"] = [found._asdict() for found in suggestions]
-        print(json.dumps(told, indent=2))
+            result["suggestions"] = [found._asdict() for found in suggestions]
+        print(json.dumps(result, indent=2))
     else:
         if settings.image is None:
             print(f'{image}: "{text}"')
@@ -151,35 +152,38 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
     if settings.heatmap:
         if verdict.heat is None:
             raise ValueError("--heatmap: a model with the pooled score alone finds no word in a place")
-        from judging import heat as heat_lib
+        from judging.heat import plot_heat
 
-        heat_lib.plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
+        plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
         print(f"heat of the words: {settings.heatmap}", file=sys.stderr)
     return 0 if verdict.match else 1
 
 
 def judge_pairs(settings: PredictConfig, model: str) -> None:
-    """Score a data set, or show the worst of one that is scored."""
-    from judging import page as page_lib
-    from judging import table
+    """Score a data set (--out), and show its worst captions (--report)."""
+    from judging.page import write_report
+    from judging.table import Job, load_judge, score_file
 
     pairs = Path(settings.pairs or "")
     images = Path(settings.images) if settings.images else pairs.parent
     scored = pairs
     if settings.out:
         scored = Path(settings.out)
-        job = table.Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
-        print(table.score_file(job))
+        job = Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
+        print(score_file(job))
     if settings.report:
-        judge = table.load_judge(model, settings.device)
-        count = page_lib.write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
+        judge = load_judge(model, settings.device)
+        count = write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
         print(f"{settings.report}: the {count} most suspicious captions")
 
 
 def print_verdict(verdict: Verdict) -> None:
+    """The verdict, and a bar for each word."""
     name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
-    told = f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
-    print(f"{coloured(name, verdict.match, bold=True)}  {told}")
+    numbers = (
+        f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
+    )
+    print(f"{coloured(name, verdict.match, bold=True)}  {numbers}")
     width = max(len(word.text) for word in verdict.words)
     for word in verdict.words:
         bar = coloured("█" * round(BAR * max(0.0, word.score)), word.score >= verdict.threshold)
@@ -197,7 +201,7 @@ def print_suggestions(suggestions: Sequence[Suggestion]) -> None:
 
 
 def coloured(text: str, good: bool, bold: bool = False) -> str:
-    """Green or red on a terminal; as it is in a file or pipe, or where NO_COLOR is set (no-color.org)."""
+    """Green or red on a terminal; unchanged in a file or pipe, or if NO_COLOR is set (no-color.org)."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\033[{'1;' if bold else ''}{32 if good else 31}m{text}\033[0m"

@@ -1,11 +1,11 @@
-"""List what training keeps to go on by, and what broken writes have left; with --remove, delete it.
+"""List the checkpoints of training and the files of interrupted writes; with --remove, delete them.
 
     python Miscellaneous_scripts/Clean_checkpoints.py [--models Models] [--remove] [--all]
 
-Of each run: last-*.pt and last.json (what --resume reads), failed.pt (the weights before a loss that was no number),
-and files that a killed process left. Without --remove nothing is deleted. --remove takes those of finished runs and all
-leftovers; with --all those of unfinished runs too, which then cannot be resumed. A model that can be used stays as it
-is: its weights, vocabulary, settings, threshold, results and list of photographs are never touched.
+Of each run: last-*.pt and last.json (what --resume reads), failed.pt (the weights before a NaN or infinite loss), and
+files that a killed process left. Without --remove nothing is deleted. --remove deletes those of finished runs and all
+leftovers; with --all also those of unfinished runs, which then cannot be resumed. What a trained model needs stays:
+weights, vocabulary, settings, threshold, results and the list of photographs are never touched.
 """
 
 import json
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from Config import Config, fail, read_command_line, require
 
 POINTER = "last.json"
-SETTLED = 600  # seconds; a younger file may be what a running process is just writing
+SETTLED = 600  # seconds; a running process may still be writing a younger file
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class CleanConfig:
 
 
 class Found(NamedTuple):
-    """One file that no use of a model needs."""
+    """A file that a trained model does not need."""
 
     path: Path
     what: str
-    kind: str  # leftover, finished or unfinished: the run that it belongs to
+    kind: str  # leftover, or the state of its run: finished or unfinished
     bytes: int
     age: float  # seconds
 
@@ -62,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> None:
         for file in files:
             print(line(file))
         if settings.remove:
-            # The pointer goes first: a pointer to a checkpoint that is gone would be an error, not a fresh start.
+            # The pointer goes first: --resume would fail on a pointer to a missing checkpoint, not start again.
             for file in sorted(chosen, key=lambda file: file.path.name != POINTER):
                 file.path.unlink(missing_ok=True)
     except OSError as error:
@@ -76,10 +76,12 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def line(file: Found) -> str:
+    """One line of the list."""
     return f"{megabytes(file.bytes):>12s}  {days(file.age):>9s}  {file.path}: {file.what}"
 
 
 def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConfig) -> str:
+    """The last line: what was or would be deleted, and what stays."""
     kept = [file for file in files if file not in chosen]
     rest = megabytes(sum(file.bytes for file in kept))
     unfinished = (
@@ -102,7 +104,7 @@ def search(folder: Path) -> Iterator[Found]:
             continue
         is_part = path.name.startswith(".") and path.suffix == ".part"
         if is_part or (is_checkpoint and "state" in pointer and path.name != pointer["state"]):
-            if age >= SETTLED:  # else it may be being written now
+            if age >= SETTLED:  # otherwise it may still be written
                 yield Found(path, "left by a write that was cut off", "leftover", status.st_size, age)
         elif is_checkpoint:
             yield Found(path, f"the last checkpoint, of a run that is {state}", state, status.st_size, age)
@@ -114,7 +116,7 @@ def search(folder: Path) -> Iterator[Found]:
 
 
 def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
-    """Has the run done all its epochs, or stopped early? No, if the files that would tell are absent or unreadable."""
+    """Has the run done all its epochs, or stopped early? False if its files are missing or unreadable."""
     optim, threshold = read(folder / "config.json").get("optim"), read(folder / "threshold.json")
     try:
         epoch, step, best = int(pointer["epoch"]), int(pointer["step"]), int(threshold["epoch"])
@@ -125,7 +127,7 @@ def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON object, {} if there is none."""
+    """A JSON object; {} if the file has none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

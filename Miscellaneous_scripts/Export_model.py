@@ -2,9 +2,9 @@
 
     python Miscellaneous_scripts/Export_model.py --model Models/scenes --out scenes.zip
 
-It holds both branches and the score as ONNX files, the vocabulary, the threshold, a model card (README.md), and run.py,
-which needs onnxruntime, numpy and pillow alone. The bundle is then loaded and compared with the model on drawn scenes;
-one that disagrees is not kept. Needs: python -m pip install -r requirements-export.txt
+It has both branches and the score as ONNX files, the vocabulary, the threshold, a model card (README.md), and run.py,
+which needs only onnxruntime, numpy and pillow. The bundle is then loaded and compared with the model on drawn scenes;
+one that disagrees is deleted. Needs: python -m pip install -r requirements-export.txt
 """
 
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from Config import fail, read_command_line, require
-from judging import bundle as bundle_lib
-from training import checkpoints
-from training.checkpoints import LoadedModel
+from judging.bundle import import_runtime, largest_difference, load_bundle, write_bundle
+from training.checkpoints import LoadedModel, load_model
 
-MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are told to 1e-3
+MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are shown to 1e-3
 FIGURES = ("balanced_accuracy", "recall", "specificity", "roc_auc")  # of results.json, in the card
+CARD = Path(__file__).with_name("model_card.md")  # the template; its places have the names that `model_card` gives
 LOWER_PRECISION = """
 The graphs compute in float32. Where training chose the threshold in bfloat16 or float16, scores are a few thousandths
 apart from those that it was chosen on.
@@ -61,8 +61,8 @@ def main(args: Sequence[str] | None = None) -> None:
         require(not path.is_dir(), f"--out {settings.out} is a folder")
         is_free = settings.overwrite or not path.exists()
         require(is_free, f"{settings.out} is already there; replace it with --overwrite")
-        bundle_lib.import_runtime()  # told before seconds pass
-        loaded = checkpoints.load_model(folder, torch.device("cpu"))
+        import_runtime()  # fail before the model is loaded, which takes seconds
+        loaded = load_model(folder, torch.device("cpu"))
         difference = write_checked(loaded, path, model_card(loaded, folder))
     except (ValueError, OSError) as error:
         fail(str(error))
@@ -71,18 +71,18 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
-    """Write the bundle; it takes its name once it agrees with the model. Returns the largest difference of a score.
+    """Write the bundle, and rename it to `path` if its scores agree with the model's; returns their largest difference.
 
-    ValueError if it is above MOST_DIFFERENCE.
+    ValueError if that is above MOST_DIFFERENCE.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         part = Path(folder) / path.name
-        bundle_lib.write_bundle(loaded, part, card)
-        difference = bundle_lib.largest_difference(loaded, bundle_lib.load_bundle(part))
-        if not difference <= MOST_DIFFERENCE:  # nan too
-            told = f"a score of the exported model differs by {difference:.1e} from the model's"
-            raise ValueError(f"{told}, at most {MOST_DIFFERENCE:g} is accepted; nothing was written")
+        write_bundle(loaded, part, card)
+        difference = largest_difference(loaded, load_bundle(part))
+        if not difference <= MOST_DIFFERENCE:  # also if it is NaN
+            found = f"a score of the exported model differs by {difference:.1e} from the model's"
+            raise ValueError(f"{found}, at most {MOST_DIFFERENCE:g} is accepted; nothing was written")
         part.replace(path)
     return difference
 
@@ -91,83 +91,38 @@ def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
 
 
 def model_card(loaded: LoadedModel, folder: Path) -> str:
-    """README.md of a bundle. Every figure in it comes from the model's folder."""
+    """The README.md of a bundle: CARD with the figures of the model's folder."""
     config, at = loaded.config, loaded.threshold
-    weights = sum(weight.numel() for weight in loaded.model.parameters())
     listed = folder / "photographs.txt"
-    photographs = (
-        f"{len(listed.read_text(encoding='utf-8').splitlines()):,}" if listed.is_file() else "an unknown number of"
+    photographs = "an unknown number of"
+    if listed.is_file():
+        photographs = f"{len(listed.read_text(encoding='utf-8').splitlines()):,}"
+    return CARD.read_text(encoding="utf-8").format(
+        name=config.name,
+        backbone=config.backbone.name + (", frozen" if config.backbone.frozen else ""),
+        side=config.data.side,
+        layers=config.model.lstm_layers,
+        max_words=config.data.max_words,
+        score=config.model.score,
+        width=f"{config.model.width}{', words weighed' if config.model.weigh_words else ''}",
+        millions=sum(weight.numel() for weight in loaded.model.parameters()) / 1e6,
+        seed=config.seed,
+        epochs=config.optim.epochs,
+        commit=commit(),
+        database=config.data.name,
+        photographs=photographs,
+        vocabulary=len(loaded.tokenizer),
+        lower_precision="" if config.precision == "float32" else LOWER_PRECISION,
+        evaluation=evaluation(folder, loaded),
+        **asdict(at),
     )
-    backbone, model = config.backbone, config.model
-    frozen = ", frozen" if backbone.frozen else ""
-    weighed = ", words weighed" if model.weigh_words else ""
-    lower = "" if config.precision == "float32" else LOWER_PRECISION
-    rates = f"recall {at.recall:.4f}, specificity {at.specificity:.4f}, balanced accuracy {at.balanced_accuracy:.4f}"
-    return f"""# {config.name}: does this text describe this picture?
-
-A trained judge: it scores a picture and a text with a cosine from -1 to 1, and calls it a match from a threshold on.
-Exported from Image & Text Consistency.
-
-## Use
-
-Unpack it, then:
-
-```
-python -m pip install onnxruntime numpy pillow
-python run.py IMAGE "TEXT"
-```
-
-It prints MATCH or MISMATCH, the score, the probability and each word's own score; `--json` prints the same as JSON.
-Exit status 0: match, 1: mismatch, 2: error. With the program it was exported from:
-
-```python
-from judging.judge import Judge
-
-verdict = Judge.load("{config.name}.zip").check("picture.jpg", "A red ball.")
-```
-
-## Model
-
-| | |
-| --- | --- |
-| picture branch | {backbone.name}{frozen}, pictures squeezed to {config.data.side} x {config.data.side} |
-| text branch | {model.lstm_layers} bidirectional LSTM layers, at most {config.data.max_words} words are read |
-| score | {model.score}, width {model.width}{weighed} |
-| size | {weights / 1e6:.1f} million weights, float32 |
-| seed, epoch | {config.seed}, {at.epoch} of at most {config.optim.epochs} |
-| exported at commit | {commit()} |
-
-All settings are in `config.json`.
-
-## Data
-
-Database `{config.data.name}`: trained on {photographs} photographs or scenes with their captions; negatives are made of
-these captions. The vocabulary has {len(loaded.tokenizer):,} words, all from the training split.
-
-## Threshold and probability
-
-Match from a score of {at.threshold:.4f} on, chosen for {at.criterion} on {at.chosen_on}. There, of captions against
-hard negatives: {rates}.
-The probability of a match is 1 / (1 + exp(-({at.slope:.3f} * score {at.intercept:+.3f}))).
-{lower}
-## Test
-
-{evaluation(folder, loaded)}
-## Limits
-
-- It is weak at numbers, at relations (left, under), and at who has or does what.
-- English only. A word outside the vocabulary says little; the verdict marks it. Case and punctuation are not read.
-- The probability assumes that half of all texts are false. Where that is not so, choose another threshold.
-- The whole picture is squeezed into a small square: what is tiny is not seen.
-- It knows pictures like those that it was trained on. Do not let it decide alone on what matters to people.
-"""
 
 
 def commit() -> str:
-    """The commit of this program, with "-dirty" if its files were changed since; "unknown" without git."""
+    """The commit of this program, with "-dirty" if files were changed since then; "unknown" without git."""
     root = Path(__file__).resolve().parent.parent
     try:
-        command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]  # of no tag, but the commit
+        command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]  # the commit, not a tag
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -175,7 +130,7 @@ def commit() -> str:
 
 
 def evaluation(folder: Path, loaded: LoadedModel) -> str:
-    """What Evaluate_test.py has measured of these weights at this threshold, as Markdown."""
+    """What Evaluate_test.py measured with these weights at this threshold, as Markdown."""
     command = "run `python Evaluate_test.py --model DIR` and export again"
     path = folder / "results.json"
     if not path.is_file():
@@ -191,7 +146,7 @@ def evaluation(folder: Path, loaded: LoadedModel) -> str:
 
 
 def figures(results: Mapping[str, Any]) -> list[str]:
-    """Lines of Markdown: false texts by kind, retrieval, calibration, the weakest categories."""
+    """Lines of Markdown: false texts by kind, retrieval, calibration, and the weakest categories."""
     lines = [
         f"Test split of `{Path(results['database']).name}`: {results['test_photographs']:,} photographs, "
         f"{results['test_captions']:,} captions. [95 % interval], {results['resamples']:,} bootstrap resamples of "
@@ -206,25 +161,26 @@ def figures(results: Mapping[str, Any]) -> list[str]:
     ]
     for row in results["test"]:
         if row["section"] == "kind":
-            lines.append(f"| {row['name']} | {row['n']:,} | {' | '.join(told(row[name]) for name in FIGURES)} |")
+            cells = [row["name"], f"{row['n']:,}", *(with_interval(row[name]) for name in FIGURES)]
+            lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     found = results["retrieval"].get("all", {})
     for name in ("picture_to_text", "text_to_picture"):
         if (recall := f"{name}_recall@1") in found:
-            lines.append(f"- Retrieval, {name.replace('_', ' ')}: recall@1 {told(found[recall])}")
+            lines.append(f"- Retrieval, {name.replace('_', ' ')}: recall@1 {with_interval(found[recall])}")
     calibrated = results["calibration"]
-    lines.append(f"- Calibration error {calibrated['ece']:.4f}, Brier score {told(calibrated['brier'])}")
+    lines.append(f"- Calibration error {calibrated['ece']:.4f}, Brier score {with_interval(calibrated['brier'])}")
     categories = [row for row in results["test"] if row["section"] == "category"]
     categories = [row for row in categories if row["balanced_accuracy"]["value"] is not None]
     weakest = sorted(categories, key=lambda row: row["balanced_accuracy"]["value"])[:WEAKEST]
     if weakest:
-        some = ", ".join(f"{row['name']} {told(row['balanced_accuracy'])}" for row in weakest)
+        some = ", ".join(f"{row['name']} {with_interval(row['balanced_accuracy'])}" for row in weakest)
         lines.append(f"- Weakest categories of a swapped word, balanced accuracy: {some}")
     return lines
 
 
-def told(found: Mapping[str, float | None]) -> str:
-    """A figure with its interval; JSON has null for what could not be measured."""
+def with_interval(found: Mapping[str, float | None]) -> str:
+    """A figure with its interval, as Markdown; "–" if it could not be measured, which is null in JSON."""
     if any(found[name] is None for name in ("value", "low", "high")):
         return "–"
     return "{value:.4f} [{low:.4f}, {high:.4f}]".format_map(found)

@@ -1,10 +1,10 @@
-"""Copy of a trained model all that its use needs, and nothing of its training: a folder to give away.
+"""Copy what a trained model needs for use, without the checkpoints of its training: a folder to share.
 
     python Miscellaneous_scripts/Prepare_weights.py --model Models/scenes --out Models/scenes-light [--half]
 
-It holds the weights, the vocabulary, the settings and the threshold, and the list of the photographs that the model was
-trained on, so that an evaluation can leave them out; no checkpoint of training, no results. With --half the weights
-take half the space; they are read as float32 again.
+It has the weights, the vocabulary, the settings and the threshold, and the list of the photographs that the model was
+trained on, so that an evaluation can leave them out; no checkpoints and no results. With --half the weights take half
+the space; they are converted back to float32 when they are loaded.
 """
 
 import functools
@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common import storage
+from common.storage import write_atomically
 from Config import fail, read_command_line, require
 from judging.bundle import largest_difference
-from training import checkpoints
+from training.checkpoints import load_model
 
 WEIGHTS = "best.safetensors"
 COPIED = ("config.json", "vocabulary.json", "threshold.json", "photographs.txt")
@@ -55,9 +55,9 @@ def main(args: Sequence[str] | None = None) -> None:
         require(not out.exists() or out.is_dir(), f"--out {out} is no folder")
         is_free = settings.overwrite or not out.is_dir() or not any(out.iterdir())
         require(is_free, f"{out} is not empty; write into it all the same with --overwrite")
-        loaded = checkpoints.load_model(model, torch.device("cpu"))
+        loaded = load_model(model, torch.device("cpu"))
         files = prepare(model, out, settings.half)
-        light = checkpoints.load_model(out, torch.device("cpu"))
+        light = load_model(out, torch.device("cpu"))
     except (ValueError, OSError) as error:
         fail(str(error))
     before, after = size_of(list(model.rglob("*"))), size_of(files)
@@ -70,9 +70,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def prepare(model: Path, out: Path, half: bool) -> list[Path]:
-    """Write the folder; its files. ValueError if the weights do not fit into float16, OSError if it cannot be written.
+    """Write the folder and return its files.
 
-    The threshold goes first and comes last: a folder that was left half-written does not load.
+    ValueError if the weights do not fit into float16, OSError if the folder cannot be written.
+    threshold.json is removed first and written last, so that a half-written folder does not load.
     """
     with safe_open(model / WEIGHTS, "pt") as file:
         metadata = file.metadata()
@@ -84,12 +85,12 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
             raise ValueError(f"float16 ends at 65,504, and {too_large[0]} has more; leave --half away")
     out.mkdir(parents=True, exist_ok=True)
     (out / "threshold.json").unlink(missing_ok=True)
-    storage.write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
-    (out / WEIGHTS).chmod(0o644)  # safetensors makes its files for their owner alone, and this one is to be given away
+    write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
+    (out / WEIGHTS).chmod(0o644)  # safetensors files are readable by their owner only, and this one is to be shared
     (out / "photographs.txt").unlink(missing_ok=True)  # of an earlier model, if this one has no list
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
-        storage.write_atomically(out / name, functools.partial(shutil.copyfile, model / name))
+        write_atomically(out / name, functools.partial(shutil.copyfile, model / name))
     return [out / name for name in (WEIGHTS, *copied)]
 
 

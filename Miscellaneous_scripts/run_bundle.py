@@ -65,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells an error in one line."""
+    """Prints an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(f'{message}; use: python run.py IMAGE "TEXT" [--json]')
@@ -75,7 +75,7 @@ class Bundle:
     """The model in a folder."""
 
     def __init__(self, folder: Path):
-        """FileNotFoundError or ValueError tells what is absent or damaged."""
+        """FileNotFoundError or ValueError says what is missing or damaged."""
         self.folder = folder
         self.settings, self.threshold = (read_json(folder / name) for name in ("bundle.json", "threshold.json"))
         self.tokenizer = Tokenizer.load(folder / "vocabulary.json")
@@ -90,8 +90,8 @@ class Bundle:
         try:
             return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
-            told = str(error).partition("\n")[0]
-            raise ValueError(f"cannot read {self.folder / name}: {told}") from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"cannot read {self.folder / name}: {reason}") from error
 
     def check(self, path: Path, text: str) -> dict[str, Any]:
         """The verdict on one picture and one text. ValueError or OSError says why they cannot be judged."""

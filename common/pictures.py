@@ -1,6 +1,6 @@
-"""Pictures: the one way to read a raw file, what the database stores of it, and its perceptual hash.
+"""Pictures: reading a raw file, the JPEG that a database stores, and the perceptual hash that finds duplicates.
 
-Training and prediction both read pictures here, so a model never sees another kind of picture in use.
+Training and prediction both read pictures here, so that a model sees the same preprocessing in both.
 """
 
 import base64
@@ -19,25 +19,25 @@ PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads 
 MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
 MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded; photographs have under a tenth
 MOST_STRETCHED = 10  # long side / short side; squeezed into 224 x 224 the short side keeps 22 pixels
-SMALLEST_SIDE = 32  # pixels; what is smaller is a place holder
-ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or turned, 5 to 8 lie on their side
+SMALLEST_SIDE = 32  # pixels; smaller files are placeholders
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or rotated, 5 to 8 swap width and height
 
-# Two files show the same photograph if their hashes differ in at most MOST_BITS of 256 bits and no cell of their 8 x 8
-# colour thumbnails by more than MOST_COLOUR of 255. Measured on 7,700 photographs of COCO, Flickr and ADE20K: copies
+# Two files show the same photograph if their hashes differ in at most MOST_BITS of 256 bits, and their 8 x 8 colour
+# thumbnails in no cell by more than MOST_COLOUR of 255. Measured on 7,700 photographs of COCO, Flickr and ADE20K: files
 # that are recompressed (quality 10), reduced to 64 pixels, stretched, or cropped by 1 % stay within 32 bits and 18
 # colour levels (99 %: 26 and 16); the nearest two of 29.6 million pairs of different photographs are 78 bits apart.
-# The colour keeps a red and a blue shoe on the same white ground apart, which the grey hash alone would not.
+# The colours separate a red and a blue shoe on the same white ground, which the grey hash alone does not.
 MOST_BITS = 31
 MOST_COLOUR = 48
 HASH_SIDE = 64  # pixels before the cosine transform
 THUMBNAIL_SIDE = 8
-LEAST_CONTRAST = 3.0  # grey levels (standard deviation); plain areas have no shape to compare. Photographs: 9.6 and up
+LEAST_CONTRAST = 3.0  # standard deviation of grey levels; plainer pictures have no shape. Photographs: 9.6 and up
 
 
 def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Image.Image]:
-    """The JPEG that the database stores for a picture, and its pixels; an exception says why there is none.
+    """The JPEG that the database stores for a picture, and its pixels. Raises what `decode_picture` raises.
 
-    A JPEG that fits comes back byte for byte, after a full decode has shown that it is whole.
+    An upright RGB JPEG that is small enough is stored byte for byte, after a full decode has shown that it is complete.
     """
     data = _read(path)
     with _open(data) as image:
@@ -50,21 +50,22 @@ def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Im
 
 
 def open_picture(path: Path, short_side: int) -> Image.Image:
-    """A picture file as training saw pictures: as the database stores it, but for the JPEG.
+    """A picture file with the preprocessing of the database, except the JPEG compression.
 
-    Raises OSError if the file cannot be read, and ValueError with its path if it is no usable picture.
+    Raises OSError if the file cannot be read, and ValueError with its path if it is not a usable picture.
     """
     try:
         return decode_picture(_read(path), short_side)
     except OSError as error:
-        if error.errno is not None:  # the system's; it names the path
+        if error.errno is not None:  # an error of the system, which names the path
             raise
         raise ValueError(f"{path}: {error}") from error
-    except Exception as error:  # decoders raise anything on damaged files, and then without the path
+    except Exception as error:  # decoders raise any exception on damaged files, without the path
         raise ValueError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> bytes:
+    """The bytes of a file. ValueError above MOST_BYTES."""
     if (size := path.stat().st_size) > MOST_BYTES:
         raise ValueError(f"the file has {size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are read")
     with path.open("rb") as file:
@@ -77,7 +78,7 @@ def _read(path: Path) -> bytes:
 def decode_picture(data: bytes, short_side: int) -> Image.Image:
     """A raw picture file as upright 8-bit RGB, its short side reduced to at most `short_side`.
 
-    Raises whatever the decoder does for a file that is no picture, is not whole, or shows nothing.
+    ValueError from `check_size`, or whatever the decoder raises for a file that is not a picture or is cut off.
     """
     with _open(data) as image:
         return reduce_picture(image, short_side, ours=True)
@@ -86,12 +87,12 @@ def decode_picture(data: bytes, short_side: int) -> Image.Image:
 def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> Image.Image:
     """A picture as upright 8-bit RGB, its short side reduced to at most `short_side`; see `check_size`.
 
-    ours: nobody else holds the picture, so it may be told to decode itself smaller.
+    ours: no caller uses the image afterwards, so a JPEG may be decoded at a smaller size.
     """
     scale = min(1, short_side / min(image.size))
     width, height = (max(1, round(side * scale)) for side in image.size)
     lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-    # A JPEG decodes itself at 1/2, 1/4 or 1/8 for a fraction of the cost; LANCZOS does what is left.
+    # Decoding a JPEG at 1/2, 1/4 or 1/8 of its size costs a fraction; LANCZOS does the rest.
     if ours:
         image.draft(None, (2 * width, 2 * height))
     picture = to_rgb(ImageOps.exif_transpose(image))
@@ -100,11 +101,11 @@ def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> I
 
 
 def _open(data: bytes) -> Image.Image:
-    """Open a picture and check its header: nothing is decoded that would exhaust memory or show nothing."""
+    """Open a picture and check its size from the header, before it is decoded."""
     if not data:
         raise ValueError("the file is empty")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is firmer
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_size` has a lower limit
         try:
             image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
         except Image.UnidentifiedImageError:
@@ -117,7 +118,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def check_size(image: Image.Image) -> None:
-    """ValueError for a picture that would exhaust memory, or show nothing."""
+    """ValueError for a picture that is too large for memory, too small, or too stretched."""
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels: more than {MOST_PIXELS // 1_000_000} megapixels")
@@ -128,7 +129,7 @@ def check_size(image: Image.Image) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The first frame as 8-bit RGB: 16 bits scaled, not clipped; transparency over white."""
+    """The first frame as 8-bit RGB. 16-bit pixels are scaled, not clipped; transparency is laid over white."""
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):  # convert("RGB") would clip: all above 255 of 65,535 would be white
@@ -151,28 +152,28 @@ def encode_jpeg(image: Image.Image, quality: int, full_colour: bool = False) -> 
 
 
 class Fingerprint(NamedTuple):
-    """What tells whether two pictures are the same photograph, whatever their size and compression."""
+    """Perceptual hash of a picture, which hardly depends on its size and compression."""
 
     bits: bytes  # 32 bytes: signs of the 16 x 16 lowest frequencies against their median
     colours: bytes  # 8 x 8 x 3 bytes, the RGB thumbnail
 
 
 def data_url(picture: Image.Image, quality: int, full_colour: bool = False) -> str:
-    """The picture inside the text of a web page; see `encode_jpeg`."""
+    """The picture as a data URL, for a web page without files; see `encode_jpeg`."""
     return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture, quality, full_colour)).decode()}"
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:
-    """Perceptual hash of an RGB picture; of one that is too plain for that, a hash of its very pixels.
+    """Perceptual hash of an RGB picture; for a picture that is too plain for that, a hash of its exact pixels.
 
-    Source: the DCT hash of Zauner 2010 (pHash), with 256 bits instead of 64: at 64 bits different photographs come
-    as near as 8 bits.
+    Source: the DCT hash of Zauner 2010 (pHash), with 256 bits instead of 64: with 64 bits, some different photographs
+    are only 8 bits apart.
     """
     thumbnail = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
     grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX), dtype=np.float64)
     if grey.std() < LEAST_CONTRAST:
         return Fingerprint(hashlib.blake2b(picture.tobytes(), digest_size=32).digest(), thumbnail)
-    # Frequencies 1 to 16; 0 is the brightness of a line or column as a whole, which exposure changes.
+    # Frequencies 1 to 16; frequency 0 is the mean brightness of a line or column, which exposure changes.
     frequencies = _COSINES @ grey @ _COSINES.T
     return Fingerprint(np.packbits(frequencies > np.median(frequencies)).tobytes(), thumbnail)
 
@@ -187,16 +188,16 @@ class Fingerprints:
         self.bits, self.colours = bits, colours
 
     def distance(self, i: int, j: int) -> int | None:
-        """How many bits two pictures of the same photograph differ in; None if they show different ones."""
+        """The number of bits in which two copies of a photograph differ; None for two different photographs."""
         apart = np.abs(self.colours[i].astype(np.int16) - self.colours[j]).max()
         bits = int(np.bitwise_count(self.bits[i] ^ self.bits[j]).sum())
         return bits if bits <= MOST_BITS and apart <= MOST_COLOUR else None
 
     def links(self) -> Iterator[tuple[int, int]]:
-        """Pairs (i, j) with i < j of the same photograph, as few as connect all that are connected.
+        """Pairs (i, j) with i < j of the same photograph: only as many as connect each cluster of copies.
 
-        All pairs would be 4.5 million for 3,000 frames of one camera. None is missed: 16 words of 16 bits that differ
-        in at most 31 bits have a word with at most one differing bit (multi-index hashing, Norouzi et al. 2012).
+        All pairs would be 4.5 million for 3,000 frames of one camera. No cluster is missed: if 16 words of 16 bits
+        differ in at most 31 bits, one word differs in at most one bit (multi-index hashing, Norouzi et al. 2012).
         177,000 fingerprints, as many as COCO, Flickr30k and ADE20K have, take 20 s.
         """
         _, first, which = np.unique(
@@ -206,32 +207,37 @@ class Fingerprints:
         for twin in np.flatnonzero(first[which] != np.arange(len(self.bits))):
             yield int(first[which[twin]]), int(twin)
         unique = self.bits[first]
-        # Bits are dealt out to the words in turn: neighbouring frequencies are alike, and would fill few buckets.
+        # Neighbouring frequencies are correlated. Bits go to the words in turn, so that the words fill many buckets.
         dealt = np.unpackbits(unique, axis=1).reshape(len(unique), 16, 16).transpose(0, 2, 1)
         words = np.packbits(dealt, axis=2).reshape(len(unique), 32).view(np.uint16)
         packed = unique.view(np.uint64)
         cluster = np.arange(len(unique))
-        for column in words.T:
-            order = np.argsort(column, kind="stable")
-            ranked = column[order]
-            for flip in (0, *(1 << bit for bit in range(16))):
-                wanted = column ^ np.uint16(flip)
-                begin, end = np.searchsorted(ranked, wanted, "left"), np.searchsorted(ranked, wanted, "right")
-                for i, j in _candidates(order, begin, end):
-                    open_yet = cluster[i] != cluster[j]
-                    i, j = i[open_yet], j[open_yet]
-                    near = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1) <= MOST_BITS
-                    for a, b in zip(first[i[near]].tolist(), first[j[near]].tolist()):
-                        u, v = which[a], which[b]
-                        if cluster[u] != cluster[v] and self.distance(a, b) is not None:
-                            cluster[cluster == cluster[v]] = cluster[u]
-                            yield min(a, b), max(a, b)
+        for i, j in _near_in_a_word(words):
+            apart = cluster[i] != cluster[j]
+            i, j = i[apart], j[apart]
+            near = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1) <= MOST_BITS
+            for a, b in zip(first[i[near]].tolist(), first[j[near]].tolist()):
+                u, v = which[a], which[b]
+                if cluster[u] != cluster[v] and self.distance(a, b) is not None:
+                    cluster[cluster == cluster[v]] = cluster[u]
+                    yield min(a, b), max(a, b)
+
+
+def _near_in_a_word(words: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Pairs i < j whose words (N, 16) differ in at most one bit in at least one column; a pair may come again."""
+    for column in words.T:
+        order = np.argsort(column, kind="stable")
+        ranked = column[order]
+        for flip in (0, *(1 << bit for bit in range(16))):
+            wanted = column ^ np.uint16(flip)
+            begin, end = np.searchsorted(ranked, wanted, "left"), np.searchsorted(ranked, wanted, "right")
+            yield from _candidates(order, begin, end)
 
 
 def _candidates(
     order: NDArray[np.intp], begin: NDArray[np.intp], end: NDArray[np.intp], most: int = 1_000_000
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs i < j with j among order[begin[i]:end[i]], about `most` at a time."""
+    """Pairs i < j with j in order[begin[i]:end[i]], about `most` at a time."""
     found = end - begin
     total = np.cumsum(found)
     start = 0

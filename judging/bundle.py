@@ -1,8 +1,8 @@
-"""A bundle: a trained model as one .zip that needs neither this program nor torch, and the way back into a `Judge`.
+"""A bundle: a trained model as one .zip that needs neither this program nor torch; `load_bundle` reads it again.
 
-It holds the two branches and the score as ONNX graphs, the vocabulary, the settings, the threshold, a model card, and
-run.py, which judges a picture with onnxruntime, numpy and Pillow alone. `load_bundle` executes nothing of it but the
-graphs, and those can only compute.
+It has the two branches and the score as ONNX graphs, the vocabulary, the settings, the threshold, a model card, and
+run.py, which judges a picture with only onnxruntime, numpy and Pillow. `load_bundle` executes only the graphs, which
+can do nothing but compute.
 
 Shapes: N pictures, T texts, B pairs, L words, P patches, K vectors of a picture or text, D their width, S the side.
 """
@@ -24,13 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import Config
 from Architectures import Scorer, SiameseModel, word_cosines
 from common.augment import prepare
 from common.storage import write_atomically
-from Config import DatabaseConfig, DataConfig, ModelConfig
+from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 from evaluation import scoring
-from sources import scenes as scenes_lib
+from sources.scenes import draw, make_scene, write_captions
 from Tokenizer_lib import Tokenizer
 from training.checkpoints import LoadedModel, Threshold
 
@@ -38,14 +37,14 @@ MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
-PROGRAM = {  # by its name in the bundle what run.py needs; the last two import no torch and nothing else of ours
+PROGRAM = {  # name in the bundle -> source; pictures.py and Tokenizer_lib.py import neither torch nor other wings
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "pictures.py": Path("common", "pictures.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
 }
-MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; no ONNX file can have more than 2 GiB
-OPSET = 17  # of ONNX, of 2022
-SCENES = 8  # drawn to compare two models, of 40 to 320 pixels
+MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; an ONNX file cannot have more than 2 GiB
+OPSET = 17  # of ONNX, released in 2022
+SCENES = 8  # drawn at 40 to 320 pixels to compare two models
 INSTALL = "python -m pip install -r requirements-export.txt"
 WRITE = "python Miscellaneous_scripts/Export_model.py --model DIR --out"
 
@@ -54,10 +53,10 @@ WRITE = "python Miscellaneous_scripts/Export_model.py --model DIR --out"
 
 
 def write_bundle(loaded: LoadedModel, path: Path, card: str) -> None:
-    """Write a model, as `load_model` reads it, to a .zip; the same model gives the same bytes.
+    """Write a model that `load_model` has read to a .zip; the same model gives the same bytes.
 
-    card: the text of its README.md. ValueError if the exporter is not installed, or the model is a bundle's already;
-    OSError if the file cannot be written.
+    card: the text of README.md. ValueError if the exporter is not installed or the model came from a bundle; OSError if
+    the file cannot be written.
     """
     if not isinstance(loaded.model, SiameseModel):
         raise ValueError("this model is a bundle already; export the folder that it was made of")
@@ -69,9 +68,10 @@ def write_bundle(loaded: LoadedModel, path: Path, card: str) -> None:
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+    """Write a .zip with these files, whose bytes do not depend on the date or the machine."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in sorted(members.items()):
-            member = zipfile.ZipInfo(name)  # dated 1980, so that the bytes do not depend on the day
+            member = zipfile.ZipInfo(name)  # dated 1980
             member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
             archive.writestr(member, data, zipfile.ZIP_DEFLATED)
 
@@ -89,27 +89,27 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
     }
     return {
         MANIFEST: json.dumps(manifest, indent=2).encode(),
-        "config.json": Config.to_json(to_share(config)).encode(),
+        "config.json": to_json(to_share(config)).encode(),
         "vocabulary.json": loaded.tokenizer.to_json().encode(),
         "threshold.json": json.dumps(asdict(loaded.threshold), indent=2).encode(),
     }
 
 
-def to_share(config: Config.Config) -> Config.Config:
-    """The settings as another machine needs them: float32, as the graphs compute, and without folders of this one."""
+def to_share(config: Config) -> Config:
+    """The settings for another machine: float32, as the graphs compute, and no folder of this machine."""
     return replace(
         config,
         precision="float32",
-        device=Config.Config.device,
-        models=Config.Config.models,
-        plots=Config.Config.plots,
+        device=Config.device,
+        models=Config.models,
+        plots=Config.plots,
         data=replace(config.data, root=DataConfig.root),
         backbone=replace(config.backbone, weights=Path(config.backbone.weights).name),
     )
 
 
 class PictureBranch(nn.Module):
-    """Pictures (N, 3, S, S) of bytes -> vectors (N, K, D); their normalisation is part of it."""
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, K, D), including their normalisation."""
 
     def __init__(self, model: SiameseModel):
         super().__init__()
@@ -120,8 +120,8 @@ class PictureBranch(nn.Module):
 
 
 class PairScore(nn.Module):
-    """Vectors (B, K, D) of pictures and of texts -> score (B,), and of a model with word vectors the cosine (B, L, P)
-    of each word with each patch."""
+    """Vectors (B, K, D) of pictures and of texts -> score (B,); with word vectors also the cosines (B, L, P) of each
+    word with each patch."""
 
     def __init__(self, model: Scorer):
         super().__init__()
@@ -138,7 +138,7 @@ class PairScore(nn.Module):
 class GridMeans(nn.Module):
     """AdaptiveAvgPool2d(grid) of features (N, C, height, width), as two matrix products.
 
-    The exporter knows that layer only where grid divides height and width: 10 x 10 to 7 x 7 it refuses.
+    The exporter supports that layer only if `grid` divides height and width; it refuses 10 x 10 to 7 x 7.
     """
 
     lines: Tensor
@@ -154,7 +154,7 @@ class GridMeans(nn.Module):
 
 
 def mean_weights(size: int, grid: int) -> Tensor:
-    """(grid, size): line i averages the places from floor(i * size / grid) to ceil((i + 1) * size / grid)."""
+    """(grid, size): row i averages the positions from floor(i * size / grid) to ceil((i + 1) * size / grid)."""
     weights = torch.zeros(grid, size)
     for i in range(grid):
         first, last = i * size // grid, -(-(i + 1) * size // grid)
@@ -163,7 +163,7 @@ def mean_weights(size: int, grid: int) -> Tensor:
 
 
 def exportable(model: SiameseModel, side: int) -> SiameseModel:
-    """A copy on the CPU, in float32, of layers that the exporter knows."""
+    """A copy on the CPU, in float32, with only layers that the exporter supports."""
     model = copy.deepcopy(model).cpu().float().eval()
     backbone = model.backbone
     if isinstance(backbone.reduce, nn.AdaptiveAvgPool2d):
@@ -190,7 +190,7 @@ def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
             branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, {"vectors": {0: "pictures"}}
         ),
         "text.onnx": export(
-            # Not `model.encode_texts`: that sorts texts by length, which a graph cannot.
+            # Not `model.encode_texts`: it sorts texts by length, which a graph cannot do.
             model.text,
             {"words": text},
             {"words": {0: "texts", 1: "words"}},
@@ -200,19 +200,20 @@ def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
     }
 
 
-Axes = Mapping[str, Mapping[int, str]]  # of each tensor the dimensions that may have any size
+Axes = Mapping[str, Mapping[int, str]]  # name of a tensor -> its dimensions of any size
 
 
 def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outputs: Axes) -> bytes:
-    """The module as an ONNX file. ValueError if a package for that is absent.
+    """The module as the bytes of an ONNX file. ValueError if a package for that is missing.
 
-    By torch's older exporter: the newer one wrote a text branch that fails at any other number of texts or words
-    ("invalid expand shape"), this one agrees to 3e-8. Examples are batches of 1, since it would fix an LSTM's others.
+    It uses torch's older exporter, whose scores agree to 3e-8: the newer one wrote a text branch that fails for any
+    other number of texts or words ("invalid expand shape"). Examples have a batch size of 1, because the exporter would
+    fix any other one for an LSTM.
     """
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of that exporter
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of branches on types and shapes, which stay the same
+        warnings.simplefilter("ignore", DeprecationWarning)  # from that exporter
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # from branches on constant types and shapes
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size", UserWarning)
         try:
             torch.onnx.export(
@@ -233,10 +234,10 @@ def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outpu
 
 
 def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
-    """The largest difference of a score, of a text or of a word, between two models in float32, on drawn scenes."""
-    scenes = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
-    pictures = [scenes_lib.draw(scene, side=40 * (1 + i)) for i, scene in enumerate(scenes)]
-    captions = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(scenes)]
+    """The largest difference of any score of a text or a word between two models in float32, on drawn scenes."""
+    scenes = [make_scene(seed) for seed in range(SCENES)]
+    pictures = [draw(scene, side=40 * (1 + i)) for i, scene in enumerate(scenes)]
+    captions = [write_captions(scene, seed) for seed, scene in enumerate(scenes)]
     texts = [text for some in captions for text in some]
     of = np.repeat(np.arange(SCENES), [len(some) for some in captions])
     found = []
@@ -247,14 +248,14 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
         blocks = list(scoring.encode_texts(loaded, texts))
         scores = [scores.ravel() for _, scores in scoring.score_blocks(loaded, vectors, blocks, "scores")]
         found.append(np.concatenate([*scores, *scoring.score_words(loaded, vectors, texts, of)[1]]))
-    return float(np.abs(found[0] - found[1]).max())  # nan if one of them is
+    return float(np.abs(found[0] - found[1]).max())  # NaN if any score is NaN
 
 
 # Reading
 
 
 class ExportedModel(Scorer):
-    """The branches of a bundle, run by onnxruntime on the CPU; the scores are those of any other model."""
+    """The branches of a bundle, run by onnxruntime on the CPU; `Scorer` computes the scores, as for any other model."""
 
     def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
         """pictures, texts: onnxruntime's sessions of both branches; blend: see Scorer."""
@@ -281,9 +282,9 @@ def run(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
 
 
 def load_bundle(path: Path) -> LoadedModel:
-    """The model of a bundle, from its .zip or from the folder that this was unpacked to.
+    """The model of a bundle, from its .zip or from the folder it was unpacked to.
 
-    FileNotFoundError if there is none, ValueError if it is damaged, of another version, or onnxruntime is absent.
+    FileNotFoundError if it does not exist, ValueError if it is damaged, of another version, or onnxruntime is missing.
     """
     if not path.exists():
         raise FileNotFoundError(f"no bundle at {path}; write one with: {WRITE} {path}")
@@ -293,7 +294,7 @@ def load_bundle(path: Path) -> LoadedModel:
         manifest = json.loads(members[MANIFEST])
         if manifest["format"] != FORMAT:
             raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
-        config = Config.from_json(members["config.json"].decode())
+        config = from_json(members["config.json"].decode())
         threshold = Threshold(**json.loads(members["threshold.json"]))
         tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
         check_settings(manifest, config, threshold, tokenizer)
@@ -303,13 +304,13 @@ def load_bundle(path: Path) -> LoadedModel:
     except OSError:
         raise  # it names the file
     except Exception as error:  # zip, zlib, JSON and onnxruntime each raise their own
-        told = " ".join((str(error) or type(error).__name__).split())
-        raise ValueError(f"{path} is no bundle that this version can use: {told[:300]}") from error
+        reason = " ".join((str(error) or type(error).__name__).split())
+        raise ValueError(f"{path} is no bundle that this version can use: {reason[:300]}") from error
     return LoadedModel(model, tokenizer, config, threshold)
 
 
-def check_settings(manifest: Any, config: Config.Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
-    """ValueError if the files contradict each other, or hold what cannot be used."""
+def check_settings(manifest: Any, config: Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
+    """ValueError if the files contradict each other or have unusable values."""
     numbers = threshold.threshold, threshold.slope, threshold.intercept
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError(f"threshold.json: {numbers} are no numbers")
@@ -322,7 +323,7 @@ def check_settings(manifest: Any, config: Config.Config, threshold: Threshold, t
 
 
 def import_runtime() -> ModuleType:
-    """onnxruntime, which only bundles need. ValueError tells how to install it."""
+    """onnxruntime, which only bundles need. ValueError with the command to install it."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -331,9 +332,9 @@ def import_runtime() -> ModuleType:
 
 
 def read_members(path: Path) -> dict[str, bytes]:
-    """What a model needs of a bundle, by name; from a .zip it goes into memory, and no other member is looked at.
+    """The members of a bundle that a model needs, by name. All others are ignored; nothing is unpacked to the disk.
 
-    ValueError for what is absent or too large; of a damaged file whatever zipfile raises.
+    ValueError for a member that is missing or too large; for a damaged file whatever zipfile raises.
     """
     wanted = GRAPHS + SETTINGS
     if path.is_dir():
@@ -346,7 +347,7 @@ def read_members(path: Path) -> dict[str, bytes]:
 
 
 def check_members(sizes: Mapping[str, int]) -> None:
-    """ValueError if a member that is needed is absent or larger than any that was ever written."""
+    """ValueError if a needed member is missing or larger than MOST_BYTES."""
     if absent := [name for name in GRAPHS + SETTINGS if name not in sizes]:
         raise ValueError(f"it holds no {', '.join(absent)}")
     for name in GRAPHS + SETTINGS:
@@ -355,10 +356,10 @@ def check_members(sizes: Mapping[str, int]) -> None:
 
 
 def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:
-    """A session of onnxruntime on the CPU. ValueError if the bytes are no graph."""
+    """A session of onnxruntime on the CPU. ValueError if the bytes are not a graph."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what fails raises, and would be told twice
+    options.log_severity_level = 4  # every failure raises, so do not log it as well
     try:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
@@ -366,9 +367,9 @@ def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:
 
 
 @torch.no_grad()
-def try_out(model: ExportedModel, config: Config.Config, tokenizer: Tokenizer) -> None:
-    """One picture and the last word of the vocabulary: ValueError if graphs, settings and words belong to different
-    models; whatever onnxruntime raises for other inputs than ours."""
+def try_out(model: ExportedModel, config: Config, tokenizer: Tokenizer) -> None:
+    """Run one picture and the last word of the vocabulary. ValueError if graphs, settings and vocabulary belong to
+    different models; whatever onnxruntime raises if the graphs take other inputs."""
     side, width = config.data.side, config.model.width
     picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))

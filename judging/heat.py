@@ -1,4 +1,4 @@
-"""Where in the picture the judge found each word: heat over the picture, and all words of a text in one figure.
+"""Heat maps: where in the picture each word fits, over the picture, and all words of a text in one figure.
 
 Shapes: L words, (h, w) patch grid, (H, W) pixels of the picture.
 """
@@ -19,23 +19,23 @@ OPACITY = 0.6
 
 
 def heat_range(verdict: Verdict) -> tuple[float, float]:
-    """The cosines at both ends of the colours, the same for all words of a text, so that they can be compared."""
-    assert verdict.heat is not None, "a model with the pooled score alone has no heat"
+    """Lowest and highest cosine of the colour scale; all words of a text share it, so that they can be compared."""
+    assert verdict.heat is not None, "a model with only the pooled score has no heat"
     some = verdict.heat[content_words([word.text for word in verdict.words])]
     return min(0.0, float(some.min())), max(verdict.threshold, float(some.max()))
 
 
 def overlay(picture: Image.Image, heat: Floats, lowest: float, highest: float) -> Image.Image:
-    """The picture, RGB, under the heat (h, w) of one word; lowest and highest cosine are the ends of the colours."""
+    """The RGB picture under the heat (h, w) of one word; lowest and highest are the ends of the colour scale."""
     smooth = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     share = np.clip((np.asarray(smooth) - lowest) / max(highest - lowest, 1e-6), 0, 1)
     colours = (255 * mpl.colormaps[COLOURS](share)[..., :3]).astype(np.uint8)
-    grey = picture.convert("L").convert("RGB")  # under colours that mean something, those of the picture would lie
+    grey = picture.convert("L").convert("RGB")  # the picture's own colours would mix with those of the heat
     return Image.blend(grey, Image.fromarray(colours), OPACITY)
 
 
 def plot_heat(path: Path, picture: Image.Image, text: str, verdict: Verdict) -> None:
-    """The picture, and the heat of each content word over it, as small multiples in one PNG."""
+    """Write a PNG with the picture and, for each content word, the heat over it."""
     plt = pyplot()
     words = content_words([word.text for word in verdict.words])
     lowest, highest = heat_range(verdict)

@@ -1,4 +1,4 @@
-"""A trained judge in use: pictures and texts in, verdicts out. `Predict.py`, its web page and its reports stand on it.
+"""A trained judge in use: pictures and texts in, verdicts out. `Predict.py`, its web page and its reports use it.
 
 judge = Judge.load("Models/scenes-small")           # a model's folder, or a bundle
 verdict = judge.check("picture.jpg", "A red ball.") # score, probability, match, and every word with its place
@@ -6,9 +6,9 @@ judge.pairs(pictures, texts)                        # (N,) scores, each picture 
 judge.scores(pictures, texts)                       # (N, M) scores, each picture with each text
 
 A picture is a path, a PIL picture, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W); arrays and
-tensors hold bytes, or floats from 0 to 1. Whatever it is, the model sees it as training saw its pictures.
+tensors hold bytes, or floats from 0 to 1. Every picture is reduced and squeezed as in training.
 
-Shapes: N pictures, M texts, L words that are read of a text, (h, w) patch grid.
+Shapes: N pictures, M texts, L words of a text that the model reads, K vectors of width D, (h, w) patch grid.
 """
 
 import math
@@ -23,19 +23,18 @@ from PIL import Image
 from torch import Tensor
 
 from Architectures import word_cosines
-from common import devices
 from common.augment import prepare
+from common.devices import choose_device
 from common.metrics import Floats
 from common.pictures import check_size, open_picture, reduce_picture
 from Config import DatabaseConfig
 from evaluation import scoring
-from judging import bundle as bundle_lib
+from judging.bundle import MANIFEST, load_bundle
 from Tokenizer_lib import Word, split_words
-from training import checkpoints
-from training.checkpoints import LoadedModel
+from training.checkpoints import LoadedModel, load_model
 
 Picture = str | Path | Image.Image | NDArray[Any] | Tensor
-# Words that name nothing that could be seen; numbers, "left", "under" and "no" are not among them.
+# Words that name nothing visible. Numbers, "left", "under" and "no" are not among them.
 FUNCTION_WORDS = frozenset(
     "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
     " her their there which who whose as to for at by with in on from into it's they he she them him".split()
@@ -47,7 +46,7 @@ SHORT_SIDE = DatabaseConfig.short_side  # pixels that a picture is reduced to fi
 
 
 class InputError(ValueError):
-    """Something that cannot be judged: `number` is its place among several, `reason` what is wrong with it."""
+    """An input that cannot be judged. `number` is its index among several inputs, `reason` what is wrong with it."""
 
     kind = "input"
 
@@ -57,11 +56,11 @@ class InputError(ValueError):
         self.number, self.name, self.reason = number, name, reason
 
     def __reduce__(self) -> tuple[type, tuple[int | None, str, str]]:
-        return type(self), (self.number, self.name, self.reason)  # another process gets it whole
+        return type(self), (self.number, self.name, self.reason)  # so that it can be pickled
 
 
 class PictureError(InputError):
-    """A picture that is absent, cannot be read, or is none."""
+    """A picture that is missing, unreadable, or not an image."""
 
     kind = "picture"
 
@@ -73,10 +72,10 @@ class TextError(InputError):
 
 
 class WordScore(NamedTuple):
-    """One word of the text: where it stands, its best cosine over the patches, and that patch.
+    """One word of the text: its position, its best cosine over the patches, and that patch.
 
-    A model with the pooled score alone has no vectors of words: there the score is what the text's score loses without
-    the word, and patch and box are None.
+    A model with only the pooled score has no word vectors: there the score is what the text's score loses without the
+    word, and patch and box are None.
     """
 
     text: str
@@ -89,18 +88,18 @@ class WordScore(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the model says of one picture and one text."""
+    """The judgement of one picture and one text."""
 
     score: float  # cosine, -1 to 1
     probability: float  # of a match, if true and false texts are equally frequent
     threshold: float
     match: bool
     words: tuple[WordScore, ...]
-    unread: int  # words after the most that the model reads
-    heat: Floats | None  # (L, h, w) cosine of each word with each patch; None of a model with the pooled score alone
+    unread: int  # words beyond the maximum that the model reads
+    heat: Floats | None  # (L, h, w) cosine of each word with each patch; None for a model with only the pooled score
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the heat, as plain values for JSON."""
+        """Everything except the heat, as plain values for JSON."""
         values = {name: value for name, value in self._asdict().items() if name != "heat"}
         return {**values, "words": [word._asdict() for word in self.words]}
 
@@ -114,18 +113,18 @@ class Judge:
 
     @classmethod
     def load(cls, model: str | Path, device: str = "auto") -> "Judge":
-        """The model of a folder, or of a bundle (.zip, runs on the CPU).
+        """Load a model from its folder, or from a bundle (.zip, runs on the CPU).
 
-        FileNotFoundError or ValueError tells what is absent or of another version.
+        FileNotFoundError or ValueError says what is missing or of another version.
         """
         path = Path(model)
-        if path.suffix.lower() == ".zip" or (path / bundle_lib.MANIFEST).is_file():
-            return cls(bundle_lib.load_bundle(path), path.stem)
-        return cls(checkpoints.load_model(path, devices.choose_device(device)), path.name)
+        if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
+            return cls(load_bundle(path), path.stem)
+        return cls(load_model(path, choose_device(device)), path.name)
 
     @torch.no_grad()
     def check(self, picture: Picture, text: str) -> Verdict:
-        """One picture, one text. PictureError or TextError says why they cannot be judged."""
+        """Judge one picture and one text. PictureError or TextError says why they cannot be judged."""
         self.check_texts([text])
         vectors = self.encode_pictures([picture], [None])
         everything = split_words(text)
@@ -153,12 +152,12 @@ class Judge:
         )
 
     def pairs(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Floats:
-        """Scores (N,) of picture i with text i; a picture or text that comes again is encoded once.
+        """Scores (N,) of picture i with text i; a repeated picture or text is encoded once.
 
-        Pictures are the same if they are the same path or the same object. PictureError, TextError; ValueError if
-        there are not as many pictures as texts.
+        Pictures are the same if they are the same path or the same object. PictureError, TextError; ValueError if the
+        numbers of pictures and texts differ.
         """
-        pictures = list(pictures)  # one that is made when it is asked for must live as long as its identity counts
+        pictures = list(pictures)  # `identity` uses id(): objects that a sequence creates on access must stay alive
         if len(pictures) != len(texts):
             raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts: pairs need one text for each picture")
         if not len(texts):
@@ -171,7 +170,7 @@ class Judge:
         return scoring.score_pairs(self.loaded, vectors, checked, which)
 
     def scores(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Floats:
-        """Scores (N, M) of every picture with every text, each encoded once. PictureError, TextError."""
+        """Scores (N, M) of every picture with every text; each is encoded once. PictureError, TextError."""
         if not (len(pictures) and len(texts)):
             return np.zeros((len(pictures), len(texts)), dtype=np.float32)
         blocks = list(scoring.encode_texts(self.loaded, self.check_texts(texts)))
@@ -182,20 +181,20 @@ class Judge:
         return scores
 
     def probability(self, scores: float | Floats) -> Floats:
-        """Of a match at these scores, if true and false texts are equally frequent."""
+        """Probability of a match at these scores, if true and false texts are equally frequent."""
         return self.threshold.calibration.probability(scores)
 
     def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int | None] | None = None) -> Tensor:
-        """Vectors (N, K, D) of pictures; numbers: what a PictureError calls them, by default 0, 1, ..."""
+        """Vectors (N, K, D) of pictures; numbers: their indices in a PictureError, by default 0, 1, ..."""
         prepared = self._prepared(pictures, numbers or range(len(pictures)))
         return scoring.encode_pictures(self.loaded, prepared, len(pictures))
 
     def prepare(self, picture: Picture) -> Tensor:
-        """A picture as the model takes it, bytes (3, side, side). ValueError or OSError says why there is none."""
+        """A picture as the input of the model, bytes (3, side, side). ValueError or OSError if it cannot be read."""
         return prepare(open_any(picture), self.loaded.config.data.side)
 
     def check_texts(self, texts: Sequence[str]) -> Sequence[str]:
-        """The texts. TextError if one of them holds no word."""
+        """Return the texts. TextError if one of them has no word."""
         for place, text in enumerate(texts):
             number = place if len(texts) > 1 else None
             if not isinstance(text, str):
@@ -215,7 +214,7 @@ class Judge:
     def _heat(self, picture: Tensor, text: Tensor) -> Floats:
         """Cosines (L, h, w) of the words of one text (1, K, D) with the patches of one picture (1, K, D)."""
         (_, patches), (_, words) = self.loaded.model.parts(picture), self.loaded.model.parts(text)
-        grid = math.isqrt(patches.shape[1])  # pictures are squares, and so is their grid
+        grid = math.isqrt(patches.shape[1])  # pictures are square, and so is their grid
         return word_cosines(patches, words)[0].float().cpu().numpy().reshape(-1, grid, grid)
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:
@@ -230,14 +229,14 @@ class Judge:
 
 
 def identity(picture: Picture) -> str | int:
-    """The same for what is certainly the same picture."""
+    """A key that equals another one only for the same picture: a path, or the id of an object."""
     return str(picture) if isinstance(picture, str | Path) else id(picture)
 
 
 def open_any(picture: Picture) -> Image.Image:
-    """Any kind of picture as 8-bit RGB, its short side reduced as a database does it.
+    """Any kind of picture as 8-bit RGB, its short side reduced as in a database.
 
-    OSError if a file cannot be read, ValueError if it is no usable picture.
+    OSError if a file cannot be read, ValueError if it is not a usable picture.
     """
     if isinstance(picture, str | Path):
         return open_picture(Path(picture), SHORT_SIDE)
@@ -245,7 +244,7 @@ def open_any(picture: Picture) -> Image.Image:
         if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4):
             raise ValueError(f"a tensor (1, 3 or 4, H, W) is needed, not {tuple(picture.shape)}")
         pixels = picture.detach().cpu().permute(1, 2, 0)
-        picture = (pixels.float() if pixels.is_floating_point() else pixels).numpy()  # NumPy knows no bfloat16
+        picture = (pixels.float() if pixels.is_floating_point() else pixels).numpy()  # NumPy has no bfloat16
     if isinstance(picture, np.ndarray):
         picture = image_of_array(picture)
     if not isinstance(picture, Image.Image):
@@ -253,18 +252,18 @@ def open_any(picture: Picture) -> Image.Image:
     check_size(picture)
     try:
         return reduce_picture(picture, SHORT_SIDE)
-    except Exception as error:  # a file that Pillow opened and has not decoded yet; decoders raise anything
+    except Exception as error:  # Pillow may decode only now; decoders raise any exception
         raise ValueError(str(error)) from error
 
 
 def image_of_array(pixels: NDArray[Any]) -> Image.Image:
-    """An array (H, W), (H, W, 3) or (H, W, 4) of bytes, or of floats from 0 to 1. ValueError for any other."""
+    """PIL image of an array (H, W), (H, W, 3) or (H, W, 4) of bytes, or of floats from 0 to 1; otherwise ValueError."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or not pixels.size:
         raise ValueError(f"an array (H, W), (H, W, 3) or (H, W, 4) is needed, not {pixels.shape}")
     if np.issubdtype(pixels.dtype, np.floating):
-        if not (pixels.min() >= 0 and pixels.max() <= 1):  # also of nan
+        if not (pixels.min() >= 0 and pixels.max() <= 1):  # also catches NaN
             raise ValueError(f"floats must be 0 to 1, these are {pixels.min():g} to {pixels.max():g}")
         pixels = (255 * pixels + 0.5).astype(np.uint8)
     if pixels.dtype != np.uint8:
@@ -273,13 +272,13 @@ def image_of_array(pixels: NDArray[Any]) -> Image.Image:
 
 
 def why_unreadable(error: Exception, name: str = "") -> str:
-    """What is wrong with a picture, without its name, which the reader knows."""
+    """The reason why a picture cannot be read, without its path, which the message has already."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).removeprefix(f"{name}: ")
 
 
 def content_words(words: Sequence[str]) -> list[int]:
-    """Numbers of the words that name something; of a text without any, all."""
+    """Indices of the words that name something visible; all indices if no word does."""
     named = [i for i, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
     return named or list(range(len(words)))

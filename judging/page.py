@@ -1,6 +1,6 @@
-"""The most suspicious captions of a data set as one HTML page: for people who clean captions.
+"""The most suspicious captions of a data set as one HTML page, for people who clean captions.
 
-The page needs nothing else: pictures are in it, it loads no font, no script, and no style from anywhere.
+The page is self-contained: pictures are data URLs, and it loads no font, script or style.
 """
 
 import heapq
@@ -50,7 +50,7 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .
 
 
 class Suspect(NamedTuple):
-    """A row whose text hardly fits its picture."""
+    """A row with a low score."""
 
     row: int  # from 1
     image: str
@@ -60,7 +60,7 @@ class Suspect(NamedTuple):
 
 @dataclass
 class Summary:
-    """What a scored file holds."""
+    """The numbers of a scored file, and its worst rows."""
 
     rows: int = 0
     mismatches: int = 0
@@ -71,9 +71,9 @@ class Summary:
 
 
 def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: int, suggestions: bool) -> int:
-    """Write the page of the `worst` rows of a scored file; how many are on it.
+    """Write the page of the `worst` rows of a scored file; returns how many are on it.
 
-    ValueError if the file has no scores. Pictures lie below `images`. suggestions: with corrections, which take spaCy.
+    ValueError if the file has no scores. images: folder of the pictures. suggestions: add corrections (needs spaCy).
     """
     summary = summarise(scored, worst, judge.threshold.threshold)
     require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
@@ -85,9 +85,9 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
 
 
 def summarise(scored: Path, worst: int, threshold: float) -> Summary:
-    """Read a scored file once, in memory that does not grow with it."""
+    """Read a scored file once, in constant memory."""
     found = Summary()
-    heap: list[tuple[float, int, Suspect]] = []  # the worst so far; the best of them in front
+    heap: list[tuple[float, int, Suspect]] = []  # the worst so far, the best of them first
     for _, row in read_table(scored, wanted=None):
         found.rows += 1
         score = number_of(row.get("score")) if isinstance(row, dict) else None
@@ -108,6 +108,7 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
 
 
 def number_of(value: Any) -> float | None:
+    """A score as a float; None if it is not a finite number."""
     try:
         return float(value) if math.isfinite(float(value)) else None
     except (TypeError, ValueError):
@@ -115,18 +116,18 @@ def number_of(value: Any) -> float | None:
 
 
 def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str:
-    """One picture with its caption, the words that do not fit marked.
+    """One picture with its caption; words that do not fit are marked.
 
-    ValueError if the score is another model's: its marks and threshold would be nonsense beside it.
+    ValueError if the score is from another model, because marks and threshold would not belong to it.
     """
-    told = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
+    place = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
     try:
         picture = open_any(images / path_below(suspect.image))
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
-    except (ValueError, OSError) as error:  # it was readable when it was scored
+    except (ValueError, OSError) as error:  # it was readable when it was scored, and has changed since
         caption, why = html.escape(suspect.caption), html.escape(str(error))
-        return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{told}</div></li>'
+        return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{place}</div></li>'
     require(
         abs(verdict.score - suspect.score) <= SAME_SCORE,
         f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
@@ -137,19 +138,21 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
     return (
         f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
-        f'<p class="soft">{numbers}<br>{told}</p></div></li>'
+        f'<p class="soft">{numbers}<br>{place}</p></div></li>'
     )
 
 
 def fix(found: Suggestion) -> str:
+    """One correction as HTML."""
     change = f"{html.escape(found.old)} → <b>{html.escape(found.new)}</b>"
     return f'<p class="fix">{change} ({found.before:.2f} → {found.after:.2f})</p>'
 
 
 def marked(text: str, verdict: Verdict) -> str:
-    """The text as HTML: words below the threshold marked, each word's score as its title."""
+    """The text as HTML: words below the threshold are marked, and each word's score is its title."""
     parts, position = [], 0
-    least = 0.0 if verdict.heat is None else verdict.threshold  # of a pooled score the loss without the word counts
+    # A pooled model's word score is what the text's score loses without the word: below 0 the word fits badly.
+    least = 0.0 if verdict.heat is None else verdict.threshold
     content = content_words([word.text for word in verdict.words])
     for number, word in enumerate(verdict.words):
         low = word.known and number in content and word.score < least
@@ -165,12 +168,14 @@ def marked(text: str, verdict: Verdict) -> str:
 
 
 def thumbnail(picture: Image.Image) -> str:
+    """A small copy of the picture as a data URL."""
     small = picture.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     return data_url(small, QUALITY)
 
 
 def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str]) -> Iterator[str]:
+    """The lines of the page."""
     name = html.escape(scored.name)
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}: suspicious captions</title>'
     yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
@@ -194,12 +199,13 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
 
 
 def rows_of(errors: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Rows of an HTML table."""
     for line in errors:
         yield "<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in line)
 
 
 def histogram(counts: Integers, threshold: float) -> str:
-    """The scores of all rows as an SVG, with the threshold."""
+    """Histogram of the scores as SVG, with the threshold; counts (BINS,) of scores from -1 to 1."""
     used = np.flatnonzero(counts)
     if not len(used):
         return ""

@@ -1,8 +1,7 @@
 """Corrections: for the words of a text that fit worst, words of the same category that fit the picture better.
 
-What may stand in for what is the vocabulary of the hard negatives (`negatives.vocabulary`), and the parse decides
-about the sense of a word, as it does there. So "left" in "on the left side" may become "right", and "left" in "she
-left" may not.
+The candidates come from the vocabulary of the hard negatives (`negatives.vocabulary`), and the parse decides the sense
+of a word, as it does there: "left" in "on the left side" may become "right", "left" in "she left" may not.
 """
 
 import threading
@@ -21,8 +20,8 @@ from negatives.text import Negative, Parse, Slot
 from negatives.vocabulary import inflect, pools
 from Tokenizer_lib import split_words
 
-_PARSING = threading.Lock()  # a spaCy pipeline has one memory zone for all threads
-PLACES = 3  # words of a text that are asked for a correction, those that fit worst
+_PARSING = threading.Lock()  # a spaCy pipeline is not thread-safe: its memory zone belongs to all threads
+PLACES = 3  # words of a text that may be corrected, those that fit worst
 
 
 class Suggestion(NamedTuple):
@@ -39,7 +38,7 @@ class Suggestion(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A slot with another word in it."""
+    """The text with another word in one slot."""
 
     slot: Slot
     surface: str
@@ -49,8 +48,8 @@ class Candidate(NamedTuple):
 def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: int = PLACES) -> list[Suggestion]:
     """At most `count` corrections that score higher than the text, the best first. PictureError, TextError.
 
-    Only the `places` words that fit worst are asked, each may be corrected more than once. At its first use it imports
-    spaCy, which takes a second.
+    Only the `places` words that fit worst are corrected, each possibly more than once. The first call imports spaCy,
+    which takes a second.
     """
     judge.check_texts([text])
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
@@ -72,10 +71,10 @@ class Ranked(NamedTuple):
 
 
 def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> Ranked:
-    """Candidates by the score of the corrected text; picture: its vectors (1, K, D).
+    """Candidates ordered by the score of the corrected text; picture: its vectors (1, K, D).
 
-    It finds the word that a swap took away better than the score of the new word does: of 300 swaps of drawn scenes it
-    is the first candidate for 75 % against 62 %, by the lowest word score of the corrected text for 72 %.
+    Measured on 300 swaps of drawn scenes, the true word is the first candidate for 75 % if they are ordered by the
+    score of the whole text, for 72 % by its lowest word score, and for 62 % by the score of the new word.
     """
     slots = worst_slots(judge, picture, text, parse, places)
     found = list(candidates(parse, slots, judge.loaded.tokenizer.index))
@@ -101,15 +100,15 @@ def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: 
     for slot in find_slots(parse):
         start, end = parse.start[slot.first], parse.end[slot.last]
         inside = [score for word, score in zip(words, fits) if word.start < end and start < word.end]
-        if inside:  # else it stands after the words that the model reads
+        if inside:  # otherwise the slot is after the words that the model reads
             worst.append((min(inside), slot))
     return [slot for _, slot in sorted(worst, key=lambda pair: pair[0])[:places]]
 
 
 def candidates(parse: Parse, slots: Sequence[Slot], known: Container[str]) -> Iterator[Candidate]:
-    """Every text that one swap of these slots makes, of words that the model knows.
+    """Every text that one swap in these slots gives, with words of the model's vocabulary.
 
-    A word's synonyms, and what may be true at the same time, are no corrections and left out, as in hard negatives.
+    As in hard negatives, synonyms and words that may be true at the same time are left out.
     """
     own = known_words(parse)
     for slot in slots:
@@ -123,6 +122,7 @@ def candidates(parse: Parse, slots: Sequence[Slot], known: Container[str]) -> It
 
 
 def describe(text: str, parse: Parse, candidate: Candidate, before: float, after: float) -> Suggestion:
+    """The candidate as a correction of the text, with the scores before and after."""
     start, end = parse.start[candidate.slot.first], parse.end[candidate.slot.last]
     new, category = candidate.surface, candidate.slot.category
     return Suggestion(text[start:end], new, start, end, category, before, after, candidate.negative.text)

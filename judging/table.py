@@ -1,8 +1,8 @@
-"""Scores of a whole data set: a table of pairs in, the same table with scores out, as a stream in bounded memory.
+"""Scores of a whole data set: a table of pairs in, the same table with scores out, in bounded memory.
 
-The table is cut into parts of some thousand rows. A part is one job: it encodes each of its pictures and texts once and
-writes its rows to a file of its own, which takes its name when it is whole. So a run that was killed goes on with the
-same command, and the parts may be worked on by many machines. At the end they are joined in their order.
+The table is cut into parts of ROWS rows. Each part is one job: it encodes each of its pictures and texts once and
+writes its rows to a file of its own, atomically. So the same command continues a run that was killed, and many machines
+can work on the parts. At the end the parts are joined in their order.
 """
 
 import contextlib
@@ -33,15 +33,15 @@ from sources.pairs import path_below
 from sources.tables import read_table
 from Tokenizer_lib import split_words
 
-ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes half a minute for one on a core, and that is lost
+ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes 30 s for one on a core, which a kill loses
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 FORMAT = 1  # of the parts
 DIGITS = 6  # of scores and probabilities, in every format; float32 holds 7
-RESULTS = {  # the columns that are added
+RESULTS = {  # the added columns
     "score": pa.float64(),
     "probability": pa.float64(),  # of a match, if true and false texts are equally frequent
     "match": pa.bool_(),
-    "worst_word": pa.string(),  # of those that name something and are in the vocabulary
+    "worst_word": pa.string(),  # among the content words of the vocabulary
     "worst_score": pa.float64(),
     "error": pa.string(),  # why there is no score
 }
@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be scored, and by what."""
+    """What to score, where to write it, and with which model."""
 
     source: Path
     images: Path
@@ -62,9 +62,9 @@ class Job:
 
 
 def score_file(job: Job) -> str:
-    """Score every row of job.source into job.out; what was done, in one line.
+    """Score every row of job.source into job.out; returns a summary in one line. Continues an interrupted run.
 
-    ValueError, FileNotFoundError or FileExistsError tells what the user may mend. A run that was interrupted goes on.
+    ValueError, FileNotFoundError or FileExistsError says what the user can fix.
     """
     require(job.out.suffix.lower() in ENDINGS, f"--out {job.out}: the name must end in {', '.join(ENDINGS)}")
     require(job.out.resolve() != job.source.resolve(), f"--out {job.out} would replace what is read")
@@ -76,7 +76,7 @@ def score_file(job: Job) -> str:
     table = survey(job.source)
     require(table.rows > 0, f"{job.source} has no rows")
     find_any_picture(job)
-    judge = load_judge(job.model, job.device)  # a model that is absent is told before anything is written
+    judge = load_judge(job.model, job.device)  # fail before anything is written if there is no model
     folder = job.out.with_name(f".{job.out.name}.parts")
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -87,7 +87,7 @@ def score_file(job: Job) -> str:
 
 
 def find_any_picture(job: Job) -> None:
-    """FileNotFoundError if none of the first pictures is there: then it is the folder that is wrong."""
+    """FileNotFoundError if none of the first pictures exists: then the folder is wrong."""
     seen = 0
     for _, row in itertools.islice(read_table(job.source), ROWS):
         with contextlib.suppress(ValueError):
@@ -104,7 +104,7 @@ def find_any_picture(job: Job) -> None:
 
 
 def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
-    """Score what is not scored yet into the folder, and join all of it."""
+    """Score the parts that the folder does not have yet, and join all parts into job.out; returns a summary."""
     begin(folder, job, judge)
     waiting = (part for part in parts_of(job, table, folder) if not part.path.is_file())
     done = sum(min(ROWS, table.rows - ROWS * number) for number in numbers_in(folder))
@@ -118,18 +118,19 @@ def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
     require(rows == table.rows, f"{job.source} was changed meanwhile: it had {table.rows:,} rows, now {rows:,}")
     mismatches, errors = join(parts, table, job.out)
     shutil.rmtree(folder)
-    told = f"{job.out}: {table.rows:,} rows, {mismatches:,} judged a mismatch"
-    return f"{told}, {errors:,} without a score (column error)" if errors else told
+    summary = f"{job.out}: {table.rows:,} rows, {mismatches:,} judged a mismatch"
+    return f"{summary}, {errors:,} without a score (column error)" if errors else summary
 
 
 class Table(NamedTuple):
-    """What a file of pairs holds."""
+    """The size and the columns of a file of pairs."""
 
     rows: int
-    columns: dict[str, pa.DataType | None]  # those of the file; None: of mixed values, which are kept as JSON text
+    columns: dict[str, pa.DataType | None]  # None: values of several types, stored as JSON text
 
     @property
     def schema(self) -> pa.Schema:
+        """The schema of the parts and of the output: the columns of the file, then RESULTS."""
         stored = {name: kind or pa.string() for name, kind in self.columns.items() if name not in RESULTS}
         return pa.schema({**stored, **RESULTS})
 
@@ -137,7 +138,7 @@ class Table(NamedTuple):
 def survey(file: Path) -> Table:
     """Count the rows of a file and find the type of each column. ValueError, FileNotFoundError: see read_table."""
     if file.suffix.lower() == ".parquet":
-        next(read_table(file), None)  # tells what is wrong with the file
+        next(read_table(file), None)  # raises if the file is not as it should be
         stored = pq.ParquetFile(file)
         for field in stored.schema_arrow:
             exact = "[ns" not in str(field.type)
@@ -150,14 +151,14 @@ def survey(file: Path) -> Table:
         rows += 1
         for name, value in row.items() if isinstance(row, dict) else ():
             found.setdefault(name, set()).add(kind_of(value))
-    for name in ("image", "caption"):  # of a file that has none but broken rows
+    for name in ("image", "caption"):  # for a file in which every row is broken
         found.setdefault(name, {str})
     columns = {name: type_of(kinds - {type(None)}) for name, kinds in found.items()}
     return Table(rows, with_own_names(file, columns))
 
 
 def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
-    """The columns. ValueError if one of the user's own would be replaced; all results together are an earlier run's."""
+    """Return the columns. ValueError if a result would replace one; all RESULTS together are from an earlier run."""
     taken = [name for name in RESULTS if name in columns]
     if taken and len(taken) < len(RESULTS):
         raise ValueError(f"{file} has a column {taken[0]!r}, which is the name of a result; rename it")
@@ -165,17 +166,18 @@ def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[s
 
 
 class Large:
-    """Stands for whole numbers that a float does not hold exactly, as the types stand for their values."""
+    """The kind of whole numbers that a float64 cannot hold exactly (above 2**53)."""
 
 
 def kind_of(value: Any) -> type:
+    """The type of a value; `Large` for large whole numbers, `object` for those beyond int64."""
     if type(value) is int and abs(value) > 2**53:
         return Large if -(2**63) <= value < 2**63 else object
     return type(value)
 
 
 def type_of(kinds: set[type]) -> pa.DataType | None:
-    """The type of a column whose values have these types; None if one alone does not hold them."""
+    """The Arrow type that holds values of these kinds; None if there is none."""
     if kinds <= {str}:
         return pa.string()
     if kinds == {bool}:
@@ -186,7 +188,7 @@ def type_of(kinds: set[type]) -> pa.DataType | None:
 
 
 def begin(folder: Path, job: Job, judge: Judge) -> None:
-    """Empty the folder of what another job left in it: other rows, another model, or other pictures."""
+    """Delete the parts in the folder if they belong to another job: other rows, another model, or other pictures."""
     state = job.source.stat()
     source = [str(job.source.resolve()), state.st_size, state.st_mtime_ns]
     images, model = str(job.images.resolve()), identity_of(judge)
@@ -201,7 +203,7 @@ def begin(folder: Path, job: Job, judge: Judge) -> None:
 
 
 def identity_of(judge: Judge) -> str:
-    """The same for models that give the same scores and verdicts."""
+    """A hash of the weights, the threshold and the name: models with the same one give the same scores and verdicts."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(judge.loaded.model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -210,6 +212,7 @@ def identity_of(judge: Judge) -> str:
 
 
 def parts_of(job: Job, table: Table, folder: Path) -> Iterator["Part"]:
+    """The parts of the table in their order, numbered by their file names."""
     rows = read_table(job.source, wanted=None)
     for number in itertools.count():
         some = list(itertools.islice(rows, ROWS))
@@ -219,27 +222,29 @@ def parts_of(job: Job, table: Table, folder: Path) -> Iterator["Part"]:
 
 
 def numbers_in(folder: Path) -> Iterator[int]:
+    """The numbers of the parts that are scored."""
     return (int(path.stem) for path in folder.glob("*.parquet"))
 
 
-@functools.lru_cache(1)  # once in each process
+@functools.lru_cache(1)
 def load_judge(model: str, device: str) -> Judge:
+    """The judge, loaded once in each process."""
     return Judge.load(model, device)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a table: a job."""
+    """Some rows of a table; many processes or machines may run such parts."""
 
     path: Path
-    rows: list[tuple[str, Row | str]]  # place in the file, and the row or what is wrong with it
+    rows: list[tuple[str, Row | str]]  # line or row number in the file; the row, or what is wrong with it
     table: Table
     images: Path
     model: str
     device: str
 
     def run(self) -> int:
-        """Score the rows and write them to `path`; how many they are."""
+        """Score the rows and write them to `path`; returns their number."""
         found = score_rows(load_judge(self.model, self.device), self.rows, self.images)
         kinds = self.table.columns
         rows = [
@@ -252,7 +257,7 @@ class Part:
 
 
 def plain_row(row: Row, kinds: Mapping[str, pa.DataType | None]) -> Row:
-    """A row whose mixed values are JSON text, without results of an earlier run."""
+    """A row as the parts store it: mixed values as JSON text, without results of an earlier run."""
     return {
         name: json.dumps(value, ensure_ascii=False) if kinds[name] is None and value is not None else value
         for name, value in row.items()
@@ -261,7 +266,7 @@ def plain_row(row: Row, kinds: Mapping[str, pa.DataType | None]) -> Row:
 
 
 def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path) -> list[Row]:
-    """The RESULTS of some rows, in their order; of one that cannot be judged the error alone."""
+    """The RESULTS of some rows, in their order; only "error" for a row that cannot be judged."""
     results: list[Row] = [{} for _ in rows]
     pairs: list[tuple[int, str, str]] = []  # number of the row, picture, text
     for number, (place, row) in enumerate(rows):
@@ -287,7 +292,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
     words = None
     if judge.loaded.model.scores_words:
         scores, words = scoring.score_words(judge.loaded, vectors, texts, which)
-    else:  # it would have to encode a text once for each of its words
+    else:  # word scores of a pooled model would encode a text once for each of its words
         scores = scoring.score_pairs(judge.loaded, vectors, texts, which)
     for i, (number, _, text) in enumerate(pairs):
         results[number] |= {
@@ -300,7 +305,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
 
 
 def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
-    """Picture and text of a row, or why it has none."""
+    """Picture and text of a row, or the reason why it has none."""
     if isinstance(row, str):
         return f"row {place}: {row}"
     try:
@@ -314,6 +319,7 @@ def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
 
 
 def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
+    """The known content word with the lowest score, and that score; scores: of the words that were read, (L,)."""
     words = split_words(text)[: len(scores)]
     known = [i for i in content_words([word.text for word in words]) if words[i].text in judge.loaded.tokenizer.index]
     if not known:
@@ -327,7 +333,7 @@ def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
 
 
 def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
-    """Write the rows of all parts to one file of any format; how many are a mismatch, and how many have no score."""
+    """Write the rows of all parts to one file; returns how many are a mismatch and how many have no score."""
     mismatches = errors = 0
 
     def batches() -> Iterator[pa.Table]:
@@ -365,7 +371,7 @@ def write_csv(path: Path, batches: Iterable[pa.Table], table: Table, *, delimite
 
 
 class UnixLines:
-    """Ends lines with \\n. Told to do so itself, csv would leave a \\r inside a value without quotes (Python 3.11)."""
+    """Ends lines with \\n. With lineterminator="\\n", csv would not quote a value that has a \\r (Python 3.11)."""
 
     def __init__(self, file: TextIO):
         self.file = file
@@ -375,7 +381,7 @@ class UnixLines:
 
 
 def cell_of(value: Any) -> Any:
-    """A value as a cell of a CSV file: nested ones as JSON text, true and false as JSON spells them."""
+    """A value as a cell of a CSV file: lists, dicts and booleans as JSON text."""
     if isinstance(value, dict | list | bool):
         return json.dumps(value, ensure_ascii=False, default=str)
     return value

@@ -38,8 +38,8 @@ def run(command: Sequence[str], log: Path, watch: bool) -> list[float]:
         process.wait()
         raise
     if status:
-        told = log.read_text(errors="replace").strip().splitlines()[-1:] or [f"status {status}"]
-        fail(f"{' '.join(command[1:3])} ... failed: {told[0]}", code=1)
+        last = log.read_text(errors="replace").strip().splitlines()[-1:] or [f"status {status}"]
+        fail(f"{' '.join(command[1:3])} ... failed: {last[0]}", code=1)
     return list(peaks.values())
 
 

@@ -15,7 +15,7 @@ from training import checkpoints
 pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip install -r requirements-export.txt")
 
-from judging import bundle as bundle_lib
+from judging.bundle import largest_difference
 from judging.judge import Judge
 from Miscellaneous_scripts import Export_model
 from sources import scenes
@@ -94,7 +94,7 @@ def test_what_the_user_can_mend_is_told_in_one_line(flags, told):
 def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkeypatch):
     out = tmp_path / "small.zip"
     out.write_bytes(b"an earlier one")
-    monkeypatch.setattr(bundle_lib, "largest_difference", lambda one, other: difference)
+    monkeypatch.setattr(Export_model, "largest_difference", lambda one, other: difference)
     loaded = checkpoints.load_model(model, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"differs by .* from the model's"):
         Export_model.write_checked(loaded, out, "")
@@ -104,13 +104,13 @@ def test_a_bundle_that_disagrees_is_not_kept(difference, model, tmp_path, monkey
 
 def test_another_model_is_seen_as_different(model):
     one, other = (checkpoints.load_model(model, torch.device("cpu")) for _ in range(2))
-    assert bundle_lib.largest_difference(one, other) == 0
+    assert largest_difference(one, other) == 0
     with torch.no_grad():
         other.model.text.project.weight[0] += 0.01
-    assert bundle_lib.largest_difference(one, other) > 1e-4
+    assert largest_difference(one, other) > 1e-4
     with torch.no_grad():
         other.model.text.project.weight[0] = float("nan")
-    assert not bundle_lib.largest_difference(one, other) <= 1
+    assert not largest_difference(one, other) <= 1
 
 
 def test_the_card_tells_the_settings_and_the_threshold(model):

@@ -26,10 +26,10 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is absent: python -m pip 
 
 from Architectures import SiameseModel
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
-from judging import bundle as bundle_lib
+from judging.bundle import GRAPHS, MOST_BYTES, SETTINGS, GridMeans, load_bundle, write_bundle, write_zip
 from judging.judge import Judge
 from Miscellaneous_scripts import run_bundle
-from sources import scenes as scenes_lib
+from sources.scenes import draw, make_scene
 from Tokenizer_lib import Tokenizer
 
 WORDS = "a the red blue green ball cube star is on left of two three picture small large below and".split()
@@ -86,7 +86,7 @@ def loaded():
 @pytest.fixture(scope="module")
 def bundle(loaded, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "model.zip"
-    bundle_lib.write_bundle(loaded, path, "# A card\n")
+    write_bundle(loaded, path, "# A card\n")
     return path
 
 
@@ -101,7 +101,7 @@ def pictures(tmp_path_factory) -> list[Path]:
     """Drawn scenes that are smaller and larger than the model takes, square and not, and noise."""
     folder = tmp_path_factory.mktemp("pictures")
     noise = np.random.default_rng(0).integers(0, 256, (77, 131, 3), dtype=np.uint8)
-    scenes = [scenes_lib.draw(scenes_lib.make_scene(seed), side) for seed, side in enumerate((40, 96, 300))]
+    scenes = [draw(make_scene(seed), side) for seed, side in enumerate((40, 96, 300))]
     scenes += [Image.fromarray(noise), scenes[2].resize((450, 90)), scenes[2].convert("L")]
     paths = [folder / f"{number}.png" for number in range(len(scenes))]
     for path, picture in zip(paths, scenes):
@@ -115,7 +115,7 @@ def pictures(tmp_path_factory) -> list[Path]:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_bundle_scores_as_its_model_does(name, pictures, tmp_path):
     loaded = make_model(name)
-    bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+    write_bundle(loaded, tmp_path / "model.zip", "")
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     model, bundle, unpacked = Judge(loaded), Judge.load(tmp_path / "model.zip"), Judge.load(tmp_path / "unpacked")
@@ -143,7 +143,7 @@ def test_a_bundle_scores_as_its_model_does(name, pictures, tmp_path):
 
 
 def test_batches_and_lengths_may_have_any_size(loaded, bundle):
-    other = bundle_lib.load_bundle(bundle).model
+    other = load_bundle(bundle).model
     words = torch.tensor([[5, 6, 7, 8, 9, 2, 3], [4, 0, 0, 0, 0, 0, 0], [2, 3, 3, 0, 0, 0, 0], [0] * 7])
     pixels = torch.randint(0, 256, (5, 3, 96, 96), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
@@ -158,13 +158,13 @@ def test_batches_and_lengths_may_have_any_size(loaded, bundle):
 def test_grid_means_are_adaptive_pooling(height, width, grid):
     features = torch.randn(2, 3, height, width)
     expected = adaptive_avg_pool2d(features, grid)
-    torch.testing.assert_close(bundle_lib.GridMeans(height, width, grid)(features), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(GridMeans(height, width, grid)(features), expected, atol=1e-6, rtol=0)
 
 
 def test_export_leaves_the_model_as_it_was(pictures, tmp_path):
     loaded = make_model("resnet50 both")
     before = Judge(loaded).scores(pictures[:1], TEXTS)
-    bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+    write_bundle(loaded, tmp_path / "model.zip", "")
     assert isinstance(loaded.model.backbone.reduce, torch.nn.AdaptiveAvgPool2d)
     np.testing.assert_array_equal(Judge(loaded).scores(pictures[:1], TEXTS), before)
 
@@ -194,14 +194,14 @@ def test_squeeze_gives_the_bytes_that_training_sees(side):
 
 
 def test_the_same_model_gives_the_same_bytes(loaded, bundle, tmp_path):
-    bundle_lib.write_bundle(loaded, tmp_path / "again.zip", "# A card\n")
+    write_bundle(loaded, tmp_path / "again.zip", "# A card\n")
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["again.zip"]  # no leftover
 
 
 def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members):
     program = {"run.py", "pictures.py", "Tokenizer_lib.py"}
-    assert members.keys() == {*bundle_lib.GRAPHS, *bundle_lib.SETTINGS, "README.md", *program}
+    assert members.keys() == {*GRAPHS, *SETTINGS, "README.md", *program}
     assert members["pictures.py"] == (ROOT / "common" / "pictures.py").read_bytes()
     assert members["README.md"] == b"# A card\n"
     assert not any(b"somebody" in data for data in members.values())
@@ -211,7 +211,7 @@ def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members)
 
 def test_a_bundle_is_not_exported_again(bundle, tmp_path):
     with pytest.raises(ValueError, match="is a bundle already"):
-        bundle_lib.write_bundle(bundle_lib.load_bundle(bundle), tmp_path / "again.zip", "")
+        write_bundle(load_bundle(bundle), tmp_path / "again.zip", "")
 
 
 # What is damaged
@@ -257,17 +257,17 @@ DAMAGED = {
 def test_what_is_damaged_gets_one_line_with_its_name(what, members, tmp_path):
     change, told = DAMAGED[what]
     path = tmp_path / "bad.zip"
-    bundle_lib.write_zip(path, change(members))
+    write_zip(path, change(members))
     with pytest.raises(ValueError, match=told) as error:
         Judge.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_graphs_of_another_model_are_noticed(members, tmp_path):
-    bundle_lib.write_bundle(make_model("patch_word"), tmp_path / "other.zip", "")
+    write_bundle(make_model("patch_word"), tmp_path / "other.zip", "")
     with zipfile.ZipFile(tmp_path / "other.zip") as archive:
         mixed = changed(members, picture=archive.read("picture.onnx"), text=archive.read("text.onnx"))
-    bundle_lib.write_zip(tmp_path / "mixed.zip", mixed)
+    write_zip(tmp_path / "mixed.zip", mixed)
     with pytest.raises(ValueError, match="belong to different models"):
         Judge.load(tmp_path / "mixed.zip")
 
@@ -294,7 +294,7 @@ def test_an_absent_bundle_tells_how_to_write_one(tmp_path):
 def test_a_member_that_is_too_large_is_not_read(bundle, members, tmp_path, monkeypatch):
     for name, data in members.items():
         (tmp_path / name).write_bytes(data)
-    monkeypatch.setitem(bundle_lib.MOST_BYTES, ".json", 50)
+    monkeypatch.setitem(MOST_BYTES, ".json", 50)
     for path in (bundle, tmp_path):
         with pytest.raises(ValueError, match=r"bundle\.json has \d+ bytes; at most 50 are read"):
             Judge.load(path)
@@ -309,7 +309,7 @@ def test_without_onnxruntime_it_is_told_how_to_install_it(bundle, monkeypatch):
 def test_without_onnx_it_is_told_how_to_install_it(loaded, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ValueError, match=r"needs onnx: python -m pip install -r requirements-export\.txt"):
-        bundle_lib.write_bundle(loaded, tmp_path / "model.zip", "")
+        write_bundle(loaded, tmp_path / "model.zip", "")
     assert not list(tmp_path.iterdir())
 
 
@@ -371,7 +371,7 @@ def test_no_file_of_weights_is_executed(reader, trained, mark, tmp_path):
 @pytest.mark.parametrize("name", ["picture.onnx", "text.onnx", "vocabulary.json", "config.json", "bundle.json"])
 def test_no_member_of_a_bundle_is_executed(name, members, mark, tmp_path):
     for data in payloads(mark):
-        bundle_lib.write_zip(tmp_path / "bad.zip", {**members, name: data})
+        write_zip(tmp_path / "bad.zip", {**members, name: data})
         with pytest.raises(ValueError, match=r"bad\.zip") as error:
             Judge.load(tmp_path / "bad.zip")
         assert "\n" not in str(error.value)
@@ -380,7 +380,7 @@ def test_no_member_of_a_bundle_is_executed(name, members, mark, tmp_path):
 def test_programs_in_a_bundle_are_not_run_by_this_one(members, mark, pictures, tmp_path):
     bad = f"import os\nos.system('echo > \"{mark}\"')\n".encode()
     names = ("run.py", "pictures.py", "Tokenizer_lib.py", "onnxruntime.py", "sitecustomize.py")
-    bundle_lib.write_zip(tmp_path / "bad.zip", {**members, **dict.fromkeys(names, bad)})
+    write_zip(tmp_path / "bad.zip", {**members, **dict.fromkeys(names, bad)})
     assert -1 <= Judge.load(tmp_path / "bad.zip").check(pictures[0], "A red ball.").score <= 1
 
 
@@ -388,11 +388,11 @@ def test_members_that_point_elsewhere_are_not_followed(members, pictures, tmp_pa
     inner = tmp_path / "deep" / "folder"
     inner.mkdir(parents=True)
     names = ("../outside.txt", "../../outside.txt", "/tmp/outside_of_bundle.txt", "..\\outside.txt")
-    bundle_lib.write_zip(inner / "bad.zip", {**members, **dict.fromkeys(names, b"x")})
+    write_zip(inner / "bad.zip", {**members, **dict.fromkeys(names, b"x")})
     Judge.load(inner / "bad.zip").check(pictures[0], "A red ball.")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bad.zip"]
     assert not Path("/tmp/outside_of_bundle.txt").exists()
-    bundle_lib.write_zip(inner / "bad.zip", {f"../{name}": data for name, data in members.items()})
+    write_zip(inner / "bad.zip", {f"../{name}": data for name, data in members.items()})
     with pytest.raises(ValueError, match="it holds no picture"):
         Judge.load(inner / "bad.zip")
 

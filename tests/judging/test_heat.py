@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from judging import heat as heat_lib
+from judging.heat import heat_range, overlay, plot_heat
 from judging.judge import Judge
 from sources import scenes
 
@@ -39,14 +39,14 @@ def touches(one, other):
 def test_the_overlay_is_bright_where_the_heat_is():
     heat = np.zeros((4, 4), np.float32)
     heat[0, 3] = 1.0
-    shown = np.asarray(heat_lib.overlay(Image.new("RGB", (80, 40), "grey"), heat, 0.0, 1.0)).astype(int).sum(-1)
+    shown = np.asarray(overlay(Image.new("RGB", (80, 40), "grey"), heat, 0.0, 1.0)).astype(int).sum(-1)
     assert shown.shape == (40, 80)
     assert shown[:8, 64:].mean() > shown[24:, :40].mean() + 150
 
 
 def test_the_range_is_one_for_all_words_of_a_text(judge):
     verdict = judge.check(scenes.draw(scenes.make_scene(900_005)), "A yellow umbrella and a green tree.")
-    lowest, highest = heat_lib.heat_range(verdict)
+    lowest, highest = heat_range(verdict)
     named = verdict.heat[[1, 2, 5, 6]]
     assert lowest == min(0.0, named.min()) and highest == max(verdict.threshold, named.max())
 
@@ -54,6 +54,6 @@ def test_the_range_is_one_for_all_words_of_a_text(judge):
 def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
     scene = scenes.draw(scenes.make_scene(900_005))
     for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball"):
-        heat_lib.plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
+        plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
         with Image.open(tmp_path / "heat.png") as plot:
             assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5

@@ -14,7 +14,7 @@ from common.augment import prepare
 from DataBase_functions import Database
 from evaluation import scoring
 from judging.judge import Judge, PictureError, TextError, content_words, image_of_array, open_any
-from sources import scenes as scenes_lib
+from sources.scenes import draw, make_scene
 
 TEXT = "A red ball is on the left side of the picture."
 
@@ -26,7 +26,7 @@ def judge(trained):
 
 @pytest.fixture
 def picture():
-    return scenes_lib.draw(scenes_lib.make_scene(1))
+    return draw(make_scene(1))
 
 
 # One verdict
@@ -85,7 +85,7 @@ def test_a_verdict_is_json(judge, picture):
 @pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
 def test_batches_say_what_single_verdicts_say(judge, score):
     one = with_score(judge, score)
-    pictures = [scenes_lib.draw(scenes_lib.make_scene(seed)) for seed in (1, 2, 3)]
+    pictures = [draw(make_scene(seed)) for seed in (1, 2, 3)]
     texts = [TEXT, "two dogs", "a ball"]
     alone = np.array([[one.check(picture, text).score for text in texts] for picture in pictures])
     assert one.scores(pictures, texts) == pytest.approx(alone, abs=1e-5)
@@ -120,7 +120,7 @@ def test_a_picture_and_a_text_are_encoded_once(judge, picture, tmp_path, monkeyp
 
 def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
     """A row of a stacked array, or a picture that a data set decodes anew, has an identity only while it lives."""
-    scenes = [scenes_lib.draw(scenes_lib.make_scene(seed)) for seed in range(6)]
+    scenes = [draw(make_scene(seed)) for seed in range(6)]
     expected = judge.pairs(scenes, ["a red ball"] * 6)
     stacked = np.stack([np.asarray(scene) for scene in scenes])
 

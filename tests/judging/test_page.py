@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from judging import page as page_lib
-from judging import suggest
 from judging.judge import Judge
+from judging.page import marked, summarise, write_report
+from judging.suggest import Suggestion
 from sources import scenes
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -27,7 +27,7 @@ def scored(tmp_path, monkeypatch):
     for seed in range(3):
         scenes.draw(scenes.make_scene(seed)).save(tmp_path / f"{seed}.png")
     path = tmp_path / "scored.csv"
-    monkeypatch.setattr(page_lib, "SAME_SCORE", math.inf)  # these scores are of no model
+    monkeypatch.setattr("judging.page.SAME_SCORE", math.inf)  # these scores are of no model
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "caption", "score", "error"])
@@ -42,7 +42,7 @@ def scored(tmp_path, monkeypatch):
 
 def test_the_worst_come_first_and_nothing_is_loaded_from_elsewhere(judge, scored, tmp_path):
     page = tmp_path / "page.html"
-    assert page_lib.write_report(page, judge, scored, tmp_path, 8, False) == 8
+    assert write_report(page, judge, scored, tmp_path, 8, False) == 8
     text = page.read_text(encoding="utf-8")
     shown = [int(number) for number in re.findall(r"number</span> <[^>]*>(\d+)<", text)]
     assert shown == list(range(7))  # after the one whose picture has a strange name
@@ -53,10 +53,10 @@ def test_the_worst_come_first_and_nothing_is_loaded_from_elsewhere(judge, scored
 
 
 def test_captions_names_and_errors_cannot_put_html_into_the_page(judge, scored, tmp_path, monkeypatch):
-    found = suggest.Suggestion(EVIL, EVIL, 0, 1, "colour", 0.1, 0.2, EVIL)
-    monkeypatch.setattr(page_lib, "suggest", lambda *_: [found])
+    found = Suggestion(EVIL, EVIL, 0, 1, "colour", 0.1, 0.2, EVIL)
+    monkeypatch.setattr("judging.page.suggest", lambda *_: [found])
     page = tmp_path / "page.html"
-    page_lib.write_report(page, Judge(judge.loaded, EVIL), scored, tmp_path, 4, True)
+    write_report(page, Judge(judge.loaded, EVIL), scored, tmp_path, 4, True)
     text = page.read_text(encoding="utf-8")
     tags = set(re.findall(r"<(\w+)", text))
     assert "script" not in tags and text.count("<img") == text.count("data:image/jpeg") == 3
@@ -70,10 +70,10 @@ def test_words_that_do_not_fit_are_marked(judge):
     low = verdict.threshold - 0.1
     scores = [low, 0.9, 0.9, low, low, low, 0.9]  # "A", "and" and "a" name nothing
     words = tuple(word._replace(score=score) for word, score in zip(verdict.words, scores))
-    marked = page_lib.marked(text, verdict._replace(words=words))
-    assert re.findall(r'class="low"[^>]*>(\w+)<', marked) == ["green"]
-    assert re.sub(r"<[^>]*>", "", marked) == text
-    unknown = page_lib.marked("A zeppelin.", judge.check(scene, "A zeppelin."))
+    shown = marked(text, verdict._replace(words=words))
+    assert re.findall(r'class="low"[^>]*>(\w+)<', shown) == ["green"]
+    assert re.sub(r"<[^>]*>", "", shown) == text
+    unknown = marked("A zeppelin.", judge.check(scene, "A zeppelin."))
     assert 'class="unknown" title="not in the vocabulary">zeppelin' in unknown
 
 
@@ -82,21 +82,21 @@ def test_corrections_are_on_the_page(judge, tmp_path):
     text = "A yellow umbrella and a green tree."
     score = judge.pairs([tmp_path / "scene.png"], [text])[0]
     (tmp_path / "scored.csv").write_text(f"image,caption,score\nscene.png,{text},{score}\n")
-    page_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, True)
+    write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, True)
     assert "green → <b>orange</b>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_file_without_scores_is_told(judge, tmp_path):
     (tmp_path / "pairs.csv").write_text("image,caption\na.png,a ball\n")
     with pytest.raises(ValueError, match="has no scores; make some with --out FILE"):
-        page_lib.write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
+        write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
 
 
 def test_scores_of_another_model_are_told(judge, tmp_path):
     scenes.draw(scenes.make_scene(900_005)).save(tmp_path / "scene.png")
     (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,a tree,nan\nscene.png,a tree,-0.9\n")
     with pytest.raises(ValueError, match=r"row 2 has the score -0.900, and scenes-small gives it .* --model"):
-        page_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
+        write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
 
 
 def test_no_picture_outside_of_the_folder_gets_on_the_page(judge, tmp_path):
@@ -105,20 +105,20 @@ def test_no_picture_outside_of_the_folder_gets_on_the_page(judge, tmp_path):
     (tmp_path / "images").mkdir()
     for name in (tmp_path / "secret.png", "../secret.png"):
         (tmp_path / "scored.csv").write_text(f"image,caption,score\n{name},a ball,0.1\n")
-        page_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path / "images", 5, False)
+        write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path / "images", 5, False)
         text = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert "data:image" not in text and "is outside of --images" in text
 
 
 def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):
     (tmp_path / "scored.csv").write_text("image,caption,score\ngone.png,a ball,0.1\n")
-    page_lib.write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
+    write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "gone.png" in text and "No such file" in text and text.count("</li>") == 1
 
 
 def test_only_the_worst_are_held(scored):
-    summary = page_lib.summarise(scored, 4, 0.3)
+    summary = summarise(scored, 4, 0.3)
     assert [suspect.score for suspect in summary.suspects] == [-0.5, 0.0, 0.01, 0.02]
     assert (summary.rows, summary.without, summary.mismatches) == (64, 3, 31)
     assert summary.counts.sum() == 61

@@ -7,7 +7,7 @@ from conftest import ROOT
 from judging import suggest
 from judging.judge import Judge, TextError
 from negatives.slots import find_slots
-from sources import scenes as scenes_lib
+from sources.scenes import draw, make_scene
 from Tokenizer_lib import split_words
 
 
@@ -18,7 +18,7 @@ def judge():
 
 @pytest.fixture(scope="module")
 def scene():
-    return scenes_lib.draw(scenes_lib.make_scene(900_005))  # a striped yellow umbrella, an orange tree, a white lamp
+    return draw(make_scene(900_005))  # a striped yellow umbrella, an orange tree, a white lamp
 
 
 def candidates(text, known):
@@ -92,13 +92,13 @@ def test_swaps_of_scenes_are_mostly_given_back(judge):
     hits = chances = 0
     seeds = range(910_000, 910_040)
     for seed in seeds:
-        scene = scenes_lib.make_scene(seed)
+        scene = make_scene(seed)
         item = scene["objects"][0]
         shown = {each["colour"] for each in scene["objects"]}
         wrong = next(colour for colour in ("red", "blue", "green", "white", "black") if colour not in shown)
         text = f"A {wrong} {item['kind']}."
         parse = suggest.parse_texts([text])[0]
-        ranked = suggest.rank(judge, judge.encode_pictures([scenes_lib.draw(scene)]), text, parse, 3)
+        ranked = suggest.rank(judge, judge.encode_pictures([draw(scene)]), text, parse, 3)
         right = [split_words(c.negative.text)[1].text == item["colour"] for c in ranked.candidates]
         hits += right[0]
         chances += np.mean(right)

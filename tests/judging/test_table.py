@@ -21,7 +21,7 @@ from PIL import Image
 from judging import table
 from judging.judge import FUNCTION_WORDS, Judge
 from judging.table import Job, score_file
-from sources import scenes as scenes_lib
+from sources.scenes import draw, make_scene, write_captions
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def images(tmp_path_factory):
     """Six scenes, and a file that is no picture."""
     folder = tmp_path_factory.mktemp("images")
     for seed in range(6):
-        scenes_lib.draw(scenes_lib.make_scene(seed)).save(folder / f"{seed}.png")
+        draw(make_scene(seed)).save(folder / f"{seed}.png")
     (folder / "broken.png").write_bytes(b"no picture")
     return folder
 
@@ -42,7 +42,7 @@ def images(tmp_path_factory):
 ROWS = [
     {"image": f"{seed}.png", "caption": caption, "id": str(number)}
     for number, (seed, caption) in enumerate(
-        (seed, caption) for seed in range(6) for caption in scenes_lib.write_captions(scenes_lib.make_scene(seed), seed)
+        (seed, caption) for seed in range(6) for caption in write_captions(make_scene(seed), seed)
     )
 ]
 
