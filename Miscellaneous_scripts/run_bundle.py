@@ -32,12 +32,12 @@ try:
     import numpy as np
     import onnxruntime
     from numpy.typing import NDArray
-    from pictures import open_picture
 
+    from common.pictures import open_picture
     from Tokenizer_lib import Tokenizer, split_words
 except ModuleNotFoundError as missing:
-    if missing.name in ("pictures", "Tokenizer_lib"):
-        fail(f"no {missing.name}.py beside it: it runs in the folder of an unpacked bundle")
+    if missing.name in ("common", "common.pictures", "Tokenizer_lib"):
+        fail(f"no {missing.name.replace('.', '/')}.py beside it: it runs in the folder of an unpacked bundle")
     fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
 
 Bytes = NDArray[np.uint8]

@@ -200,9 +200,9 @@ def test_the_same_model_gives_the_same_bytes(loaded, bundle, tmp_path):
 
 
 def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members):
-    program = {"run.py", "pictures.py", "Tokenizer_lib.py"}
+    program = {"run.py", "Tokenizer_lib.py", "common/__init__.py", "common/pictures.py"}
     assert members.keys() == {*GRAPHS, *SETTINGS, "README.md", *program}
-    assert members["pictures.py"] == (ROOT / "common" / "pictures.py").read_bytes()
+    assert members["common/pictures.py"] == (ROOT / "common" / "pictures.py").read_bytes()
     assert members["README.md"] == b"# A card\n"
     assert not any(b"somebody" in data for data in members.values())
     config = json.loads(members["config.json"])
@@ -293,6 +293,7 @@ def test_an_absent_bundle_tells_how_to_write_one(tmp_path):
 
 def test_a_member_that_is_too_large_is_not_read(bundle, members, tmp_path, monkeypatch):
     for name, data in members.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     monkeypatch.setitem(MOST_BYTES, ".json", 50)
     for path in (bundle, tmp_path):
@@ -379,7 +380,7 @@ def test_no_member_of_a_bundle_is_executed(name, members, mark, tmp_path):
 
 def test_programs_in_a_bundle_are_not_run_by_this_one(members, mark, pictures, tmp_path):
     bad = f"import os\nos.system('echo > \"{mark}\"')\n".encode()
-    names = ("run.py", "pictures.py", "Tokenizer_lib.py", "onnxruntime.py", "sitecustomize.py")
+    names = ("run.py", "common/pictures.py", "Tokenizer_lib.py", "onnxruntime.py", "sitecustomize.py")
     write_zip(tmp_path / "bad.zip", {**members, **dict.fromkeys(names, bad)})
     assert -1 <= Judge.load(tmp_path / "bad.zip").check(pictures[0], "A red ball.").score <= 1
 

@@ -298,7 +298,7 @@ def test_parts_of_another_file_or_model_are_not_used(other, model, images, tmp_p
 def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
     source, out = write(tmp_path / "pairs.csv", ROWS * 40), tmp_path / "out.csv"
     program = (
-        "import sys, judging.table, Predict; table.ROWS = 40; "
+        "import sys, Predict; from judging import table; table.ROWS = 40; "
         f"Predict.main(['--pairs', {str(source)!r}, '--images', {str(images)!r}, '--out', {str(out)!r}, "
         f"'--model', {model!r}, '--device', 'cpu'])"
     )
