@@ -28,7 +28,7 @@ import DataBase_functions as db
 from common.augment import augment
 from Config import PRESETS, AugmentConfig, fail, read_command_line, require
 from DataBase_functions import Caption, Database, Key, PairDataset
-from evaluation.plots import pyplot
+from evaluation.style import pyplot
 from Negative_map import KINDS
 from negatives.edits import other_words
 from negatives.text import Negative

@@ -1,7 +1,4 @@
-"""The one style of all plots, and the plots of an evaluation. Numbers in, files out.
-
-Colours are safe for colour blindness (Okabe & Ito 2008), and the same thing has the same colour everywhere.
-"""
+"""The plots of an evaluation. Numbers in, files out. A kind of false text has the same colour in all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,40 +8,13 @@ import numpy as np
 from PIL import Image
 
 from common.metrics import Floats, Interval, Reliability, equilibrium_threshold, rates, threshold_curve
-from Negative_map import KINDS
+from evaluation.style import COLOURS, DARK, GREY, pyplot, save
+from evaluation.texts import SHOWN
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-DARK, GREY = "#222222", "#767676"
-OF_KIND = {"true captions": GREY, **dict(zip((*KINDS, "in-batch"), COLOURS)), "mixture": DARK}
+OF_KIND = {"true captions": GREY, **dict(zip(SHOWN, COLOURS)), "mixture": DARK}
 BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # how the judges that see no picture are shown
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
 EXAMPLES = 4  # pictures in a line of the page of errors
-
-
-def pyplot() -> Any:
-    """matplotlib.pyplot for files only, in the style of all our plots."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update(
-        {
-            "axes.prop_cycle": plt.cycler(color=COLOURS),
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "font.size": 11,
-        }
-    )
-    return plt
-
-
-def save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    pyplot().close(figure)
 
 
 class Bar(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from common.metrics import Floats
-from evaluation.plots import pyplot, save
+from evaluation.style import pyplot, save
 from judging.judge import Verdict, content_words
 
 COLOURS = "inferno"

@@ -1,0 +1,44 @@
+"""Training runs as their logs tell them."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from logs import make_model, row, write_log
+
+from evaluation.logs import Source, labels, load, locate
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    places = ["a/x/frozen", "b/x/frozen", "b/y/frozen", "other"]
+    sources = [locate(write_log(tmp_path / place, [row(1)])) for place in places]
+    assert labels(sources) == ["a/x/frozen", "b/x/frozen", "y/frozen", "other"]
+    named = [Source(tmp_path / name) for name in ("night/run7.csv", "day/run7.csv", "run8.csv")]
+    assert labels(named) == ["night/run7", "day/run7", "run8"]
+
+
+@pytest.mark.parametrize(
+    ("balanced", "end"),
+    [
+        ([0.6, 0.7, 0.6], ""),
+        ([0.6, 0.7, 0.6, 0.7], "no better validation score for 2 epochs: stopped early"),
+        ([0.6, 0.7, 0.6, math.nan], "no better validation score for 2 epochs: stopped early"),
+        ([0.6, 0.5, 0.7, 0.6], ""),
+        ([0.6, 0.7, 0.8, 0.7, 0.9], "all 5 epochs are done"),
+        ([0.6, 0.7, 0.8, 0.7, 0.7], "all 5 epochs are done"),
+    ],
+)
+def test_the_end_is_that_of_training(tmp_path, balanced, end):
+    rows = [row(epoch) | {"balanced_accuracy": value} for epoch, value in enumerate(balanced, 1)]
+    folder = make_model(tmp_path, "run", rows, epochs=5, patience=2)
+    (run,) = load([str(folder)])
+    assert run.end == end
+
+
+def test_reading_logs_imports_neither_torch_nor_numpy():
+    """So that --watch starts at once, beside a training that needs the memory."""
+    code = "import sys, Analyze_logs; print(*sorted({'torch', 'numpy', 'matplotlib'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
