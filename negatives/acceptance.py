@@ -5,8 +5,8 @@ is made with the chance of Metropolis et al. 1953: always if the new neighbours 
 else as often as they are as likely. Then as many texts turn into a likelier one as into a less likely one.
 
 How likely neighbours are is counted in the training captions, for each caption in all others. What the counts get
-wrong ("and white" owes most of its count to "black and white") is mended by one factor for each pair of words, fitted
-until as many exchanges make the pair as undo it (`negatives.balance` does the same for swaps).
+wrong ("and white" owes most of its count to "black and white") is corrected by one factor for each pair of words. The
+factors are fitted until as many exchanges make a pair as undo it (`negatives.balance` does the same for swaps).
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Change(NamedTuple):
 
     undone: tuple[Pair, ...]
     made: tuple[Pair, ...]
-    rivals: int  # exchanges that the caption has: one of them is tried
+    rivals: int  # exchanges that the caption has; one of them is proposed
 
 
 def find_change(old: str, new: str, rivals: int) -> Change:
+    """Which pairs of neighbours differ between a caption and the text after an exchange."""
     before, after = (Counter(itertools.pairwise(_words(text))) for text in (old, new))
     return Change(tuple((before - after).elements()), tuple((after - before).elements()), rivals)
 

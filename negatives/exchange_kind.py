@@ -1,8 +1,7 @@
 """Exchange: two phrases of a caption change places. "A red cup and a blue ball" becomes "a blue cup and a red ball".
 
-Which phrases may change places says `negatives.exchange`, and how often each exchange is drawn says
-`negatives.acceptance`. A caption that has exchanges is often left as it is: a text of the same words in a less likely
-order would give itself away.
+`negatives.exchange` finds the phrases that may change places, and `negatives.acceptance` says how often each exchange
+is drawn. Often none is drawn: the same words in a less likely order would give a negative away.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from negatives.text import Edit, Negative
 
 
 class Exchanges(Kind):
+    """One exchange of a caption, unless another caption of the photograph says the same."""
+
     name = "exchange"
     # category (a string), chance, number of edits, and for each start, end, string, is_content
     schema: ClassVar = {"exchange": pa.list_(pa.int32())}

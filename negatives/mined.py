@@ -47,6 +47,8 @@ UNNAMED_WEIGHT = 0.3  # a word that no caption of the photograph has
 
 
 class Mined(Kind):
+    """A caption of another photograph of the split, with the chance of the pair."""
+
     name = "mined"
     schema: ClassVar = {"mined": pa.list_(pa.int32())}  # caption, chance
     rewrites = False
@@ -92,6 +94,7 @@ class Photograph(NamedTuple):
 
 
 def read_facts(text: Text) -> Facts:
+    """The claims of a caption, one for each slot, and the lemmas of its words."""
     claims = []
     for slot in text.slots:
         head = governor_and_dependent(text, slot)[0] if slot.category in HEADED else ""
@@ -103,7 +106,7 @@ def read_facts(text: Text) -> Facts:
 
 
 def contradiction(facts: Facts, photograph: Photograph) -> float:
-    """How surely a caption is false of another photograph; 1 is one thing that excludes what is said there."""
+    """How surely a caption is false of another photograph; 1 is one claim that excludes what is said there."""
     total = 0.0
     for question, claim, weight in facts.claims:
         if claim not in photograph.named and question in photograph.asked:
@@ -126,19 +129,23 @@ def mine(texts: Sequence[Text], owner: Sequence[int], advance: Callable[[int], o
     def is_pair(i: int, j: int) -> bool:
         return owner[i] != owner[j] and texts[i].parse.text != texts[j].parse.text and contradict(i, j)
 
-    found: list[tuple[int, int, float]] = []
+    rows: list[int] = []
+    columns: list[int] = []
+    values: list[float] = []
     order = np.random.default_rng(0).permutation(len(texts))
     for block in np.array_split(order, max(1, -(-len(order) // BLOCK))):
         inside = vectors[block].T.tocsr()
         for start in range(0, len(block), 500):
             some = block[start : start + 500]
             for i, near, cosines in zip(some.tolist(), *_near(vectors[some] @ inside)):
-                pairs = ((i, j, cosine) for j, cosine in zip(block[near].tolist(), cosines.tolist()) if is_pair(i, j))
-                found += itertools.islice(pairs, NEIGHBOURS)
+                false_of_i = ((j, cosine) for j, cosine in zip(block[near].tolist(), cosines.tolist()) if is_pair(i, j))
+                for j, cosine in itertools.islice(false_of_i, NEIGHBOURS):
+                    rows.append(i)
+                    columns.append(j)
+                    values.append(cosine)
             advance(len(some))
-    rows, columns, values = zip(*found) if found else ((), (), ())
-    near_pairs = sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)), dtype=np.float64)
-    return sinkhorn(near_pairs.maximum(near_pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
+    pairs = sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(texts)))
+    return sinkhorn(pairs.maximum(pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
 
 
 def _read_photographs(texts: Sequence[Text], facts: Sequence[Facts], owner: Sequence[int]) -> dict[int, Photograph]:

@@ -1,7 +1,7 @@
 """Swap: one word, or up to three, is replaced by another of its category. "A red car" becomes "a blue car".
 
-Which words may be swapped says `negatives.slots`, and how often each is drawn says `negatives.balance`. The plan keeps
-for every caption a sample of its possible swaps.
+`negatives.slots` finds the words that may be swapped, and `negatives.balance` says how often each swap is drawn. The
+plan keeps a sample of the possible swaps of each caption.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _CATEGORIES = tuple(CATEGORIES)
 
 
 class Swap(Kind):
+    """One to `NegativesConfig.most_swaps` words of a caption are replaced."""
+
     name = "swap"
     schema: ClassVar = {
         "slots": pa.list_(pa.int16()),  # category, number of spots, and for each start, end, role, is_content, string
