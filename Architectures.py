@@ -11,20 +11,21 @@ text: some rows for the whole of it (pooled score), then its P patches or L word
 To add a backbone: one class with the protocol of `Backbone`, and one line in BACKBONES.
 """
 
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.patch_word import OUT, patch_word_matrix, patch_word_score
 from common.storage import read_state_dict
+from common.vision import import_torchvision, one_line, timm_features, timm_network, timm_settings
 from Config import BackboneConfig, Config, ModelConfig, require
 
+RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
 # How much the pooled score counts in a verdict. Which of thousands of captions is a picture's own is a matter of the
 # whole, whether one of twelve words is false is not. On 491 photographs, with 0, 0.1, 0.2, 0.5: balanced accuracy on
@@ -32,29 +33,6 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of
 # number that moves by at most the learning rate stays near where it begins, and of training photographs the pooled
 # score knows the captions by heart.
 VERDICT_BLEND = 0.1
-OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no nan where a whole row is out
-
-
-def import_torchvision() -> ModuleType:
-    """torchvision, also beside a torch that was built for the CPU only.
-
-    The package index's torchvision is built for CUDA. Beside a CPU torch its compiled operators are not registered
-    and its import dies with "operator torchvision::nms does not exist". Declaring the two it asks for is enough for
-    models and transforms; where torchvision is whole nothing is declared.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]  # the half-imported modules of the failed attempt
-        for operator in ("nms", "qnms"):
-            torch.library.define(
-                f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            )
-        import torchvision
-    return torchvision
 
 
 class Backbone(nn.Module):
@@ -149,12 +127,13 @@ class SmallBackbone(Backbone):
 
 
 class PretrainedBackbone(Backbone, ABC):
-    """What backbones with pretrained weights share: a grid of features, and batch norm with its statistics kept."""
+    """What backbones with pretrained weights share: a grid of features, and batch norm that keeps its statistics."""
 
     pretrained = True
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
         super().__init__(settings, side)
+        self.from_scratch = settings.weights == RANDOM
         if settings.grid:  # larger pictures then show more, and cost no more in all that follows
             self.reduce = nn.AdaptiveAvgPool2d(settings.grid)
 
@@ -168,12 +147,21 @@ class PretrainedBackbone(Backbone, ABC):
         return features if self.reduce is None else self.reduce(features.float())  # a mean of bfloat16 loses digits
 
     def train(self, mode: bool = True) -> "PretrainedBackbone":
-        """Training mode for all but batch norm: its statistics would follow the batch and drift."""
+        """Training mode for all but pretrained batch norm: its statistics would follow the batch and drift."""
         super().train(mode)
-        for module in self.modules():
+        for module in () if self.from_scratch else self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
+
+    def load(self, weights: str) -> None:
+        """weights: a file with a state dict, `none` for random weights, or a name; see `--backbone.weights`."""
+        if weights != RANDOM:
+            self.load_pretrained(weights)
+
+    @abstractmethod
+    def load_pretrained(self, weights: str) -> None:
+        """`load` of a name or a file."""
 
 
 def read_backbone_weights(weights: str, ways: str) -> dict[str, Tensor]:
@@ -215,7 +203,7 @@ class ResNet50Backbone(PretrainedBackbone):
         x = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
         return net.layer4(net.layer3(net.layer2(net.layer1(x))))
 
-    def load(self, weights: str) -> None:
+    def load_pretrained(self, weights: str) -> None:
         """weights: a name of torchvision's ResNet50_Weights, downloaded once, or a file with a state dict."""
         names = import_torchvision().models.ResNet50_Weights.__members__
         ways = (
@@ -238,9 +226,71 @@ class ResNet50Backbone(PretrainedBackbone):
             )
 
 
+class TimmBackbone(PretrainedBackbone):
+    """A model of timm without its head: `timm:MODEL`, or `timm:MODEL.TAG` for other weights than the default ones.
+
+    pictures (N, 3, H, W) -> features (N, C, H / R, W / R), or (N, C, grid, grid), see `timm_features`. The mean and
+    standard deviation of the pixels are those that the weights were trained with. A model of a fixed size (ViT, Swin)
+    is built for pictures of `side` pixels; timm resamples its position embeddings.
+    """
+
+    def __init__(self, settings: BackboneConfig, side: int = 0):
+        super().__init__(settings, side)
+        self.name = settings.name.partition(":")[2]
+        described = timm_settings(self.name)
+        self.mean, self.std = tuple(described.mean), tuple(described.std)
+        self.side = side or self.own_side(settings)
+        try:
+            self.network = timm_network(self.name, self.side)
+            with torch.no_grad():
+                features = self.eval().features(torch.zeros(1, 3, self.side, self.side))
+        except Exception as error:  # of timm: assertions, and whatever its models raise
+            own, told = self.own_side(settings), one_line(error)
+            advice = "choose another model" if self.side == own else f"use --data.side {own}"
+            raise ValueError(f"{settings.name} has no features for {self.side} pixels ({told}); {advice}") from error
+        self.train()
+        self.channels, self.reduction = features.shape[1], round(self.side / features.shape[2])
+
+    @classmethod
+    def check(cls, settings: BackboneConfig) -> None:
+        super().check(settings)
+        timm_settings(settings.name.partition(":")[2])
+
+    @classmethod
+    def own_side(cls, settings: BackboneConfig) -> int:
+        return timm_settings(settings.name.partition(":")[2]).input_size[-1]
+
+    def features(self, pictures: Tensor) -> Tensor:
+        return timm_features(self.network, pictures)
+
+    def load_pretrained(self, weights: str) -> None:
+        """weights: a file with a state dict in timm's layout; the default of `--backbone.weights` is timm's own."""
+        ways = (
+            "either let timm download them once (no --backbone.weights, needs a network), or give a file in timm's "
+            "layout: --backbone.weights FILE.safetensors, or none for random weights"
+        )
+        if weights == BackboneConfig.weights:
+            try:
+                network = timm_network(self.name, self.side, pretrained=True)
+            except Exception as error:  # of timm, huggingface_hub and the libraries under it
+                told = f"cannot download the weights of timm:{self.name} ({one_line(error)})"
+                raise FileNotFoundError(f"{told}; {ways}") from error
+        else:
+            state = read_backbone_weights(weights, ways)
+            try:
+                network = timm_network(self.name, self.side, state)
+            except Exception as error:  # each model has its own function that adapts a state dict
+                raise ValueError(f"{weights} does not fit timm:{self.name} ({one_line(error)}); {ways}") from error
+        self.network.load_state_dict(network.state_dict())
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, mean={self.mean}, std={self.std}"
+
+
 BACKBONES: dict[str, type[Backbone]] = {
     "small": SmallBackbone,
     "resnet50": ResNet50Backbone,
+    "timm:": TimmBackbone,
 }
 
 
@@ -518,102 +568,3 @@ class SiameseModel(Scorer):
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
         return encode_by_length(self.text, words)
-
-
-def real_words(words: Tensor) -> Tensor:
-    """Mask (T, L) of word vectors (T, L, D): padding is the zero vector."""
-    return words.detach().abs().amax(-1) > 0
-
-
-def patch_word_score(patches: Tensor, words: Tensor, sharpness: float = 0.0) -> Tensor:
-    """Best patch for each word, averaged over the words.
-
-    patches: (B, P, D) unit vectors; words: (B, L, D), whose lengths are their weights; padding is the zero vector.
-    Returns (B,), cosine in [-1, 1]. A caption without a real word scores 0.
-    Source: Lee et al. 2018 (SCAN), simplified to a hard maximum; see `average_words` for `sharpness`.
-    """
-    weights = words.norm(dim=-1)
-    return average_words((words @ patches.transpose(1, 2)).amax(dim=-1).float(), weights, sharpness)
-
-
-def word_cosines(patches: Tensor, words: Tensor) -> Tensor:
-    """Cosine of each word with each patch: (B, P, D), (B, L, D) -> (B, L, P). Padding has 0."""
-    return F.normalize(words, dim=-1) @ patches.transpose(1, 2)
-
-
-def best_cosines(patches: Tensor, words: Tensor) -> Tensor:
-    """Cosine of each word with its best patch: (B, P, D), (B, L, D) -> (B, L). Padding has 0."""
-    return word_cosines(patches, words).amax(dim=-1).float()
-
-
-def average_words(best: Tensor, weights: Tensor, sharpness: float = 0.0) -> Tensor:
-    """Scores of words to the score of their text.
-
-    best: (..., L) cosines times weights; weights: (..., L), their sum is 1, 0 is padding. -> (...).
-    sharpness 0 is the weighted mean. Above 0 it is the soft minimum -1/s * log(sum(weight * exp(-s * cosine))): it lies
-    between the least and the mean, and leans on the worst word, since one false word makes a text false: of 12 words
-    with cosine 0.9, one that falls to 0.3 moves the mean by 0.05, and the soft minimum at s = 5 by 0.19.
-    """
-    if sharpness == 0:
-        return best.sum(-1)
-    real = weights > 0
-    divisor = weights.masked_fill(~real, 1.0)
-    logits = (divisor.log() - sharpness * best / divisor).masked_fill(~real, OUT)
-    # A text without a word has nothing but OUT, and scores 0.
-    return torch.where(real.any(-1), -torch.logsumexp(logits, dim=-1) / sharpness, 0.0)
-
-
-class BestPatch(torch.autograd.Function):
-    """Cosine of each word with its best patch in each picture: (N, P, D), (W, D) -> (N, W).
-
-    Of P cosines one has a gradient. torch's own backward pass fills the other P - 1 with zeros and multiplies them;
-    here only the chosen patches and their words are read. For 128 pictures of 49 patches and 2,700 words of 512 numbers
-    both passes take 0.38 s of one core instead of 0.79 s.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, patches: Tensor, words: Tensor) -> Tensor:
-        best, patch = (patches @ words.T).max(dim=1)
-        ctx.save_for_backward(patches, words, patch.to(torch.int32))
-        return best.float()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        patches, words, patch = ctx.saved_tensors
-        n, p, d = patches.shape
-        gradient = gradients[0].to(patches.dtype)
-        row = patch + p * torch.arange(n, dtype=torch.int32, device=patch.device).unsqueeze(1)  # (N, W) among N * P
-        of_words = weighted_sums(patches.reshape(n * p, d), row.T, gradient.T)
-        # The words of each patch, one patch after the other.
-        in_order, order = row.flatten().sort()
-        starts = torch.searchsorted(in_order, torch.arange(n * p, dtype=torch.int32, device=row.device))
-        of_patches = weighted_sums(words, order % len(words), gradient.flatten()[order], starts)
-        return of_patches.view(n, p, d), of_words
-
-
-def weighted_sums(rows: Tensor, which: Tensor, weights: Tensor, starts: Tensor | None = None) -> Tensor:
-    """Weighted sums (S, D) of rows (R, D): of each line of which (S, K), or of which (K,) between starts."""
-    which, weights = which.contiguous(), weights.contiguous()
-    return F.embedding_bag(which, rows, starts, mode="sum", per_sample_weights=weights)
-
-
-def patch_word_matrix(patches: Tensor, words: Tensor, sharpness: float = 0.0, block: int = 2**25) -> Tensor:
-    """`patch_word_score` of every picture with every text: (N, P, D), (T, L, D) -> (N, T).
-
-    The N x P x T x L cosines are never held at once: pictures go in blocks of at most `block` cosines (128 MB), and
-    for the gradient each block keeps only the number of each word's best patch.
-    """
-    p = patches.shape[1]
-    t, length, d = words.shape
-    weights = words.norm(dim=-1)
-    real, place = words.reshape(t * length, d), None
-    if words.device.type == "cpu":  # captions of 6 to 25 words are half padding; a GPU would wait for their number
-        place = weights.flatten().nonzero().squeeze(1)
-        real = real[place]
-    rows = []
-    for part in patches.split(max(1, block // max(1, p * len(real)))):
-        best = BestPatch.apply(part, real)
-        if place is not None:
-            best = best.new_zeros(len(part), t * length).index_copy(1, place, best)
-        rows.append(average_words(best.view(len(part), t, length), weights, sharpness))
-    return torch.cat(rows)

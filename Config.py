@@ -194,7 +194,8 @@ class DataConfig:
     root: str = "Database"
     """Folder of all databases."""
     side: int = 128
-    """Pictures enter the model as SIDE x SIDE pixels; 0 is the size that the backbone was made for."""
+    """Pictures enter the model as SIDE x SIDE pixels; 0 is the size that the backbone was made for. A timm model of a
+    fixed size (ViT, Swin) is built for SIDE."""
     batch_pictures: int = 32
     """Pictures in one batch; the contrastive loss sees them all at once."""
     captions_per_picture: int = 2
@@ -283,9 +284,11 @@ class BackboneConfig:
     """The network under the image branch; Architectures.BACKBONES lists them."""
 
     name: str = "small"
-    """small: 10 convolutions trained from scratch. resnet50: pretrained on ImageNet."""
+    """small: 10 convolutions trained from scratch. resnet50: pretrained on ImageNet. timm:MODEL: a model of timm, for
+    example timm:convnext_tiny.fb_in22k, with its own pixel mean and std (needs requirements-timm.txt)."""
     weights: str = "IMAGENET1K_V2"
-    """resnet50: a name of torchvision's ResNet50_Weights (downloaded once), or a file with a state dict."""
+    """resnet50: a name of torchvision's ResNet50_Weights (downloaded once). timm: by default those of MODEL (downloaded
+    once). Both: a file with a state dict, or none for random weights."""
     stride_in_1x1: bool = False
     """resnet50: the file holds a v1 network, with each stride in the first 1x1 convolution of its block."""
     unfreeze_epoch: int | None = 0
@@ -296,7 +299,7 @@ class BackboneConfig:
     view_crop: float = 0.6
     """Frozen: smallest share of the picture's area that such a crop keeps."""
     grid: int = 0
-    """resnet50: its features are averaged to GRID x GRID patches; 0 leaves them as they are, SIDE / 32."""
+    """resnet50, timm: features are averaged to GRID x GRID patches; 0 leaves them as they are (resnet50: SIDE / 32)."""
     channels: int = 32
     """small: channels after the first convolution; they double at each of three reductions."""
 

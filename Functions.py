@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from Architectures import OUT, SiameseModel, best_cosines, real_words
+from Architectures import SiameseModel
 from common.devices import rng_state, set_rng_state
+from common.patch_word import OUT, best_cosines, real_words
 from Config import LossConfig
 
 

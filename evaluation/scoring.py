@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from Architectures import ScoreParts, Scorer, SiameseModel, best_cosines
+from Architectures import ScoreParts, Scorer, SiameseModel
 from common import devices
 from common.augment import prepare
 from common.jobs import progress
 from common.metrics import Floats, Integers
+from common.patch_word import best_cosines
 from common.pictures import open_picture
 from Config import DatabaseConfig
 from DataBase_functions import Database, pad

@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from Architectures import Scorer, SiameseModel, word_cosines
+from Architectures import Scorer, SiameseModel
 from common.augment import prepare
+from common.patch_word import word_cosines
 from common.storage import write_atomically
 from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 from evaluation import scoring

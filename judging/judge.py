@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from Architectures import word_cosines
 from common.augment import prepare
 from common.devices import choose_device
 from common.metrics import Floats
+from common.patch_word import word_cosines
 from common.pictures import check_size, open_picture, reduce_picture
 from Config import DatabaseConfig
 from evaluation import scoring

@@ -12,7 +12,7 @@ import torch
 from datasets import load_from_disk
 from PIL import Image
 
-from Architectures import import_torchvision
+from common.vision import import_torchvision
 from Config import PRESETS, AugmentConfig, DataConfig, usable_cores
 from DataBase_functions import Database, EpochSampler, PairDataset, make_loader, pad, prepare
 from Miscellaneous_scripts.benchmarks import Measure

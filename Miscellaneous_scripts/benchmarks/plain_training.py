@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import Functions
-from Architectures import ScoreParts, SiameseModel, average_words
+from Architectures import ScoreParts, SiameseModel
+from common.patch_word import average_words
 from Config import PRESETS, BackboneConfig, ModelConfig
 from DataBase_functions import PairDataset
 

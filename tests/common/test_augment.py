@@ -9,8 +9,8 @@ from batches import words_of
 from PIL import Image
 
 import DataBase_functions as db
-from Architectures import import_torchvision
 from common import augment
+from common.vision import import_torchvision
 from Config import AugmentConfig
 
 
