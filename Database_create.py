@@ -71,8 +71,8 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
     except EngineError as error:
         fail(f"{error}{what_is_left(folder)}")
     except BrokenProcessPool:
-        told = "a worker process was killed, most likely for its memory; use fewer: --workers 1"
-        fail(f"{told}{what_is_left(folder)}")
+        reason = "a worker process was killed, most likely for its memory; use fewer: --workers 1"
+        fail(f"{reason}{what_is_left(folder)}")
     except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
         fail(f"cannot read or write: {error}{what_is_left(folder)}")
     except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict
 
 
 def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Make `building`/database from the finished one: captions are parsed anew, all else stays as it is."""
+    """Make `building`/database from the finished one with new parses; returns what `build` does."""
     seconds: dict[str, float] = {}
     old, left_out = read_manifest(settings.folder)
     files = {settings.folder / name: file["rows"] for name, file in old["files"].items()}
@@ -107,7 +107,7 @@ def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[di
     with stopwatch(seconds, "write"):
         written = write_new_parses(building / "database", units, sum(files.values()))
         manifest = old | identify(written, pipeline) | {"files": written}
-        # These are those of the pictures.
+        # The pictures are the old ones, so what describes them stays.
         manifest["picture_fingerprint"] = old.get("picture_fingerprint", old["fingerprint"])
         manifest["versions"]["pillow"] = old["versions"]["pillow"]
         words = json.loads((settings.folder / WORD_COUNTS).read_text(encoding="utf-8"))
@@ -185,8 +185,8 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
         for unit, _ in run_jobs(jobs(), settings.engine, settings.workers):
             bars[type(unit)].update(unit.size)
     if done_before:
-        told = " and ".join(f"{done_before[kind]:,} {kind.what}" for kind in totals)
-        print(f"{told} had been done by an earlier try")
+        done = " and ".join(f"{done_before[kind]:,} {kind.what}" for kind in totals)
+        print(f"{done} had been done by an earlier try")
 
 
 def plan_negatives(folder: Path) -> None:

@@ -106,8 +106,8 @@ class Intake:
         number = self.names.index(source)
         match item:
             case Picture() if not _is_utf8(str(item.path)):
-                told = str(item.path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-                self.add(source, LeftOut("picture", told, "the name of the file is not UTF-8", photographs=1))
+                name = str(item.path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+                self.add(source, LeftOut("picture", name, "the name of the file is not UTF-8", photographs=1))
             case Picture():
                 path = None if item.path is None else str(item.path)
                 scene = None if item.scene is None else json.dumps(item.scene)

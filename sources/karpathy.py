@@ -14,8 +14,8 @@ def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]
             identity, split = identify(image), SPLIT_NAMES[image["split"]]
             sentences = [(s["raw"].strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
         except (KeyError, TypeError, AttributeError) as error:
-            told = image.get("sentences") if isinstance(image, dict) else None
-            lost = len(told) if isinstance(told, list) else 0
+            listed = image.get("sentences") if isinstance(image, dict) else None
+            lost = len(listed) if isinstance(listed, list) else 0
             yield LeftOut(
                 "line", f"{file.name}:images[{number}]", f"no Karpathy record: {describe_error(error)}", captions=lost
             )

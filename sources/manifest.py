@@ -28,8 +28,8 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
     It holds nothing that differs between two builds of the same input, such as times or the number of workers.
     """
     if not content.files:
-        told = "; ".join(f"{reason} ({n:,})" for reason, n in commonest_reasons(intake)) or "the folders are empty"
-        raise NothingUsable(f"not one photograph with a caption can be used: {told}")
+        reasons = "; ".join(f"{reason} ({n:,})" for reason, n in commonest_reasons(intake)) or "the folders are empty"
+        raise NothingUsable(f"not one photograph with a caption can be used: {reasons}")
     sources = {
         source: {
             **account(intake, source, sum(n for (name, _), n in content.kinds.items() if name == source)),

@@ -27,33 +27,33 @@ def find_official_splits(intake: Intake, hold_out: Path | None = None) -> None:
 
 def _splits_of_source(intake: Intake, number: int, name: str) -> None:
     """Store the splits that one source gives; if it has no test photographs, its validation list is divided."""
-    told = """SELECT identity, max(strict) AS strict, count(DISTINCT strict) AS lists FROM (
+    given = """SELECT identity, max(strict) AS strict, count(DISTINCT strict) AS lists FROM (
         SELECT identity, strictness(split) AS strict FROM lists WHERE source = ?1 UNION ALL
         SELECT identity, strictness(split) AS strict FROM files WHERE source = ?1 AND split IS NOT NULL)
         GROUP BY identity"""
     intake.db.create_function("strictness", 1, SPLITS.index, deterministic=True)
-    intake.db.execute("DROP TABLE IF EXISTS told")
-    intake.db.execute(f"CREATE TEMP TABLE told AS {told}".replace("?1", str(number)))
-    (twice,) = intake.db.execute("SELECT count(*) FROM told WHERE lists > 1").fetchone()
+    intake.db.execute("DROP TABLE IF EXISTS given")
+    intake.db.execute(f"CREATE TEMP TABLE given AS {given}".replace("?1", str(number)))
+    (twice,) = intake.db.execute("SELECT count(*) FROM given WHERE lists > 1").fetchone()
     if twice:
         intake.notes.append(f"{name}: {twice} photographs are in several official lists; the strictest counts")
     if not intake.sources[name].splits_are_final:
         _divide_validation(intake, number, name)
     intake.db.execute(
-        """INSERT INTO official SELECT identity, strict FROM told WHERE true ON CONFLICT (identity)
+        """INSERT INTO official SELECT identity, strict FROM given WHERE true ON CONFLICT (identity)
         DO UPDATE SET strictness = max(strictness, excluded.strictness)"""
     )
 
 
 def _divide_validation(intake: Intake, number: int, name: str) -> None:
     """If none of its photographs is in test, half of a source's validation photographs go there."""
-    has_files = "EXISTS (SELECT 1 FROM files WHERE files.identity = told.identity AND source = ?)"
-    query = f"SELECT coalesce(max(strict), 0), count(*) FROM told WHERE {has_files}"
+    has_files = "EXISTS (SELECT 1 FROM files WHERE files.identity = given.identity AND source = ?)"
+    query = f"SELECT coalesce(max(strict), 0), count(*) FROM given WHERE {has_files}"
     strictest, present = intake.db.execute(query, (number,)).fetchone()
-    middle = [identity for (identity,) in intake.db.execute("SELECT identity FROM told WHERE strict = 1")]
+    middle = [identity for (identity,) in intake.db.execute("SELECT identity FROM given WHERE strict = 1")]
     if present and len(middle) > 1 and strictest < 2:
         second = _second_half(intake, number, middle)
-        intake.db.executemany("UPDATE told SET strict = 2 WHERE identity = ?", [(identity,) for identity in second])
+        intake.db.executemany("UPDATE given SET strict = 2 WHERE identity = ?", [(identity,) for identity in second])
         intake.notes.append(
             f"{name}: the official test photographs are absent; the {len(middle):,} for validation were divided "
             f"into {len(middle) - len(second):,} for validation and {len(second):,} for test, by the sha1 of their "

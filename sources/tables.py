@@ -59,8 +59,8 @@ def _read_separated(file: Path, delimiter: str) -> Rows:
                 continue
             # Most TSV files are written without quoting; there a quote at the start of a caption means nothing.
             if delimiter == "\t" and any("\n" in field and "\t" in field for field in fields):
-                told = f"a quote joins the lines {start} to {end}"
-                yield from ((str(number), told) for number in range(start, end + 1))
+                problem = f"a quote joins the lines {start} to {end}"
+                yield from ((str(number), problem) for number in range(start, end + 1))
                 continue
             yield str(start), _row(fields, columns)
 

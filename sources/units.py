@@ -186,13 +186,13 @@ class TextUnit(Unit):
     def _row(texts: Sequence[StoredText], parses: Iterator[Parse]) -> dict[str, Any]:
         row: dict[str, list] = {"captions": [], "mismatches": []}
         for text in texts:
-            told = {"text": text.text, "kind": text.kind, "source": text.source}
+            shared = {"text": text.text, "kind": text.kind, "source": text.source}
             if text.matches:
                 parse = next(parses)._asdict()
                 del parse["text"]
-                row["captions"].append({**told, "parse": parse})
+                row["captions"].append({**shared, "parse": parse})
             else:
-                row["mismatches"].append(told)
+                row["mismatches"].append(shared)
         return row
 
 
@@ -231,7 +231,7 @@ def _state_of(path: Path | None) -> tuple[int, int] | None:
 
 
 def _pixels(path: Path | None) -> float:
-    """Size of a picture by its header; infinite if that cannot be read, so that it is tried and told."""
+    """Size of a picture by its header; infinite if that cannot be read, so that the file's problem is noted."""
     try:
         with Image.open(path or "") as image:
             return image.width * image.height
@@ -265,6 +265,6 @@ def read_arrow(path: Path) -> pa.Table:
 def stored_texts(rows: pa.Table) -> Iterator[tuple[StoredText, ...]]:
     """The true texts of each photograph in some rows of a database, whatever the format of their parses."""
     captions = rows["captions"].combine_chunks()
-    told = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source")))
+    values = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source")))
     for count in captions.value_lengths().to_pylist():
-        yield tuple(StoredText(text, kind, source, True) for text, kind, source in islice(told, count))
+        yield tuple(StoredText(text, kind, source, True) for text, kind, source in islice(values, count))

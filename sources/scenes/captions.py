@@ -119,7 +119,7 @@ def _sentence(template: str, scene: dict, rng: random.Random) -> str | None:
 
 def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
     """Sort the objects by some of their facts: [(description, the objects that it fits)], in random order."""
-    looks = {"size": 0.4, "pattern": 0.4, "colour": 0.7}  # how often each is told
+    looks = {"size": 0.4, "pattern": 0.4, "colour": 0.7}  # how often each is said
     keys = ["kind", *(look for look in looks if rng.random() < looks[look])]
     groups: dict[tuple, list] = {}
     for item in scene["objects"]:
@@ -127,8 +127,8 @@ def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
     cells = []
     for members in groups.values():
         shared = [look for look in looks if len({item[look] for item in members}) == 1]
-        told = {*keys, *(look for look in shared if rng.random() < looks[look])}
-        cells.append(({fact: members[0][fact] for fact in (*looks, "kind") if fact in told}, members))
+        said = {*keys, *(look for look in shared if rng.random() < looks[look])}
+        cells.append(({fact: members[0][fact] for fact in (*looks, "kind") if fact in said}, members))
     rng.shuffle(cells)
     return cells
 
@@ -138,11 +138,11 @@ def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: rando
     place = scene["background"]
     slots = {"place": place, "where": f"{PREPOSITION.get(place, 'in')} a {place}"}
     if "{all}" in template:
-        told = cells[: max(rng.randint(1, len(cells)) for _ in "ab")]
-        phrases = [_noun_phrase(facts, members, rng) for facts, members in told]
+        listed = cells[: max(rng.randint(1, len(cells)) for _ in "ab")]
+        phrases = [_noun_phrase(facts, members, rng) for facts, members in listed]
         slots["all"] = " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
-        slots["be"] = "is" if len(told[0][1]) == 1 else "are"
-        slots["bes"] = slots["be"] if len(told) == 1 else "are"
+        slots["be"] = "is" if len(listed[0][1]) == 1 else "are"
+        slots["bes"] = slots["be"] if len(listed) == 1 else "are"
         return template.format(**slots)
     facts, members = cells[0]
     slots["be"] = "is" if len(members) == 1 else "are"

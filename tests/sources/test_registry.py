@@ -1,15 +1,19 @@
 """The sources that settings name, in their order."""
 
+import importlib
 import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from raw_files import coco_captions, conversation, narrative, of_type, write
 
-from Config import DatabaseConfig
+import sources
+from Config import DatabaseConfig, source
 from sources.items import LeftOut, Listed, Picture, Text
-from sources.registry import open_sources
+from sources.registry import SOURCES, open_sources, sources_of
 
 
 def test_the_sources_are_those_of_the_settings_in_the_order_of_their_precedence(tmp_path):
@@ -87,12 +91,12 @@ def test_real_files_are_read_whole():
         narratives=(str(root / "ade20k" / "ade20k_validation_localized_narratives.jsonl"),),
     )
     counts, identities = {}, {}
-    for source, found in open_sources(chosen).items():
+    for name, found in open_sources(chosen).items():
         items = list(found)
-        counts[source] = {kind.__name__: len(of_type(kind, items)) for kind in (Picture, Text, Listed, LeftOut)}
-        identities[source] = {item.identity for item in of_type(Picture, items)}
-        if source not in ("ade20k", "narratives"):
-            assert {item.identity for item in of_type(Text, items)} == identities[source]
+        counts[name] = {kind.__name__: len(of_type(kind, items)) for kind in (Picture, Text, Listed, LeftOut)}
+        identities[name] = {item.identity for item in of_type(Picture, items)}
+        if name not in ("ade20k", "narratives"):
+            assert {item.identity for item in of_type(Text, items)} == identities[name]
     assert counts == {
         "coco": {"Picture": 100, "Text": 500, "Listed": 0, "LeftOut": 0},
         "flickr30k": {"Picture": 300, "Text": 1500, "Listed": 0, "LeftOut": 0},
@@ -101,3 +105,27 @@ def test_real_files_are_read_whole():
         "narratives": {"Picture": 0, "Text": 300, "Listed": 0, "LeftOut": 0},
     }
     assert identities["flickr30k"] <= identities["flickr8k"]
+
+
+def test_every_source_is_selected_by_a_field_of_the_settings():
+    """A file with SOURCES that no field names could never be read; the table has no other names."""
+    folder = Path(sources.__file__).parent
+    modules = [path for path in folder.glob("*.py") if re.search("^SOURCES = {", path.read_text(), re.M)]
+    written = {name for path in modules for name in importlib.import_module(f"sources.{path.stem}").SOURCES}
+    assert written | {"scenes"} == set(SOURCES) == set(DatabaseConfig.sources())
+    for name, facts in DatabaseConfig.sources().items():
+        assert (SOURCES[name].collection is None) == bool(facts.about), f"{name} has pictures, or texts alone"
+
+
+def test_a_field_without_its_source_is_refused():
+    @dataclass(frozen=True)
+    class Wrong(DatabaseConfig):
+        flickr31k: str | None = source("flickr")
+
+    with pytest.raises(AssertionError, match=r"sources\.flickr .*flickr31k"):
+        sources_of(Wrong)
+
+
+def test_an_empty_name_of_a_folder_is_not_taken_for_none():
+    """It is the folder where the program runs; scenes must not be drawn instead."""
+    assert list(open_sources(DatabaseConfig(name="photos", coco=""))) == ["coco"]
