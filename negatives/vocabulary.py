@@ -35,11 +35,10 @@ class Exchanged(NamedTuple):
 
     verbs: Mapping[str, tuple[str, ...]]  # who -> infinitives
     prepositions: Mapping[str, tuple[tuple[str, ...], ...]]  # how -> the words of each preposition
-    places: Mapping[str, Mapping[str, tuple[str, int]]]  # preposition -> place -> (sort of places, group)
     confused: tuple[Words, ...]
     shades: Words
     attributes: tuple[str, ...]  # pools
-    held: Words  # pools
+    kinds: Mapping[str, str]  # pool or category -> what its nouns are
     lists: Mapping[str, Words]
 
 
@@ -146,27 +145,25 @@ class _Reader:
             """(key, full key) of a table of the section."""
             return ((key.removeprefix(table), key) for key in self.sections["exchange"] if key.startswith(table))
 
-        single = ("confused", "shades", "attributes", "held")
-        self.only("exchange", *single, "verbs.", "prepositions.", "places.", "lists.")
+        single = ("confused", "shades", "attributes")
+        self.only("exchange", *single, "verbs.", "prepositions.", "kinds.", "lists.")
         for key in single:
             if key not in self.sections["exchange"]:
                 self.fail(f"[exchange] has no {key}", "exchange")
-        places: dict[str, dict[str, tuple[str, int]]] = {}
-        for key, full in part("places."):
-            preposition, _, sort = key.partition(".")
-            for number, group in enumerate(self.groups("exchange", full)):
-                places.setdefault(preposition, {}).update(dict.fromkeys(group, (sort, number)))
         return Exchanged(
             verbs={key: self.words("exchange", full) for key, full in part("verbs.")},
             prepositions={
                 key: tuple(tuple(text.split()) for text in self.words("exchange", full))
                 for key, full in part("prepositions.")
             },
-            places=places,
             confused=tuple(frozenset(group) for group in self.groups("exchange", "confused")),
             shades=frozenset(self.words("exchange", "shades")),
             attributes=self.names("exchange", "attributes", known, "pool"),
-            held=frozenset(self.names("exchange", "held", known, "pool")),
+            kinds={
+                name: kind
+                for kind, full in part("kinds.")
+                for name in self.names("exchange", full, known, "pool or category")
+            },
             lists={key: frozenset(self.words("exchange", full)) for key, full in part("lists.")},
         )
 
@@ -382,21 +379,24 @@ def entries() -> Mapping[str, tuple[Entry, ...]]:
     """First word of a surface form -> the entries it may begin, the longest first, then in vocabulary order."""
     index: dict[str, list[Entry]] = {}
     for phrase in VOCABULARY.fixed:
-        words: tuple[str, ...] = tuple(phrase.split())
+        words = tuple(phrase.split())
         index.setdefault(words[0], []).append(Entry(words, "", "", 0, phrase, ""))
-    for pool, groups in pools().items():
-        near = _near(pool)
-        for number, group in enumerate(groups):
-            for form in forms_of(pool):
-                for word in group.sources:
-                    if word in group.uncounted and form == "NNS":
-                        continue
-                    surface = inflect(word, form)
-                    words, category = tuple(surface.split(" ")), pool.partition(".")[0]
-                    kin = group.words - {surface}
-                    entry = Entry(words, category, pool, number, word, form, near[number], kin)
-                    index.setdefault(words[0], []).append(entry)
+    for entry in _all_entries():
+        index.setdefault(entry.words[0], []).append(entry)
     return {first: tuple(sorted(found, key=lambda entry: -len(entry.words))) for first, found in index.items()}
+
+
+def _all_entries() -> Iterator[Entry]:
+    """Every form of every word that may be replaced, in vocabulary order."""
+    for pool, groups in pools().items():
+        category, near = pool.partition(".")[0], _near(pool)
+        for number, group in enumerate(groups):
+            forms = ((form, word) for form in forms_of(pool) for word in group.sources)
+            for form, word in forms:
+                if form != "NNS" or word not in group.uncounted:
+                    surface = inflect(word, form)
+                    kin = group.words - {surface}
+                    yield Entry(tuple(surface.split(" ")), category, pool, number, word, form, near[number], kin)
 
 
 @cache

