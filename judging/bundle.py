@@ -38,11 +38,11 @@ MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
-PROGRAM = {  # name in the bundle -> source; run.py imports the others by the same names as this program does
+PROGRAM = {  # name in the bundle -> source. The last three import no torch, and run.py imports them as this program does
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
-    **{
-        name: Path(name) for name in ("Tokenizer_lib.py", "common/__init__.py", "common/pictures.py")
-    },  # import no torch
+    "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
+    "common/__init__.py": Path("common", "__init__.py"),
+    "common/pictures.py": Path("common", "pictures.py"),
 }
 MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; an ONNX file cannot have more than 2 GiB
 OPSET = 17  # of ONNX, released in 2022

@@ -330,13 +330,13 @@ def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch
     """No more pictures are held at once than a part and a block of them need, however long the file is."""
     monkeypatch.setattr(table, "ROWS", 5)
     held = []
-    encode = table.evaluation.scoring.encode_pictures
+    encode = table.scoring.encode_pictures
 
     def watched(loaded, pictures, count, *rest):
         held.append(count)
         return encode(loaded, pictures, count, *rest)
 
-    monkeypatch.setattr(table.evaluation.scoring, "encode_pictures", watched)
+    monkeypatch.setattr(table.scoring, "encode_pictures", watched)
     score(write(tmp_path / "pairs.csv", ROWS), images, tmp_path / "out.csv", model)
     assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
 
