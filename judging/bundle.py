@@ -38,7 +38,7 @@ MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
-PROGRAM = {  # name in the bundle -> source. The last three import no torch, and run.py imports them as this program does
+PROGRAM = {  # name in the bundle -> source. run.py imports the last three as this program does; they import no torch
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
     "common/__init__.py": Path("common", "__init__.py"),
