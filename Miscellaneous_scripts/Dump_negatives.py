@@ -36,6 +36,7 @@ from Config import NegativesConfig, fail, read_command_line, require
 from DataBase_functions import Database, seeded
 from Negative_map import KINDS
 from negatives.edits import other_words
+from negatives.swap import Swap
 from negatives.text import Negative
 
 SCHEMA = pa.schema(
@@ -83,7 +84,7 @@ class DumpConfig:
         require(self.count >= 0, f"--count {self.count}: must not be negative")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(1 <= self.most_swaps <= 3, f"--most-swaps {self.most_swaps}: must be 1 to 3")
-        swaps = self.most_swaps == 1 or self.kind in ("mixture", "swap")
+        swaps = self.most_swaps == 1 or self.kind in ("mixture", Swap.name)
         require(swaps, f"--most-swaps belongs to swaps, of which --kind {self.kind} has none")
 
     @property

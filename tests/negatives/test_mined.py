@@ -1,15 +1,20 @@
 """negatives.mined: pairs of near captions of different photographs that contradict each other, drawn symmetrically."""
 
 import itertools
+from collections import defaultdict
 
 import numpy as np
 import pytest
-from parses import by_hand, parked
+from parses import album, by_hand, parked
+from plans import drawn
 from scipy import sparse
 
+from DataBase_functions import Database
+from Negative_map import Plan
 from negatives import mined
 from negatives.company import read_texts
 from negatives.mined import ENOUGH, Photograph, contradiction, mine, read_facts, sinkhorn
+from Tokenizer_lib import split_words
 
 
 def animal(name, verb="runs=run", place="grass"):
@@ -187,3 +192,37 @@ def test_balance_of_a_random_matrix():
     early = sinkhorn(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
     np.testing.assert_allclose(early, early.T)
     assert early.sum(1).max() < 1 + 1e-9, "broken off early, no row may sum to more than 1"
+
+
+# Drawing
+
+
+@pytest.fixture(scope="module")
+def tiny(databases):
+    return Database(databases / "tiny")
+
+
+def test_a_mined_negative_is_a_caption_of_another_photograph_of_the_split(tiny):
+    plan, rows_with = tiny.plan, defaultdict(set)
+    for caption in range(len(plan)):
+        rows_with[plan.text(caption)].add(int(plan.row_of[caption]))
+    for caption, negative in drawn(plan, "mined"):
+        row = int(plan.row_of[caption])
+        assert row not in rows_with[negative.text]
+        assert any(tiny.split_of[other] == tiny.split_of[row] for other in rows_with[negative.text])
+        before, after = ({word.text for word in split_words(text)} for text in (plan.text(caption), negative.text))
+        told = {word.text for word in split_words(" ".join(negative.text[a:b] for a, b in negative.changed))}
+        assert told == after - before
+
+
+def test_two_rows_of_one_photograph_are_no_pair(tmp_path):
+    """The same picture may be stored twice, with texts of other people."""
+
+    def caption(animal):
+        return [by_hand(f"A:DT:1:det {animal}:NN:2:nsubj sleeps=sleep:VBZ:2:ROOT on:IN:2:prep grass:NN:3:pobj")]
+
+    parses = [caption("dog"), caption("cat")]
+    apart = Plan.open(album(tmp_path / "apart", parses))
+    assert {negative.text for _, negative in drawn(apart, "mined")} == {parses[0][0].text, parses[1][0].text}
+    together = Plan.open(album(tmp_path / "together", parses, groups=["same", "same"]))
+    assert not list(drawn(together, "mined"))
