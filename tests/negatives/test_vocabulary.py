@@ -141,6 +141,16 @@ def test_a_word_is_added_in_the_file_alone(tmp_path):
     subprocess.run([sys.executable, "-c", ADDED, str(tmp_path)], cwd=tmp_path, check=True, env=os.environ)
 
 
+def test_a_category_without_a_rule_is_named(tmp_path):
+    """Words are added in the file; a new category needs a rule too, and says so."""
+    shutil.copytree(ROOT / "negatives", tmp_path / "negatives")
+    file = tmp_path / "negatives" / "vocabulary.toml"
+    file.write_text(TEXT.replace("\nnumber.word =", '\nsound.any = ["bark", "meow"]\nnumber.word ='), encoding="utf-8")
+    code = "from negatives.slots import find_slots; from negatives.text import Parse; find_slots(Parse('', *[()] * 6))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 1 and "has the category 'sound', for which negatives/slots.py has no rule" in done.stderr
+
+
 def test_groups_do_not_overlap_within_a_pool():
     """Not in any inflected form: the reader checks the words as they are written."""
     for pool, groups in vocabulary_lib.pools().items():
