@@ -96,12 +96,24 @@ class Stopped(Exception):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    config = read_command_line(PRESETS, __doc__ or "", args)
+    run = start(read_command_line(PRESETS, __doc__ or "", args))
+    with one_line_for_each_error(run), stop_signals(run):
+        train(run)
+    run.group.leave()
+    keep_by = run.config.optim.keep_by.replace("_", " ")
+    tell(
+        run,
+        f"kept are the weights of epoch {run.progress.best_epoch}, whose validation {keep_by} is the best; "
+        f"next: python Evaluate_test.py --model {run.config.model_folder}",
+    )
+
+
+def start(config: Config) -> Run:
+    """A run at its first step, or where --resume finds it; a line and exit status 2 if that cannot be."""
     group = ALONE
     try:
         config = settle_backbone(config)
-        device = devices.choose_device(config.device)
-        group = Group.join(device)
+        group = Group.join(devices.choose_device(config.device))
         build_missing_scenes(config, group)
         run = build_run(config, group)
         if config.resume:
@@ -110,31 +122,29 @@ def main(args: Sequence[str] | None = None) -> None:
         end(group, str(error))
     except KeyboardInterrupt:
         end(group, "stopped before the first step; the same command starts again", code=130)
+    return run
+
+
+@contextlib.contextmanager
+def one_line_for_each_error(run: Run) -> Iterator[None]:
+    """Inside, whatever a user can mend ends the process with one line and an exit status."""
+    go_on = "go on with the same command and --resume"
     try:
-        with stop_signals(run):
-            train(run)
+        yield
     except Stopped:
         name = signal.Signals(run.stop).name
-        told = f"stopped by {name} {where(run)}; all is saved, go on with the same command and --resume"
-        end(group, told, code=128 + run.stop)
+        end(run.group, f"stopped by {name} {where(run)}; all is saved, {go_on}", code=128 + run.stop)
     except FloatingPointError as error:
-        end(group, str(error), code=1)
+        end(run.group, str(error), code=1)
     except RuntimeError as error:
-        lost = str(error).splitlines()[0] if str(error) else ""
+        reason = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
-            fail(f"{lost.rstrip('. ')}; go on with the same command and --resume", code=1)
-        if not is_loss_of_a_peer(error):
-            raise
-        fail(f"process {group.rank} lost another one ({lost}); go on with the same command and --resume", code=1)
+            fail(f"{reason.rstrip('. ')}; {go_on}", code=1)
+        if is_loss_of_a_peer(error):
+            fail(f"process {run.group.rank} lost another one ({reason}); {go_on}", code=1)
+        raise
     except (ValueError, OSError) as error:
         fail(f"{error}; what was saved last stays valid, go on with --resume")
-    group.leave()
-    keep_by = config.optim.keep_by.replace("_", " ")
-    tell(
-        run,
-        f"kept are the weights of epoch {run.progress.best_epoch}, whose validation {keep_by} is the best; "
-        f"next: python Evaluate_test.py --model {config.model_folder}",
-    )
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:

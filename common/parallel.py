@@ -1,7 +1,7 @@
 """Several processes that train one model together: torchrun --nproc-per-node N Main_train.py ...
 
-Each process encodes its own share of a batch; what is small (the vectors of captions, and scores) is exchanged, so
-that each sees the loss of the whole batch. One process is a group of one, and for it nothing here does anything.
+Each process encodes its share of a batch. The vectors are gathered, so that each process compares its own pictures and
+captions with those of all; gradients are summed. One process is a group of one, for which all of this does nothing.
 """
 
 import os
@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 Value = TypeVar("Value")
-# What a peer may take between two exchanges: rank 0 alone may be computing a feature cache or writing a checkpoint.
+# How long the others wait for a process: rank 0 alone may be computing a feature cache or writing a checkpoint.
 PATIENCE = timedelta(hours=2)
 
 
@@ -40,7 +40,7 @@ class Group:
 
     @property
     def writes(self) -> bool:
-        """Files and messages are the business of one process."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     @property
@@ -48,19 +48,19 @@ class Group:
         return self.rank, self.size
 
     def gather(self, own: Tensor, sizes: Sequence[int]) -> Tensor:
-        """The shares of all processes, one after the other. (sizes[rank], ...) -> (sum(sizes), ...).
+        """The shares of all processes, in order of rank: (sizes[rank], ...) -> (sum(sizes), ...).
 
-        Differentiable: the gradient of a share is the sum of what all processes made of it, so the objective is the
-        sum of their losses.
+        Differentiable: the gradient of a share is the sum of its gradients in all processes, as if their losses were
+        added up.
         """
         return own if self.size == 1 else _Gather.apply(own, tuple(sizes), self.rank)
 
     @torch.no_grad()
     def sum_gradients(self, weights: Iterable[Tensor]) -> None:
-        """Add up the gradients of all processes, in one exchange.
+        """Add up the gradients of all processes, in one all-reduce.
 
-        Not by DistributedDataParallel: it exchanges at every backward pass, and with cached gradients there are as
-        many of those as chunks; and it averages, where the gradient of `gather` is a sum.
+        DistributedDataParallel would all-reduce at every backward pass, and cached gradients need one for each chunk;
+        it also averages, while the losses of the processes add up.
         """
         if self.size == 1:
             return
@@ -80,7 +80,7 @@ class Group:
             tensor.div_(self.size)
 
     def merge(self, value: Value) -> list[Value]:
-        """What every process has, by rank; any picklable values."""
+        """The values of all processes, by rank; anything that can be pickled."""
         if self.size == 1:
             return [value]
         everything: list[Any] = [None] * self.size
@@ -92,7 +92,7 @@ ALONE = Group()
 
 
 def is_loss_of_a_peer(error: RuntimeError) -> bool:
-    """Whether an exchange failed because another process is gone; gloo's own errors are plain RuntimeErrors."""
+    """Whether communication failed because another process is gone; gloo raises plain RuntimeErrors."""
     told = str(error)
     return isinstance(error, dist.DistError) or "gloo" in told.lower() or "Connection closed by peer" in told
 
@@ -101,7 +101,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:
         ctx.sizes, ctx.rank = sizes, rank
-        padded = own.new_zeros(max(sizes), *own.shape[1:])  # the libraries below exchange equal shapes only
+        padded = own.new_zeros(max(sizes), *own.shape[1:])  # all_gather takes equal shapes only
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in sizes]
         dist.all_gather(parts, padded)
