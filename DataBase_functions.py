@@ -1,7 +1,7 @@
-"""The opened database: splits, batches, augmentation, negatives on the fly, and the cache of backbone features.
+"""The opened database, its batches with augmentation and fresh hard negatives, and their loader.
 
-Everything random is drawn from (seed, epoch, row), never from a shared generator: a sample is the same whatever the
-number of loader processes, after a resume, and in whatever order it is read.
+Everything random is drawn from (seed, epoch, row), never from a shared generator. So a sample does not depend on the
+number of loader processes, on the order in which samples are read, or on whether a run was resumed.
 """
 
 import hashlib
@@ -63,10 +63,10 @@ class Database:
                 f"with: {DatabaseConfig.command(self.folder, '--reparse')}"
             )
         self.fingerprint: str = state["fingerprint"]
-        # That of the build which stored the pictures: a new parse leaves what is cached of them valid.
+        # Of the build that stored the pictures: after --reparse their cached features stay valid.
         self.picture_fingerprint: str = state.get("picture_fingerprint", self.fingerprint)
         files = [self.folder / part["filename"] for part in state["_data_files"]]
-        with ThreadPoolExecutor(16) as pool:  # a cold disk opens 176 files one after the other in 1 s, so in 0.6 s
+        with ThreadPoolExecutor(16) as pool:  # on a cold disk 176 files open in 0.6 s, one after the other in 1 s
             self.table = pa.concat_tables(pool.map(_open_arrow, files))
         self.ids: list[str] = self.table.column("image_id").to_pylist()
         self.groups: list[str] = self.table.column("group").to_pylist()
@@ -90,7 +90,7 @@ class Database:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What went in and what was left out; it is read when it is asked for, since it may be long."""
+        """What went in and what was left out. Read on first use, since it may be long."""
         return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
     @cached_property
@@ -359,11 +359,11 @@ def pad(texts: Sequence[Sequence[int]]) -> Tensor:
 
 
 class EpochSampler(Sampler[list[Key]]):
-    """Batches of keys: shuffled anew each epoch (training), or in stored order and always alike (validation).
+    """Batches of keys: reshuffled in each epoch (training), or always the same, in stored order (validation).
 
-    Set `epoch` before each pass, and `start` where one goes on in its middle: so many of its batches are left out, and
-    the others are what they would have been. `start` holds until it is set again.
-    part: (rank, number of processes); this process gets every so-many-th batch, from number `rank` on.
+    Set `epoch` before each pass. Set `start` to resume in the middle of a pass: that many batches are skipped, and the
+    others are the same as without it. `start` stays until it is set again.
+    part: (rank, number of processes); each process gets every size-th batch, beginning with number `rank`.
     """
 
     def __init__(self, rows: Sequence[int], batch: int, seed: int, shuffle: bool, part: tuple[int, int] = (0, 1)):
@@ -371,8 +371,7 @@ class EpochSampler(Sampler[list[Key]]):
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
-        """Batches of a whole pass, whatever `start` is: the schedule of the learning rate and a progress bar, which
-        begins at `start`, count whole passes. A DataLoader's length is the same number, and ends no pass."""
+        """Batches of a whole pass, whatever `start` is: learning rate schedule and progress bar count whole passes."""
         return len(self._starts)
 
     @property
@@ -384,7 +383,7 @@ class EpochSampler(Sampler[list[Key]]):
 
     @property
     def _drop_last(self) -> bool:
-        """A last, smaller batch would have an easier contrastive loss; the next epoch has its photographs again."""
+        """In training: a smaller last batch would have an easier contrastive loss. Other epochs see its photographs."""
         return self.shuffle and len(self.rows) > self.batch
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -406,8 +405,8 @@ def make_loader(
 ) -> tuple[DataLoader, EpochSampler]:
     """Loader and its sampler; set `sampler.epoch` before each pass over the loader.
 
-    part: (rank, number of processes) where whole batches are divided among processes, as in validation. In training
-    each batch is divided, which is the data set's `part`.
+    part: (rank, number of processes) if processes take batches in turn, as in validation. In training they share each
+    batch: then the data set has a `part`.
     """
     assert part == (0, 1) or dataset.part == (0, 1), "pictures would be left out"
     sampler = EpochSampler(rows, dataset.data.batch_pictures, seed, shuffle, part)
@@ -421,8 +420,8 @@ def make_loader(
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=_begin_worker,
-        # Its seeds, which we do not use, are not to be drawn from torch's own generator: dropout would then depend
-        # on the number of workers, and on how often a run was resumed.
+        # The loader draws seeds for its workers, which we do not use. From torch's default generator they would make
+        # dropout depend on the number of workers, and on how often a run was resumed.
         generator=torch.Generator().manual_seed(seed),
     )
     return loader, sampler
@@ -433,14 +432,14 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _begin_worker(worker: int) -> None:
-    torch.set_num_threads(1)  # the training process owns the cores; threads of a loader's own slow both
-    # Ctrl-C, `timeout` and batch systems signal a whole group of processes. The training process ends its loaders when
-    # all is saved; without them it could not get there.
+    torch.set_num_threads(1)  # threads in the loader slow both the loader and the training process
+    # Ctrl-C, `timeout` and batch systems signal a whole group of processes. The training process needs its loaders
+    # until the step is done and saved, and then ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
 
 
 def is_loss_of_a_worker(error: RuntimeError) -> bool:
-    """Whether a loader process is gone, for want of memory perhaps; torch's error has no class of its own."""
+    """Whether a loader process died, for example for lack of memory; torch raises a plain RuntimeError."""
     return str(error).startswith("DataLoader worker")
