@@ -1,6 +1,8 @@
 """Evaluate_test: a whole evaluation, honest about where its threshold comes from, with blind figures beside it."""
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -23,6 +25,20 @@ from judging import suggest
 from negatives.text import Negative
 from training import checkpoints
 
+
+def evaluate(*args, status=0):
+    """Evaluate_test.main in this process; its exit status must be `status`. Returns stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    found = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            Evaluate_test.main([*map(str, args)])
+        except SystemExit as stop:
+            found = stop.code
+    assert found == status, f"{args} ended with {found}:\n{out.getvalue()}\n{err.getvalue()}"
+    return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
+
+
 PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
 
@@ -37,7 +53,7 @@ def is_picture(path, least=400):
 def evaluated(trained):
     folder = trained / "Models" / "small"
     chosen_in_training = (folder / "threshold.json").read_bytes()
-    done = run_script("Evaluate_test.py", "--model", folder, "--blind-captions", 200, "--resamples", 100)
+    done = evaluate("--model", folder, "--blind-captions", 200, "--resamples", 100)
     yield trained, json.loads((folder / "results.json").read_text()), done.stdout
     (folder / "threshold.json").write_bytes(chosen_in_training)
 
@@ -116,7 +132,7 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
 
 def test_a_threshold_for_recall_refuses_few_captions_and_is_what_predict_uses(trained, tmp_path):
     folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
-    run_script("Evaluate_test.py", "--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 100)
+    evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 100)
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95
@@ -128,7 +144,7 @@ def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_p
     folder = root / "Models" / "small"
     before = {name: (folder / name).read_bytes() for name in ("threshold.json", "results.json")}
     run_script("Database_create.py", "--root", tmp_path, "--name", "other", "--scenes", 40, "--seed", 5)
-    run_script("Evaluate_test.py", "--model", folder, "--database", tmp_path / "other", "--blind-captions", 100)
+    evaluate("--model", folder, "--database", tmp_path / "other", "--blind-captions", 100)
     assert {name: (folder / name).read_bytes() for name in before} == before
     found = json.loads((folder / "results_other.json").read_text())
     assert found["threshold"] == json.loads(before["threshold.json"]), "used unchanged"
@@ -141,7 +157,7 @@ def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path
     assert sorted(trained_on) == sorted(database.groups[row] for row in database.rows("train"))
     first = database.rows("test")[0]
     (folder / "photographs.txt").write_text("\n".join([*trained_on, database.groups[first]]))
-    done = run_script("Evaluate_test.py", "--model", folder, status=2)
+    done = evaluate("--model", folder, status=2)
     assert "was trained on 1 photographs" in done.stderr and database.ids[first] in done.stderr
     assert "--allow-leak" in done.stderr
     assert not (folder / "results.json").is_file()
@@ -151,9 +167,7 @@ def test_two_models_are_compared_on_the_same_photographs(evaluated, tmp_path):
     root = evaluated[0]
     first = root / "Models" / "small"
     twin = shutil.copytree(first, tmp_path / "twin")
-    shown = run_script(
-        *("Evaluate_test.py", "--model", first, "--model", twin, "--blind-captions", 200, "--resamples", 50)
-    ).stdout
+    shown = evaluate(*("--model", first, "--model", twin, "--blind-captions", 200, "--resamples", 50)).stdout
     assert "twin minus small" in shown
     stem = root / "Plots" / "small" / "Comparison_twin_minus_small"
     assert is_picture(stem.with_suffix(".png"))
@@ -236,8 +250,8 @@ def test_own_pairs_are_judged_as_the_test_split_is(evaluated, pairs):
     """The same texts and pictures by way of a file give the figures of the row of swaps."""
     folder, place, _ = pairs
     spec = f"pairs={place / 'pairs.csv'}"
-    shown = run_script(
-        *("Evaluate_test.py", "--model", folder, "--benchmark", spec, "--images", place / "pictures"),
+    shown = evaluate(
+        *("--model", folder, "--benchmark", spec, "--images", place / "pictures"),
         *("--blind-captions", 200, "--resamples", 50),
     ).stdout
     (found,) = json.loads((folder / "results.json").read_text())["benchmarks"]
@@ -257,10 +271,10 @@ def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
     folder, place, database = pairs
     database.picture(database.rows("train")[0]).resize((120, 120)).save(place / "pictures" / "holiday 0.png")
     flags = ("--model", folder, "--benchmark", f"pairs={place / 'pairs.csv'}", "--images", place / "pictures")
-    done = run_script("Evaluate_test.py", *flags, "--blind-captions", 200, "--resamples", 50, status=2)
+    done = evaluate(*flags, "--blind-captions", 200, "--resamples", 50, status=2)
     assert "was trained on 1 photographs (holiday 0.png" in done.stderr
     assert "threshold" not in done.stdout, "it is told before minutes pass"
-    run_script("Evaluate_test.py", *flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
+    evaluate(*flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
     assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["trained_on"] == ["holiday 0.png"]
 
 
@@ -274,7 +288,7 @@ def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
     ],
 )
 def test_wrong_flags_get_one_line(trained, flags, told):
-    done = run_script("Evaluate_test.py", "--model", trained / "Models" / "small", *flags, status=2)
+    done = evaluate("--model", trained / "Models" / "small", *flags, status=2)
     assert told in done.stderr and done.stderr.count("\n") == 1
 
 
