@@ -27,18 +27,19 @@ from Config import BackboneConfig, Config, ModelConfig, require
 
 RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
-# How much the pooled score counts in a verdict. Which of thousands of captions is a picture's own is a matter of the
-# whole, whether one of twelve words is false is not. On 491 photographs, with 0, 0.1, 0.2, 0.5: balanced accuracy on
-# hard negatives .720, .716, .713, .681, on captions of other photographs .898, .910, .922, .938. It is not learned: one
-# number that moves by at most the learning rate stays near where it begins, and of training photographs the pooled
-# score knows the captions by heart.
+# Weight of the pooled score in the verdict score. The pooled score finds a picture's own caption among thousands, but
+# not one false word among twelve. On 491 photographs, with weights 0, 0.1, 0.2 and 0.5, balanced accuracy was .720,
+# .716, .713 and .681 on hard negatives, and .898, .910, .922 and .938 on captions of other photographs. It is not
+# learned: a single number moves by at most the learning rate a step and stays near its start, and the pooled score has
+# memorised the captions of the training photographs.
 VERDICT_BLEND = 0.1
 
 
 class Backbone(nn.Module):
     """The network under the image branch: normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R).
 
-    A subclass sets `channels` and `reduction`; the other defaults suit a network that is trained from scratch.
+    A subclass sets `channels` and `reduction` and defines `forward`. The other defaults suit a network that is trained
+    from scratch.
     """
 
     channels: int  # C of the features
@@ -48,7 +49,7 @@ class Backbone(nn.Module):
     pretrained = False  # whether `load` finds weights; only such a backbone can be frozen
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
-        """side: of the pictures in pixels, for a network that takes only one; 0 is `own_side`."""
+        """side: of the pictures in pixels, for a network that reads pictures of one size only; 0 is `own_side`."""
         super().__init__()
         self.reduce: nn.Module | None = None  # averages the features to a grid
 
@@ -70,14 +71,15 @@ class Backbone(nn.Module):
         """
 
     def extra_repr(self) -> str:
-        """The feature cache is named by a hash of the weights and repr(backbone): other means are other features."""
+        """Part of repr(backbone). The feature cache is named by a hash of that and of the weights, so whatever else the
+        features depend on must be in it."""
         if (self.mean, self.std) == (IMAGENET_MEAN, IMAGENET_STD):
             return ""
         return f"mean={self.mean}, std={self.std}"
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; the last norm's gain, 0 at first, makes the block start as it."""
+    """x + two 3x3 convolutions of it, (N, C, h, w) -> the same; starts as the identity, since the last gain is 0."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -191,8 +193,8 @@ class ResNet50Backbone(PretrainedBackbone):
         super().__init__(settings, side)
         network = import_torchvision().models.resnet50(weights=None)
         if settings.stride_in_1x1:
-            # He et al. 2015 stride in the first 1x1 convolution, torchvision in the 3x3 one; a file of one kind in
-            # a network of the other loads without complaint and loses 10 points of ImageNet accuracy.
+            # The stride is in the first 1x1 convolution in He et al. 2015, in the 3x3 one in torchvision. The weights
+            # of one load into the other without an error and lose 10 points of ImageNet accuracy.
             for stage in (network.layer2, network.layer3, network.layer4):
                 stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
         del network.avgpool, network.fc
@@ -320,12 +322,12 @@ def settle_backbone(config: Config) -> Config:
 
 
 class Neck(nn.Module):
-    """1x1 convolution from backbone features, and the place of each patch, to unit vectors.
+    """1x1 convolution of backbone features, plus a linear map of each patch's position, to unit vectors.
 
-    features (N, C, H, W) -> (N, K, D): the picture as a whole, in whole / D rows, if `whole` is not 0; then its H * W
-    patches if `patches`.
-    A convolution sees what is around a patch but hardly where it is, and captions say "on the left". Dropout takes a
-    channel from all patches of a picture: a mask for each number would take 0.17 s for 128 pictures, and this one none.
+    features (N, C, h, w) -> (N, K, D): if `whole` is not 0, whole / D rows for the whole picture; then, if `patches`,
+    its h * w patches.
+    The position is an input because convolutions hardly know it, and captions say "on the left". Dropout drops a
+    channel in all patches of a picture: a mask for each number would take 0.17 s for 128 pictures.
     """
 
     def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):
@@ -334,7 +336,7 @@ class Neck(nn.Module):
         if patches:
             self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
             self.place = nn.Linear(2, width, bias=False)
-            nn.init.zeros_(self.place.weight)  # at torch's own scale, places drown what is seen: 0.60 instead of 0.71
+            nn.init.zeros_(self.place.weight)  # torch's default drowns the features: 0.60 instead of 0.71
         if whole:
             self.project_whole = nn.Linear(channels, whole)
         self.width, self.whole, self.patches = width, whole, patches
@@ -351,7 +353,7 @@ class Neck(nn.Module):
             y = torch.linspace(-1, 1, height, device=features.device)
             x = torch.linspace(-1, 1, width, device=features.device)
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
-            # Contiguous, since a bfloat16 product with a transposed view takes 0.65 instead of 0.07 s on a CPU.
+            # Contiguous: on a CPU, a bfloat16 product with a transposed view takes 0.65 s instead of 0.07 s.
             patches = features.flatten(2).transpose(1, 2).contiguous()
             vectors.append(F.normalize((self.project(patches) + self.place(places)).float(), dim=-1))
         return torch.cat(vectors, dim=1)
@@ -361,9 +363,9 @@ class BidirectionalLSTM(nn.Module):
     """One LSTM reads each text forwards, another reads it backwards from its own last word.
 
     x (T, L, D), backwards (T, L, 1) from `reversed_positions` -> (T, L, D)
-    Padding follows the real words in both directions, so it changes none of them. Measured against a packed
-    sequence (384 captions of 6 to 14 words, 2 cores): equal in float32, 1.6 times as fast in bfloat16; and unlike
-    packing it needs no lengths on the host, which would make a GPU wait.
+    Padding comes after the real words in both directions, so it does not change them. A packed sequence (384 captions
+    of 6 to 14 words, 2 cores) takes the same time in float32 and 1.6 times as long in bfloat16, and it needs the
+    lengths on the host, which synchronises a GPU.
     """
 
     def __init__(self, width: int):
@@ -378,9 +380,9 @@ class BidirectionalLSTM(nn.Module):
 
 
 def reversed_positions(mask: Tensor) -> Tensor:
-    """Where the word lies that stands at each position once its text is reversed. (T, L) -> (T, L, 1).
+    """Indices that reverse the words of each text: mask (T, L) of real words, which come first -> (T, L, 1).
 
-    Real words come first in each row; padding stays where it is.
+    Padding stays where it is.
     """
     position = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
     length = mask.sum(1, keepdim=True)
@@ -390,10 +392,10 @@ def reversed_positions(mask: Tensor) -> Tensor:
 class TextEncoder(nn.Module):
     """Embedding and a stack of residual bidirectional LSTM layers over the real length of each text.
 
-    words (T, L) indices, 0 is padding; -> (T, K, D): the text as a whole, at unit length and in whole / D rows, if
-    `whole` is not 0; then its L words if `words`.
-    A word vector's direction says what the word means, its length how much it counts: those of a text's words add up to
-    1. They are equal unless `weigh_words`. Padding is the zero vector.
+    words (T, L) indices, 0 is padding -> (T, K, D): if `whole` is not 0, whole / D rows for the whole text, together a
+    unit vector; then, if `words`, its L words.
+    The length of a word's vector is its weight: the weights of a text add up to 1, and are equal unless `weigh_words`.
+    Padding is the zero vector.
     """
 
     def __init__(self, vocabulary: int, model: ModelConfig, whole: int, words: bool):
@@ -435,10 +437,10 @@ class TextEncoder(nn.Module):
 
 
 def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Tensor:
-    """encoder(words), computed in groups of like length, each only as wide as its longest text.
+    """encoder(words), (T, L) -> (T, K, D), in groups of `size` texts of similar length without needless padding.
 
-    words (T, L) -> (T, K, D). The result is the same, since padding changes nothing; 504 captions of 6 to 25 words take
-    0.6 s instead of 0.9 s on a CPU. A GPU would wait for the lengths, so there it encodes at once.
+    The result is the same. 504 captions of 6 to 25 words take 0.6 s instead of 0.9 s on a CPU. A GPU would wait for the
+    lengths, so there all texts are encoded at once.
     """
     if words.device.type != "cpu" or len(words) <= size:
         return encoder(words)
@@ -447,40 +449,44 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     parts = []
     for some in order.split(size):
         longest = max(1, int(lengths[some[-1]]))
-        padding = words.shape[1] - longest if encoder.words else 0  # a text as a whole has none
+        padding = words.shape[1] - longest if encoder.words else 0  # rows of the whole text are never padded
         parts.append(F.pad(encoder(words[some, :longest]), (0, 0, 0, padding)))
     return torch.cat(parts)[order.argsort()]
 
 
 class ScoreParts(NamedTuple):
-    """The two scores of some pairs, cosines in [-1, 1]; None is one that the model does not have."""
+    """Both scores in [-1, 1], of pairs (B,) or of all pictures and texts (N, T); None if the model lacks it."""
 
     pooled: Tensor | None
     patch_word: Tensor | None
 
     @property
     def decisive(self) -> Tensor:
-        """The one that tells whether a word is false: patch_word, if the model has it."""
+        """patch_word, which detects a single false word, or pooled if the model has no patch_word."""
         score = self.pooled if self.patch_word is None else self.patch_word
         assert score is not None
         return score
 
 
 class Scorer(nn.Module, ABC):
-    """Scores of vectors, whatever made them: a `SiameseModel`, or its branches exported to another format."""
+    """Scores from the vectors of both branches. They come from a `SiameseModel`, or from its branches as exported.
+
+    The verdict score says whether a text is true of a picture: a threshold decides on it. The ranking score orders the
+    texts of a picture, and the pictures of a text.
+    """
 
     def __init__(self, model: ModelConfig):
         super().__init__()
         self.scores_words = model.score in ("patch_word", "both")
         whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
         self.whole_rows, self.sharpness = whole // model.width, model.sharpness
-        # How much the pooled score counts where texts are ranked, before a sigmoid.
+        # Weight of the pooled score in the ranking score, before a sigmoid.
         self.ranking_blend = nn.Parameter(torch.zeros(())) if model.score == "both" else None
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where pictures and texts must be to be encoded."""
+        """The device that pictures and texts must be on."""
 
     @abstractmethod
     def encode_pictures(self, pictures: Tensor) -> Tensor:
@@ -491,20 +497,20 @@ class Scorer(nn.Module, ABC):
         """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, K, D) of either branch -> of the whole (B, whole width), empty without the pooled score, and of
-        the patches or words (B, P or L, D)."""
+        """Vectors (B, K, D) of either branch -> the whole picture or text (B, whole width), and its patches or words
+        (B, P or L, D). Without the pooled score the first is empty, with it alone the second."""
         return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :]
 
     def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """Scores (B,) of picture i with text i, which a threshold decides on; vectors of both."""
+        """Verdict scores (B,) of picture i with text i, from their vectors (B, K, D)."""
         return self.verdict(self.pair_parts(pictures, texts))
 
     def all_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """`pair_scores` (N, T) of every picture with every text; vectors of both."""
+        """Verdict scores (N, T) of every picture with every text, from their vectors (N, K, D) and (T, K, D)."""
         return self.verdict(self.all_parts(pictures, texts))
 
     def pair_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (B,) of picture i with text i; vectors of both."""
+        """Both scores (B,) of picture i with text i, from their vectors (B, K, D)."""
         (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
         return ScoreParts(
             (picture * text).sum(-1).float() if self.whole_rows else None,
@@ -512,7 +518,7 @@ class Scorer(nn.Module, ABC):
         )
 
     def all_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (N, T) of every picture with every text; vectors of both."""
+        """Both scores (N, T) of every picture with every text, from their vectors (N, K, D) and (T, K, D)."""
         (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
         return ScoreParts(
             (picture @ text.T).float() if self.whole_rows else None,
@@ -520,14 +526,13 @@ class Scorer(nn.Module, ABC):
         )
 
     def verdict(self, scores: ScoreParts) -> Tensor:
-        """The score that a threshold decides on: of both it is mostly that of patches and words."""
+        """The verdict score: mostly patch_word, if the model has both scores; see VERDICT_BLEND."""
         if scores.pooled is None or scores.patch_word is None:
             return scores.decisive
         return torch.lerp(scores.patch_word, scores.pooled, VERDICT_BLEND)
 
     def ranking(self, scores: ScoreParts) -> Tensor:
-        """The score by which the texts of a picture, or the pictures of a text, are ranked: of both a learned mean,
-        which is in [-1, 1] too."""
+        """The ranking score: a learned weighted mean, if the model has both scores."""
         if scores.pooled is None or scores.patch_word is None or self.ranking_blend is None:
             return scores.decisive
         return torch.lerp(scores.patch_word, scores.pooled, self.ranking_blend.sigmoid())
@@ -542,7 +547,8 @@ class SiameseModel(Scorer):
     def __init__(
         self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07, side: int = 0
     ):
-        """side: of the pictures in pixels, for a backbone that takes only one; 0 is the backbone's own."""
+        """vocabulary: number of words; temperature: at the start of training; side: of the pictures in pixels, for a
+        backbone that reads pictures of one size only; 0 is the backbone's own."""
         super().__init__(model)
         whole, words = self.whole_rows * model.width, self.scores_words
         self.backbone = backbone_class(backbone.name)(backbone, side)
@@ -558,7 +564,7 @@ class SiameseModel(Scorer):
         return self.log_scale.device
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, H / reduction, W / reduction)."""
+        """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, h, w)."""
         return self.backbone((pictures - self.mean) / self.std)
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from Architectures import Scorer, SiameseModel
 from common.augment import prepare
 from common.patch_word import word_cosines
 from common.storage import write_atomically
+from common.vision import one_line
 from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 from evaluation import scoring
 from sources.scenes import draw, make_scene, write_captions
@@ -206,7 +207,7 @@ Axes = Mapping[str, Mapping[int, str]]  # name of a tensor -> its dimensions of 
 
 
 def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outputs: Axes) -> bytes:
-    """The module as the bytes of an ONNX file. ValueError if a package for that is missing.
+    """The module as the bytes of an ONNX file. ValueError if a package is missing, or ONNX lacks an operator.
 
     It uses torch's older exporter, whose scores agree to 3e-8: the newer one wrote a text branch that fails for any
     other number of texts or words ("invalid expand shape"). Examples have a batch size of 1, because the exporter would
@@ -229,9 +230,9 @@ def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outpu
                 dynamic_axes={**inputs, **outputs},
             )
         except torch.onnx.OnnxExporterError as error:
-            if "not installed" not in str(error):
-                raise
-            raise ValueError(f"the export needs onnx: {INSTALL}") from error
+            if "not installed" in str(error):
+                raise ValueError(f"the export needs onnx: {INSTALL}") from error
+            raise ValueError(f"this model cannot be exported to ONNX: {one_line(error)}") from error
     return file.getvalue()
 
 

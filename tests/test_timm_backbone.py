@@ -12,8 +12,9 @@ import Architectures
 import Main_train
 from Architectures import SiameseModel, TimmBackbone
 from common.vision import import_timm, import_torchvision, timm_features
-from Config import BackboneConfig, ModelConfig
-from training.checkpoints import load_model
+from Config import BackboneConfig, Config, DataConfig, ModelConfig
+from Tokenizer_lib import Tokenizer
+from training.checkpoints import LoadedModel, Threshold, load_model
 from training.features import hash_of_weights
 
 import_torchvision()  # timm imports it, and here it may be built for CUDA beside a torch for the CPU
@@ -220,13 +221,9 @@ def test_a_model_without_a_grid_of_features_is_refused(model, told):
         TimmBackbone(settings(f"timm:{model}"))
 
 
-def test_a_side_that_a_model_cannot_read_is_refused_with_the_one_that_it_can(monkeypatch):
-    def asserts(network, pictures):
-        raise AssertionError("Input height (96)\n doesn't match model (160).")
-
-    monkeypatch.setattr(Architectures, "timm_features", asserts)
-    with pytest.raises(ValueError, match=r"for 96 pixels \(Input height \(96\) doesn't .*\); use --data\.side 160"):
-        backbone("timm:test_vit", side=96)
+def test_a_side_that_a_model_cannot_read_is_refused_with_the_one_that_it_can():
+    with pytest.raises(ValueError, match=r"timm:halonet26t has no features for 96 pixels .*; use --data\.side 256"):
+        backbone("timm:halonet26t", side=96)
 
 
 def test_side_0_is_the_models_own():
@@ -236,3 +233,24 @@ def test_side_0_is_the_models_own():
     assert config.data.side == 128
     own = replace(config, data=replace(config.data, side=0))
     assert Architectures.settle_backbone(own).data.side == 160
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_scores_as_the_model_does(name, tmp_path):
+    pytest.importorskip("onnx", reason="the export is not installed: python -m pip install -r requirements-export.txt")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is absent: see requirements-export.txt")
+    from judging import bundle
+
+    config = Config(
+        precision="float32",
+        data=DataConfig(side=SIDE),
+        backbone=settings(name, grid=2),
+        model=ModelConfig(width=32, word_width=16),
+    )
+    tokenizer = Tokenizer("a the red ball".split())
+    torch.manual_seed(0)
+    model = SiameseModel(len(tokenizer), config.backbone, config.model, side=SIDE).eval()
+    threshold = Threshold(0.5, "balanced accuracy", "nothing", 0.5, 0.5, 0.5, 1.0, 0.0, 1)
+    loaded = LoadedModel(model, tokenizer, config, threshold)
+    bundle.write_bundle(loaded, tmp_path / "model.zip", "")
+    assert bundle.largest_difference(loaded, bundle.load_bundle(tmp_path / "model.zip")) < 1e-5
