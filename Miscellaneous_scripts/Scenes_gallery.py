@@ -36,8 +36,8 @@ def gallery(path: str | Path, seeds: Sequence[int], columns: int = 4, side: int 
     cards = []
     for seed in seeds:
         scene = make_scene(seed)
-        told = sorted(write_captions(scene, seed), key=len)[2:4]  # neither the barest nor the longest
-        rows = [row for text in told for row in (*_wrap(text, font, side), "")][:-1]
+        captions = sorted(write_captions(scene, seed), key=len)[2:4]  # neither the barest nor the longest
+        rows = [row for text in captions for row in (*_wrap(text, font, side), "")][:-1]
         cards.append((draw(scene, side), rows))
     height = side + gap + line * max(len(rows) for _, rows in cards)
     lines = -(-len(cards) // columns)

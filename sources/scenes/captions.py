@@ -13,6 +13,7 @@ SIZE_WORDS = {
     "medium": ("medium",),
     "large": ("large", "big", "huge"),
 }
+# How a direction is said: in the picture, and from one object to another.
 _SIDES = {
     ("above",): ("in the upper half", "in the upper part"),
     ("below",): ("in the lower half", "in the lower part"),

@@ -10,7 +10,7 @@ from sources.scenes.drawings import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 # the ranges are wider than the ranges, so that no two sizes can be confused.
 SIZES = {"small": (0.18, 0.20), "medium": (0.27, 0.30), "large": (0.39, 0.42)}
 _MARGIN, _GAP = 0.02, 0.025  # free space at the border and between two boxes, in picture sides
-# Each direction as (axis, sign of the way), and the words that say it in the picture and between two objects.
+# Each direction as (axis, sign of the way).
 WAYS = {"above": (1, -1), "below": (1, 1), "left": (0, -1), "right": (0, 1)}
 # How far two centres, or a centre and the middle of the picture, must be apart (in picture sides) for a direction
 # to be said, and to be true. 0.15 is 19 pixels of 128.
