@@ -16,8 +16,8 @@ from scipy.special import expit
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 RESAMPLES = 1000
-TIE = 1e-6  # scores of the same pair differ by this much between a product of matrices and one of vectors
-MEDIANS = 200  # resamples of a median rank or of Kendall's tau, each of which sorts anew
+TIE = 1e-6  # the score of one pair differs by up to this much between matrix and vector products
+MEDIANS = 200  # resamples of a median rank or of Kendall's tau; each sorts again
 BINS = 15  # of probabilities, as in Guo et al. 2017
 
 
@@ -30,7 +30,7 @@ class Rates(NamedTuple):
 
 
 def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
-    """Rates at a threshold; a score equal to it is a match. Without scores of a kind its rate is nan."""
+    """Rates at a threshold; a score equal to it is a match. A rate without scores is NaN."""
     limit = np.float64(threshold)  # NumPy would round a plain float to the scores' own float32
     recall = float(np.mean(positive >= limit)) if len(positive) else math.nan
     specificity = float(np.mean(negative < limit)) if len(negative) else math.nan
@@ -38,7 +38,7 @@ def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
 
 
 class Curve(NamedTuple):
-    """Recall and specificity at every threshold that makes a difference, in rising order."""
+    """Recall and specificity at every threshold that changes one of them, in rising order."""
 
     thresholds: Floats
     recall: Floats
@@ -59,13 +59,13 @@ def threshold_curve(positive: Floats, negative: Floats) -> Curve:
 
 
 def _written(number: float) -> str:
-    """All its digits: a threshold's file tells what it was chosen for."""
+    """With all its digits, since threshold.json stores the criterion."""
     return np.format_float_positional(number, trim="-")
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """What the threshold is to be best at; all but the first treat true and false texts as equally frequent.
+    """What the threshold optimises. f1 and cost assume that true and false texts are equally frequent.
 
     balanced-accuracy; recall=R or specificity=S: at least that, with the most of the other; f1; cost=A:B: a false text
     that is accepted costs A, a true one that is refused B.
@@ -77,7 +77,7 @@ class Criterion:
 
     @classmethod
     def parse(cls, text: str) -> "Criterion":
-        """ValueError names the ways to write one."""
+        """ValueError lists the accepted forms."""
         name, _, value = text.partition("=")
         try:
             if text in ("balanced-accuracy", "f1"):
@@ -101,7 +101,7 @@ class Criterion:
         return self.name
 
     def gain(self, curve: Curve) -> Floats:
-        """What is to be highest, at each threshold of the curve."""
+        """The value to maximise, at each threshold of the curve."""
         recall, specificity = curve.recall, curve.specificity
         match self.name:
             case "recall":
@@ -119,17 +119,17 @@ BALANCED = Criterion()
 
 
 def best_threshold(positive: Floats, negative: Floats, criterion: Criterion = BALANCED) -> float:
-    """The exact optimum of a criterion over all scores; halfway to the score below, so that rounding moves nothing."""
+    """The exact optimum of a criterion, moved halfway to the next lower score to be robust to rounding."""
     curve = threshold_curve(positive, negative)
     best = int(np.argmax(criterion.gain(curve)))
     below = curve.thresholds[max(0, best - 1)]
-    # Between neighbouring floats there is none, and the lower one would accept what is to be refused.
+    # Between neighbouring floats there is no middle, and the lower one would accept what the optimum refuses.
     middle = (below + curve.thresholds[best]) / 2
     return float(middle if middle > below else curve.thresholds[best])
 
 
 def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
-    """Threshold at which recall and specificity are nearest to each other."""
+    """Threshold at which recall and specificity differ least."""
     curve = threshold_curve(positive, negative)
     return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
 
@@ -148,13 +148,13 @@ class Calibration(NamedTuple):
 
 
 def calibrate(positive: Floats, negative: Floats) -> Calibration:
-    """Logistic regression of "true?" on the score, both classes weighing the same.
+    """Logistic regression of "true?" on the score, with equal weight for both classes.
 
-    Platt's softened labels keep the slope finite where a threshold separates all. Source: Platt 1999.
+    Platt's smoothed labels keep the slope finite if a threshold separates the classes. Source: Platt 1999.
     """
     scores = np.r_[positive, negative].astype(np.float64)
     mean, scale = scores.mean(), float(scores.std())
-    scale = scale if scale > 1e-9 else 1.0  # a model that says the same of all
+    scale = scale if scale > 1e-9 else 1.0  # all scores are equal
     x = (scores - mean) / scale
     labels = np.repeat(
         [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)], [len(positive), len(negative)]
@@ -173,7 +173,7 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
 
 
 class Reliability(NamedTuple):
-    """What came of the probabilities in each bin that has any."""
+    """Probabilities against outcomes, in each bin that is not empty."""
 
     probability: Floats  # mean of the bin
     share: Floats  # of true texts in it
@@ -190,7 +190,7 @@ def reliability(probability: Floats, label: NDArray[np.bool_], bins: int = BINS)
 
 
 def calibration_error(found: Reliability) -> float:
-    """ECE: how far probability and share of true texts are apart, averaged over the texts. Source: Guo et al. 2017."""
+    """ECE: |probability - share of true texts| of the bins, averaged over the texts. Source: Guo et al. 2017."""
     return float(np.abs(found.probability - found.share) @ found.texts / found.texts.sum())
 
 
@@ -206,9 +206,9 @@ class Interval(NamedTuple):
 
 
 class Bootstrap:
-    """Resamples of the photographs, the same for all that is measured on them, so that differences are paired.
+    """Resamples of the photographs, the same for every figure measured on them, so that differences are paired.
 
-    Captions of one photograph are no independent observations: drawn one by one, they make intervals too narrow.
+    Captions of one photograph are not independent: resampling captions would make the intervals too narrow.
     Source: Efron 1979, percentile method.
     """
 
@@ -225,19 +225,19 @@ class Bootstrap:
         return weights
 
     def mean(self, values: NDArray[Any], of: Integers) -> Floats:
-        """Means (1 + R,) of the values (I,) of photographs `of` (I,): as they are, then in each resample."""
+        """Mean of the values (I,) of photographs `of` (I,), then the mean in each resample: (1 + R,)."""
         sums = np.stack(
             [np.bincount(of, values, self.photographs), np.bincount(of, minlength=self.photographs)], axis=1
         )
         blocks = (self.weights[i : i + 100] for i in range(0, self.resamples, 100))  # a product in float64 copies them
         total, count = np.concatenate([block @ sums for block in blocks]).T
-        with np.errstate(invalid="ignore"):  # a resample may hold none of a few
+        with np.errstate(invalid="ignore"):  # a resample may lack all of a few photographs
             resampled = total / count
         return np.r_[values.mean() if len(values) else math.nan, resampled]
 
 
 def interval(values: Floats) -> Interval:
-    """Of the value itself, first, and those of the resamples. Resamples that hold nothing are left out."""
+    """values: (1 + R,), the figure first, then its resamples; NaN resamples (without an observation) are left out."""
     if np.isnan(values[1:]).all():
         return Interval(float(values[0]), math.nan, math.nan)
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
@@ -245,7 +245,7 @@ def interval(values: Floats) -> Interval:
 
 
 class Judged(NamedTuple):
-    """Figures of some true and false texts, each (1 + R,): as measured, then in each resample."""
+    """Figures of some true and false texts, each (1 + R,): the figure, then its value in each resample."""
 
     balanced_accuracy: Floats
     recall: Floats
@@ -269,7 +269,7 @@ def judged(
 def balanced_accuracy(
     positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
 ) -> Floats:
-    """That figure of `judged` alone, (1 + R,)."""
+    """Only the balanced accuracy of `judged`, (1 + R,)."""
     recall, specificity = _rates(positive, of_positive, negative, of_negative, threshold, boot)
     return (recall + specificity) / 2
 
@@ -291,7 +291,7 @@ def _areas(
 ) -> tuple[Floats, Floats]:
     """ROC-AUC and average precision, (1 + R,) each; a tie counts half.
 
-    In blocks of resamples, so that memory does not grow with their number.
+    Computed in blocks of resamples, so that memory does not grow with their number.
     """
     if not len(positive) or not len(negative):
         return np.full(1 + boot.resamples, np.nan), np.full(1 + boot.resamples, np.nan)
@@ -349,7 +349,7 @@ def share_preferred(true: Floats, false: Floats) -> float:
 
 
 def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: Bootstrap) -> Floats:
-    """Kendall's tau, b or c, of scores with people's ratings, (1 + MEDIANS,): as it is, then in resamples."""
+    """Kendall's tau-b or tau-c of scores with people's ratings, then in resamples: (1 + MEDIANS,)."""
     from scipy.stats import kendalltau  # see `calibrate`
 
     values = [kendalltau(scores, ratings, variant=variant).statistic]
@@ -363,12 +363,12 @@ def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: B
 
 
 class RankCounter:
-    """Counts the wrong ones before (or equal to) the right one: 0 is the first place. A tie counts against us.
+    """Ranks of the right answers, from 0: how many wrong answers score as high or higher. A tie counts as lost.
 
-    It is given the scores of a few pictures at a time with all texts, so the matrix is never held whole.
+    Scores are added for a few pictures at a time, so the whole matrix is never in memory.
     own: (T,) score of each text with its own picture; owner: (T,) which that is; groups: (N,) identity of each
-    photograph: one that is there twice, from two sources, is no wrong answer; fold: (N,) only pictures and texts of
-    the same fold compete, those below 0 with none.
+    photograph: the same photograph from two sources is no wrong answer; fold: (N,) only pictures and texts of the same
+    fold compete, and a negative fold is left out.
     """
 
     def __init__(self, own: Floats, owner: Integers, groups: NDArray[Any], fold: Integers | None = None):
@@ -388,7 +388,7 @@ class RankCounter:
         self.of_pictures[place] = ((scores >= self._best[place]) & wrong).sum(1)
 
     def recalls(self, boot: Bootstrap) -> dict[str, Floats]:
-        """recall@1/5/10 and median rank (from 1), both ways, over the pictures of all folds; samples as of `judged`."""
+        """Samples of recall@1/5/10 and of the median rank (from 1), in both directions, over all folds."""
         result = {}
         pictures = np.flatnonzero(self.fold >= 0)
         texts = np.flatnonzero(self.fold[self.owner] >= 0)
@@ -405,9 +405,9 @@ class RankCounter:
 
 
 def hubness(scores: Floats, k: int = 10) -> Floats:
-    """What CSLS takes from each: the mean of its k best scores (A, references) with references. -> (A,)
+    """Mean of the k best scores of each item with references, (A, references) -> (A,).
 
-    Some captions score high with every picture and take the first place of many ("hubs"). CSLS ranks by
+    Some captions ("hubs") score high with every picture and rank first for many. CSLS ranks by
     2 * score - hubness of the picture - hubness of the text. Source: Conneau et al. 2018.
     """
     return np.sort(scores, axis=1)[:, -k:].mean(axis=1)

@@ -12,13 +12,13 @@ from evaluation.style import COLOURS, DARK, GREY, pyplot, save
 from evaluation.texts import SHOWN
 
 OF_KIND = {"true captions": GREY, **dict(zip(SHOWN, COLOURS)), "mixture": DARK}
-BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # how the judges that see no picture are shown
+BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # judges that see no picture: name and marker
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
 EXAMPLES = 4  # pictures in a line of the page of errors
 
 
 class Bar(NamedTuple):
-    """A figure, its interval, and what the blind judges reach on the same texts."""
+    """A figure with its interval, and those of the blind judges on the same texts."""
 
     name: str
     n: int
@@ -54,7 +54,7 @@ def plot_thresholds(
 
     panel = axes[0, 1]
     everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin includes its upper edge
     longest = max(test.values(), key=lambda curves: len(curves.true))
     panel.hist(longest.true, bins, density=True, color=GREY, alpha=0.45, label=f"true captions ({len(longest.true):,})")
     for kind, curves in test.items():
@@ -82,7 +82,7 @@ def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
 
 
 def _least(bars: Iterable[Bar]) -> float:
-    """Where the axis of bars begins: all of them are on it."""
+    """Lower end of the axis, so that all bars are on it."""
     marks = [x - 0.01 for bar in bars for x in (bar.found.low, *(blind.value for blind in bar.blind.values()))]
     return float(np.nanmin([0.4, *marks]))
 
@@ -91,7 +91,7 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
     """A dot with its interval on each line, and a mark for each blind judge."""
     lines = np.arange(len(bars))[::-1]
     value, low, high = np.array([bar.found for bar in bars]).T
-    # Of few photographs the figure itself may lie at the edge of its interval; an error must not be negative.
+    # With few photographs a figure may lie outside its interval; matplotlib refuses negative errors.
     errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
     panel.errorbar(value, lines, xerr=errors, fmt="o", color=COLOURS[0], ms=6, capsize=3, label="model")
     for judge, (name, mark) in BLIND.items():
@@ -106,12 +106,12 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
 
 
 def plot_scores(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
-    """A histogram of each kind of false text, over that of the captions that it is set against."""
+    """A histogram of each kind of false text over that of its captions."""
     figure, axes = pyplot().subplots(
         *(len(test), 1), figsize=(8, 1.2 + 1.7 * len(test)), sharex=True, squeeze=False, layout="constrained"
     )
     everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin has its upper edge
+    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin includes its upper edge
     for panel, (kind, curves) in zip(axes[:, 0], test.items()):
         panel.hist(curves.true, bins, density=True, color=GREY, alpha=0.45, label="true captions")
         colour = OF_KIND.get(kind)
@@ -131,7 +131,7 @@ def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> Non
     for kind, curves in test.items():
         curve = threshold_curve(*curves)
         precision = curve.recall / np.maximum(curve.recall + 1 - curve.specificity, 1e-12)
-        some = curve.recall > 0.02  # of the first few the precision jumps between 0 and 1
+        some = curve.recall > 0.02  # below, precision of a few texts jumps between 0 and 1
         right.plot(curve.recall[some], precision[some], color=OF_KIND.get(kind), label=kind)
         at = rates(*curves, threshold)
         if accepted := at.recall + 1 - at.specificity:
@@ -145,7 +145,7 @@ def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> Non
 
 
 def plot_reliability(path: Path, found: Reliability, error: float, brier: float) -> None:
-    """What came of the probabilities: on the diagonal they are right."""
+    """Reliability diagram; calibrated probabilities lie on the diagonal."""
     layout = {"figsize": (6.5, 6.5), "height_ratios": (4, 1), "sharex": True, "layout": "constrained"}
     figure, (top, bottom) = pyplot().subplots(2, 1, **layout)
     top.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="as it should be")
@@ -175,7 +175,7 @@ def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
 
 
 def plot_differences(path: Path, title: str, sections: Mapping[str, Mapping[str, Interval]]) -> None:
-    """Differences of two models with their paired intervals; those that hold 0 are grey."""
+    """Differences of two models with their paired intervals; grey if the interval contains 0."""
     counts = [len(found) for found in sections.values()]
     layout = {"figsize": (8, 1.4 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
     figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", **layout)
@@ -194,7 +194,7 @@ def plot_differences(path: Path, title: str, sections: Mapping[str, Mapping[str,
 
 
 class Word(NamedTuple):
-    """A word of a text, its score, and whether it is what makes the text false."""
+    """A word of a text, its score, and whether it makes the text false."""
 
     text: str
     score: float
@@ -202,7 +202,7 @@ class Word(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A text that the model judged wrongly."""
+    """A text with a wrong verdict."""
 
     picture: Image.Image
     score: float

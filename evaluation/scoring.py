@@ -25,13 +25,13 @@ from training.checkpoints import LoadedModel
 from training.features import FeatureCache
 
 PICTURES = 32  # encoded at once
-LEFT_OUT = 500  # texts at most of which a model without word vectors is asked for its words: an encoding a word
+LEFT_OUT = 500  # texts whose words are scored by a model without word vectors, which needs one encoding per word
 TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
 PAIRS = 1024  # scored at once
 REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
 COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
 
-Use = Callable[[Scorer, ScoreParts], Tensor]  # what scores are for: Scorer.verdict or Scorer.ranking
+Use = Callable[[Scorer, ScoreParts], Tensor]  # Scorer.verdict or Scorer.ranking
 
 
 class TextBlock(NamedTuple):
@@ -68,7 +68,7 @@ def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int,
 def prepare_files(
     loaded: LoadedModel, places: Mapping[str, Path], errors: dict[str, ValueError | OSError]
 ) -> Iterator[Tensor]:
-    """Picture files as the model takes them; of one that cannot be read a black picture, and in `errors` why."""
+    """Picture files as input of the model; an unreadable one gives a black picture and an entry in `errors`."""
     side = loaded.config.data.side
     for name, path in places.items():
         try:
@@ -79,7 +79,7 @@ def prepare_files(
 
 
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
-    """Vectors (N, K, D) of a database's pictures; of a frozen backbone its output is read, if training kept it."""
+    """Vectors (N, K, D) of a database's pictures, from the cached features of a frozen backbone if there are any."""
     config = loaded.config
     precision = devices.choose_precision(config.precision, loaded.model.device)
     cache = None
@@ -190,7 +190,7 @@ def score_blocks(
 
 
 def some_with_words(loaded: LoadedModel, count: int) -> Integers:
-    """Which of so many texts to ask for their words, evenly over all: all, or LEFT_OUT where a word is an encoding."""
+    """Which of `count` texts to score words of: all, or LEFT_OUT evenly spread ones if each word takes an encoding."""
     if loaded.model.scores_words or count <= LEFT_OUT:
         return np.arange(count)
     return np.linspace(0, count - 1, LEFT_OUT).astype(int)
@@ -200,10 +200,10 @@ def some_with_words(loaded: LoadedModel, count: int) -> Integers:
 def score_words(
     loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers
 ) -> tuple[Floats, list[Floats]]:
-    """Scores (T,) of each text with picture number `of`, and of each text the scores of the words that the model reads.
+    """Verdict scores (T,) of each text with picture number `of`, and the scores of the words that the model reads.
 
-    The cosine of the word with its best patch. A model with the pooled score alone has no vectors of words: there it is
-    what the text's score loses without the word, which takes an encoding a word.
+    A word's score is its cosine with its best patch. A model with only the pooled score has no word vectors; there it
+    is the drop of the text's score without the word, which takes one encoding per word.
     """
     words = [words_of(loaded, text) for text in texts]
     scores = [np.zeros(len(line), dtype=np.float32) for line in words]
