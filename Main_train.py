@@ -489,7 +489,7 @@ def throughput_of(run: Run, now: Progress) -> str:
     share = throughput.utilisation(
         run.model,
         run.config.data.side,
-        rate := now.pictures / now.seconds,
+        rate := now.pictures / max(1e-9, now.seconds),
         trained=next(run.model.backbone.parameters()).requires_grad,
         devices=run.group.size,
     )
