@@ -116,7 +116,7 @@ def split_captions(database: Database, split: str) -> pa.Table:
 
 
 def draw_samples(dataset: PairDataset, split: str, count: int) -> list[Sample]:
-    """The first samples of the first epoch; the last ones make room where a kind of caption would not be seen."""
+    """The first samples of the first epoch, but at least one of each kind of caption where `count` allows it."""
     rows = dataset.database.rows(split)
     keys = [batch[0] for batch in db.EpochSampler(rows, 1, dataset.seed, shuffle=True)]
     captions = split_captions(dataset.database, split)
@@ -142,32 +142,32 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
     rng = db.seeded(dataset.seed, key.epoch, database.ids[key.row])
     everything = plan.captions(key.row)
     chosen = rng.sample(everything, min(dataset.data.captions_per_picture, len(everything)))
-    told = [database.captions(key.row)[which - everything.start] for which in chosen]
-    said = [split_words(caption.text) for caption in told]
-    ends = [words[most - 1].end if len(words) > most else None for words in said]
+    captions = [database.captions(key.row)[which - everything.start] for which in chosen]
+    split = [split_words(caption.text) for caption in captions]
+    ends = [words[most - 1].end if len(words) > most else None for words in split]
     wanted, mixture = dataset.negatives.per_caption, dataset.negatives
     drawn = [db.draw_negatives(plan, which, wanted, rng, mixture, end) for which, end in zip(chosen, ends)]
     picture, settings = database.picture(key.row), dataset.augmentation or AugmentConfig()
-    words = {word.text for words in said for word in words}
+    words = {word.text for words in split for word in words}
     seen = augment(picture, dataset.data.side, settings, rng, db.may_mirror(words), db.may_recolour(words))
-    n = next((n for n, caption in enumerate(told) if caption.kind == kind), 0)
-    encode, caption = dataset.tokenizer.encode, told[n].text
+    n = next((n for n, caption in enumerate(captions) if caption.kind == kind), 0)
+    encode, caption = dataset.tokenizer.encode, captions[n].text
     read = [negative for negative in drawn[n] if encode(negative.text, most) != encode(caption, most)]
-    return Sample(picture, seen, told[n], read[0] if read else None)
+    return Sample(picture, seen, captions[n], read[0] if read else None)
 
 
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:
-    """Where in the true text the words stood in whose place the negative's changed words are.
+    """Spans of the words in the true text that the negative replaces.
 
-    The words that stayed are aligned; an inflection or article beside a changed word ("men" in "two men" -> "one man")
-    has followed it and is not marked, as `Negative.changed` does not name it either. Where a negative is another text
-    (a mined caption), nothing stayed: there it is the words that it lacks.
+    Unchanged words are aligned. An inflection or article that followed a changed word ("men" in "two men" -> "one man")
+    is not marked; `Negative.changed` does not include it either. For a negative that is another text (a mined caption),
+    these are the words of the true text that the negative lacks.
     """
     if not KINDS[negative.kind].rewrites:
         return list(other_words(negative.text, text))
     old, new = split_words(text), split_words(negative.text)
     changed = set(db.changed_words(new, negative))
-    stayed = ["" if i in changed else word.text for i, word in enumerate(new)]  # "" is no word, it meets no other
+    stayed = ["" if i in changed else word.text for i, word in enumerate(new)]  # "" equals no word
     spans = []
     matcher = SequenceMatcher(None, [word.text for word in old], stayed, autojunk=False)
     for _, first, last, start, end in matcher.get_opcodes():
@@ -190,7 +190,7 @@ ELLIPSIS = Piece("… ")
 def split_pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[Piece]:
     """The words of a text, marked where they touch one of the spans `marks`.
 
-    A word is cut after 24 characters, or an address or a text without spaces would leave the page.
+    A word is split after 24 characters: an address or a text without spaces would not fit on the page.
     """
     return [
         Piece(match.group(), any(match.start() < end and start < match.end() for start, end in marks))
@@ -199,9 +199,9 @@ def split_pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[Piece]:
 
 
 def lay_out(pieces: Sequence[Piece], room: float, most: int, width: Callable[[Piece], float]) -> list[list[Piece]]:
-    """Lines no wider than `room`; of more than `most` (>= 2) lines only those around the first marked piece.
+    """Lines no wider than `room`. If there are more than `most` (>= 2), only the lines around the first marked piece.
 
-    An ellipsis stands for what is left out before them and after them.
+    An ellipsis marks the omitted text before and after them.
     """
 
     def wrap(room: float) -> list[list[Piece]]:
@@ -226,66 +226,77 @@ def lay_out(pieces: Sequence[Piece], room: float, most: int, width: Callable[[Pi
     return shown
 
 
-def plot_samples(path: Path, title: str, seen: str, page: Sequence[Sample], dataset: PairDataset) -> None:
-    """One row a sample: the stored picture, the augmented one, the caption and its hard negative."""
-    plt = pyplot()
-    height = len(page) * ROW + 1.0
-    figure = plt.figure(figsize=(WIDTH, height), dpi=DPI)
-    renderer = figure.canvas.get_renderer()
-    left = [GAP, 2 * GAP + SIDE, 4 * GAP + 2 * SIDE]  # of the three columns
+class SamplePage:
+    """A figure with one row a sample: the stored picture, the augmented one, the caption and its hard negative.
 
-    def write(x: float, y: float, text: str, **style: Any) -> Any:
+    x and y are in inches from the upper left corner.
+    """
+
+    def __init__(self, rows: int):
+        self.height = rows * ROW + 1.0
+        self.figure = pyplot().figure(figsize=(WIDTH, self.height), dpi=DPI)
+        self.renderer = self.figure.canvas.get_renderer()
+        self.left = [GAP, 2 * GAP + SIDE, 4 * GAP + 2 * SIDE]  # of the three columns
+
+    def write(self, x: float, y: float, text: str, **style: Any) -> None:
         # Without parse_math, a caption with two prices in $ would be set as a formula.
         style = {"size": SIZE, "va": "top", **style}
-        return figure.text(x / WIDTH, 1 - y / height, text, parse_math=False, **style)
+        self.figure.text(x / WIDTH, 1 - y / self.height, text, parse_math=False, **style)
 
-    def write_text(y: float, pieces: Sequence[Piece], colour: str) -> float:
-        def width(piece: Piece) -> float:
-            font = plt.matplotlib.font_manager.FontProperties(size=SIZE, weight="bold" if piece.marked else "normal")
-            word = piece.text.rstrip()  # matplotlib measures ink, and a space has none
-            space = 0.32 * SIZE / 72 if word != piece.text else 0.0
-            return renderer.get_text_width_height_descent(word, font, ismath=False)[0] / DPI + space
+    def width(self, piece: Piece) -> float:
+        """Inches of a piece in print, with the space after it."""
+        font = pyplot().matplotlib.font_manager.FontProperties(size=SIZE, weight="bold" if piece.marked else "normal")
+        word = piece.text.rstrip()  # matplotlib measures ink, and a space has none
+        space = 0.32 * SIZE / 72 if word != piece.text else 0.0
+        return self.renderer.get_text_width_height_descent(word, font, ismath=False)[0] / DPI + space
 
-        for line in lay_out(pieces, WIDTH - left[2] - GAP, MOST, width):
-            x = left[2]
+    def write_text(self, y: float, pieces: Sequence[Piece], colour: str) -> float:
+        """Write a text into the third column, marked pieces bold and in `colour`; returns the y below it."""
+        for line in lay_out(pieces, WIDTH - self.left[2] - GAP, MOST, self.width):
+            x = self.left[2]
             for piece in line:
                 style = {"color": colour, "weight": "bold"} if piece.marked else {}
                 # By the baseline: a word with an accent or a bracket is higher than the others.
-                write(x, y + 0.76 * SIZE / 72, piece.text.rstrip(), va="baseline", **style)
-                x += width(piece)
+                self.write(x, y + 0.76 * SIZE / 72, piece.text.rstrip(), va="baseline", **style)
+                x += self.width(piece)
             y += LINE
         return y
 
-    write(GAP, GAP, title, size=12)
-    for x, head in zip(left, ("\nstored picture", seen, "\na caption and its hard negative; bold: where they differ")):
-        write(x, 0.45, head, color=GREY)
-    for n, (stored, tensor, caption, negative) in enumerate(page):
-        top = 0.85 + n * ROW
-        for x, pixels in zip(left, (np.asarray(stored), tensor.permute(1, 2, 0).numpy())):
-            panel = figure.add_axes((x / WIDTH, 1 - (top + SIDE) / height, SIDE / WIDTH, SIDE / height), anchor="N")
+    def write_sample(self, top: float, sample: Sample, cut: int) -> None:
+        """One row; cut: the most words that a model reads."""
+        for x, pixels in zip(self.left, (np.asarray(sample.stored), sample.seen.permute(1, 2, 0).numpy())):
+            place = (x / WIDTH, 1 - (top + SIDE) / self.height, SIDE / WIDTH, SIDE / self.height)
+            panel = self.figure.add_axes(place, anchor="N")
             panel.imshow(pixels)
             panel.axis("off")
-        words, cut = len(split_words(caption.text)), dataset.data.max_words
+        caption, negative = sample.caption, sample.negative
+        words = len(split_words(caption.text))
         note = f"{caption.kind} from {caption.source}, {words} words" + (f", {cut} are read" if words > cut else "")
-        write(left[2], top, note, color=GREY)
+        self.write(self.left[2], top, note, color=GREY)
         replaced = replaced_words(caption.text, negative) if negative else []
-        y = write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
+        y = self.write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
         if negative is None:
-            write(
-                left[2],
-                y,
-                "no hard negative: nothing of it can be changed, nor is another caption near it",
-                color=GREY,
-                style="italic",
-            )
-            continue
+            note = "no hard negative: nothing of it can be changed, nor is another caption near it"
+            self.write(self.left[2], y, note, color=GREY, style="italic")
+            return
         what = ", ".join(dict.fromkeys((negative.kind, negative.category)))  # of a mined one both are the same
         note = f"hard negative ({what})"
         if min(db.changed_words(split_words(negative.text), negative), default=0) >= cut:
             note += f": changed after the {cut} words that are read"
-        write(left[2], y, note, color=GREY)
-        write_text(y + LINE, split_pieces(negative.text, negative.changed), VERMILLION)
-    save(path, figure)
+        self.write(self.left[2], y, note, color=GREY)
+        self.write_text(y + LINE, split_pieces(negative.text, negative.changed), VERMILLION)
+
+
+def plot_samples(path: Path, title: str, seen: str, samples: Sequence[Sample], dataset: PairDataset) -> None:
+    """Write a PNG with one row a sample; seen: the head of the column with augmented pictures."""
+    page = SamplePage(len(samples))
+    page.write(GAP, GAP, title, size=12)
+    heads = ("\nstored picture", seen, "\na caption and its hard negative; bold: where they differ")
+    for x, head in zip(page.left, heads):
+        page.write(x, 0.45, head, color=GREY)
+    for n, sample in enumerate(samples):
+        page.write_sample(0.85 + n * ROW, sample, dataset.data.max_words)
+    save(path, page.figure)
 
 
 def caption_lengths(captions: pa.Table) -> dict[str, NDArray[np.int64]]:
