@@ -85,12 +85,11 @@ def _read(caption: Caption) -> list[Slot]:
 
 def _slot_of(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
     """The slot of an entry at the tokens first..last, if the rows of its pool and the rule of its category agree."""
-    if not fits(caption, entry, first, last):
-        return None
     slot = _RULES[entry.category](caption, entry, first, last)
-    if slot is None or not (avoid := avoided(caption, entry, first, last)):
-        return slot
-    return slot._replace(avoid=union(slot.avoid, avoid))
+    if slot is None or not fits(caption, entry, first, last):
+        return None
+    avoid = avoided(caption, entry, first, last)
+    return slot._replace(avoid=union(slot.avoid, avoid)) if avoid else slot
 
 
 def _read_phrase(caption: Caption, phrases: tuple[Entry, ...], i: int, slots: list[Slot]) -> int:
