@@ -351,4 +351,5 @@ def test_scores_are_computed_in_the_precision_of_the_training(models):
         (block,) = scoring.encode_texts(one, [text])
         for found, wanted in zip((encode(one, pictures), block.vectors), expected):
             assert found.dtype == torch.float32
-            assert ((found - wanted).abs().max() < 1e-5) == same
+            # In bfloat16 another memory format alone makes 8e-5 of difference on some processors; float32 makes 1.5e-3.
+            assert ((found - wanted).abs().max() < 5e-4) == same
