@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.company import Text, read_texts
-from negatives.exchange_kind import Exchanges
+from negatives.exchange import Exchanges
 from negatives.kind import Captions, Kind, Strings
 from negatives.mined import Mined
 from negatives.swap import Swap
