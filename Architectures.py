@@ -1,11 +1,11 @@
 """The network: an image branch, a text branch, and two ways to score a picture against a text.
 
-    picture (N, 3, H, W) -> backbone (N, C, h, w) -> neck (N, K, D) \\
+    picture (N, 3, H, W) -> backbone (N, C, h, w) -> neck (N, V, D) \\
                                                                      pair_scores (B,), all_scores (N, T)
-    text (T, L) -> embedding -> bidirectional LSTM -> (T, K, D)     /
+    text (T, L) -> embedding -> bidirectional LSTM -> (T, V, D)     /
 
 N pictures, T texts, B pairs of a picture and a text; H x W pixels; C channels and h x w cells of the backbone's
-features, P = h * w patches; L words of the longest text; D width of patch and word vectors; K vectors of a picture or a
+features, P = h * w patches; L words of the longest text; D width of patch and word vectors; V vectors of a picture or a
 text: some rows for the whole of it (pooled score), then its P patches or L words (patch-word score).
 
 To add a backbone: one class with the protocol of `Backbone`, and one line in BACKBONES.
@@ -324,7 +324,7 @@ def settle_backbone(config: Config) -> Config:
 class Neck(nn.Module):
     """1x1 convolution of backbone features, plus a linear map of each patch's position, to unit vectors.
 
-    features (N, C, h, w) -> (N, K, D): if `whole` is not 0, whole / D rows for the whole picture; then, if `patches`,
+    features (N, C, h, w) -> (N, V, D): if `whole` is not 0, whole / D rows for the whole picture; then, if `patches`,
     its h * w patches.
     The position is an input because convolutions hardly know it, and captions say "on the left". Dropout drops a
     channel in all patches of a picture: a mask for each number would take 0.17 s for 128 pictures.
@@ -392,7 +392,7 @@ def reversed_positions(mask: Tensor) -> Tensor:
 class TextEncoder(nn.Module):
     """Embedding and a stack of residual bidirectional LSTM layers over the real length of each text.
 
-    words (T, L) indices, 0 is padding -> (T, K, D): if `whole` is not 0, whole / D rows for the whole text, together a
+    words (T, L) indices, 0 is padding -> (T, V, D): if `whole` is not 0, whole / D rows for the whole text, together a
     unit vector; then, if `words`, its L words.
     The length of a word's vector is its weight: the weights of a text add up to 1, and are equal unless `weigh_words`.
     Padding is the zero vector.
@@ -437,7 +437,7 @@ class TextEncoder(nn.Module):
 
 
 def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Tensor:
-    """encoder(words), (T, L) -> (T, K, D), in groups of `size` texts of similar length without needless padding.
+    """encoder(words), (T, L) -> (T, V, D), in groups of `size` texts of similar length without needless padding.
 
     The result is the same. 504 captions of 6 to 25 words take 0.6 s instead of 0.9 s on a CPU. A GPU would wait for the
     lengths, so there all texts are encoded at once.
@@ -490,27 +490,27 @@ class Scorer(nn.Module, ABC):
 
     @abstractmethod
     def encode_pictures(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes -> unit vectors (N, K, D)."""
+        """Pictures (N, 3, H, W) of bytes -> unit vectors (N, V, D)."""
 
     @abstractmethod
     def encode_texts(self, words: Tensor) -> Tensor:
-        """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
+        """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, K, D) of either branch -> the whole picture or text (B, whole width), and its patches or words
+        """Vectors (B, V, D) of either branch -> the whole picture or text (B, whole width), and its patches or words
         (B, P or L, D). Without the pooled score the first is empty, with it alone the second."""
         return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :]
 
     def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """Verdict scores (B,) of picture i with text i, from their vectors (B, K, D)."""
+        """Verdict scores (B,) of picture i with text i, from their vectors (B, V, D)."""
         return self.verdict(self.pair_parts(pictures, texts))
 
     def all_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """Verdict scores (N, T) of every picture with every text, from their vectors (N, K, D) and (T, K, D)."""
+        """Verdict scores (N, T) of every picture with every text, from their vectors (N, V, D) and (T, V, D)."""
         return self.verdict(self.all_parts(pictures, texts))
 
     def pair_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (B,) of picture i with text i, from their vectors (B, K, D)."""
+        """Both scores (B,) of picture i with text i, from their vectors (B, V, D)."""
         (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
         return ScoreParts(
             (picture * text).sum(-1).float() if self.whole_rows else None,
@@ -518,7 +518,7 @@ class Scorer(nn.Module, ABC):
         )
 
     def all_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (N, T) of every picture with every text, from their vectors (N, K, D) and (T, K, D)."""
+        """Both scores (N, T) of every picture with every text, from their vectors (N, V, D) and (T, V, D)."""
         (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
         return ScoreParts(
             (picture @ text.T).float() if self.whole_rows else None,
@@ -568,9 +568,9 @@ class SiameseModel(Scorer):
         return self.backbone((pictures - self.mean) / self.std)
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, K, D)."""
+        """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, V, D)."""
         return self.neck(self.features(pictures) if pictures.dtype == torch.uint8 else pictures.float())
 
     def encode_texts(self, words: Tensor) -> Tensor:
-        """Word indices (T, L) -> vectors (T, K, D), see TextEncoder."""
+        """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
         return encode_by_length(self.text, words)

@@ -417,7 +417,7 @@ class OptimConfig:
 
 
 def quality(keep_by: str, loss: float, balanced_accuracy: float) -> float:
-    """What decides which epoch's weights are kept, higher is better; -inf for what is no number."""
+    """What decides which epoch's weights are kept, higher is better; -inf for NaN."""
     value = -loss if keep_by == "loss" else balanced_accuracy
     return -math.inf if math.isnan(value) else value
 

@@ -1,8 +1,8 @@
 """The losses, and the gradient of a large batch in the memory of a small one.
 
-Shapes: N pictures, T captions and K hard negatives of a batch, of which one process has n, t and k; V vectors of a
-picture or text, D numbers each; L words of the longest text. Scores are in [-1, 1], logits are scores times the logit
-scale (1 / temperature).
+Shapes: a batch has N pictures, T captions and K hard negatives; one process encodes n, t and k of them. V vectors of D
+numbers stand for a picture or a text; L is the number of words of the longest text. Scores are in [-1, 1], logits are
+scores times the logit scale (1 / temperature).
 """
 
 import contextlib
@@ -72,12 +72,15 @@ def contrastive_loss(
 ) -> Tensor:
     """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
 
-    rows: (n, T) logits of this process's pictures with all captions; columns: (N, t) of all pictures with this
-    process's captions, None if they are `rows`; first: positions of the first own picture and caption in the batch;
-    owner: (T,) the picture of each caption; groups: (N,) identity of each photograph; hard: (k,) logits of own hard
-    negatives with their picture; hard_of: (k,) that picture; in_batch: weight of the batch's other captions against
-    the hard negatives. A caption of the same photograph is never a negative. The losses of all processes add up to
-    the loss of the whole batch.
+    rows: (n, T) logits of this process's pictures with all captions.
+    owner: (T,) the picture of each caption.
+    groups: (N,) identity of each photograph; a caption of the same photograph is never a negative.
+    hard: (k,) logits of this process's hard negatives with their pictures.
+    hard_of: (k,) these pictures.
+    in_batch: weight of the batch's other captions against the hard negatives.
+    columns: (N, t) logits of all pictures with this process's captions; None if they are the same as `rows`.
+    first: positions of this process's first picture and first caption in the batch.
+    The losses of all processes add up to the loss of the whole batch.
     Source: Oord et al. 2018; both directions as in Radford et al. 2021; own rows and columns alone as in open_clip.
     """
     picture, text = first
@@ -168,7 +171,7 @@ def total_loss(
     own = whole.share if whole else Share.everything(batch)
     first = own.pictures.start, own.captions.start
     captions, negatives = texts.split(own.sizes[1:])
-    caption_of = batch.negative_of[own.negatives]  # (k,) as numbered in the whole batch, like the next
+    caption_of = batch.negative_of[own.negatives]  # (k,) numbers in the whole batch; so is hard_of
     hard_of = batch.owner[caption_of]
     of_captions = pictures[batch.owner[own.captions] - first[0]]  # (t, V, D)
     of_negatives = pictures[hard_of - first[0]]  # (k, V, D)
@@ -236,10 +239,10 @@ def backward_in_chunks(
 ) -> Tensor:
     """Gradient of a loss over the whole batch, in the memory of one chunk.
 
-    Each encoder's input is encoded in `chunks` parts without a graph; the loss of all vectors together gives the
-    gradient of every vector; a second pass with the same dropout carries it into the weights. The sum of small
-    losses is another loss: for a contrastive one 16 pairs in 4 chunks gave 6.93 where the batch gave 10.08. The first
-    pass runs inside `first_pass()`: with `statistics_kept` batch norm counts each chunk once.
+    Each encoder's input is encoded in `chunks` parts without a graph. The loss of all vectors together gives the
+    gradient of every vector, and a second pass with the same dropout carries it into the weights. The sum of the losses
+    of chunks would be another loss: 16 pairs in 4 chunks gave a contrastive loss of 6.93 instead of 10.08.
+    first_pass: a context for the first pass; inside `statistics_kept` batch norm counts each chunk once.
     Source: Gao et al. 2021 (GradCache). Returns the loss, detached.
     """
     if chunks == 1:

@@ -33,7 +33,7 @@ from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, throughput
 from training.features import FeatureCache
-from training.log import append_log
+from training.log import LOG, append_log
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 
 
@@ -42,14 +42,14 @@ class Progress:
     """How far a run has come; with the weights and generators it is all that --resume needs."""
 
     epoch: int = 0  # completed epochs
-    step: int = 0  # completed batches of the epoch that runs
-    loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # sum over these batches
-    pairs: int = 0  # captions in them
+    step: int = 0  # completed steps of the current epoch
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # sum of the losses of these steps
+    pairs: int = 0  # captions in these steps
     pictures: int = 0
-    seconds: float = 0.0  # that they took
-    waiting: float = 0.0  # of these, seconds until the loader had the next batch
+    seconds: float = 0.0  # time of these steps
+    waiting: float = 0.0  # part of `seconds` spent waiting for the loader
     best: float = -math.inf  # validation result of the best epoch, higher is better; see OptimConfig.keep_by
-    best_epoch: int = 0  # whose weights are kept
+    best_epoch: int = 0  # epoch of the weights that are kept
 
 
 @dataclass
@@ -127,7 +127,7 @@ def start(config: Config) -> Run:
 
 @contextlib.contextmanager
 def one_line_for_each_error(run: Run) -> Iterator[None]:
-    """Inside, whatever a user can mend ends the process with one line and an exit status."""
+    """Turn every error that a user can fix into one line and an exit status."""
     go_on = "go on with the same command and --resume"
     try:
         yield
@@ -243,6 +243,7 @@ def earlier_results(config: Config) -> list[Path]:
 
 
 def refuse_what_cannot_work(config: Config, group: Group) -> None:
+    """ValueError before any work: an earlier run of this name, or more processes than pictures in a batch."""
     if earlier_results(config) and not (config.resume or config.overwrite):
         raise ValueError(f"{config.model_folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
     if config.data.batch_pictures < group.size:
@@ -278,7 +279,7 @@ def prepare_folders(config: Config, tokenizer: Tokenizer, trained_on: Sequence[s
     """
     folder = config.model_folder
     if not config.resume:
-        log = config.plots_folder / "training_log.csv"
+        log = config.plots_folder / LOG
         stale = [path for pattern in ("last*", "failed*", "*.json") for path in folder.glob(pattern)]
         for old in (*stale, *earlier_results(config), log):
             old.unlink(missing_ok=True)
@@ -294,6 +295,7 @@ def prepare_folders(config: Config, tokenizer: Tokenizer, trained_on: Sequence[s
 def open_feature_cache(
     config: Config, database: Database, model: SiameseModel, device: torch.device, precision: torch.dtype
 ) -> FeatureCache:
+    """The cached features of the frozen backbone; computed now if they are missing."""
     model.eval()
 
     @torch.no_grad()
@@ -471,7 +473,7 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
         if better:
             with run.average.in_place():
                 checkpoints.save_best(config.model_folder, run.model, threshold)
-        append_log(config.plots_folder / "training_log.csv", row)
+        append_log(config.plots_folder / LOG, row)
     save(run)
     tell(
         run,

@@ -1,6 +1,6 @@
 """The plan of a database: everything from which hard negatives are drawn, worked out once, and the drawing itself.
 
-    plan = Plan.open(database)                          # made on first use, with bars: 20 s for 30,000 captions
+    plan = Plan.open(database)                          # made on first use, with bars: 1 s for 1,000 captions
     negative = plan.draw(caption, rng, NegativesConfig())
 
 A plan holds for every caption what each kind of hard negative (`KINDS`) can make of it, with chances: for example its
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.company import Text, read_texts
-from negatives.exchange import Exchanges
+from negatives.company import ParsedCaption, read_texts
+from negatives.exchange import Exchange
 from negatives.kind import Captions, Kind, Strings
 from negatives.mined import Mined
 from negatives.swap import Swap
@@ -38,12 +38,14 @@ from negatives.text import Negative, Parse
 
 # A new kind is a file in `negatives/`, a line here, and its weight in `Config.NegativesConfig`. The batch gives another
 # kind of negatives, which is not drawn: the captions of its other photographs.
-_ALL: tuple[Kind, ...] = (
-    Swap(),
-    Exchanges(),
-    Mined(),
-)
-KINDS = {kind.name: kind for kind in _ALL}
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Swap(),
+        Exchange(),
+        Mined(),
+    )
+}
 FORMAT = 1  # count it up if a change of other files (say, how words are split) makes the plans of older versions wrong
 DEFAULT = NegativesConfig()
 
@@ -187,12 +189,12 @@ def _make(database: Photographs, folder: Path) -> None:
     strings = Strings()
     made = {kind.name: kind.make(captions, strings) for kind in KINDS.values()}
     columns: dict[str, Sequence[Any]] = {"text": [text.parse.text for text in captions.texts], "row": rows}
-    for kind in made.values():
-        columns |= kind.columns
+    for part_of_kind in made.values():
+        columns |= part_of_kind.columns
     _write(part / "captions.arrow", _schema(), columns)
     _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
     share = {name: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(rows)) for name in KINDS}
-    figures = {name: dict(kind.figures) for name, kind in made.items()}
+    figures = {name: dict(one.figures) for name, one in made.items()}
     facts = {"format": FORMAT, "share_with": share, "figures": figures}
     (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     part.replace(folder)
@@ -203,7 +205,7 @@ def _make(database: Photographs, folder: Path) -> None:
 
 def _read_captions(database: Photographs) -> tuple[Captions, list[int]]:
     """All captions, and the row of the database that each belongs to."""
-    texts: list[Text] = []
+    texts: list[ParsedCaption] = []
     rows: list[int] = []
     for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
         texts += (own := read_texts(database.parses(row)))
@@ -228,9 +230,9 @@ def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> No
         file.write_batch(batch)
 
 
-def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
-    if not pa.types.is_list(kind):
-        return pa.array(values, kind)
+def _column(values: Sequence, type_: pa.DataType) -> pa.Array:
+    if not pa.types.is_list(type_):
+        return pa.array(values, type_)
     ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    flat = np.concatenate([*values, np.zeros(0)]).astype(kind.value_type.to_pandas_dtype())
+    flat = np.concatenate([*values, np.zeros(0)]).astype(type_.value_type.to_pandas_dtype())
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))

@@ -112,7 +112,7 @@ def search(folder: Path) -> Iterator[Found]:
             what = f"names the checkpoint after epoch {pointer.get('epoch')}, step {pointer.get('step')} of the next"
             yield Found(path, what, state, status.st_size, age)
         elif path.name == "failed.pt":
-            yield Found(path, "the weights before a loss that was no number", state, status.st_size, age)
+            yield Found(path, "the weights before a NaN or infinite loss", state, status.st_size, age)
 
 
 def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:

@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from common.jobs import progress
 from Config import NegativesConfig, fail, read_command_line, require
 from DataBase_functions import Database, seeded
+from evaluation.texts import IN_BATCH
 from Negative_map import KINDS
 from negatives.edits import other_words
 from negatives.swap import Swap
@@ -46,7 +47,7 @@ SCHEMA = pa.schema(
     }
 )
 ROWS_AT_ONCE = 10_000  # of Parquet, whose rows are compressed together; 3 MB of captions
-CHOICES = ("mixture", *KINDS, "in-batch")
+CHOICES = ("mixture", *KINDS, IN_BATCH)
 PATIENCE = 10  # rounds in a row without anything new, after which all is taken for written
 TRIES = 100  # until a caption of another photograph is found
 
@@ -132,7 +133,7 @@ class Negatives:
         """The captions that can have a negative of the kind, and how one is drawn."""
         plan, kind = self.plan, self.settings.kind
         mixture = NegativesConfig(most_swaps=self.settings.most_swaps)
-        if kind == "in-batch":
+        if kind == IN_BATCH:
             groups = {self._group(caption) for caption in captions}
             return captions if len(groups) > 1 else [], lambda caption, rng: self._in_batch(caption, captions, rng)
         if kind == "mixture":
@@ -153,7 +154,7 @@ class Negatives:
                 continue
             negative = self.plan.text(other)
             if changed := other_words(text, negative):
-                return Negative(negative, "in-batch", "in-batch", changed)
+                return Negative(negative, IN_BATCH, IN_BATCH, changed)
         return None
 
     def __iter__(self) -> Iterator[Record]:

@@ -54,7 +54,7 @@ class ViewConfig:
     """Samples on the page."""
     seed: int = 0
     """Seed of the run whose first epoch is shown."""
-    preset: Literal["frozen", "finetune", "scenes", "scenes-small"] = "finetune"
+    preset: Literal[tuple(PRESETS)] = "finetune"  # type: ignore[valid-type]
     """Preset of Main_train.py whose augmentation, negatives and vocabulary are shown."""
     out: str | None = None
     """PNG of the samples, by default PLOTS/NAME_samples.png."""

@@ -6,7 +6,7 @@ Part of a bundle: it needs the files beside it and `python -m pip install onnxru
 Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and each word's own score. Exit status
 0: match, 1: mismatch, 2: error. (Miscellaneous_scripts/Export_model.py puts this file into every bundle.)
 
-Shapes: L words that are read of a text, P patches of the picture, K vectors of a picture or text, D their width.
+Shapes: L words that are read of a text, P patches of the picture, V vectors of a picture or text, D their width.
 """
 
 import argparse
@@ -125,7 +125,7 @@ class Bundle:
         }
 
     def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
-        """Score (T,) of a picture (1, K, D) with each text (T, L); with word vectors also their cosines (T, L, P)."""
+        """Score (T,) of a picture (1, V, D) with each text (T, L); with word vectors also their cosines (T, L, P)."""
         (texts,) = self.text.run(None, {"words": indices})
         return self.pair.run(None, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
 

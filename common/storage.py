@@ -1,13 +1,12 @@
-"""Files that others rely on: atomic writes, locks, weights, and the format numbers of a database.
+"""Files that others rely on: atomic writes, weights, and the format numbers of a database.
 
 torch is imported only where weights are read: most users of this module need none of it.
 """
 
-import contextlib
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,16 +57,3 @@ def read_state_dict(path: Path) -> "dict[str, Tensor]":
     except Exception as error:  # torch, zip and safetensors each raise their own, of an empty file without a word
         told = (str(error) or "it is empty or cut off").splitlines()[0]
         raise ValueError(f"cannot read weights from {path}: {told}") from error
-
-
-@contextlib.contextmanager
-def exclusively(path: Path) -> Iterator[None]:
-    """Wait while another process is in the same block; a process that dies leaves it. No lock on Windows."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

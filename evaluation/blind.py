@@ -31,7 +31,7 @@ FOLDS = 5  # of an external benchmark
 LEAST_TO_LEARN = 50  # texts of a class
 BATCH = 128
 
-Judge = Callable[[Sequence[str]], Floats]  # texts -> scores, positive for a true caption
+BlindJudge = Callable[[Sequence[str]], Floats]  # texts -> scores, positive for a true caption
 
 
 def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
@@ -105,7 +105,7 @@ def blind_across(
     return found
 
 
-def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> Judge:
+def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> BlindJudge:
     """TF-IDF of words and word pairs with logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -125,7 +125,7 @@ def words_and_pairs(text: str) -> list[str]:
     return words + [f"{a} {b}" for a, b in zip(["<s>", *words], [*words, "</s>"])]
 
 
-def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> Judge:
+def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> BlindJudge:
     """A bidirectional LSTM of 64 units over the words, and the maximum of each output over them."""
     tokenizer = Tokenizer.build(_counts(true), min_count=2)
     rng = random.Random(seed)
@@ -159,7 +159,10 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
     return judge
 
 
-JUDGES: dict[str, Callable[[Sequence[str], Sequence[str], int], Judge]] = {"tfidf": tfidf_judge, "lstm": lstm_judge}
+JUDGES: dict[str, Callable[[Sequence[str], Sequence[str], int], BlindJudge]] = {
+    "tfidf": tfidf_judge,
+    "lstm": lstm_judge,
+}
 
 
 class _BlindLSTM(nn.Module):

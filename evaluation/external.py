@@ -21,6 +21,8 @@ from training.checkpoints import LoadedModel, Threshold
 
 
 class BenchmarkResult(NamedTuple):
+    """One benchmark: its part of results.json, and its rows for comparing models."""
+
     as_json: dict[str, Any]
     rows: list[Row]
 
@@ -35,7 +37,7 @@ def evaluate_benchmark(
 ) -> BenchmarkResult:
     """Judge a benchmark at this threshold. ValueError if none of its pictures can be read.
 
-    places: where its pictures lie; trained_on: those that the model was trained on.
+    places: picture files by their names in the benchmark; trained_on: names of those that the model was trained on.
     """
     benchmark = contents.benchmark
     unreadable: dict[str, ValueError | OSError] = {}

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from Config import quality
-from training.log import LOG_COLUMNS, read_log
-
-LOG = "training_log.csv"
+from training.log import LOG, LOG_COLUMNS, read_log
 
 
 class NotYet(ValueError):
@@ -123,5 +121,5 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")
     columns = {name: [row[name] if math.isfinite(row[name]) else math.nan for row in rows] for name in LOG_COLUMNS}
     if any(math.isnan(epoch) for epoch in columns["epoch"]):
-        raise ValueError(f"{path} is damaged: it has an epoch that is no number")
+        raise ValueError(f"{path} is damaged: it has an epoch that is NaN or infinite")
     return columns, note

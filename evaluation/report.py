@@ -33,8 +33,8 @@ class Evaluation:
     folder: Path
     loaded: LoadedModel
     database: Database
-    own: bool  # is it the database that the model was trained on?
-    chosen: bool  # was the threshold chosen on its validation split, or is it the model's stored one?
+    own: bool  # the database is the one that the model was trained on
+    chosen: bool  # the threshold was chosen on this validation split; else it is the stored one
     threshold: Threshold
     texts: dict[str, Texts]  # by split
     scores: dict[str, Scores]

@@ -1,6 +1,6 @@
 """Scores of many pictures and texts: each is encoded once, and memory grows with their number, never with its square.
 
-Shapes: N pictures, T texts, L words of the longest text of a block, K vectors of a picture or text, D their width.
+Shapes: N pictures, T texts, L words of the longest text of a block, V vectors of a picture or text, D their width.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class TextBlock(NamedTuple):
     """Some texts of about the same length."""
 
     numbers: Integers  # (b,) which texts they are
-    vectors: Tensor  # (b, K, D)
+    vectors: Tensor  # (b, V, D)
 
 
 def autocast(loaded: LoadedModel) -> torch.autocast:
@@ -49,7 +49,7 @@ def autocast(loaded: LoadedModel) -> torch.autocast:
 
 @torch.no_grad()
 def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int, title: str = "pictures") -> Tensor:
-    """Vectors (N, K, D) of `count` prepared pictures (3, side, side), or of their cached features (C, h, w)."""
+    """Vectors (N, V, D) of `count` prepared pictures (3, side, side), or of their cached features (C, h, w)."""
     parts, some = [], []
     with progress(None, title, " pictures", count) as bar:
         for number, picture in enumerate(pictures, 1):
@@ -79,7 +79,7 @@ def prepare_files(
 
 
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
-    """Vectors (N, K, D) of a database's pictures, from the cached features of a frozen backbone if there are any."""
+    """Vectors (N, V, D) of a database's pictures, from the cached features of a frozen backbone if there are any."""
     config = loaded.config
     precision = devices.choose_precision(config.precision, loaded.model.device)
     cache = None
@@ -126,7 +126,7 @@ def score_pairs(
 ) -> Floats:
     """Scores (T,) of each text with picture number `of`; equal texts are encoded once.
 
-    pictures: (N, K, D) from `encode_pictures`; use: Scorer.verdict or Scorer.ranking.
+    pictures: (N, V, D) from `encode_pictures`; use: Scorer.verdict or Scorer.ranking.
     """
     number: dict[str, int] = {}
     which = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
@@ -149,7 +149,7 @@ class Scores(NamedTuple):
 
     caption: Floats  # (T,)
     false: dict[str, Floats]  # by kind, one score for each false text
-    pictures: Tensor  # (N, K, D)
+    pictures: Tensor  # (N, V, D)
     captions: list[TextBlock]  # of the validation split only the first REFERENCES captions
 
 
@@ -166,7 +166,7 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
     scores = score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
     if not np.isfinite(scores).all():
-        raise ValueError("the model's scores are no numbers; train it again with a lower --optim.lr")
+        raise ValueError("the model's scores are NaN or infinite; train it again with a lower --optim.lr")
     ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
     caption, *rest = np.split(scores, ends[:-1])
     return Scores(caption, dict(zip(kinds, rest)), pictures, captions)

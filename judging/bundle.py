@@ -4,7 +4,7 @@ It has the two branches and the score as ONNX graphs, the vocabulary, the settin
 run.py, which judges a picture with only onnxruntime, numpy and Pillow. `load_bundle` executes only the graphs, which
 can do nothing but compute.
 
-Shapes: N pictures, T texts, B pairs, L words, P patches, K vectors of a picture or text, D their width, S the side.
+Shapes: N pictures, T texts, B pairs, L words, P patches, V vectors of a picture or text, D their width, S the side.
 """
 
 import copy
@@ -112,7 +112,7 @@ def to_share(config: Config) -> Config:
 
 
 class PictureBranch(nn.Module):
-    """Pictures (N, 3, S, S) of bytes -> vectors (N, K, D), including their normalisation."""
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D), including their normalisation."""
 
     def __init__(self, model: SiameseModel):
         super().__init__()
@@ -123,7 +123,7 @@ class PictureBranch(nn.Module):
 
 
 class PairScore(nn.Module):
-    """Vectors (B, K, D) of pictures and of texts -> score (B,); with word vectors also the cosines (B, L, P) of each
+    """Vectors (B, V, D) of pictures and of texts -> score (B,); with word vectors also the cosines (B, L, P) of each
     word with each patch."""
 
     def __init__(self, model: Scorer):
@@ -316,7 +316,7 @@ def check_settings(manifest: Any, config: Config, threshold: Threshold, tokenize
     """ValueError if the files contradict each other or have unusable values."""
     numbers = threshold.threshold, threshold.slope, threshold.intercept
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise ValueError(f"threshold.json: {numbers} are no numbers")
+        raise ValueError(f"threshold.json: {numbers} are not all finite numbers")
     if not all(isinstance(word, str) for word in tokenizer.words):
         raise ValueError("vocabulary.json: a word is no text")
     ours = {"side": config.data.side, "max_words": config.data.max_words, "score": config.model.score}

@@ -8,7 +8,7 @@ judge.scores(pictures, texts)                       # (N, M) scores, each pictur
 A picture is a path, a PIL picture, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W); arrays and
 tensors hold bytes, or floats from 0 to 1. Every picture is reduced and squeezed as in training.
 
-Shapes: N pictures, M texts, L words of a text that the model reads, K vectors of width D, (h, w) patch grid.
+Shapes: N pictures, M texts, L words of a text that the model reads, V vectors of width D, (h, w) patch grid.
 """
 
 import math
@@ -164,7 +164,7 @@ class Judge:
             return np.zeros(0, dtype=np.float32)
         checked = self.check_texts(texts)
         number: dict[str | int, int] = {}
-        which = np.array([number.setdefault(identity(picture), len(number)) for picture in pictures], dtype=np.int64)
+        which = np.array([number.setdefault(key_of(picture), len(number)) for picture in pictures], dtype=np.int64)
         first = np.unique(which, return_index=True)[1]
         vectors = self.encode_pictures([pictures[i] for i in first], first.tolist())
         return scoring.score_pairs(self.loaded, vectors, checked, which)
@@ -185,7 +185,7 @@ class Judge:
         return self.threshold.calibration.probability(scores)
 
     def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int | None] | None = None) -> Tensor:
-        """Vectors (N, K, D) of pictures; numbers: their indices in a PictureError, by default 0, 1, ..."""
+        """Vectors (N, V, D) of pictures; numbers: their indices in a PictureError, by default 0, 1, ..."""
         prepared = self._prepared(pictures, numbers or range(len(pictures)))
         return scoring.encode_pictures(self.loaded, prepared, len(pictures))
 
@@ -212,7 +212,7 @@ class Judge:
                 raise PictureError(number, name, why_unreadable(error, name)) from error
 
     def _heat(self, picture: Tensor, text: Tensor) -> Floats:
-        """Cosines (L, h, w) of the words of one text (1, K, D) with the patches of one picture (1, K, D)."""
+        """Cosines (L, h, w) of the words of one text (1, V, D) with the patches of one picture (1, V, D)."""
         (_, patches), (_, words) = self.loaded.model.parts(picture), self.loaded.model.parts(text)
         grid = math.isqrt(patches.shape[1])  # pictures are square, and so is their grid
         return word_cosines(patches, words)[0].float().cpu().numpy().reshape(-1, grid, grid)
@@ -228,8 +228,8 @@ class Judge:
         return WordScore(text[word.start : word.end], word.start, word.end, score, known, patch, box)
 
 
-def identity(picture: Picture) -> str | int:
-    """A key that equals another one only for the same picture: a path, or the id of an object."""
+def key_of(picture: Picture) -> str | int:
+    """A key that two pictures share only if they are the same: the path, or the id of the object."""
     return str(picture) if isinstance(picture, str | Path) else id(picture)
 
 

@@ -71,7 +71,7 @@ class Ranked(NamedTuple):
 
 
 def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> Ranked:
-    """Candidates ordered by the score of the corrected text; picture: its vectors (1, K, D).
+    """Candidates ordered by the score of the corrected text; picture: its vectors (1, V, D).
 
     Measured on 300 swaps of drawn scenes, the true word is the first candidate for 75 % if they are ordered by the
     score of the whole text, for 72 % by its lowest word score, and for 62 % by the score of the new word.

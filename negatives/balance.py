@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from negatives.company import END, START, Text, content_lemmas, governor_and_dependent, neighbours, surface_of
+from negatives.company import END, START, ParsedCaption, content_lemmas, governor_and_dependent, neighbours, surface_of
 from negatives.edits import needs_repairs
 from negatives.text import Slot
 from negatives.vocabulary import inflect, pools
@@ -78,7 +78,7 @@ class Option(NamedTuple):
 class Counts:
     """How often words, and words in company, stand in the training captions."""
 
-    def __init__(self, train: Sequence[Text]):
+    def __init__(self, train: Sequence[ParsedCaption]):
         self.words: Counter[str] = Counter()
         self.surfaces: Counter[str] = Counter()  # words of slots; some are several words ("teddy bear")
         self._pairs: Counter[tuple[str, str]] = Counter()
@@ -117,7 +117,7 @@ class Topics:
     Each is the logarithm of how many training captions hold both words, against how many would by chance.
     """
 
-    def __init__(self, train: Sequence[Text], surfaces: Iterable[str]):
+    def __init__(self, train: Sequence[ParsedCaption], surfaces: Iterable[str]):
         lemmas: Counter[str] = Counter()
         for text in train:
             lemmas.update(content_lemmas(text))
@@ -137,17 +137,17 @@ class Topics:
     def column(self, surface: str) -> int:
         return self._columns.get(surface, len(self._columns))
 
-    def of_table(self, text: Text, slot: Slot, table: Table) -> Floats:
+    def of_table(self, text: ParsedCaption, slot: Slot, table: Table) -> Floats:
         """(n,) of each word of the table in the place of the slot's."""
         return self._affinity[self._others(text, slot)][:, table.topics].sum(0)
 
-    def of_own(self, text: Text, slot: Slot) -> float:
+    def of_own(self, text: ParsedCaption, slot: Slot) -> float:
         """Of the word that stands there in a training caption, by all other captions."""
         others, own = self._others(text, slot), self._columns[surface_of(text, slot)]
         met, by_chance = self._met[others, own] - 1, self._by_chance[others, own]
         return float(np.log((np.maximum(met, 0) + TOPIC_SHRINKAGE) / (by_chance + TOPIC_SHRINKAGE)).sum())
 
-    def _others(self, text: Text, slot: Slot) -> list[int]:
+    def _others(self, text: ParsedCaption, slot: Slot) -> list[int]:
         """In a fixed order: that of a set differs between processes, and with it the last digit of a sum."""
         return sorted(self._rows[lemma] for lemma in content_lemmas(text, slot) if lemma in self._rows)
 
@@ -166,7 +166,7 @@ class _Swaps(NamedTuple):
 class Balance:
     """The chances of swaps, fitted to training captions. All factors are logarithms."""
 
-    def __init__(self, train: Sequence[Text], progress: Iterable[int] | None = None):
+    def __init__(self, train: Sequence[ParsedCaption], progress: Iterable[int] | None = None):
         """progress: an iterable of ROUNDS numbers that shows a bar, if any."""
         self.counts = Counts(train)
         self._topics = Topics(train, self.counts.surfaces)
@@ -182,7 +182,7 @@ class Balance:
         self._fit(_evenly(train, FIT_CAPTIONS), range(ROUNDS) if progress is None else progress)
         self._is_fitted = True
 
-    def options(self, text: Text) -> list[Option]:
+    def options(self, text: ParsedCaption) -> list[Option]:
         """All swaps of a caption with their chances, which sum to 1; none if there is no swap."""
         found: list[tuple[int, Table, Ints, Floats]] = []
         for number, slot in enumerate(text.slots):
@@ -200,7 +200,7 @@ class Balance:
             for i, value in zip(which, score)
         ]
 
-    def _scores(self, text: Text, slot: Slot, table: Table) -> Floats:
+    def _scores(self, text: ParsedCaption, slot: Slot, table: Table) -> Floats:
         """(n,) logarithms of the chances of the table's words at this place, up to a constant of the caption."""
         own = self._cell("word", "", surface := surface_of(text, slot), self.counts.surfaces[surface])
         score = self._factor_in[self._cells_at(text, slot, table)].sum(0)
@@ -227,7 +227,7 @@ class Balance:
             )
         return found
 
-    def _allowed(self, text: Text, slot: Slot, table: Table) -> Bools:
+    def _allowed(self, text: ParsedCaption, slot: Slot, table: Table) -> Bools:
         """(n,) which words of the table make the caption false, and good English."""
         closed = {group for pool, group in text.named if pool == slot.pool} | {slot.group}
         if slot.avoid:
@@ -255,7 +255,7 @@ class Balance:
             known = self._cells[key] = np.array(cells, dtype=np.int64)
         return known
 
-    def _cells_at(self, text: Text, slot: Slot, table: Table) -> Ints:
+    def _cells_at(self, text: ParsedCaption, slot: Slot, table: Table) -> Ints:
         """(5, n) cells that the table's words enter in the place of the slot's: all kinds but the topic."""
         cells = {kind: self._cells_of(kind, other, slot, table) for kind, other in _company(text, slot)}
         for token, new, _ in slot.repairs:
@@ -264,7 +264,7 @@ class Balance:
                 cells["after"] = np.where(_repaired(slot, table), follows, cells["after"])
         return np.array(list(cells.values()))
 
-    def _cells_left(self, text: Text, slot: Slot) -> list[int]:
+    def _cells_left(self, text: ParsedCaption, slot: Slot) -> list[int]:
         """The 5 cells of the word that stands there in a training caption, by their occurrences in all others."""
         surface = surface_of(text, slot)
         return [
@@ -279,7 +279,7 @@ class Balance:
 
     # The fit
 
-    def _fit(self, texts: Sequence[Text], rounds: Iterable[int]) -> None:
+    def _fit(self, texts: Sequence[ParsedCaption], rounds: Iterable[int]) -> None:
         """Fit the factors until what enters each cell is what leaves it."""
         swaps = self._list_swaps(texts)
         if swaps is None:
@@ -316,7 +316,7 @@ class Balance:
         self._factor_in, self._factor_out = factor_in, factor_out
         self._factor_of_pool = dict(zip(names, factor_of_pool.tolist()))
 
-    def _list_swaps(self, texts: Sequence[Text]) -> _Swaps | None:
+    def _list_swaps(self, texts: Sequence[ParsedCaption]) -> _Swaps | None:
         """Every possible swap of some training captions, and the cells that it moves a word between."""
         text_of: list[Ints] = []  # an array for each slot
         slot_of: list[Ints] = []
@@ -385,7 +385,7 @@ def _share(slots: Sequence[Slot], text_of_slot: Ints) -> Floats:
     return np.array([(1 - largest[slot.pool]) / within[text] for slot, text in zip(slots, text_of_slot)])
 
 
-def _company(text: Text, slot: Slot) -> list[tuple[str, str]]:
+def _company(text: ParsedCaption, slot: Slot) -> list[tuple[str, str]]:
     """Kind and context of the 5 cells of a place: all kinds but the topic, in the order of KINDS_OF_CELLS."""
     return [("word", ""), *zip(CONTEXTS, (*neighbours(text, slot), *governor_and_dependent(text, slot)))]
 
@@ -401,7 +401,7 @@ def _groups_with(pool: str, words: frozenset[str]) -> frozenset[int]:
     return frozenset(number for number, group in enumerate(pools()[pool]) if not group.words.isdisjoint(words))
 
 
-def _evenly(texts: Sequence[Text], most: int) -> Sequence[Text]:
+def _evenly(texts: Sequence[ParsedCaption], most: int) -> Sequence[ParsedCaption]:
     """At most `most` of the texts, evenly over all of them."""
     if len(texts) <= most:
         return texts

@@ -19,7 +19,7 @@ HEADED = frozenset(("colour", "size", "shape", "material", "pattern", "number", 
 START, END = "<s>", "</s>"
 
 
-class Text(NamedTuple):
+class ParsedCaption(NamedTuple):
     """A parsed caption with its slots, and with what all captions of its photograph name."""
 
     parse: Parse
@@ -29,7 +29,7 @@ class Text(NamedTuple):
     named: frozenset[tuple[str, int]]  # (pool, group) of all that the photograph's captions name: never drawn
 
 
-def read_texts(parses: Sequence[Parse]) -> list[Text]:
+def read_texts(parses: Sequence[Parse]) -> list[ParsedCaption]:
     """Read the parses of all captions of one photograph."""
     texts = []
     for parse in parses:
@@ -37,7 +37,7 @@ def read_texts(parses: Sequence[Parse]) -> list[Text]:
         lemmas = tuple(lemma.lower() for lemma in parse.lemma)
         texts.append((parse, tuple("a" if word == "an" else word for word in words), lemmas, find_slots(parse)))
     named = frozenset().union(*(groups_named(words, lemmas) for _, words, lemmas, _ in texts))
-    return [Text(*text, named) for text in texts]
+    return [ParsedCaption(*text, named) for text in texts]
 
 
 def groups_named(words: Sequence[str], lemmas: Sequence[str]) -> set[tuple[str, int]]:
@@ -52,14 +52,14 @@ def groups_named(words: Sequence[str], lemmas: Sequence[str]) -> set[tuple[str, 
     return found
 
 
-def neighbours(text: Text, slot: Slot) -> tuple[str, str]:
+def neighbours(text: ParsedCaption, slot: Slot) -> tuple[str, str]:
     """The words before and behind a slot."""
     words = text.words
     before = words[slot.first - 1] if slot.first else START
     return before, words[slot.last + 1] if slot.last + 1 < len(words) else END
 
 
-def governor_and_dependent(text: Text, slot: Slot) -> tuple[str, str]:
+def governor_and_dependent(text: ParsedCaption, slot: Slot) -> tuple[str, str]:
     """What the word of a slot depends on in the parse, and what depends on it; "" where there is nothing that matters.
 
     A verb has its subject and its first object, preposition or particle: ("dog", "through") in "a dog runs through
@@ -79,7 +79,7 @@ def governor_and_dependent(text: Text, slot: Slot) -> tuple[str, str]:
     return f"{dep}: {lemmas[head]}", ""
 
 
-def _subject_and_object(text: Text, verb: int) -> tuple[str, str]:
+def _subject_and_object(text: ParsedCaption, verb: int) -> tuple[str, str]:
     parse, lemmas = text.parse, text.lemmas
     subject = object_ = ""
     for j, head in enumerate(parse.head):
@@ -95,12 +95,12 @@ def _subject_and_object(text: Text, verb: int) -> tuple[str, str]:
     return subject, object_
 
 
-def surface_of(text: Text, slot: Slot) -> str:
+def surface_of(text: ParsedCaption, slot: Slot) -> str:
     """The word of a slot as the caption spells it, in lower case; some are several words ("teddy bear")."""
     return " ".join(text.words[slot.first : slot.last + 1])
 
 
-def content_lemmas(text: Text, but: Slot | None = None) -> set[str]:
+def content_lemmas(text: ParsedCaption, but: Slot | None = None) -> set[str]:
     """Lemmas of the words that carry the meaning, without those of a slot."""
     inside = range(but.first, but.last + 1) if but is not None else ()
     return {

@@ -16,14 +16,14 @@ import pyarrow as pa
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.acceptance import Acceptance, Change, find_change
-from negatives.company import Text
+from negatives.company import ParsedCaption
 from negatives.edits import splice
-from negatives.exchange_rules import Exchange, find_exchanges
+from negatives.exchange_rules import OfferedExchange, find_exchanges
 from negatives.kind import PER_MILLE, Captions, Kind, Made, Rows, Strings, in_groups
 from negatives.text import Edit, Negative
 
 
-class Exchanges(Kind):
+class Exchange(Kind):
     """One exchange of a caption, unless another caption of the photograph says the same."""
 
     name = "exchange"
@@ -74,9 +74,9 @@ class Exchanges(Kind):
         return None
 
 
-def _changes(text: Text, exchanges: Sequence[Exchange]) -> list[Change]:
+def _changes(text: ParsedCaption, exchanges: Sequence[OfferedExchange]) -> list[Change]:
     return [find_change(text.parse.text, _exchanged(text, exchange), len(exchanges)) for exchange in exchanges]
 
 
-def _exchanged(text: Text, exchange: Exchange) -> str:
+def _exchanged(text: ParsedCaption, exchange: OfferedExchange) -> str:
     return splice(text.parse.text, exchange.edits, "exchange", exchange.category).text

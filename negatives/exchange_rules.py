@@ -30,7 +30,7 @@ _LIST = WORDS.lists
 _MOVABLE = frozenset(("movable", "garment", "animal"))
 
 
-class Exchange(NamedTuple):
+class OfferedExchange(NamedTuple):
     """Two phrases that may change places: the edits (start, end, new text, is it content?) that do it.
 
     category: attribute (colours, sizes, ... of two things), number, clothing (who wears what), agent (who does what,
@@ -41,20 +41,20 @@ class Exchange(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-def find_exchanges(parse: Parse) -> tuple[Exchange, ...]:
+def find_exchanges(parse: Parse) -> tuple[OfferedExchange, ...]:
     """Every exchange that makes the caption false, each new text once, in a fixed order."""
     text, kinds, caption = parse.text, rough_kinds(), Caption(parse)
     known = [kinds[word] for word in caption.words if word in kinds]
     if len(set(known)) == len(known):
         return ()
-    found: list[Exchange] = []
+    found: list[OfferedExchange] = []
     seen = {text}
     for category, edits in _offers(Phrases(caption)):
         if edits is not None:
             new = splice(text, edits, "exchange", category).text
             if new not in seen and not _only_reorders(text, new):
                 seen.add(new)
-                found.append(Exchange(category, edits))
+                found.append(OfferedExchange(category, edits))
     return tuple(found)
 
 

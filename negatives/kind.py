@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import pyarrow as pa
 
 from Config import NegativesConfig
-from negatives.company import Text
+from negatives.company import ParsedCaption
 from negatives.text import Negative
 
 PER_MILLE = 1000  # chances are stored as whole numbers
@@ -23,10 +23,10 @@ PER_MILLE = 1000  # chances are stored as whole numbers
 class Captions(NamedTuple):
     """All captions of a database, in the order of its rows. A caption is its number in these lists."""
 
-    texts: Sequence[Text]
+    texts: Sequence[ParsedCaption]
     owner: Sequence[int]  # photograph of each caption; one photograph may be stored as two rows
     splits: Sequence[str]
-    known: Sequence[bool]  # may be learned from: the training captions, or all captions where there are none
+    known: Sequence[bool]  # what the plan may learn from: the training captions, or all captions if there are none
 
 
 class Strings:
@@ -85,9 +85,10 @@ class Kind(ABC):
     def draw(
         self, rows: Rows, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
     ) -> Negative | None:
-        """A negative of a caption; None if it has none, or if its texts are to stay as likely as true captions.
+        """A negative of a caption. None if it has none, or if chance gives none, so that negatives stay as likely as
+        true captions.
 
-        within: nothing behind this character of the caption is changed; None: all may be.
+        within: change nothing after this character of the caption; None: no limit.
         """
 
 

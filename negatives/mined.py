@@ -23,7 +23,7 @@ from scipy import sparse
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.company import CONTENT_TAGS, HEADED, Text, governor_and_dependent
+from negatives.company import CONTENT_TAGS, HEADED, ParsedCaption, governor_and_dependent
 from negatives.edits import other_words
 from negatives.kind import PER_MILLE, Captions, Kind, Made, Rows, Strings, in_groups
 from negatives.text import Negative
@@ -93,7 +93,7 @@ class Photograph(NamedTuple):
     content: frozenset[str]
 
 
-def read_facts(text: Text) -> Facts:
+def read_facts(text: ParsedCaption) -> Facts:
     """The claims of a caption, one for each slot, and the lemmas of its words."""
     claims = []
     for slot in text.slots:
@@ -116,7 +116,9 @@ def contradiction(facts: Facts, photograph: Photograph) -> float:
     return total + UNNAMED_WEIGHT * len(facts.content - photograph.content)
 
 
-def mine(texts: Sequence[Text], owner: Sequence[int], advance: Callable[[int], object] = lambda n: None) -> Matrix:
+def mine(
+    texts: Sequence[ParsedCaption], owner: Sequence[int], advance: Callable[[int], object] = lambda n: None
+) -> Matrix:
     """(T, T) symmetric chances of the pairs of some captions of one split; rows sum to 1, or to less where few fit.
 
     owner: photograph of each caption. advance: called with the number of captions that were done since its last call.
@@ -148,7 +150,9 @@ def mine(texts: Sequence[Text], owner: Sequence[int], advance: Callable[[int], o
     return sinkhorn(pairs.maximum(pairs.T).tocsr())  # a pair that one of the two keeps is kept by both
 
 
-def _read_photographs(texts: Sequence[Text], facts: Sequence[Facts], owner: Sequence[int]) -> dict[int, Photograph]:
+def _read_photographs(
+    texts: Sequence[ParsedCaption], facts: Sequence[Facts], owner: Sequence[int]
+) -> dict[int, Photograph]:
     captions_of: dict[int, list[int]] = {}
     for number, photo in enumerate(owner):
         captions_of.setdefault(photo, []).append(number)

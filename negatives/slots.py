@@ -1,7 +1,7 @@
 """Which words of a parsed caption may be swapped: the rules of sense, agreement and reference.
 
 The parse is made once, when the database is built; the rules need no parser and no torch. What may stand in for what
-is in `vocabulary.toml`; what is drawn is decided in `negatives.edits`.
+is in `vocabulary.toml`; how often each word is drawn is decided in `negatives.balance`.
 """
 
 from __future__ import annotations

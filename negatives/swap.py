@@ -16,7 +16,7 @@ import pyarrow as pa
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.balance import ROUNDS, Balance, Option
-from negatives.company import Text
+from negatives.company import ParsedCaption
 from negatives.edits import Spot, find_spots, needs_repairs, splice, write_edits
 from negatives.kind import Captions, Kind, Made, Rows, Strings, in_groups
 from negatives.slots import find_slots
@@ -63,10 +63,10 @@ class Swap(Kind):
         used: set[str] = set()
         while wanted and options:
             slot, repaired, string, _ = rng.choices(options, [option[3] for option in options])[0]
-            name, spots = slots[slot]
+            number, spots = slots[slot]
             surface = rows.string(string)
             edits += write_edits(text, spots, surface, bool(repaired))
-            category, wanted = category or _CATEGORIES[name], wanted - 1
+            category, wanted = category or _CATEGORIES[number], wanted - 1
             if wanted:
                 used.add(surface)
                 free = [not _overlap(spots, other) for _, other in slots]
@@ -74,8 +74,8 @@ class Swap(Kind):
         return splice(text, edits, "swap", category) if edits else None
 
 
-def plan_caption(text: Text, number: int, balance: Balance, strings: Strings) -> tuple[list[int], list[int]]:
-    """The entries of a caption in the columns `slots` and `swap`; number: its own."""
+def plan_caption(text: ParsedCaption, number: int, balance: Balance, strings: Strings) -> tuple[list[int], list[int]]:
+    """The entries of one caption for the columns `slots` and `swap`. number: of the caption; it seeds the sample."""
     if len(text.parse.text) > LONGEST:
         return [], []
     found = balance.options(text)
@@ -99,7 +99,7 @@ def plan_caption(text: Text, number: int, balance: Balance, strings: Strings) ->
 
 
 def sample(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
-    """The options that POINTS evenly spaced points hit, and how many points hit each: on average its share.
+    """The options that are hit by POINTS evenly spaced points over their summed chances, with the number of hits.
 
     Systematic sampling: a caption has 130 options on average, and most of them have next to no chance.
     """

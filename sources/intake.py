@@ -23,6 +23,9 @@ from Tokenizer_lib import split_words
 
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
+# texts.repeats: the file that already has the same text. texts.again: the photograph that takes this one over has the
+# text too. photographs.host: rank of that photograph. photographs.grouping: `group` of the row. photographs.lost: why
+# no file of it can be used.
 _TABLES = """
 CREATE TABLE sources (source INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE mentions (source INTEGER, identity TEXT, place TEXT, PRIMARY KEY (source, identity)) WITHOUT ROWID;

@@ -25,6 +25,7 @@ def sources_of(config: type[DatabaseConfig]) -> dict[str, Source]:
     return found
 
 
+# Of the program's own settings. A build asks `sources_of` for those of its settings, which a test may extend.
 SOURCES = sources_of(DatabaseConfig)
 
 

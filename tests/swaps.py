@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from Config import NegativesConfig
 from negatives.balance import Balance
-from negatives.company import Text, read_texts
+from negatives.company import ParsedCaption, read_texts
 from negatives.kind import Strings
 from negatives.swap import Swap, plan_caption
 from negatives.text import Negative, Parse, Slot
@@ -22,7 +22,7 @@ class Every(Counter):
 class OneCaption:
     """A plan of one caption."""
 
-    def __init__(self, text: Text, balance: Balance, number: int = 0):
+    def __init__(self, text: ParsedCaption, balance: Balance, number: int = 0):
         self._text, self._strings = text.parse.text, Strings()
         slots, options = plan_caption(text, number, balance, self._strings)
         self._columns = {"slots": slots, "swap": options}

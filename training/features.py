@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +18,6 @@ from tqdm import tqdm
 
 from Architectures import SiameseModel
 from common.augment import random_box, resize
-from common.storage import exclusively
 from Config import BackboneConfig, usable_cores
 from DataBase_functions import Database, seeded
 
@@ -86,7 +86,7 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
         cache = cls(folder, cls._views_of_rows(database, views), shape)
-        with exclusively(folder / "lock"):
+        with filelock.FileLock(folder / "lock"):
             if not (folder / "features.npy").is_file():
                 cache._compute(lambda row: draw_views(database, row, cache.views_of(row), side, crop), encode, batch)
         return cache

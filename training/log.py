@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.storage import write_atomically
 
+LOG = "training_log.csv"
 LOG_COLUMNS = (
     "epoch",
     "train_loss",

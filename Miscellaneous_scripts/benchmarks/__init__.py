@@ -72,7 +72,7 @@ BENCHMARKS = {
         "negatives/s",
         "larger",
         in_file("drawing", "negatives"),
-        "one core: swaps drawn from the stored plan | nlp(caption) without ner, find_slots, swap of the fresh parse",
+        "one core: swaps drawn from the stored plan | nlp(caption) without ner, find_slots, one random swap",
     ),
     "memory": Benchmark(
         "MB",

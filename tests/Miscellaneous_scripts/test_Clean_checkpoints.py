@@ -62,7 +62,7 @@ def test_by_default_all_is_listed_and_nothing_deleted(models):
     lines = told.splitlines()
     assert len(lines) == 10 + 1  # a checkpoint and a pointer of four runs, two failed.pt, and the summary
     (line,) = [line for line in lines if f"{models / 'whole' / 'failed.pt'}: " in line]
-    assert "1.00 MB" in line and "3 days" in line and line.endswith("the weights before a loss that was no number")
+    assert "1.00 MB" in line and "3 days" in line and line.endswith("the weights before a NaN or infinite loss")
     assert "--remove would delete 5 files, 7.00 MB; 5 files of unfinished runs stay (7.00 MB)" in lines[-1]
 
 
