@@ -222,15 +222,17 @@ class Key(NamedTuple):
 
 
 class DrawnNegative(NamedTuple):
-    """A hard negative as the model reads it."""
+    """A hard negative, and what the model reads of it."""
 
+    negative: Negative
     words: list[int]
     changed: list[int]  # positions of the words that are known to be false
 
 
 class DrawnCaption(NamedTuple):
-    """A caption as the model reads it."""
+    """A caption of the plan by its number, and what the model reads of it."""
 
+    number: int
     words: list[int]
     said: frozenset[str]  # all its words, also those beyond the ones that the model reads
     negatives: list[DrawnNegative]
@@ -282,7 +284,7 @@ class PairDataset(Dataset):
         pictures: list[Tensor] = []
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
-            texts.append(self._texts(key.row, rng))
+            texts.append(self.texts(key.row, rng))
             if first <= n < after:  # last of all that is drawn from the key: leaving it out changes no text
                 said = set().union(*(caption.said for caption in texts[-1]))
                 pictures.append(self._picture(key.row, said, rng))
@@ -308,7 +310,7 @@ class PairDataset(Dataset):
             rank=rank,
         )
 
-    def _texts(self, row: int, rng: random.Random) -> list[DrawnCaption]:
+    def texts(self, row: int, rng: random.Random) -> list[DrawnCaption]:
         """Some captions of a photograph, each with fresh hard negatives."""
         most, found = self.data.max_words, []
         everything = self.plan.captions(row)
@@ -324,8 +326,8 @@ class PairDataset(Dataset):
                     continue
                 tells_words = KINDS[negative.kind].tells_words
                 changed = changed_words(its_words, negative) if tells_words else []
-                negatives.append(DrawnNegative(encoded, changed))
-            found.append(DrawnCaption(caption, frozenset(word.text for word in split), negatives))
+                negatives.append(DrawnNegative(negative, encoded, changed))
+            found.append(DrawnCaption(which, caption, frozenset(word.text for word in split), negatives))
         return found
 
     def _picture(self, row: int, words: Set[str], rng: random.Random) -> Tensor:

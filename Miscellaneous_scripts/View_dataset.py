@@ -137,23 +137,18 @@ def draw_samples(dataset: PairDataset, split: str, count: int) -> list[Sample]:
 
 
 def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
-    """The first drawn caption of a photograph, or the first of this kind, drawn as `PairDataset.__getitems__` draws."""
-    database, plan, most = dataset.database, dataset.plan, dataset.data.max_words
+    """The first drawn caption of a photograph, or the first of this kind, with its picture as training augments it."""
+    database, settings = dataset.database, dataset.augmentation or AugmentConfig()
     rng = db.seeded(dataset.seed, key.epoch, database.ids[key.row])
-    everything = plan.captions(key.row)
-    chosen = rng.sample(everything, min(dataset.data.captions_per_picture, len(everything)))
-    captions = [database.captions(key.row)[which - everything.start] for which in chosen]
-    split = [split_words(caption.text) for caption in captions]
-    ends = [words[most - 1].end if len(words) > most else None for words in split]
-    wanted, mixture = dataset.negatives.per_caption, dataset.negatives
-    drawn = [db.draw_negatives(plan, which, wanted, rng, mixture, end) for which, end in zip(chosen, ends)]
-    picture, settings = database.picture(key.row), dataset.augmentation or AugmentConfig()
-    words = {word.text for words in split for word in words}
+    drawn = dataset.texts(key.row, rng)
+    words = set().union(*(caption.said for caption in drawn))
+    picture = database.picture(key.row)
     seen = augment(picture, dataset.data.side, settings, rng, db.may_mirror(words), db.may_recolour(words))
+    first, stored = dataset.plan.captions(key.row).start, database.captions(key.row)
+    captions = [stored[caption.number - first] for caption in drawn]
     n = next((n for n, caption in enumerate(captions) if caption.kind == kind), 0)
-    encode, caption = dataset.tokenizer.encode, captions[n].text
-    read = [negative for negative in drawn[n] if encode(negative.text, most) != encode(caption, most)]
-    return Sample(picture, seen, captions[n], read[0] if read else None)
+    negatives = drawn[n].negatives
+    return Sample(picture, seen, captions[n], negatives[0].negative if negatives else None)
 
 
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:

@@ -58,7 +58,7 @@ def test_the_three_pictures_are_written_where_they_are_told(databases, tmp_path)
         (["--name", "absent"], "no database at"),
         (["--name", "tiny", "--split", "dev"], "there is no split 'dev'; choose from train, validation, test"),
         (["--name", "tiny", "--count", "0"], "--count 0: must be 1 to 200"),
-        (["--name", "tiny", "--preset", "large"], "Expected one of ('frozen', 'finetune', 'scenes', 'scenes-small')"),
+        (["--name", "tiny", "--preset", "large"], "Expected one of ('scenes', 'scenes-small', 'frozen', 'finetune')"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_with_status_2(databases, tmp_path, flags, told):
