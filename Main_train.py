@@ -27,6 +27,7 @@ import Functions
 from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
 from common.parallel import ALONE, Group, is_loss_of_a_peer
+from common.storage import CONFIG, FAILED, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS
 from Config import PRESETS, Config, fail, quality, read_command_line, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import WholeBatch
@@ -239,7 +240,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
 
 def earlier_results(config: Config) -> list[Path]:
     """What an earlier run of this name has left, if anything."""
-    return [path for name in ("last.json", "best.safetensors") if (path := config.model_folder / name).exists()]
+    return [path for name in (POINTER, WEIGHTS) if (path := config.model_folder / name).exists()]
 
 
 def refuse_what_cannot_work(config: Config, group: Group) -> None:
@@ -285,9 +286,9 @@ def prepare_folders(config: Config, tokenizer: Tokenizer, trained_on: Sequence[s
             old.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         config.plots_folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
-        tokenizer.save(folder / "vocabulary.json")
-    listed = folder / "photographs.txt"
+        (folder / CONFIG).write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
+        tokenizer.save(folder / VOCABULARY)
+    listed = folder / PHOTOGRAPHS
     if folder.exists() and not (config.resume and listed.exists()):
         listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
 
@@ -400,7 +401,7 @@ def between_steps(run: Run) -> None:
 def stop_at_nan(run: Run, step: int, rows: tuple[int, ...]) -> None:
     """The optimizer has changed nothing since that step, so the weights are those before it."""
     names = [run.database.ids[row] for row in rows]
-    path = run.config.model_folder / "failed.pt"
+    path = run.config.model_folder / FAILED
     state = state_of(run) | {"step": step, "photographs": names}  # all processes give their part
     if run.group.writes:
         storage.write_atomically(path, lambda p: checkpoints.save_torch(state, p))

@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 import tyro
 
 from common.jobs import EngineError
+from common.storage import THRESHOLD
 from Config import Config, fail, read_command_line, require
 from judging.judge import EXAMPLE, SHIPPED, InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
 from judging.suggest import Suggestion, suggest
@@ -129,7 +130,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def default_model() -> str:
     """The model that `python Main_train.py` makes, or else the shipped one."""
     trained = Config().model_folder
-    return str(trained if (trained / "threshold.json").is_file() else SHIPPED)
+    return str(trained if (trained / THRESHOLD).is_file() else SHIPPED)
 
 
 def judge_one(settings: PredictConfig, judge: Judge) -> int:

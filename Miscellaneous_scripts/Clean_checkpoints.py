@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.storage import CONFIG, FAILED, POINTER, THRESHOLD
 from Config import Config, fail, read_command_line, require
 
-POINTER = "last.json"
 SETTLED = 600  # seconds; a running process may still be writing a younger file
 
 
@@ -111,13 +111,13 @@ def search(folder: Path) -> Iterator[Found]:
         elif path.name == POINTER:
             what = f"names the checkpoint after epoch {pointer.get('epoch')}, step {pointer.get('step')} of the next"
             yield Found(path, what, state, status.st_size, age)
-        elif path.name == "failed.pt":
+        elif path.name == FAILED:
             yield Found(path, "the weights before a NaN or infinite loss", state, status.st_size, age)
 
 
 def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
     """Has the run done all its epochs, or stopped early? False if its files are missing or unreadable."""
-    optim, threshold = read(folder / "config.json").get("optim"), read(folder / "threshold.json")
+    optim, threshold = read(folder / CONFIG).get("optim"), read(folder / THRESHOLD)
     try:
         epoch, step, best = int(pointer["epoch"]), int(pointer["step"]), int(threshold["epoch"])
         epochs, patience = int(optim["epochs"]), int(optim["patience"])  # type: ignore[index]

@@ -20,6 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.storage import PHOTOGRAPHS
 from Config import fail, read_command_line, require
 from judging.bundle import import_runtime, largest_difference, load_bundle, write_bundle
 from training.checkpoints import LoadedModel, load_model
@@ -93,7 +94,7 @@ def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
 def model_card(loaded: LoadedModel, folder: Path) -> str:
     """The README.md of a bundle: CARD with the figures of the model's folder."""
     config, at = loaded.config, loaded.threshold
-    listed = folder / "photographs.txt"
+    listed = folder / PHOTOGRAPHS
     photographs = "an unknown number of"
     if listed.is_file():
         photographs = f"{len(listed.read_text(encoding='utf-8').splitlines()):,}"

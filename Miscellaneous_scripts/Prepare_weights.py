@@ -20,13 +20,12 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common.storage import write_atomically
+from common.storage import CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, write_atomically
 from Config import fail, read_command_line, require
 from judging.bundle import largest_difference
 from training.checkpoints import load_model
 
-WEIGHTS = "best.safetensors"
-COPIED = ("config.json", "vocabulary.json", "threshold.json", "photographs.txt")
+COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS)
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,10 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
         if too_large:
             raise ValueError(f"float16 ends at 65,504, and {too_large[0]} has more; leave --half away")
     out.mkdir(parents=True, exist_ok=True)
-    (out / "threshold.json").unlink(missing_ok=True)
+    (out / THRESHOLD).unlink(missing_ok=True)
     write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
     (out / WEIGHTS).chmod(0o644)  # safetensors files are readable by their owner only, and this one is to be shared
-    (out / "photographs.txt").unlink(missing_ok=True)  # of an earlier model, if this one has no list
+    (out / PHOTOGRAPHS).unlink(missing_ok=True)  # of an earlier model, if this one has no list
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
         write_atomically(out / name, functools.partial(shutil.copyfile, model / name))

@@ -1,4 +1,4 @@
-"""Files that others rely on: atomic writes, weights, and the format numbers of a database.
+"""Files that others rely on: atomic writes, weights, the files of a model, and the format numbers of a database.
 
 torch is imported only where weights are read: most users of this module need none of it.
 """
@@ -14,6 +14,11 @@ from safetensors import SafetensorError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Files of a model's folder
+CONFIG, VOCABULARY, WEIGHTS, THRESHOLD = "config.json", "vocabulary.json", "best.safetensors", "threshold.json"
+PHOTOGRAPHS = "photographs.txt"  # that the model was trained on
+POINTER, FAILED = "last.json", "failed.pt"  # names the last checkpoint; what is left of a run with a NaN loss
 
 SPLITS = ("train", "validation", "test")  # from the laxest to the strictest
 DATABASE_FORMAT = 2  # raised when a reader of the old format could not read the new one

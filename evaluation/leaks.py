@@ -10,6 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from common.pictures import MOST_BITS, MOST_COLOUR, fingerprint, open_picture
+from common.storage import PHOTOGRAPHS
 from Config import DatabaseConfig
 from DataBase_functions import Database
 from evaluation.benchmarks.pictures import identity_of
@@ -83,7 +84,7 @@ def find_leaks(model: Path, home: Database | None, names: Identities, pictures: 
     on (without it pictures are not compared); names: the photographs, with their identity if it is known; pictures:
     reads them in the same order. ValueError if neither the list nor the database is there.
     """
-    listed = model / "photographs.txt"
+    listed = model / PHOTOGRAPHS
     known = set(listed.read_text(encoding="utf-8").split("\n")) if listed.is_file() else set()
     if home is not None:
         known.update(group for group, split in zip(home.groups, home.split_of) if split == "train")

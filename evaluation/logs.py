@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from common.storage import CONFIG
 from Config import quality
 from training.log import LOG, LOG_COLUMNS, read_log
 
@@ -74,7 +75,7 @@ def locate(given: Path) -> Source:
     """
     if given.is_file() or (given.suffix == ".csv" and not given.is_dir()):
         return Source(given)
-    log, stored = given / LOG, given / "config.json"
+    log, stored = given / LOG, given / CONFIG
     if not stored.is_file():
         if log.is_file():
             return Source(log)

@@ -11,6 +11,7 @@ import numpy as np
 
 from common import devices, metrics, storage
 from common.metrics import Bootstrap, Floats, Integers, Interval, Reliability, calibration_figures, interval
+from common.storage import CONFIG
 from DataBase_functions import Database, changed_words
 from evaluation import plots, scoring
 from evaluation.external import BenchmarkResult
@@ -80,7 +81,7 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         "database": str(one.database.folder),
         "fingerprint": one.database.fingerprint,
         "plan": one.database.plan.folder.name,
-        "config": json.loads((one.folder / "config.json").read_text(encoding="utf-8")),
+        "config": json.loads((one.folder / CONFIG).read_text(encoding="utf-8")),
         "threshold": asdict(one.threshold),
         "equilibrium_threshold": metrics.equilibrium_threshold(*one.curves("validation", "mixture")),
         "test_photographs": len(one.groups),

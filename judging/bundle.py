@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from Architectures import Scorer, SiameseModel
 from common.augment import prepare
 from common.patch_word import word_cosines
-from common.storage import write_atomically
+from common.storage import CONFIG, THRESHOLD, VOCABULARY, write_atomically
 from common.vision import one_line
 from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 from evaluation import scoring
@@ -38,7 +38,7 @@ from training.checkpoints import LoadedModel, Threshold
 MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
-SETTINGS = (MANIFEST, "config.json", "vocabulary.json", "threshold.json")
+SETTINGS = (MANIFEST, CONFIG, VOCABULARY, THRESHOLD)
 PROGRAM = {  # name in the bundle -> source. run.py imports the last three as this program does; they import no torch
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
@@ -92,9 +92,9 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
     }
     return {
         MANIFEST: json.dumps(manifest, indent=2).encode(),
-        "config.json": to_json(to_share(config)).encode(),
-        "vocabulary.json": loaded.tokenizer.to_json().encode(),
-        "threshold.json": json.dumps(asdict(loaded.threshold), indent=2).encode(),
+        CONFIG: to_json(to_share(config)).encode(),
+        VOCABULARY: loaded.tokenizer.to_json().encode(),
+        THRESHOLD: json.dumps(asdict(loaded.threshold), indent=2).encode(),
     }
 
 
@@ -297,9 +297,9 @@ def load_bundle(path: Path) -> LoadedModel:
         manifest = json.loads(members[MANIFEST])
         if manifest["format"] != FORMAT:
             raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
-        config = from_json(members["config.json"].decode())
-        threshold = Threshold(**json.loads(members["threshold.json"]))
-        tokenizer = Tokenizer.from_json(members["vocabulary.json"], "vocabulary.json")
+        config = from_json(members[CONFIG].decode())
+        threshold = Threshold(**json.loads(members[THRESHOLD]))
+        tokenizer = Tokenizer.from_json(members[VOCABULARY], VOCABULARY)
         check_settings(manifest, config, threshold, tokenizer)
         pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
         model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()

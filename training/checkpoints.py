@@ -13,7 +13,16 @@ from safetensors.torch import save_file
 import Config
 from Architectures import Scorer, SiameseModel
 from common.metrics import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
-from common.storage import read_state_dict, write_atomically, write_json
+from common.storage import (
+    CONFIG,
+    POINTER,
+    THRESHOLD,
+    VOCABULARY,
+    WEIGHTS,
+    read_state_dict,
+    write_atomically,
+    write_json,
+)
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
@@ -53,14 +62,14 @@ class Threshold:
 
 
 def save_threshold(folder: Path, threshold: Threshold) -> None:
-    write_json(folder / "threshold.json", asdict(threshold))
+    write_json(folder / THRESHOLD, asdict(threshold))
 
 
 def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
     """Weights for use, then the threshold that belongs to them."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch)}
-    write_atomically(folder / "best.safetensors", lambda path: save_file(tensors, path, metadata))
+    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
     save_threshold(folder, threshold)
 
 
@@ -78,14 +87,14 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
 
     FileNotFoundError or ValueError says what is absent or of another version.
     """
-    for name in ("config.json", "vocabulary.json", "best.safetensors", "threshold.json"):
+    for name in (CONFIG, VOCABULARY, WEIGHTS, THRESHOLD):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"no {name} in {folder}; train a model with: python Main_train.py")
-    tokenizer = Tokenizer.load(folder / "vocabulary.json")
+    tokenizer = Tokenizer.load(folder / VOCABULARY)
     try:
-        config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-        threshold = Threshold(**json.loads((folder / "threshold.json").read_text(encoding="utf-8")))
-        with safe_open(folder / "best.safetensors", "pt") as file:
+        config = Config.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+        threshold = Threshold(**json.loads((folder / THRESHOLD).read_text(encoding="utf-8")))
+        with safe_open(folder / WEIGHTS, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
@@ -113,7 +122,7 @@ def save_state(folder: Path, epoch: int, step: int, state: Mapping[str, Any]) ->
     written last, so a kill or a full disk at any moment leaves either the earlier checkpoint or this one."""
     name = f"last-{epoch:04d}-{step:06d}.pt"
     write_atomically(folder / name, lambda path: save_torch(state, path))
-    write_json(folder / "last.json", {"format": FORMAT, "epoch": epoch, "step": step, "state": name})
+    write_json(folder / POINTER, {"format": FORMAT, "epoch": epoch, "step": step, "state": name})
     for old in folder.glob("last-*.pt"):
         if old.name != name:
             old.unlink()
@@ -126,7 +135,7 @@ def save_torch(state: Mapping[str, Any], path: Path) -> None:
 
 def load_state(folder: Path) -> dict[str, Any]:
     """What `save_state` wrote last; FileNotFoundError if there is no checkpoint, ValueError if it cannot be read."""
-    pointer = folder / "last.json"
+    pointer = folder / POINTER
     if not pointer.is_file():
         raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
     last = json.loads(pointer.read_text(encoding="utf-8"))

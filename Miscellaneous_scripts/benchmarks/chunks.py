@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import Functions
 import Main_train
+from common.storage import CONFIG
 from Config import from_json, to_json
 from DataBase_functions import Key
 from Miscellaneous_scripts.benchmarks import Measure, Skip
@@ -36,7 +37,7 @@ def accumulation(work: Workspace) -> tuple[Measure, Measure]:
     def step(chunks: int) -> dict[str, float]:
         target = work.folder / f"step-{chunks}"
         target.mkdir(exist_ok=True)
-        (target / "config.json").write_text(to_json(config), encoding="utf-8")
+        (target / CONFIG).write_text(to_json(config), encoding="utf-8")
         code = "import sys; from Miscellaneous_scripts.benchmarks import chunks; chunks.one_step(*sys.argv[1:])"
         run([sys.executable, "-c", code, str(target), str(chunks)], target / "log.txt", watch=False)
         measured = (target / "measured.txt").read_text().split()
@@ -58,7 +59,7 @@ def accumulation(work: Workspace) -> tuple[Measure, Measure]:
 
 def one_step(folder: str, chunks: str) -> None:
     """In a process of its own: write the gradients of one batch to the folder, and measured.txt with MB and seconds."""
-    run: Any = Main_train.build_run(from_json((Path(folder) / "config.json").read_text(encoding="utf-8")))
+    run: Any = Main_train.build_run(from_json((Path(folder) / CONFIG).read_text(encoding="utf-8")))
     run.model.train()
     run.model.backbone.requires_grad_(True)
     dataset, rows = run.train_loader.dataset, run.train_sampler.rows
