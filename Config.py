@@ -578,7 +578,7 @@ def read_command_line(
         parse = functools.partial(tyro.cli, settings)
     error = io.StringIO()
     try:
-        # tyro explains an error in a box of several lines; it is caught here and told in one.
+        # tyro explains an error in a box of several lines; print it in one.
         with contextlib.redirect_stderr(error):
             return parse(description=description, args=args)
     except SystemExit as stop:
@@ -591,6 +591,6 @@ def read_command_line(
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Print one line on stderr and exit: how every script reports what its user can mend."""
+    """Print one line on stderr and exit: how every script reports an error that its user can fix."""
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     raise SystemExit(code)

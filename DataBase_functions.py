@@ -47,7 +47,7 @@ class Database:
     """A database folder, memory-mapped: opening reads no picture, and a row is read when it is asked for."""
 
     def __init__(self, folder: Path):
-        """FileNotFoundError or ValueError tells the command that mends it."""
+        """FileNotFoundError or ValueError names the command that fixes it."""
         self.folder = Path(folder)
         if not (self.folder / "manifest.json").is_file():
             raise FileNotFoundError(f"no database at {self.folder}; {DatabaseConfig.how_to_build(self.folder)}")

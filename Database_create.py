@@ -61,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path) -> Iterator[None]:
-    """End the script with one line for every error that its user can mend, and with what is left in `folder`."""
+    """End the script with one line for every error that its user can fix, and with what is left in `folder`."""
     try:
         yield
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:

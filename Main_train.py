@@ -185,7 +185,7 @@ def build_missing_scenes(config: Config, group: Group) -> None:
 
 
 def build_run(config: Config, group: Group = ALONE) -> Run:
-    """Everything before the first step. ValueError or OSError says what is wrong and the command that mends it."""
+    """Everything before the first step. ValueError or OSError says what is wrong and the command that fixes it."""
     refuse_what_cannot_work(config, group)
     device = devices.choose_device(config.device)
     precision = devices.choose_precision(config.precision, device)

@@ -96,7 +96,7 @@ class DumpConfig:
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(DumpConfig, __doc__ or "", args)
     try:
-        # All that the user may mend is told before the plan is made, which may take minutes.
+        # Fail early on what the user can fix: the plan may take minutes.
         require(not settings.path.is_dir(), f"--out {settings.out} is a folder")
         is_free = settings.overwrite or not settings.path.exists()
         require(is_free, f"{settings.out} is already there; replace it with --overwrite")

@@ -47,7 +47,7 @@ def _beings(animals: bool) -> frozenset[str]:
 
 
 class Caption:
-    """Lower-case words, mended tags, and look-ups that may go past either end."""
+    """Lower-case words, corrected tags, and look-ups that may go past either end."""
 
     __slots__ = ("deps", "fixed", "heads", "joined", "lenient", "parse", "size", "tags", "words")
 

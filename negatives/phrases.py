@@ -172,7 +172,7 @@ def rough_kinds() -> dict[str, str]:
 
 
 class Phrases:
-    """What is read of a caption. `tags` mend more than those of the caption: nouns that are verbs of a being."""
+    """What is read of a caption. `tags` are the caption's, but for nouns that are verbs of a being."""
 
     def __init__(self, caption: Caption) -> None:
         self.parse, self.words, self.size = caption.parse, caption.words, caption.size

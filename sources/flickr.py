@@ -101,8 +101,8 @@ def read_tokens(file: Path) -> Iterator[Item]:
 
 
 def read_kaggle_bars(file: Path) -> Iterator[Item]:
-    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows that lack the second bar are mended, and counted."""
-    mended = 0
+    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows that lack the second bar are repaired, and counted."""
+    repaired = 0
     for number, line in read_lines(file):
         where = f"{file.name}:{number}"
         try:
@@ -116,10 +116,10 @@ def read_kaggle_bars(file: Path) -> Iterator[Item]:
         if not match:
             yield LeftOut("line", where, f"expected name.jpg| number| caption, got {text[:80]!r}", captions=1)
             continue
-        mended += "|" not in match[3] and bool(match[4])
+        repaired += "|" not in match[3] and bool(match[4])
         yield Text(flickr_identity(match[1]), match[4], "caption", where)
-    if mended:
-        yield Note(f"{file.name}: {mended} rows without the second bar were mended")
+    if repaired:
+        yield Note(f"{file.name}: {repaired} rows without the second bar were mended")
 
 
 def read_kaggle_csv(file: Path) -> Iterator[Item]:

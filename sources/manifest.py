@@ -149,9 +149,9 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     found = manifest.get("format", 1)
-    mend = DatabaseConfig.how_to_build(folder, "--overwrite")
+    fix = DatabaseConfig.how_to_build(folder, "--overwrite")
     require(
-        found == DATABASE_FORMAT, f"{folder} has database format {found}, this version reads {DATABASE_FORMAT}; {mend}"
+        found == DATABASE_FORMAT, f"{folder} has database format {found}, this version reads {DATABASE_FORMAT}; {fix}"
     )
     return manifest, manifest.pop("left_out")
 

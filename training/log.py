@@ -51,7 +51,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
             try:
                 rows.append({name: float(row[name]) for name in LOG_COLUMNS})
             except (TypeError, ValueError) as error:
-                if number < len(lines):  # else `append_log` would write the log anew without the lines after it
+                if number < len(lines):  # else `append_log` would drop the lines after it
                     after = len(lines) - number
                     told = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
                     raise ValueError(told) from error

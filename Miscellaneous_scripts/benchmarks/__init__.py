@@ -84,7 +84,7 @@ BENCHMARKS = {
         "pairs/s",
         "larger",
         in_file("training", "frozen"),
-        "preset frozen, epochs on cached features | its step as written first, the backbone anew; see plain_training",
+        "preset frozen, epochs on cached features | its step as written first, no cache; see plain_training",
     ),
     "train-finetune": Benchmark(
         "pairs/s",
