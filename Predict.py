@@ -24,7 +24,8 @@ import tyro
 from common.jobs import EngineError
 from common.storage import THRESHOLD
 from Config import Config, fail, read_command_line, require
-from judging.judge import EXAMPLE, SHIPPED, InputError, Judge, PictureError, TextError, Verdict, WordScore, open_any
+from judging.inputs import InputError, PictureError, TextError, open_any
+from judging.judge import EXAMPLE, SHIPPED, Judge, Verdict, WordScore
 from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]

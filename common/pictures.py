@@ -9,7 +9,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,15 +64,44 @@ def open_picture(path: Path, short_side: int) -> Image.Image:
         raise ValueError(f"{path}: {error}") from error
 
 
+def open_bytes(data: bytes, short_side: int) -> Image.Image:
+    """The bytes of a picture file with the preprocessing of the database, except the JPEG compression.
+
+    ValueError if they are not a usable picture.
+    """
+    require_size(len(data))
+    try:
+        return decode_picture(data, short_side)
+    except Exception as error:  # decoders raise any exception on damaged files
+        raise ValueError(str(error)) from error
+
+
+def read_stream(file: BinaryIO) -> bytes:
+    """The bytes of a file object from its current position to its end; it stays open.
+
+    ValueError if there are more than MOST_BYTES, or if the file object gives text.
+    """
+    data = bytearray()
+    while part := file.read(MOST_BYTES + 1 - len(data)):  # an unbuffered stream may give less than was asked for
+        if not isinstance(part, bytes):
+            raise ValueError('the file object gives text instead of bytes; open the file with mode "rb"')
+        data += part
+        if len(data) > MOST_BYTES:  # a device or a pipe, which has no size
+            raise ValueError(f"it does not end; at most {MOST_BYTES / 1e6:,.0f} MB are read")
+    return bytes(data)
+
+
+def require_size(size: int) -> None:
+    """ValueError above MOST_BYTES."""
+    if size > MOST_BYTES:
+        raise ValueError(f"the file has {size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are read")
+
+
 def _read(path: Path) -> bytes:
     """The bytes of a file. ValueError above MOST_BYTES."""
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"the file has {size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are read")
+    require_size(path.stat().st_size)
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:  # a device or a pipe, which has no size
-        raise ValueError(f"it has no end; at most {MOST_BYTES / 1e6:,.0f} MB are read")
-    return data
+        return read_stream(file)
 
 
 def decode_picture(data: bytes, short_side: int) -> Image.Image:

@@ -1,15 +1,21 @@
 """A trained judge in use: pictures and texts in, verdicts out. `Predict.py`, its web page and its reports use it.
 
-judge = Judge.load("Models/scenes-small")           # a model's folder, or a bundle
-verdict = judge.check("picture.jpg", "A red ball.") # score, probability, match, and every word with its place
-judge.pairs(pictures, texts)                        # (N,) scores, each picture with its own text
-judge.scores(pictures, texts)                       # (N, M) scores, each picture with each text
+    from Predict import Judge
 
-A picture is a path, a PIL picture, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W); arrays and
-tensors hold bytes, or floats from 0 to 1. Every picture is reduced and squeezed as in training.
+    judge = Judge.load()                                 # the shipped model; or a model's folder, or a bundle
+    verdict = judge.check("picture.jpg", "A red ball.")  # score, probability, match, and each word with its place
+    judge.verdicts(pictures, texts)                      # N verdicts, picture i with text i
+    judge.pairs(pictures, texts)                         # (N,) scores, picture i with text i
+    judge.scores(pictures, texts)                        # (N, M) scores, each picture with each text
+
+A `Picture` is a path, the bytes of a picture file, a file object opened with mode "rb", a PIL picture, an array (H, W),
+(H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W). Arrays and tensors hold bytes, or floats from 0 to 1. Every
+picture is reduced and squeezed as in training.
 
 Shapes: N pictures, M texts, L words of a text that the model reads, V vectors of width D, (h, w) patch grid.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,22 +24,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from common.augment import prepare
 from common.devices import choose_device
-from common.metrics import Floats
+from common.metrics import Floats, Integers
 from common.patch_word import word_cosines
-from common.pictures import check_size, open_picture, reduce_picture
-from Config import DatabaseConfig
 from evaluation import scoring
 from judging.bundle import MANIFEST, load_bundle
+from judging.inputs import (
+    Picture,
+    PictureError,
+    check_text,
+    key_of,
+    list_pictures,
+    list_texts,
+    open_any,
+    why_unreadable,
+)
 from Tokenizer_lib import Word, split_words
 from training.checkpoints import LoadedModel, load_model
 
-Picture = str | Path | Image.Image | NDArray[Any] | Tensor
 # Words that name nothing visible. Numbers, "left", "under" and "no" are not among them.
 FUNCTION_WORDS = frozenset(
     "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
@@ -42,138 +53,136 @@ FUNCTION_WORDS = frozenset(
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = str(ROOT / "Models" / "scenes-small")  # the model that comes with the program
 EXAMPLE = (str(ROOT / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
-SHORT_SIDE = DatabaseConfig.short_side  # pixels that a picture is reduced to first, as in a database
-
-
-class InputError(ValueError):
-    """An input that cannot be judged. `number` is its index among several inputs, `reason` what is wrong with it."""
-
-    kind = "input"
-
-    def __init__(self, number: int | None, name: str, reason: str):
-        which = name if number is None else f"{number} ({name})" if name else str(number)
-        super().__init__(f"{' '.join(filter(None, (self.kind, which)))}: {reason}")
-        self.number, self.name, self.reason = number, name, reason
-
-    def __reduce__(self) -> tuple[type, tuple[int | None, str, str]]:
-        return type(self), (self.number, self.name, self.reason)  # so that it can be pickled
-
-
-class PictureError(InputError):
-    """A picture that is missing, unreadable, or not an image."""
-
-    kind = "picture"
-
-
-class TextError(InputError):
-    """A text without a word."""
-
-    kind = "text"
+PAIRS = 256  # whose heat is computed at once
 
 
 class WordScore(NamedTuple):
-    """One word of the text: its position, its best cosine over the patches, and that patch.
+    """One word of a text, with its score and its place in the picture.
 
-    A model with only the pooled score has no word vectors: there the score is what the text's score loses without the
-    word, and patch and box are None.
+    The score is the cosine of the word with its best patch. A model with only the pooled score has no word vectors:
+    there the score is what the text's score loses without the word, and patch and box are None.
     """
 
     text: str
     start: int  # its characters in the text
     end: int
-    score: float
+    score: float  # -1 to 1
     known: bool  # False: the word is not in the vocabulary, so its score says little
-    patch: tuple[int, int] | None  # line and column of the patch grid
-    box: tuple[float, float, float, float] | None  # the patch: left, top, right, bottom as shares of width and height
+    patch: tuple[int, int] | None  # row and column of the best patch in the patch grid
+    box: tuple[float, float, float, float] | None  # that patch: left, top, right, bottom, as fractions of the picture
 
 
 class Verdict(NamedTuple):
-    """The judgement of one picture and one text."""
+    """The judgement of one picture and one text. A notebook shows it as HTML, with the words coloured by their score.
 
-    score: float  # cosine, -1 to 1
+    match is True if score >= threshold.
+    """
+
+    score: float  # the verdict score, a cosine from -1 to 1
     probability: float  # of a match, if true and false texts are equally frequent
     threshold: float
     match: bool
-    words: tuple[WordScore, ...]
+    words: tuple[WordScore, ...]  # those that the model reads
     unread: int  # words beyond the maximum that the model reads
     heat: Floats | None  # (L, h, w) cosine of each word with each patch; None for a model with only the pooled score
+    text: str  # what was judged
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything except the heat, as plain values for JSON."""
-        values = {name: value for name, value in self._asdict().items() if name != "heat"}
+        """Everything except the heat and the text, as plain values for JSON."""
+        values = {name: value for name, value in self._asdict().items() if name not in ("heat", "text")}
         return {**values, "words": [word._asdict() for word in self.words]}
+
+    def __repr__(self) -> str:
+        name, sign = ("MATCH", ">=") if self.match else ("MISMATCH", "<")
+        numbers = f"score {self.score:.3f} {sign} threshold {self.threshold:.3f}"
+        return f"<Verdict {name}: {numbers}, {shorten(repr(self.text), 45)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from judging.notebook import verdict_html
+
+        return verdict_html(self)
 
 
 class Judge:
-    """A trained model, ready to check pictures against texts."""
+    """A trained model with its threshold: is this text an accurate description of this picture?
+
+    >>> judge = Judge.load()
+    >>> verdict = judge.check("picture.jpg", "A red ball.")
+    >>> print(verdict.match, verdict.score, judge.threshold)
+
+    threshold: a text is a match from this verdict score on (float). It was chosen on the validation split.
+    name: name of the model. loaded: its network, vocabulary, settings and calibration.
+
+    Every method accepts any `Picture`: a path, the bytes of a picture file, a file object opened with mode "rb", a PIL
+    picture, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W); arrays and tensors hold bytes, or
+    floats from 0 to 1. What cannot be judged raises PictureError or TextError, both of them ValueErrors with the
+    attributes number (its index in the list), name and reason.
+    """
 
     def __init__(self, loaded: LoadedModel, name: str = ""):
+        """Use `Judge.load`; this makes a judge of a model that is loaded already."""
         self.loaded, self.name = loaded, name
-        self.threshold = loaded.threshold
+        self.threshold = float(loaded.threshold.threshold)
 
     @classmethod
-    def load(cls, model: str | Path, device: str = "auto") -> "Judge":
-        """Load a model from its folder, or from a bundle (.zip, runs on the CPU).
+    def load(cls, model: str | Path | None = None, device: str = "auto") -> Judge:
+        """Load a model from its folder or from a bundle (.zip); without `model` the one that comes with the program.
 
-        FileNotFoundError or ValueError says what is missing or of another version.
+        device: auto, cpu, cuda, cuda:1, mps ...; a bundle runs on the CPU. FileNotFoundError if there is no model,
+        ValueError if it is damaged or of another version, or if there is no such device.
+
+        >>> judge = Judge.load("Models/scenes", device="cpu")
         """
-        path = Path(model)
-        if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
-            return cls(load_bundle(path), path.stem)
-        return cls(load_model(path, choose_device(device)), path.name)
+        path = Path(SHIPPED if model is None else model)
+        try:
+            if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
+                return cls(load_bundle(path), path.stem)
+            return cls(load_model(path, choose_device(device)), path.name)
+        except FileNotFoundError as error:
+            if not Path(SHIPPED).is_dir() or path.resolve() == Path(SHIPPED):
+                raise
+            raise FileNotFoundError(f"{error}, or use the model that comes with the program: {SHIPPED}") from None
 
-    @torch.no_grad()
     def check(self, picture: Picture, text: str) -> Verdict:
-        """Judge one picture and one text. PictureError or TextError says why they cannot be judged."""
-        self.check_texts([text])
-        vectors = self.encode_pictures([picture], [None])
-        everything = split_words(text)
-        words = everything[: self.loaded.config.data.max_words]
-        heat = None
-        if self.loaded.model.scores_words:
-            (block,) = scoring.encode_texts(self.loaded, [text])
-            score = self.loaded.model.pair_scores(vectors, block.vectors).item()
-            heat = self._heat(vectors, block.vectors)
-            best = heat.max(axis=(1, 2))
-        else:
-            scores, (best,) = scoring.score_words(self.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
-            score = float(scores[0])
-        return Verdict(
-            score=score,
-            probability=float(self.probability(score)),
-            threshold=self.threshold.threshold,
-            match=score >= self.threshold.threshold,
-            words=tuple(
-                self._word(text, word, float(value), None if heat is None else heat[i])
-                for i, (word, value) in enumerate(zip(words, best))
-            ),
-            unread=len(everything) - len(words),
-            heat=heat,
-        )
+        """Judge one picture and one text. PictureError or TextError says why they cannot be judged.
 
-    def pairs(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Floats:
-        """Scores (N,) of picture i with text i; a repeated picture or text is encoded once.
+        >>> verdict = judge.check("picture.jpg", "A red ball.")
+        """
+        check_text(text)
+        vectors = self.encode_pictures([picture], [None])
+        return self._judge(vectors, np.zeros(1, dtype=np.int64), [text])[0]
+
+    def verdicts(self, pictures: Iterable[Picture], texts: Iterable[str]) -> list[Verdict]:
+        """The N verdicts on picture i with text i, as `check` gives them; a repeated picture or text is encoded once.
 
         Pictures are the same if they are the same path or the same object. PictureError, TextError; ValueError if the
         numbers of pictures and texts differ.
-        """
-        pictures = list(pictures)  # `identity` uses id(): objects that a sequence creates on access must stay alive
-        if len(pictures) != len(texts):
-            raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts: pairs need one text for each picture")
-        if not len(texts):
-            return np.zeros(0, dtype=np.float32)
-        checked = self.check_texts(texts)
-        number: dict[str | int, int] = {}
-        which = np.array([number.setdefault(key_of(picture), len(number)) for picture in pictures], dtype=np.int64)
-        first = np.unique(which, return_index=True)[1]
-        vectors = self.encode_pictures([pictures[i] for i in first], first.tolist())
-        return scoring.score_pairs(self.loaded, vectors, checked, which)
 
-    def scores(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Floats:
-        """Scores (N, M) of every picture with every text; each is encoded once. PictureError, TextError."""
-        if not (len(pictures) and len(texts)):
+        >>> red, blue = judge.verdicts(["a.jpg", "a.jpg"], ["A red ball.", "A blue ball."])
+        """
+        vectors, which, texts = self._encode_pairs(pictures, texts)
+        return self._judge(vectors, which, texts) if texts else []
+
+    def pairs(self, pictures: Iterable[Picture], texts: Iterable[str]) -> Floats:
+        """The verdict scores (N,) of picture i with text i; faster than `verdicts`, with the same rules.
+
+        >>> matches = judge.pairs(["a.jpg", "b.jpg"], ["A red ball.", "A blue ball."]) >= judge.threshold
+        """
+        vectors, which, texts = self._encode_pairs(pictures, texts)
+        if not texts:
+            return np.zeros(0, dtype=np.float32)
+        return scoring.score_pairs(self.loaded, vectors, texts, which)
+
+    def scores(self, pictures: Iterable[Picture], texts: Iterable[str]) -> Floats:
+        """The verdict scores (N, M) of every picture with every text; each is encoded once. PictureError, TextError.
+
+        >>> best = judge.scores(pictures, ["A red ball.", "A blue ball."]).argmax(axis=1)  # (N,) best text of each
+        """
+        pictures, texts = list_pictures(pictures), list_texts(texts)
+        if not (pictures and texts):
             return np.zeros((len(pictures), len(texts)), dtype=np.float32)
-        blocks = list(scoring.encode_texts(self.loaded, self.check_texts(texts)))
+        blocks = list(scoring.encode_texts(self.loaded, texts))
         scores = np.empty((len(pictures), len(texts)), dtype=np.float32)
         vectors = self.encode_pictures(pictures)
         for some, values in scoring.score_blocks(self.loaded, vectors, blocks, "scores"):
@@ -181,8 +190,8 @@ class Judge:
         return scores
 
     def probability(self, scores: float | Floats) -> Floats:
-        """Probability of a match at these scores, if true and false texts are equally frequent."""
-        return self.threshold.calibration.probability(scores)
+        """Probability of a match at these scores, if true and false texts are equally frequent; same shape."""
+        return self.loaded.threshold.calibration.probability(scores)
 
     def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int | None] | None = None) -> Tensor:
         """Vectors (N, V, D) of pictures; numbers: their indices in a PictureError, by default 0, 1, ..."""
@@ -193,29 +202,74 @@ class Judge:
         """A picture as the input of the model, bytes (3, side, side). ValueError or OSError if it cannot be read."""
         return prepare(open_any(picture), self.loaded.config.data.side)
 
-    def check_texts(self, texts: Sequence[str]) -> Sequence[str]:
-        """Return the texts. TextError if one of them has no word."""
-        for place, text in enumerate(texts):
-            number = place if len(texts) > 1 else None
-            if not isinstance(text, str):
-                raise TextError(number, "", f"a text is needed, not {type(text).__name__}")
-            if not split_words(text):
-                raise TextError(number, repr(text[:40]), "it holds no word to check")
-        return texts
+    def __repr__(self) -> str:
+        facts = f"threshold {self.threshold:.3f}, {len(self.loaded.tokenizer):,} words, on {self.loaded.model.device}"
+        return f"<Judge {shorten(repr(self.name), 40)}: {facts}>"
 
-    def _prepared(self, pictures: Iterable[Picture], numbers: Iterable[int | None]) -> Iterator[Tensor]:
-        for number, picture in zip(numbers, pictures):
-            try:
-                yield self.prepare(picture)
-            except (ValueError, OSError) as error:
-                name = str(picture) if isinstance(picture, str | Path) else ""
-                raise PictureError(number, name, why_unreadable(error, name)) from error
+    def _encode_pairs(self, pictures: Iterable[Picture], texts: Iterable[str]) -> tuple[Tensor, Integers, list[str]]:
+        """Vectors (K, V, D) of the K different pictures, which of them each of the N pairs has (N,), and the texts."""
+        pictures = list_pictures(pictures)  # `key_of` uses id(): pictures that are made on access must stay alive
+        texts = list_texts(texts)
+        if len(pictures) != len(texts):
+            raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts: each picture needs one text")
+        number: dict[str | int, int] = {}
+        which = np.array([number.setdefault(key_of(picture), len(number)) for picture in pictures], dtype=np.int64)
+        if not texts:
+            return torch.empty(0), which, texts
+        first = np.unique(which, return_index=True)[1]
+        return self.encode_pictures([pictures[i] for i in first], first.tolist()), which, texts
 
-    def _heat(self, picture: Tensor, text: Tensor) -> Floats:
-        """Cosines (L, h, w) of the words of one text (1, V, D) with the patches of one picture (1, V, D)."""
-        (_, patches), (_, words) = self.loaded.model.parts(picture), self.loaded.model.parts(text)
-        grid = math.isqrt(patches.shape[1])  # pictures are square, and so is their grid
-        return word_cosines(patches, words)[0].float().cpu().numpy().reshape(-1, grid, grid)
+    @torch.no_grad()
+    def _judge(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> list[Verdict]:
+        """The verdicts on texts i with the pictures which[i], of which these are the vectors (K, V, D)."""
+        heats: list[Floats] | None = None
+        if self.loaded.model.scores_words:
+            scores, heats = self._heat(pictures, which, texts)
+            best = [heat.max(axis=(1, 2)) for heat in heats]
+        else:
+            scores, best = scoring.score_words(self.loaded, pictures, texts, which)
+        return [
+            self._verdict(text, float(scores[i]), best[i], None if heats is None else heats[i])
+            for i, text in enumerate(texts)
+        ]
+
+    def _heat(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> tuple[Floats, list[Floats]]:
+        """Verdict scores (N,), and of each text the cosines (L, h, w) of its words with the patches of its picture."""
+        members: dict[str, list[int]] = {}  # equal texts are encoded once
+        for i, text in enumerate(texts):
+            members.setdefault(text, []).append(i)
+        different, model = list(members), self.loaded.model
+        scores, heats = np.zeros(len(texts), dtype=np.float32), [np.zeros(0, dtype=np.float32)] * len(texts)
+        for block in scoring.encode_texts(self.loaded, different):
+            pairs = [(i, row) for row, number in enumerate(block.numbers) for i in members[different[number]]]
+            for start in range(0, len(pairs), PAIRS):
+                some, rows = map(list, zip(*pairs[start : start + PAIRS]))
+                mine, theirs = pictures[torch.from_numpy(which[some]).to(pictures.device)], block.vectors[rows]
+                scores[some] = model.pair_scores(mine, theirs).cpu().numpy()
+                (_, patches), (_, words) = model.parts(mine), model.parts(theirs)
+                grid = math.isqrt(patches.shape[1])  # pictures are square, and so is their grid
+                cosines = word_cosines(patches, words).float().cpu().numpy()
+                for i, lines in zip(some, cosines.reshape(len(some), -1, grid, grid)):
+                    heats[i] = lines[: len(scoring.words_of(self.loaded, texts[i]))].copy()
+        return scores, heats
+
+    def _verdict(self, text: str, score: float, best: Floats, heat: Floats | None) -> Verdict:
+        """The verdict with this score; best: the scores (L,) of the words, heat: their cosines (L, h, w)."""
+        everything = split_words(text)
+        words = everything[: len(best)]
+        return Verdict(
+            score=score,
+            probability=float(self.probability(score)),
+            threshold=self.threshold,
+            match=score >= self.threshold,
+            words=tuple(
+                self._word(text, word, float(value), None if heat is None else heat[i])
+                for i, (word, value) in enumerate(zip(words, best))
+            ),
+            unread=len(everything) - len(words),
+            heat=heat,
+            text=text,
+        )
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:
         patch, box = None, None
@@ -227,55 +281,18 @@ class Judge:
         known = word.text in self.loaded.tokenizer.index
         return WordScore(text[word.start : word.end], word.start, word.end, score, known, patch, box)
 
-
-def key_of(picture: Picture) -> str | int:
-    """A key that two pictures share only if they are the same: the path, or the id of the object."""
-    return str(picture) if isinstance(picture, str | Path) else id(picture)
-
-
-def open_any(picture: Picture) -> Image.Image:
-    """Any kind of picture as 8-bit RGB, its short side reduced as in a database.
-
-    OSError if a file cannot be read, ValueError if it is not a usable picture.
-    """
-    if isinstance(picture, str | Path):
-        return open_picture(Path(picture), SHORT_SIDE)
-    if isinstance(picture, Tensor):
-        if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4):
-            raise ValueError(f"a tensor (1, 3 or 4, H, W) is needed, not {tuple(picture.shape)}")
-        pixels = picture.detach().cpu().permute(1, 2, 0)
-        picture = (pixels.float() if pixels.is_floating_point() else pixels).numpy()  # NumPy has no bfloat16
-    if isinstance(picture, np.ndarray):
-        picture = image_of_array(picture)
-    if not isinstance(picture, Image.Image):
-        raise ValueError(f"a path, PIL picture, array or tensor is needed, not {type(picture).__name__}")
-    check_size(picture)
-    try:
-        return reduce_picture(picture, SHORT_SIDE)
-    except Exception as error:  # Pillow may decode only now; decoders raise any exception
-        raise ValueError(str(error)) from error
+    def _prepared(self, pictures: Iterable[Picture], numbers: Iterable[int | None]) -> Iterator[Tensor]:
+        for number, picture in zip(numbers, pictures):
+            try:
+                yield self.prepare(picture)
+            except (ValueError, OSError) as error:
+                name = str(picture) if isinstance(picture, str | Path) else ""
+                raise PictureError(number, name, why_unreadable(error, name)) from error
 
 
-def image_of_array(pixels: NDArray[Any]) -> Image.Image:
-    """PIL image of an array (H, W), (H, W, 3) or (H, W, 4) of bytes, or of floats from 0 to 1; otherwise ValueError."""
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or not pixels.size:
-        raise ValueError(f"an array (H, W), (H, W, 3) or (H, W, 4) is needed, not {pixels.shape}")
-    if np.issubdtype(pixels.dtype, np.floating):
-        if not (pixels.min() >= 0 and pixels.max() <= 1):  # also catches NaN
-            raise ValueError(f"floats must be 0 to 1, these are {pixels.min():g} to {pixels.max():g}")
-        pixels = (255 * pixels + 0.5).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise ValueError(f"bytes or floats are needed, not {pixels.dtype}")
-    return Image.fromarray(np.ascontiguousarray(pixels))
-
-
-def why_unreadable(error: Exception, name: str = "") -> str:
-    """The reason why a picture cannot be read, without its path, which the message has already."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).removeprefix(f"{name}: ")
+def shorten(text: str, most: int) -> str:
+    """The text, cut to at most `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def content_words(words: Sequence[str]) -> list[int]:

@@ -18,7 +18,8 @@ from common.metrics import Integers
 from common.pictures import data_url
 from common.storage import write_atomically
 from Config import require
-from judging.judge import Judge, Verdict, content_words, open_any
+from judging.inputs import open_any
+from judging.judge import Judge, Verdict, content_words
 from judging.suggest import Suggestion, suggest
 from sources.pairs import path_below
 from sources.tables import read_table
@@ -75,7 +76,7 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
 
     ValueError if the file has no scores. images: folder of the pictures. suggestions: add corrections (needs spaCy).
     """
-    summary = summarise(scored, worst, judge.threshold.threshold)
+    summary = summarise(scored, worst, judge.threshold)
     require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
     cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
     page = "\n".join(whole_page(judge, scored, summary, cards))
@@ -133,7 +134,7 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
         f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
         "name the model that made the scores with --model",
     )
-    said = "a match" if suspect.score >= judge.threshold.threshold else "a mismatch"
+    said = "a match" if suspect.score >= judge.threshold else "a mismatch"
     numbers = f"judged {said}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
     return (
         f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
@@ -183,11 +184,11 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     share = summary.mismatches / max(1, summary.rows - summary.without)
     yield (
         f"<p>{summary.rows:,} rows; the model {html.escape(judge.name)} judges {summary.mismatches:,} of them "
-        f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold.threshold:.2f}. "
+        f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold:.2f}. "
         "Words that name something and fit worse than that are marked. "
         "Marks and corrections are hints where to look and no proof.</p>"
     )
-    yield histogram(summary.counts, judge.threshold.threshold)
+    yield histogram(summary.counts, judge.threshold)
     yield f"<ol>{''.join(cards)}</ol>"
     if summary.without:
         yield f"<h2>{summary.without:,} rows without a score</h2><table><tr><th>row<th>image<th>why"

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from Config import require
 from evaluation import scoring
-from judging.judge import Judge, Picture
+from judging.inputs import Picture, check_text
+from judging.judge import Judge
 from negatives.edits import find_spots, known_words, needs_repairs, splice, write_edits
 from negatives.slots import find_slots
 from negatives.text import Negative, Parse, Slot
@@ -51,7 +52,7 @@ def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: i
     Only the `places` words that fit worst are corrected, each possibly more than once. The first call imports spaCy,
     which takes a second.
     """
-    judge.check_texts([text])
+    check_text(text)
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
     vectors, (parse,) = judge.encode_pictures([picture], [None]), parse_texts([text])
     ranked = rank(judge, vectors, text, parse, places)

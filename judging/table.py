@@ -28,7 +28,8 @@ from common.metrics import Floats
 from common.storage import write_atomically, write_json
 from Config import require
 from evaluation import scoring
-from judging.judge import Judge, content_words, why_unreadable
+from judging.inputs import why_unreadable
+from judging.judge import Judge, content_words
 from sources.pairs import path_below
 from sources.tables import read_table
 from Tokenizer_lib import split_words
@@ -207,7 +208,7 @@ def identity_of(judge: Judge) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(judge.loaded.model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(json.dumps([asdict(judge.threshold), judge.name], sort_keys=True).encode())
+    digest.update(json.dumps([asdict(judge.loaded.threshold), judge.name], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -298,7 +299,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
         results[number] |= {
             "score": round(float(scores[i]), DIGITS),
             "probability": round(float(judge.probability(scores[i])), DIGITS),
-            "match": bool(scores[i] >= judge.threshold.threshold),
+            "match": bool(scores[i] >= judge.threshold),
             **({} if words is None else worst_word(judge, text, words[i])),
         }
     return results

@@ -14,14 +14,13 @@ from PIL import Image
 from common.pictures import data_url
 from judging.heat import heat_range, overlay
 from judging.judge import Judge, Verdict, WordScore, content_words
+from judging.notebook import end_of, notes, pieces, tint
 from judging.suggest import Suggestion
 from judging.web_uploads import MOST_BYTES
 from sources.scenes import draw, make_scene
 
 SCENE_SIDE = 128  # pixels of the drawings that a model of scenes was trained on
 SHOWN_SIDE = 384  # pixels of a drawing on the page
-# Colours that stay distinct with colour blindness (Okabe & Ito 2008); dark text on them has a contrast of at least 9.
-MISFIT, NEUTRAL, FIT = (244, 170, 120), (240, 240, 236), (120, 214, 180)
 
 
 class Example(NamedTuple):
@@ -48,7 +47,6 @@ class Visit:
 
     picture: Image.Image  # as the model reads it
     shown: Image.Image  # as the page shows it
-    text: str = ""
     verdict: Verdict | None = None
     chosen: int = 0  # index of the word whose heat map is shown
 
@@ -64,7 +62,7 @@ def in_force(judge: Judge, slider: float | None) -> float:
 
     The slider shows three digits. Within half of the third digit of the tuned threshold it means the tuned one exactly.
     """
-    tuned = judge.threshold.threshold
+    tuned = judge.threshold
     return tuned if slider is None or abs(slider - tuned) <= 5.01e-4 else float(slider)
 
 
@@ -142,23 +140,15 @@ def per_cent(share: float) -> str:
 def words_html(visit: Visit, at: float) -> str:
     """The text, each word coloured by its own score; a click on a word shows its heat map."""
     verdict = visit.judged
-    parts, end = [], 0
-    for number, word in enumerate(verdict.words):
-        space = html.escape(visit.text[end : word.start])
-        end = word.end
-        if visit.text[end : end + 1] and visit.text[end] in ".,;:!?)":
-            end += 1  # a punctuation mark stays on the line of its word
-        mark = html.escape(visit.text[word.end : end])
-        parts.append(f'{space}<span class="keep">{word_html(word, number, visit, at)}{mark}</span>')
-    rest = html.escape(visit.text[end:])
-    notes = ["Each word has its own score: green fits, orange does not."]
+    words = "".join(
+        f'{space}<span class="keep">{word_html(word, number, visit, at)}{mark}</span>'
+        for number, (space, word, mark) in enumerate(pieces(verdict))
+    )
+    rest = html.escape(verdict.text[end_of(verdict) :])
+    below = notes(verdict)
     if verdict.heat is not None:
-        notes.append("Press a word to see where.")
-    if not all(word.known for word in verdict.words):
-        notes.append("Dashed and with a question mark: not in the vocabulary, its score says little.")
-    if verdict.unread:
-        notes.append(f"The last {verdict.unread} words were not read: the model reads {len(verdict.words)}.")
-    return f'<p class="words">{"".join(parts)}<span class="rest">{rest}</span></p><p class="note">{" ".join(notes)}</p>'
+        below.insert(1, "Press a word to see where.")
+    return f'<p class="words">{words}<span class="rest">{rest}</span></p><p class="note">{" ".join(below)}</p>'
 
 
 def word_html(word: WordScore, number: int, visit: Visit, at: float) -> str:
@@ -175,19 +165,6 @@ def word_html(word: WordScore, number: int, visit: Visit, at: float) -> str:
     return f'<button type="button" {look} {label} data-index="{number}" aria-pressed="{pressed}">{name}</button>'
 
 
-def tint(score: float, verdict: Verdict, at: float) -> tuple[int, ...]:
-    """Background colour (red, green, blue) of a word: orange below the threshold, grey at it, green above it.
-
-    Without word vectors a word's score is what the text's score loses without the word; then grey is at 0.
-    """
-    if verdict.heat is None:
-        share = score / max(0.05, *(abs(word.score) for word in verdict.words))
-    else:
-        share = (score - at) / 0.3
-    share = min(max(share, -1.0), 1.0)
-    return tuple(round(a + (b - a) * abs(share)) for a, b in zip(NEUTRAL, FIT if share > 0 else MISFIT))
-
-
 def heat_html(visit: Visit) -> str:
     """The heat map of the chosen word, with a frame around its best patch."""
     verdict = visit.judged
@@ -197,6 +174,9 @@ def heat_html(visit: Visit) -> str:
             "The number of a word is what the score of the text loses without it.</p>"
         )
     word = verdict.words[visit.chosen]
+    name = html.escape(word.text)
+    if not word.known:
+        return f'<p class="note"><b>{name}</b> is not in the vocabulary, so it has no heat map.</p>'
     lowest, highest = heat_range(verdict)
     over = overlay(visit.shown, verdict.heat[visit.chosen], lowest, highest)
     frame, where = "", ""
@@ -205,7 +185,6 @@ def heat_html(visit: Visit) -> str:
         size = f"width:{right - left:.2f}%;height:{bottom - top:.2f}%"
         frame = f'<span class="frame" style="left:{left:.2f}%;top:{top:.2f}%;{size}"></span>'
         where = place_name((left + right) / 2, (top + bottom) / 2)
-    name = html.escape(word.text)
     image = image_tag(over, f"Heat of the word {word.text}: it fits best {where}")
     return (
         f'<figure><div class="map">{image}{frame}</div>'

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from judging.judge import InputError, Judge
+from judging.inputs import InputError
+from judging.judge import Judge
 from judging.suggest import suggest
 from judging.web_html import (
     CHOOSE,
@@ -45,7 +46,7 @@ class Handlers:
 
     def __init__(self, judge: Judge):
         self.judge = judge
-        self.tuned = round(judge.threshold.threshold, 3)
+        self.tuned = round(judge.threshold, 3)
         # A tuned threshold near 0 has scores below 0 that matter.
         self.lowest = 0.0 if self.tuned > 0.1 else -1.0
 
@@ -83,7 +84,7 @@ class Handlers:
             verdict = self.judge.check(visit.picture, text)
         except InputError as error:
             return self.fail(visit, f"This {error.kind} cannot be judged: {error.reason}.")
-        visit = replace(visit, text=text, verdict=verdict, chosen=first_shown(verdict))
+        visit = replace(visit, verdict=verdict, chosen=first_shown(verdict))
         return visit, *self.show(visit, threshold), heat_html(visit), LOOKING
 
     def correct(self, visit: Visit | None) -> Any:
@@ -91,7 +92,7 @@ class Handlers:
         if visit is None or visit.verdict is None:
             return gr.skip()
         try:
-            found = suggest(self.judge, visit.picture, visit.text)
+            found = suggest(self.judge, visit.picture, visit.verdict.text)
         except (ModuleNotFoundError, OSError):
             return '<p class="note">Corrections need spaCy and its pipeline, see the README.</p>'
         return corrections_html(found)

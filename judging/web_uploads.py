@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from common.pictures import open_picture
-from judging.judge import SHORT_SIDE, why_unreadable
+from judging.inputs import SHORT_SIDE, why_unreadable
 
 MOST_BYTES = 20_000_000  # of an upload; photographs of phones have under 10 MB
 

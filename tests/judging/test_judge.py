@@ -1,19 +1,23 @@
 """The judge in use: kinds of pictures, typed errors, and that batches say what single verdicts say."""
 
+import io
 import json
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from judges import with_score
 from PIL import Image
 
 from common.augment import prepare
 from DataBase_functions import Database
 from evaluation import scoring
-from judging.judge import Judge, PictureError, TextError, content_words, image_of_array, open_any
+from judging.inputs import PictureError, TextError, image_of_array, open_any
+from judging.judge import SHIPPED, Judge, content_words
 from sources.scenes import draw, make_scene
 
 TEXT = "A red ball is on the left side of the picture."
@@ -34,8 +38,10 @@ def picture():
 
 def test_a_verdict_agrees_with_its_threshold_and_calibration(judge, picture):
     verdict = judge.check(picture, TEXT)
+    at = judge.loaded.threshold
+    assert verdict.threshold == judge.threshold == at.threshold
     assert verdict.match == (verdict.score >= verdict.threshold)
-    expected = 1 / (1 + math.exp(-judge.threshold.slope * verdict.score - judge.threshold.intercept))
+    expected = 1 / (1 + math.exp(-at.slope * verdict.score - at.intercept))
     assert verdict.probability == pytest.approx(expected)
 
 
@@ -118,6 +124,42 @@ def test_a_picture_and_a_text_are_encoded_once(judge, picture, tmp_path, monkeyp
     assert counts == {"pictures": 4, "texts": 5}
 
 
+@pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
+def test_verdicts_are_those_of_check(judge, score):
+    one = with_score(judge, score)
+    drawn = [draw(make_scene(seed)) for seed in range(3)]
+    some = ["a ball", "two dogs", "A red ball is on the left. " * 12, "one zebra", "a ball"]
+    pictures, texts = [drawn[i % 3] for i in range(15)], [some[i // 3] for i in range(15)]
+    assert len(set(zip(map(id, pictures), texts))) == 12  # also equal pairs
+    found = one.verdicts(iter(pictures), iter(texts))
+    for verdict, picture, text in zip(found, pictures, texts, strict=True):
+        expected = one.check(picture, text)
+        assert verdict.score == pytest.approx(expected.score, abs=1e-6)
+        assert verdict.probability == pytest.approx(expected.probability, abs=1e-5)
+        assert (verdict.text, verdict.unread, verdict.match) == (text, expected.unread, expected.match)
+        scores = [word.score for word in verdict.words]
+        assert scores == pytest.approx([word.score for word in expected.words], abs=1e-6)
+        for mine, theirs in zip(verdict.words, expected.words, strict=True):
+            assert mine._replace(score=0) == theirs._replace(score=0)
+        if score == "pooled":
+            assert verdict.heat is expected.heat is None
+        else:
+            assert verdict.heat.shape == expected.heat.shape
+            assert verdict.heat == pytest.approx(expected.heat, abs=1e-6)
+
+
+def test_verdicts_encode_a_picture_and_a_text_once(judge, picture, monkeypatch):
+    shapes = {"encode_pictures": [], "encode_texts": []}
+    for name, seen in shapes.items():
+        encode = getattr(judge.loaded.model, name)
+        monkeypatch.setattr(judge.loaded.model, name, lambda x, f=encode, s=seen: (s.append(len(x)), f(x))[1])
+    other = draw(make_scene(2))
+    found = judge.verdicts([picture, other] * 300, ["a ball", "a dog", "a dog", "a ball"] * 150)  # two blocks of pairs
+    assert shapes == {"encode_pictures": [2], "encode_texts": [2]}
+    assert [verdict.text for verdict in found[:4]] == ["a ball", "a dog", "a dog", "a ball"]
+    assert found[0].score == pytest.approx(found[-4].score, abs=1e-6) and found[0].score != found[3].score
+
+
 def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
     """A row of a stacked array, or a picture that a data set decodes anew, has an identity only while it lives."""
     scenes = [draw(make_scene(seed)) for seed in range(6)]
@@ -137,6 +179,7 @@ def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
 
 def test_nothing_gives_nothing(judge, picture):
     assert judge.pairs([], []).shape == (0,)
+    assert judge.verdicts([], []) == []
     assert judge.scores([], ["a ball"]).shape == (0, 1) and judge.scores([picture], []).shape == (1, 0)
 
 
@@ -165,6 +208,34 @@ def test_every_kind_of_picture_is_seen_alike(judge, picture, tmp_path):
     grey = picture.convert("L")
     for kind in (grey, np.asarray(grey), np.asarray(grey)[:, :, None], torch.from_numpy(np.array(grey))[None]):
         assert torch.equal(judge.prepare(kind), prepare(grey.convert("RGB"), 64))
+
+
+def test_bytes_and_file_objects_are_pictures(judge, tmp_path):
+    """A phone's JPEG too: turned upright, and reduced as a file is."""
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((900, 600), 80).convert("RGB").save(path, exif=exif)
+    data, expected = path.read_bytes(), judge.prepare(path)
+    for kind in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        assert torch.equal(judge.prepare(kind), expected), type(kind)
+    with path.open("rb") as buffered, path.open("rb", buffering=0) as raw:
+        for file in (buffered, raw):
+            assert torch.equal(judge.prepare(file), expected)
+            assert not file.closed
+
+
+def test_a_file_object_is_read_from_its_position(judge, picture):
+    file = io.BytesIO(b"header")
+    file.seek(6)
+    picture.save(file, "PNG")
+    file.seek(6)
+    assert torch.equal(judge.prepare(file), judge.prepare(picture))
+    with pytest.raises(PictureError, match=r"^picture: the file object has nothing left to read; .*seek\(0\)$"):
+        judge.check(file, "a ball")
+    file.seek(0)
+    with pytest.raises(PictureError, match="the file is no picture"):
+        judge.check(file, "a ball")
 
 
 def test_large_pictures_are_reduced_as_in_a_database(tmp_path):
@@ -205,7 +276,12 @@ def test_a_picture_in_memory_is_turned_upright(tmp_path):
         (torch.zeros(64, 64), "a tensor .* is needed"),
         (torch.zeros(3, 8, 8), "under 32"),
         (Image.new("RGB", (2000, 40)), "10 times"),
-        (b"bytes", "a path, PIL picture, array or tensor is needed, not bytes"),
+        (b"bytes", "the file is no picture in JPEG"),
+        (b"", "the file is empty"),
+        (io.BytesIO(b"bytes"), "the file is no picture in JPEG"),
+        (io.BytesIO(), "nothing left to read; if it was read before, call its seek"),
+        (io.StringIO("text"), "gives text instead of bytes"),
+        (7, "a path, bytes, file object, PIL picture, array or tensor is needed, not int"),
         (None, "not NoneType"),
     ],
 )
@@ -240,6 +316,71 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     with pytest.raises(ValueError, match="2 pictures and 1 texts"):
         judge.pairs([picture] * 2, ["a ball"])
     assert issubclass(PictureError, ValueError) and issubclass(TextError, ValueError)
+
+
+@pytest.mark.parametrize("method", ["pairs", "scores", "verdicts"])
+@pytest.mark.parametrize(
+    ("pictures", "texts", "error", "message"),
+    [
+        ("a.png", ["a ball"], PictureError, "picture: a list of pictures is needed, not a single str; write [picture]"),
+        (Path("a.png"), ["a ball"], PictureError, "picture: a list of pictures is needed, not a single "),
+        (b"bytes", ["a ball"], PictureError, "picture: a list of pictures is needed, not a single bytes"),
+        (io.BytesIO(), ["a ball"], PictureError, "picture: a list of pictures is needed, not a single BytesIO"),
+        (Image.new("RGB", (64, 64)), ["a ball"], PictureError, "picture: a list of pictures is needed, not a single "),
+        (np.zeros((64, 64, 3)), ["a ball"] * 64, PictureError, "picture: a list of pictures is needed, not a single "),
+        (np.zeros((64, 64)), ["a ball"] * 64, PictureError, "picture: a list of pictures is needed, not a single "),
+        (torch.zeros(3, 64, 64), ["a ball"] * 3, PictureError, "picture: a list of pictures is needed, not a single T"),
+        (None, ["a ball"], PictureError, "picture: a list of pictures is needed, not NoneType"),
+        ([], "a ball", TextError, "text: a list of texts is needed, not a single str; write [text]"),
+        ([], b"a ball", TextError, "text: a list of texts is needed, not a single bytes"),
+        ([], 7, TextError, "text: a list of texts is needed, not int"),
+    ],
+)
+def test_one_picture_or_text_is_no_list(judge, method, pictures, texts, error, message):
+    with pytest.raises(error) as caught:
+        getattr(judge, method)(pictures, texts)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+# How a judge is loaded and shown
+
+
+def test_the_shipped_model_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = Judge.load(device="cpu")
+    assert shipped.name == "scenes-small" and isinstance(shipped.threshold, float)
+    stored = json.loads((ROOT / "Models" / "scenes-small" / "threshold.json").read_text())
+    assert shipped.threshold == stored["threshold"]
+
+
+def test_a_missing_model_names_the_shipped_one(tmp_path):
+    for path, made_by in (("absent", "Main_train.py"), ("absent.zip", "Export_model.py")):
+        with pytest.raises(FileNotFoundError) as caught:
+            Judge.load(tmp_path / path, "cpu")
+        message = str(caught.value)
+        assert made_by in message and message.endswith(f"use the model that comes with the program: {SHIPPED}")
+        assert "\n" not in message
+    assert Judge.load(SHIPPED, "cpu").name == "scenes-small"
+
+
+def test_a_judge_and_a_verdict_are_shown_in_one_line(judge, picture):
+    assert repr(Judge(judge.loaded, "small")) == f"<Judge 'small': threshold {judge.threshold:.3f}, " + (
+        f"{len(judge.loaded.tokenizer):,} words, on cpu>"
+    )
+    verdict = judge.check(picture, "a ball")
+    name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
+    score = f"score {verdict.score:.3f} {sign} threshold {judge.threshold:.3f}"
+    assert repr(verdict) == f"<Verdict {name}: {score}, 'a ball'>"
+    long = verdict._replace(score=-0.5, threshold=-0.4, match=False, text="a\n\x00ball " * 50)
+    for shown in (repr(long), repr(Judge(judge.loaded, "name\n" * 50))):
+        assert len(shown) <= 100 and "\n" not in shown and shown.endswith(">")
+
+
+def test_help_is_readable(capsys):
+    help(Judge)
+    shown = capsys.readouterr().out
+    assert "check(self, picture: 'Picture', text: 'str') -> 'Verdict'" in shown
+    assert "numpy" not in shown and max(map(len, shown.splitlines())) <= 125
 
 
 def test_a_float_array_is_rounded():

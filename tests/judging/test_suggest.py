@@ -5,7 +5,8 @@ import pytest
 from conftest import ROOT
 
 from judging import suggest
-from judging.judge import Judge, TextError
+from judging.inputs import TextError
+from judging.judge import Judge
 from negatives.slots import find_slots
 from sources.scenes import draw, make_scene
 from Tokenizer_lib import split_words

@@ -85,7 +85,7 @@ def test_every_format_gives_the_scores_of_the_judge(ending, model, images, tmp_p
     expected = judge.pairs([images / row["image"] for row in ROWS], [row["caption"] for row in ROWS])
     assert [float(row["score"]) for row in found] == pytest.approx(expected, abs=2e-6)
     match = [str(row["match"]).lower() == "true" for row in found]
-    assert match == [bool(value >= judge.threshold.threshold) for value in expected]
+    assert match == [bool(value >= judge.threshold) for value in expected]
     assert [float(row["probability"]) for row in found] == pytest.approx(judge.probability(expected), abs=2e-6)
     assert not any(row["error"] for row in found)
     assert not list(tmp_path.glob(".*"))  # the parts are gone

@@ -214,7 +214,7 @@ def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
     name, other = ("MATCH", "mismatch") if verdict.match else ("MISMATCH", "match")
     flipped = round(verdict.score + (0.02 if verdict.match else -0.02), 3)
     number = page.locator("#threshold input[type=number]")
-    assert number.input_value() == f"{judge.threshold.threshold:.3f}".rstrip("0")
+    assert number.input_value() == f"{judge.threshold:.3f}".rstrip("0")
     number.fill(str(flipped))
     page.wait_for_selector(f".verdict.{other}")
     assert f"{verdict.threshold:.3f}: {name}" in page.locator(".verdict").inner_text()
@@ -355,7 +355,7 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(server, judge, pictur
     def visit(text: str) -> str:
         client = Client(server.address)
         together.wait(60)
-        return client.check(picture.read_bytes(), text, round(judge.threshold.threshold, 3))
+        return client.check(picture.read_bytes(), text, round(judge.threshold, 3))
 
     with ThreadPoolExecutor(len(texts)) as pool:
         shown = list(pool.map(visit, texts))

@@ -6,7 +6,8 @@ from conftest import ROOT
 from PIL import Image
 
 from judging.judge import Judge, Verdict, WordScore
-from judging.web_html import EXAMPLES, NEUTRAL, Visit, first_shown, heat_html, in_force, tint, words_html
+from judging.notebook import NEUTRAL, tint
+from judging.web_html import EXAMPLES, Visit, first_shown, heat_html, in_force, words_html
 from sources import scenes
 
 
@@ -23,7 +24,7 @@ def visit(heat: bool) -> Visit:
     )
     map_of_all = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 2, 2) if heat else None
     picture = Image.new("RGB", (64, 64))
-    return Visit(picture, picture, "A blue zebu.", Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all), 1)
+    return Visit(picture, picture, Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all, "A blue zebu."), 1)
 
 
 def test_a_model_without_words_says_that_it_finds_no_place():
@@ -49,7 +50,7 @@ def test_tints_keep_the_text_readable():
 
 
 def test_the_slider_starts_at_the_tuned_threshold(judge):
-    tuned = judge.threshold.threshold
+    tuned = judge.threshold
     assert in_force(judge, round(tuned, 3)) == tuned == in_force(judge, None)
     assert in_force(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
 
