@@ -324,8 +324,8 @@ class PairDataset(Dataset):
                 encoded = self.tokenizer.encode_words(its_words)
                 if encoded == caption:  # as far as the model reads; the label would be the opposite
                     continue
-                tells_words = KINDS[negative.kind].tells_words
-                changed = changed_words(its_words, negative) if tells_words else []
+                are_false = KINDS[negative.kind].changed_words_are_false
+                changed = changed_words(its_words, negative) if are_false else []
                 negatives.append(DrawnNegative(negative, encoded, changed))
             found.append(DrawnCaption(which, caption, frozenset(word.text for word in split), negatives))
         return found

@@ -1,13 +1,13 @@
-"""The plan of a database: everything from which hard negatives are drawn, worked out once, and the drawing itself.
+"""The plan of a database: all possible hard negatives of its captions, computed once; and how negatives are drawn.
 
-    plan = Plan.open(database)                          # made on first use, with bars: 1 s for 1,000 captions
+    plan = Plan.open(database)     # made on first use, with progress bars: 8 s for 1,000 captions, 4 min for 35,000
     negative = plan.draw(caption, rng, NegativesConfig())
 
-A plan holds for every caption what each kind of hard negative (`KINDS`) can make of it, with chances: for example its
-possible swaps. Drawing needs no parser and no parse: it picks an entry and splices a few characters.
+For every caption, the plan holds the possible negatives of each kind (`KINDS`) with their chances: for example its
+possible swaps. Drawing needs no parser and no parse: it picks an entry and replaces a few characters.
 
 A plan is stored beside the pictures, in a folder named after a hash of the database and of the code that makes plans.
-If the code changes, a new plan is made at the next use; the database need not be built again.
+If the code changes, a new plan is made at the next use; the database does not have to be rebuilt.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from numpy.typing import NDArray
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.company import ParsedCaption, read_texts
 from negatives.exchange import Exchange
-from negatives.kind import Captions, Kind, Strings
+from negatives.kind import Captions, Kind, StringTable
 from negatives.mined import Mined
+from negatives.parsed_caption import ParsedCaption, read_captions
 from negatives.swap import Swap
 from negatives.text import Negative, Parse
 
-# A new kind is a file in `negatives/`, a line here, and its weight in `Config.NegativesConfig`. The batch gives another
-# kind of negatives, which is not drawn: the captions of its other photographs.
+# To add a kind: a file in `negatives/`, a line here, and its weight in `Config.NegativesConfig`. In-batch negatives are
+# not a kind of the plan: they are the captions of the other photographs in a batch.
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -46,17 +46,17 @@ KINDS: dict[str, Kind] = {
         Mined(),
     )
 }
-FORMAT = 1  # count it up if a change of other files (say, how words are split) makes the plans of older versions wrong
+FORMAT = 1  # increase it if a change of other files (say, how words are split) makes older plans wrong
 DEFAULT = NegativesConfig()
 
 
 class Photographs(Protocol):
-    """What a plan needs of a database; `DataBase_functions.Database` is one."""
+    """The attributes of a database (`DataBase_functions.Database`) that a plan needs."""
 
     folder: Path
     fingerprint: str
     split_of: list[str]
-    groups: list[str]  # identity of each photograph; one may be stored as two rows
+    groups: list[str]  # identity of each photograph; one photograph can be stored as two rows
 
     def parses(self, row: int) -> list[Parse]: ...
 
@@ -65,7 +65,7 @@ class Photographs(Protocol):
 
 
 class Plan:
-    """An opened plan, memory-mapped. Captions are numbered in the order of the database's rows."""
+    """An opened, memory-mapped plan. Captions are numbered in the order of the database's rows."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -81,7 +81,7 @@ class Plan:
 
     @classmethod
     def open(cls, database: Photographs) -> Plan:
-        """The plan of a database; it is made if there is none for this code."""
+        """The plan of a database. It is made first if there is none for this version of the code."""
         folder = database.folder / "negatives" / _key(database.fingerprint)
         if not (folder / "plan.json").is_file():
             folder.parent.mkdir(exist_ok=True)
@@ -91,14 +91,14 @@ class Plan:
         return cls(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A loader process opens the files again instead of getting a copy of them."""
+        """Pickle the path only: a data loader process opens the files again instead of getting a copy."""
         return Plan, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.row_of)
 
     def captions(self, row: int) -> range:
-        """Numbers of the captions of a row of the database."""
+        """The numbers of the captions of a row of the database."""
         return range(*self._first[row : row + 2])
 
     def text(self, caption: int) -> str:
@@ -107,10 +107,10 @@ class Plan:
     def draw(
         self, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None = None
     ) -> Negative | None:
-        """A hard negative of the mixture; None if the caption has none of any kind.
+        """A random hard negative of the mixture; None if no kind gives one.
 
-        Kinds are tried in a random order in which a kind comes first as often as its weight says. within: characters
-        of the text beyond which nothing is changed.
+        Kinds are tried in a random order until one gives a negative; the chance that a kind is tried first is its
+        weight. within: change only characters before this offset in the caption; None: no limit.
         """
         weights = settings.weights
         while kinds := [kind for kind, weight in weights.items() if weight > 0]:
@@ -129,17 +129,20 @@ class Plan:
         settings: NegativesConfig = DEFAULT,
         within: int | None = None,
     ) -> Negative | None:
-        """A hard negative of one kind; None if the caption has none, or if chance keeps the balance by giving none."""
+        """A random hard negative of one kind; None if the caption has none or chance gives none (`Kind.draw`).
+
+        Raises ValueError for an unknown kind.
+        """
         if kind not in KINDS:
-            raise ValueError(f"there is no kind {kind!r}; choose from {', '.join(KINDS)}")
+            raise ValueError(f"unknown kind of negatives {kind!r}; choose from {', '.join(KINDS)}")
         return KINDS[kind].draw(self, caption, rng, settings, within)
 
     def has(self, kind: str, caption: int) -> bool:
-        """Can a negative of this kind be drawn at all?"""
+        """Is there a negative of this kind that could be drawn?"""
         return bool(self._lists[kind][caption])
 
     def numbers(self, column: str, caption: int) -> list[int]:
-        """What a kind has written about a caption, see `Kind.schema`."""
+        """The entry of a caption in a column of a kind (`Kind.schema`)."""
         return self._lists[column][caption]
 
     def string(self, number: int) -> str:
@@ -147,7 +150,7 @@ class Plan:
 
 
 class _Lists:
-    """Lists of numbers in a memory-mapped column, an order of magnitude faster to get than by pyarrow's scalars."""
+    """The lists of integers in a memory-mapped column, read about 10 times faster than through pyarrow's scalars."""
 
     def __init__(self, column: pa.ListArray):
         self._offsets: NDArray[Any] = column.offsets.to_numpy()
@@ -167,7 +170,7 @@ def _only_chunk(column: pa.ChunkedArray) -> Any:
 
 @functools.cache
 def _code() -> str:
-    """Hash of the code that makes a plan, and of the library that inflects."""
+    """Hash of the code that makes a plan, and of the version of lemminflect, which inflects its words."""
     digest = hashlib.sha256(importlib.metadata.version("lemminflect").encode())
     here = Path(__file__)
     for file in (here, *sorted((here.parent / "negatives").glob("*"))):
@@ -181,21 +184,21 @@ def _key(fingerprint: str) -> str:
 
 
 def _make(database: Photographs, folder: Path) -> None:
-    """Write a plan; it takes its name when it is whole, and older ones go."""
+    """Write a plan to a temporary folder, rename it when it is complete, and delete the older plans."""
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     part.mkdir()
     captions, rows = _read_captions(database)
-    strings = Strings()
+    strings = StringTable()
     made = {kind.name: kind.make(captions, strings) for kind in KINDS.values()}
-    columns: dict[str, Sequence[Any]] = {"text": [text.parse.text for text in captions.texts], "row": rows}
+    columns: dict[str, Sequence[Any]] = {"text": [caption.parse.text for caption in captions.parsed], "row": rows}
     for part_of_kind in made.values():
         columns |= part_of_kind.columns
     _write(part / "captions.arrow", _schema(), columns)
     _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
-    share = {name: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(rows)) for name in KINDS}
+    fraction = {name: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(rows)) for name in KINDS}
     figures = {name: dict(one.figures) for name, one in made.items()}
-    facts = {"format": FORMAT, "share_with": share, "figures": figures}
+    facts = {"format": FORMAT, "share_with": fraction, "figures": figures}
     (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     part.replace(folder)
     for older in folder.parent.iterdir():
@@ -204,22 +207,22 @@ def _make(database: Photographs, folder: Path) -> None:
 
 
 def _read_captions(database: Photographs) -> tuple[Captions, list[int]]:
-    """All captions, and the row of the database that each belongs to."""
-    texts: list[ParsedCaption] = []
+    """All captions, and the row of the database of each."""
+    parsed: list[ParsedCaption] = []
     rows: list[int] = []
     for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
-        texts += (own := read_texts(database.parses(row)))
+        parsed += (own := read_captions(database.parses(row)))
         rows += [row] * len(own)
     splits = [database.split_of[row] for row in rows]
     number = {group: i for i, group in enumerate(dict.fromkeys(database.groups))}
     owner = [number[database.groups[row]] for row in rows]
-    # A database without training photographs (a test set) learns from its own captions.
-    untrained = "train" not in splits
-    return Captions(texts, owner, splits, [untrained or split == "train" for split in splits]), rows
+    # In a database without training photographs (a test set), statistics are counted in all captions.
+    no_train = "train" not in splits
+    return Captions(parsed, owner, splits, [no_train or split == "train" for split in splits]), rows
 
 
 def _schema() -> pa.Schema:
-    """Columns of the file of captions; `row` is that of the database."""
+    """Columns of captions.arrow; `row` is the caption's row in the database."""
     columns = {name: column for kind in KINDS.values() for name, column in kind.schema.items()}
     return pa.schema({"text": pa.string(), "row": pa.int32(), **columns})
 

@@ -16,10 +16,11 @@ def known_words(parse: Parse) -> frozenset[str]:
 
 
 class Spot(NamedTuple):
-    """Characters start..end of a caption that change when the word of a slot does.
+    """Characters start..end of a caption that change when the word of a slot is replaced.
 
-    role: WORD takes the new word (so does every echo), ARTICLE takes "a" or "an", REPAIR takes `new` if the repairs
-    are made (`needs_repairs`). is_content: the change makes the caption false; agreement and articles do not.
+    role: WORD (the slot itself or a later mention) becomes the new word, ARTICLE becomes "a" or "an" as the new word
+    asks, REPAIR becomes `new` if the repairs are needed (`needs_repairs`).
+    is_content: the change makes the caption false. Articles and agreement do not.
     """
 
     start: int
@@ -33,7 +34,7 @@ WORD, ARTICLE, REPAIR = range(3)
 
 
 def find_spots(parse: Parse, slot: Slot) -> list[Spot]:
-    """Everything that changes with the word of a slot, in no particular order."""
+    """All spots of a slot, in no particular order."""
     spots = []
     for first, last in ((slot.first, slot.last), *slot.echoes):
         spots.append(Spot(parse.start[first], parse.end[last], WORD, True))
@@ -44,29 +45,29 @@ def find_spots(parse: Parse, slot: Slot) -> list[Spot]:
 
 
 def needs_repairs(slot: Slot, surface: str) -> bool:
-    """Must verbs and pronouns change too if `surface` takes the place of a slot's word? From "two" to "three" not."""
+    """Must the slot's repairs be made if `surface` replaces its word? Always, but not from "two" to "three"."""
     return slot.category != "number" or "one" in (slot.word, surface)
 
 
 def write_edits(text: str, spots: Sequence[Spot], surface: str, repaired: bool) -> list[Edit]:
-    """The edits that put `surface` in the place of a slot's word."""
+    """The edits of a caption that replace the word of a slot by `surface`. repaired: make the repairs too."""
     edits = []
     for spot in spots:
         old = text[spot.start : spot.end]
         if spot.role == WORD:
-            edits.append((spot.start, spot.end, like(old, surface), True))
+            edits.append((spot.start, spot.end, match_case(old, surface), True))
         elif spot.role == ARTICLE:
             new = "an" if takes_an(surface) else "a"
             if new != old.lower():
-                is_loud = old.isupper() and text[spot.end :].lstrip()[:2].isupper()
-                edits.append((spot.start, spot.end, new.upper() if is_loud else like(old, new), False))
+                is_upper = old.isupper() and text[spot.end :].lstrip()[:2].isupper()  # "A RED CAR", not "A red car"
+                edits.append((spot.start, spot.end, new.upper() if is_upper else match_case(old, new), False))
         elif repaired:
-            edits.append((spot.start, spot.end, like(old, spot.new), spot.is_content))
+            edits.append((spot.start, spot.end, match_case(old, spot.new), spot.is_content))
     return edits
 
 
 def splice(text: str, edits: Iterable[Edit], kind: str, category: str) -> Negative:
-    """The caption with its edits made; `changed` are the spans of content in the new text."""
+    """Apply edits, in any order but without overlap, to a caption. `changed` of the result holds the content edits."""
     parts, changed = [], []
     position = length = 0
     for start, end, new, content in sorted(edits):
@@ -81,21 +82,21 @@ def splice(text: str, edits: Iterable[Edit], kind: str, category: str) -> Negati
 
 
 def other_words(caption: str, negative: str) -> tuple[tuple[int, int], ...]:
-    """Spans of the words of `negative` that `caption` does not have."""
+    """(start, end) offsets of the words of `negative` that do not occur in `caption`."""
     known = {word.text for word in split_words(caption)}
     return tuple((word.start, word.end) for word in split_words(negative) if word.text not in known)
 
 
 def takes_an(word: str) -> bool:
-    """Does "an" stand before it, and not "a"?"""
+    """Is its indefinite article "an"?"""
     word = word.lower()
     if word.startswith(("uni", "eu", "one", "use", "ufo", "ute")):  # "a unicycle", "a uniform", "a one"
         return False
     return word[0] in "aeiou" or word.startswith(("hour", "hono", "heir", "suv"))
 
 
-def like(old: str, new: str) -> str:
-    """`new` in the case of `old`."""
+def match_case(old: str, new: str) -> str:
+    """`new` with the letter case of `old`: all capitals, a capital first letter, or as it is."""
     if old.isupper() and len(old) > 1:
         return new.upper()
     return new[0].upper() + new[1:] if old[0].isupper() else new

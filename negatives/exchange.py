@@ -1,7 +1,7 @@
-"""Exchange: two phrases of a caption change places. "A red cup and a blue ball" becomes "a blue cup and a red ball".
+"""Exchange: two phrases of a caption change places. "A red cup and a blue ball" -> "a blue cup and a red ball".
 
-`negatives.exchange_rules` finds the phrases that may change places, and `negatives.acceptance` says how often each
-exchange is drawn. Often none is drawn: the same words in a less likely order would give a negative away.
+`negatives.exchange_rules` finds the possible exchanges, and `negatives.acceptance` computes how often each is drawn.
+Often none is drawn: the same words in a less likely order would give a negative away without the picture.
 """
 
 from __future__ import annotations
@@ -16,46 +16,51 @@ import pyarrow as pa
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.acceptance import Acceptance, Change, find_change
-from negatives.company import ParsedCaption
 from negatives.edits import splice
-from negatives.exchange_rules import OfferedExchange, find_exchanges
-from negatives.kind import PER_MILLE, Captions, Kind, Made, Rows, Strings, in_groups
+from negatives.exchange_rules import PossibleExchange, find_exchanges
+from negatives.kind import PER_MILLE, Captions, Kind, PlanPart, PlanReader, StringTable, in_groups
+from negatives.parsed_caption import ParsedCaption
 from negatives.text import Edit, Negative
 
 
 class Exchange(Kind):
-    """One exchange of a caption, unless another caption of the photograph says the same."""
+    """One exchange of a caption that does not give another caption of the photograph."""
 
     name = "exchange"
-    # category (a string), chance, number of edits, and for each start, end, string, is_content
+    # Per exchange: category (a string), chance, number of edits, and for each edit start, end, string, is_content.
     schema: ClassVar = {"exchange": pa.list_(pa.int32())}
 
-    def make(self, captions: Captions, strings: Strings) -> Made:
-        said = {(photograph, text.parse.text) for photograph, text in zip(captions.owner, captions.texts)}
+    def make(self, captions: Captions, strings: StringTable) -> PlanPart:
+        true_texts = {(photograph, caption.parse.text) for photograph, caption in zip(captions.owner, captions.parsed)}
+        bar = progress(captions.parsed, "negatives: exchanges", " captions")
         exchanges = [
-            [found for found in find_exchanges(text.parse) if (photograph, _exchanged(text, found)) not in said]
-            for photograph, text in zip(captions.owner, progress(captions.texts, "negatives: exchanges", " captions"))
+            [
+                found
+                for found in find_exchanges(caption.parse)
+                if (photograph, _text_after(caption, found)) not in true_texts
+            ]
+            for caption, photograph in zip(bar, captions.owner)
         ]
-        changes = [_changes(text, found) for text, found in zip(captions.texts, exchanges)]
+        changes = [_changes(caption, found) for caption, found in zip(captions.parsed, exchanges)]
         acceptance = Acceptance(
-            [text.parse.text for text in itertools.compress(captions.texts, captions.known)],
-            list(itertools.chain.from_iterable(itertools.compress(changes, captions.known))),
+            [caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from)],
+            list(itertools.chain.from_iterable(itertools.compress(changes, captions.learn_from))),
         )
         planned = []
-        for found, own, is_known in zip(exchanges, changes, captions.known):
+        for found, own, in_train in zip(exchanges, changes, captions.learn_from):
             numbers: list[int] = []
             for exchange, change in zip(found, own):
-                if chance := round(acceptance.chance(change, is_known) * PER_MILLE):
+                if chance := round(acceptance.chance(change, in_train) * PER_MILLE):
                     numbers += [strings.number(exchange.category), chance, len(exchange.edits)]
                     for start, end, phrase, content in exchange.edits:
                         numbers += [start, end, strings.number(phrase), int(content)]
             planned.append(numbers)
-        return Made({"exchange": planned})
+        return PlanPart({"exchange": planned})
 
     def draw(
-        self, rows: Rows, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
+        self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
     ) -> Negative | None:
-        numbers = rows.numbers("exchange", caption)
+        numbers = plan.numbers("exchange", caption)
         if not numbers:
             return None
         draw, at = rng.randrange(PER_MILLE), 0
@@ -65,18 +70,18 @@ class Exchange(Kind):
             draw -= chance
             if draw < 0:
                 edits: list[Edit] = [
-                    (start, end, rows.string(string), bool(content))
+                    (start, end, plan.string(string), bool(content))
                     for start, end, string, content in in_groups(numbers[at - 4 * count : at], 4)
                 ]
                 if within is not None and any(end > within for _, end, _, _ in edits):
                     return None
-                return splice(rows.text(caption), edits, "exchange", rows.string(category))
+                return splice(plan.text(caption), edits, "exchange", plan.string(category))
         return None
 
 
-def _changes(text: ParsedCaption, exchanges: Sequence[OfferedExchange]) -> list[Change]:
-    return [find_change(text.parse.text, _exchanged(text, exchange), len(exchanges)) for exchange in exchanges]
+def _changes(caption: ParsedCaption, exchanges: Sequence[PossibleExchange]) -> list[Change]:
+    return [find_change(caption.parse.text, _text_after(caption, exchange), len(exchanges)) for exchange in exchanges]
 
 
-def _exchanged(text: ParsedCaption, exchange: OfferedExchange) -> str:
-    return splice(text.parse.text, exchange.edits, "exchange", exchange.category).text
+def _text_after(caption: ParsedCaption, exchange: PossibleExchange) -> str:
+    return splice(caption.parse.text, exchange.edits, "exchange", exchange.category).text

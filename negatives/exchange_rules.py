@@ -20,7 +20,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from negatives.caption import Caption, third_persons
-from negatives.edits import like, splice, takes_an
+from negatives.edits import match_case, splice, takes_an
 from negatives.phrases import BEINGS, WORDS, Being, Link, Phrase, Phrases, Unit, numbers, rough_kinds, verb_forms
 from negatives.text import Edit, Parse
 from negatives.vocabulary import LIST, inflect
@@ -30,7 +30,7 @@ _LIST = WORDS.lists
 _MOVABLE = frozenset(("movable", "garment", "animal"))
 
 
-class OfferedExchange(NamedTuple):
+class PossibleExchange(NamedTuple):
     """Two phrases that may change places: the edits (start, end, new text, is it content?) that do it.
 
     category: attribute (colours, sizes, ... of two things), number, clothing (who wears what), agent (who does what,
@@ -41,20 +41,20 @@ class OfferedExchange(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-def find_exchanges(parse: Parse) -> tuple[OfferedExchange, ...]:
+def find_exchanges(parse: Parse) -> tuple[PossibleExchange, ...]:
     """Every exchange that makes the caption false, each new text once, in a fixed order."""
     text, kinds, caption = parse.text, rough_kinds(), Caption(parse)
     known = [kinds[word] for word in caption.words if word in kinds]
     if len(set(known)) == len(known):
         return ()
-    found: list[OfferedExchange] = []
+    found: list[PossibleExchange] = []
     seen = {text}
     for category, edits in _offers(Phrases(caption)):
         if edits is not None:
             new = splice(text, edits, "exchange", category).text
             if new not in seen and not _only_reorders(text, new):
                 seen.add(new)
-                found.append(OfferedExchange(category, edits))
+                found.append(PossibleExchange(category, edits))
     return tuple(found)
 
 
@@ -348,7 +348,7 @@ def _edits(
         return None
     if forms is not None:
         said = [
-            text[starts[first] : starts[last]] + like(text[starts[last] : ends[last]], form)
+            text[starts[first] : starts[last]] + match_case(text[starts[last] : ends[last]], form)
             for (first, last), form in ((one, forms[1]), (two, forms[0]))
         ]
     opens = [token == 0 or reading.words[token - 1] in (".", "!", "?", '"') for token in (a, c)]
@@ -367,6 +367,6 @@ def _edits(
             old = text[starts[token - 1] : ends[token - 1]]
             article = "an" if takes_an(new.lower()) else "a"
             if article != old.lower():
-                fitted = article.upper() if old.isupper() and new.isupper() else like(old, article)
+                fitted = article.upper() if old.isupper() and new.isupper() else match_case(old, article)
                 made.append((starts[token - 1], ends[token - 1], fitted, False))
     return tuple(sorted(made))

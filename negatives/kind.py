@@ -1,4 +1,4 @@
-"""What a kind of hard negative is: how its part of the plan is made, and how a negative is drawn from it.
+"""The base class of all kinds of hard negatives: how a kind makes its part of the plan, and draws a negative from it.
 
 To add a kind, write `negatives/NAME.py` with a subclass of `Kind`, add a line to `KINDS` in `Negative_map.py` and the
 kind's weight to `NegativesConfig` in `Config.py`. Plan, training, evaluation and scripts read `KINDS`.
@@ -14,29 +14,33 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import pyarrow as pa
 
 from Config import NegativesConfig
-from negatives.company import ParsedCaption
+from negatives.parsed_caption import ParsedCaption
 from negatives.text import Negative
 
-PER_MILLE = 1000  # chances are stored as whole numbers
+PER_MILLE = 1000  # a plan stores chances as whole numbers of thousandths
 
 
 class Captions(NamedTuple):
-    """All captions of a database, in the order of its rows. A caption is its number in these lists."""
+    """All captions of a database, in the order of its rows. The index in these lists is the number of a caption."""
 
-    texts: Sequence[ParsedCaption]
-    owner: Sequence[int]  # photograph of each caption; one photograph may be stored as two rows
+    parsed: Sequence[ParsedCaption]
+    owner: Sequence[int]  # number of the photograph of each caption; one photograph can be stored as two rows
     splits: Sequence[str]
-    known: Sequence[bool]  # what the plan may learn from: the training captions, or all captions if there are none
+    learn_from: Sequence[bool]  # statistics are counted in these: the training captions, or all if there are none
 
 
-class Strings:
-    """Strings of a plan by number. All kinds share them; the first kind in `KINDS` has the lowest numbers."""
+class StringTable:
+    """The strings of a plan, which its columns refer to by number. All kinds share one table.
+
+    The first kind in `KINDS` gets the lowest numbers.
+    """
 
     def __init__(self) -> None:
         self.all: list[str] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, string: str) -> int:
+        """The number of a string, which is added if it is new."""
         found = self._numbers.get(string)
         if found is None:
             found = self._numbers[string] = len(self.all)
@@ -44,15 +48,15 @@ class Strings:
         return found
 
 
-class Made(NamedTuple):
-    """What a kind writes into the plan."""
+class PlanPart(NamedTuple):
+    """What one kind writes into the plan."""
 
-    columns: Mapping[str, Sequence[Sized]]  # by the names in its schema: for each caption a list or array of numbers
-    figures: Mapping[str, Any] = {}  # for people who read plan.json
+    columns: Mapping[str, Sequence[Sized]]  # by the names in `Kind.schema`: for each caption a list or array of numbers
+    figures: Mapping[str, Any] = {}  # written to plan.json, for people to read
 
 
-class Rows(Protocol):
-    """What a kind reads of an opened plan; `Negative_map.Plan` is one."""
+class PlanReader(Protocol):
+    """The methods of an opened plan (`Negative_map.Plan`) that a kind draws with. A caption is given by its number."""
 
     def text(self, caption: int) -> str: ...
 
@@ -62,33 +66,36 @@ class Rows(Protocol):
 
 
 class Kind(ABC):
-    """A kind of hard negative. It has no state: what it needs to draw is in the plan.
+    """A kind of hard negative. It has no state: everything that drawing needs is in the plan.
 
     name: also the name of its weight in `NegativesConfig`.
-    schema: its columns in the plan, lists of numbers. The column with the name of the kind is empty for a caption
-        that has no negative of this kind.
-    tells_words: each of the words in `Negative.changed` is false of the photograph. Training may then teach a model
-        which words are false.
-    rewrites: a negative is its caption with some words changed, and not another text.
+    schema: the kind's columns in the plan, each a list of integers per caption. The column with the name of the kind
+        is empty for a caption that has no negative of this kind.
+    changed_words_are_false: every word in `Negative.changed` is false of the photograph, so that training can teach
+        the model which words are false.
+    rewrites: a negative is its caption with some words changed. False: it is another text, such as a caption of
+        another photograph.
     """
 
     name: ClassVar[str]
     schema: ClassVar[Mapping[str, pa.ListType]]
-    tells_words: ClassVar[bool] = False
+    changed_words_are_false: ClassVar[bool] = False
     rewrites: ClassVar[bool] = True
 
     @abstractmethod
-    def make(self, captions: Captions, strings: Strings) -> Made:
-        """The part of the plan for all captions."""
+    def make(self, captions: Captions, strings: StringTable) -> PlanPart:
+        """The kind's part of the plan, for all captions of a database."""
 
     @abstractmethod
     def draw(
-        self, rows: Rows, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
+        self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
     ) -> Negative | None:
-        """A negative of a caption. None if it has none, or if chance gives none, so that negatives stay as likely as
-        true captions.
+        """A random negative of a caption, or None.
 
-        within: change nothing after this character of the caption; None: no limit.
+        None if the caption has no negative of this kind, or if chance decides to draw none: some kinds do so to keep
+        negatives as likely as true captions.
+
+        within: change only characters before this offset in the caption; None: no limit.
         """
 
 

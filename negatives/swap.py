@@ -1,7 +1,7 @@
-"""Swap: one word, or up to three, is replaced by another of its category. "A red car" becomes "a blue car".
+"""Swap: one to three words of a caption are replaced by others of their categories. "A red car" -> "a blue car".
 
-`negatives.slots` finds the words that may be swapped, and `negatives.balance` says how often each swap is drawn. The
-plan keeps a sample of the possible swaps of each caption.
+`negatives.slots` finds the words that can be swapped, and `negatives.balance` computes how often each swap is drawn.
+The plan stores a sample of the possible swaps of each caption.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import pyarrow as pa
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.balance import ROUNDS, Balance, Option
-from negatives.company import ParsedCaption
+from negatives.balance import Balance, Option
 from negatives.edits import Spot, find_spots, needs_repairs, splice, write_edits
-from negatives.kind import Captions, Kind, Made, Rows, Strings, in_groups
+from negatives.kind import Captions, Kind, PlanPart, PlanReader, StringTable, in_groups
+from negatives.parsed_caption import ParsedCaption
 from negatives.slots import find_slots
 from negatives.text import Negative
 from negatives.vocabulary import CATEGORIES
 
-POINTS = 48  # a caption's swaps are stored as this many draws, see `sample`; 36 of them are different ones
-LONGEST = 30_000  # characters; places in a text are stored as 16-bit numbers
+POINTS = 48  # sampled points per caption, see `sample`; they hit 36 different swaps on average
+LONGEST = 30_000  # characters of a caption; offsets are stored as 16-bit integers
 NO_STRING = -1
 _CATEGORIES = tuple(CATEGORIES)
 
@@ -34,74 +34,77 @@ class Swap(Kind):
 
     name = "swap"
     schema: ClassVar = {
-        "slots": pa.list_(pa.int16()),  # category, number of spots, and for each start, end, role, is_content, string
-        "swap": pa.list_(pa.int16()),  # slot, with repairs?, string, points
+        # Per slot: category, number of spots, and for each spot start, end, role, is_content, string.
+        "slots": pa.list_(pa.int16()),
+        # Per option: slot, are repairs needed, string, points.
+        "swap": pa.list_(pa.int16()),
     }
-    tells_words = True
+    changed_words_are_false = True
 
-    def make(self, captions: Captions, strings: Strings) -> Made:
-        known = [text for text, is_known in zip(captions.texts, captions.known) if is_known]
-        balance = Balance(known, progress(range(ROUNDS), "negatives: balance", " rounds"))
+    def make(self, captions: Captions, strings: StringTable) -> PlanPart:
+        balance = Balance([caption for caption, use in zip(captions.parsed, captions.learn_from) if use])
         slots, options = [], []
-        for number, text in enumerate(progress(captions.texts, "negatives: swaps", " captions")):
-            own_slots, own_options = plan_caption(text, number, balance, strings)
-            slots.append(np.array(own_slots, dtype=np.int16))  # a list of Python's numbers is 10 times as large
+        for number, caption in enumerate(progress(captions.parsed, "negatives: plan swaps", " captions")):
+            own_slots, own_options = plan_caption(caption, number, balance, strings)
+            slots.append(np.array(own_slots, dtype=np.int16))  # 10 times smaller than a list of Python integers
             options.append(np.array(own_options, dtype=np.int16))
-        return Made({"slots": slots, "swap": options}, {"imbalance": balance.imbalance})
+        return PlanPart({"slots": slots, "swap": options}, {"imbalance": balance.imbalance})
 
     def draw(
-        self, rows: Rows, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
+        self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
     ) -> Negative | None:
-        options = list(in_groups(rows.numbers("swap", caption), 4))
+        options = list(in_groups(plan.numbers("swap", caption), 4))
         if not options:
             return None
-        slots = _read_slots(rows, caption)
+        slots = _read_slots(plan, caption)
         if within is not None:
             options = [option for option in options if all(spot.end <= within for spot in slots[option[0]][1])]
         wanted = 1 if settings.most_swaps == 1 else rng.randint(1, settings.most_swaps)
-        text, edits, category = rows.text(caption), [], ""
+        text, edits, category = plan.text(caption), [], ""
         used: set[str] = set()
         while wanted and options:
             slot, repaired, string, _ = rng.choices(options, [option[3] for option in options])[0]
             number, spots = slots[slot]
-            surface = rows.string(string)
+            surface = plan.string(string)
             edits += write_edits(text, spots, surface, bool(repaired))
             category, wanted = category or _CATEGORIES[number], wanted - 1
             if wanted:
                 used.add(surface)
                 free = [not _overlap(spots, other) for _, other in slots]
-                options = [o for o in options if free[o[0]] and rows.string(o[2]) not in used]
+                options = [o for o in options if free[o[0]] and plan.string(o[2]) not in used]
         return splice(text, edits, "swap", category) if edits else None
 
 
-def plan_caption(text: ParsedCaption, number: int, balance: Balance, strings: Strings) -> tuple[list[int], list[int]]:
-    """The entries of one caption for the columns `slots` and `swap`. number: of the caption; it seeds the sample."""
-    if len(text.parse.text) > LONGEST:
+def plan_caption(
+    caption: ParsedCaption, number: int, balance: Balance, strings: StringTable
+) -> tuple[list[int], list[int]]:
+    """One caption's entries of the columns `slots` and `swap`. number: of the caption; it seeds the sample."""
+    if len(caption.parse.text) > LONGEST:
         return [], []
-    found = balance.options(text)
-    if not found:  # all that may be drawn is named by another caption: 0.7 % of Flickr8k
-        text = text._replace(slots=find_slots(text.parse, lenient=True))
-        found = balance.options(text)
+    found = balance.options(caption)
+    if not found:  # 0.7 % of Flickr8k: other captions of the photograph name everything that could be drawn
+        caption = caption._replace(slots=find_slots(caption.parse, lenient=True))
+        found = balance.options(caption)
     drawn = sample(found, number)
     used = sorted({option.slot for option, _ in drawn})
     slots: list[int] = []
     for slot in used:
-        spots = find_spots(text.parse, text.slots[slot])
-        slots += [_CATEGORIES.index(text.slots[slot].category), len(spots)]
+        spots = find_spots(caption.parse, caption.slots[slot])
+        slots += [_CATEGORIES.index(caption.slots[slot].category), len(spots)]
         for spot in spots:
             new = strings.number(spot.new) if spot.new else NO_STRING
             slots += [spot.start, spot.end, spot.role, int(spot.is_content), new]
     options: list[int] = []
     for option, count in drawn:
-        repaired = needs_repairs(text.slots[option.slot], option.surface)
+        repaired = needs_repairs(caption.slots[option.slot], option.surface)
         options += [used.index(option.slot), int(repaired), strings.number(option.surface), count]
     return slots, options
 
 
 def sample(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
-    """The options that are hit by POINTS evenly spaced points over their summed chances, with the number of hits.
+    """A systematic sample: the options that POINTS evenly spaced points over the summed chances hit, and how often.
 
-    Systematic sampling: a caption has 130 options on average, and most of them have next to no chance.
+    A caption has 130 options on average, most of them with a chance near 0. number: of the caption, the random seed.
     """
     if not options:
         return []
@@ -112,14 +115,14 @@ def sample(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
     return [(option, int(count)) for option, count in zip(options, counts) if count]
 
 
-def _read_slots(rows: Rows, caption: int) -> list[tuple[int, list[Spot]]]:
-    """Category and spots of each slot that a swap of the caption uses."""
-    numbers, found, at = rows.numbers("slots", caption), [], 0
+def _read_slots(plan: PlanReader, caption: int) -> list[tuple[int, list[Spot]]]:
+    """(category number, spots) of each stored slot of a caption."""
+    numbers, found, at = plan.numbers("slots", caption), [], 0
     while at < len(numbers):
         category, count = numbers[at : at + 2]
         at += 2 + 5 * count
         spots = [
-            Spot(start, end, role, bool(is_content), "" if new == NO_STRING else rows.string(new))
+            Spot(start, end, role, bool(is_content), "" if new == NO_STRING else plan.string(new))
             for start, end, role, is_content, new in in_groups(numbers[at - 5 * count : at], 5)
         ]
         found.append((category, spots))

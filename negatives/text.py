@@ -1,27 +1,27 @@
-"""The types of hard negatives: a caption with its parse, a place in it that may change, and a false caption."""
+"""The data types of hard negatives: the parse of a caption, a place in it that can change (`Slot`), a `Negative`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-Edit = tuple[int, int, str, bool]  # characters start..end take the new text; does it make the caption false?
+Edit = tuple[int, int, str, bool]  # (start, end, new text, does it make the caption false?); offsets in the caption
 
 
 class Parse(NamedTuple):
-    """A caption and its parse as parallel sequences, one entry per token that is not white space."""
+    """A caption and its spaCy parse as parallel sequences, one entry per token; white-space tokens are left out."""
 
     text: str
-    start: Sequence[int]
-    end: Sequence[int]
+    start: Sequence[int]  # offset of the first character of each token
+    end: Sequence[int]  # offset after its last character
     lemma: Sequence[str]
-    tag: Sequence[str]
-    head: Sequence[int]
+    tag: Sequence[str]  # Penn Treebank
+    head: Sequence[int]  # index of the head token; a root is its own head
     dep: Sequence[str]
 
     @classmethod
     def from_doc(cls, doc: Any) -> Parse:
-        """Take from a spaCy Doc what negatives need. A head that is white space becomes the token's own index."""
+        """The parse in a spaCy Doc. A token whose head is white space becomes its own head."""
         tokens = [token for token in doc if not token.is_space]
         index = {token.i: i for i, token in enumerate(tokens)}
         return cls(
@@ -36,12 +36,16 @@ class Parse(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """One place of a caption that may be swapped: tokens first..last hold `word` in the inflection `form`.
+    """One place of a caption that can be swapped: tokens first..last hold `word`, inflected to `form`.
 
-    `repairs` are words elsewhere that must follow if this one changes: (token, new word, is it content?). Pronouns
-    are content (they become false too); agreement ("two dogs are" -> "one dog is") is only good English, and is
-    made only when the number crosses between one and many. `avoid` are words that must not be drawn here. `echoes`
-    are the tokens (first, last) that name the same thing again ("A dog ... The dog"): they take the same replacement.
+    category, pool, group: where the vocabulary has the word. A replacement comes from another group of the pool.
+    form: Penn Treebank tag of the inflection ("NNS", "VBG"); "" for words that have one form.
+    repairs: tokens elsewhere that change with this one, as (token, new word, does it make the caption false?).
+        "A man and his dog" -> "a woman and her dog": the pronoun becomes false too. "Two dogs are" -> "one dog is":
+        noun and verb only agree; these are changed only if the number goes from one to many or back.
+    avoid: words that must not be drawn here.
+    echoes: (first, last) tokens of later mentions of the same thing ("A dog ... The dog"); they get the same
+        replacement.
     """
 
     category: str
@@ -57,7 +61,7 @@ class Slot(NamedTuple):
 
 
 class Negative(NamedTuple):
-    """A false caption. `changed` are the character spans in `text` of the words that made it false."""
+    """A false caption. `changed` holds (start, end) offsets in `text` of the words that make it false."""
 
     text: str
     kind: str

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from Config import NegativesConfig
 from negatives.balance import Balance
-from negatives.company import ParsedCaption, read_texts
-from negatives.kind import Strings
+from negatives.kind import StringTable
+from negatives.parsed_caption import ParsedCaption, read_captions
 from negatives.swap import Swap, plan_caption
 from negatives.text import Negative, Parse, Slot
 
@@ -23,7 +23,7 @@ class OneCaption:
     """A plan of one caption."""
 
     def __init__(self, text: ParsedCaption, balance: Balance, number: int = 0):
-        self._text, self._strings = text.parse.text, Strings()
+        self._text, self._strings = text.parse.text, StringTable()
         slots, options = plan_caption(text, number, balance, self._strings)
         self._columns = {"slots": slots, "swap": options}
 
@@ -60,7 +60,7 @@ def swaps(
 
     only, but: categories that are swapped, and that are not. slots: these alone. others: captions of the photograph.
     """
-    balance, (text, *_) = balance_of(allowed), read_texts([parse, *others])
+    balance, (text, *_) = balance_of(allowed), read_captions([parse, *others])
     chosen = text.slots if slots is None else slots
     chosen = [slot for slot in chosen if (only is None or slot.category in only) and slot.category not in but]
     for seed in range(seeds):

@@ -208,7 +208,7 @@ def test_a_kind_that_is_drawn_is_said_to_be_there(tiny, kind):
 
 
 def test_an_unknown_kind_is_told(tiny):
-    with pytest.raises(ValueError, match="no kind 'foreign'; choose from swap, exchange, mined"):
+    with pytest.raises(ValueError, match="unknown kind of negatives 'foreign'; choose from swap, exchange, mined"):
         tiny.plan.draw_kind("foreign", 0, random.Random(0))
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from parses import by_hand, parked
 
-from negatives.balance import LEAST_COUNT, SMALL, Balance
-from negatives.company import read_texts
+from negatives.balance import MIN_COUNT, SMALL_CORPUS, Balance
+from negatives.parsed_caption import read_captions
 
 # How often each colour stands before each noun. Black and blue are never said of a shirt, yellow and green never of
 # a car, and each has three other colours to turn into there.
@@ -21,7 +21,7 @@ PLACES = [f"spot{letter}" for letter in "abcdefghijklmnopqrstuvwxyzäöüßéè�
 
 def of(*parses):
     """Captions of photographs of their own."""
-    return [text for parse in parses for text in read_texts([parse])]
+    return [text for parse in parses for text in read_captions([parse])]
 
 
 def corpus(times=1, more=()):
@@ -165,9 +165,9 @@ FOODS = {
     ],
 )
 def test_what_another_caption_of_the_photograph_names_is_never_drawn(caption, other, never):
-    balance = Balance([text for parse in FOODS.values() for text in read_texts([parse]) * 5])
+    balance = Balance([text for parse in FOODS.values() for text in read_captions([parse]) * 5])
     for names, absent in (((caption, other), never), ((caption,), {caption})):
-        text = read_texts([FOODS[name] for name in names])[0]
+        text = read_captions([FOODS[name] for name in names])[0]
         drawn = {surface for slot, surface, _ in balance.options(text) if text.slots[slot].category == "food"}
         assert drawn == set(FOODS) - absent
 
@@ -185,10 +185,10 @@ def test_rare_words_are_drawn_in_small_corpora_only():
     def drawn(balance):
         return {surface for _, surface, _ in balance.options(of(parked("red", "car"))[0])}
 
-    some = [parked("orange"), parked("pink"), parked("green"), *[parked("yellow")] * LEAST_COUNT]
-    rare = [*some, *[parked("gray")] * (LEAST_COUNT - 1)]
+    some = [parked("orange"), parked("pink"), parked("green"), *[parked("yellow")] * MIN_COUNT]
+    rare = [*some, *[parked("gray")] * (MIN_COUNT - 1)]
     small, large = corpus(more=rare), corpus(times=3, more=rare)
-    assert len(small) < SMALL <= len(large)
+    assert len(small) < SMALL_CORPUS <= len(large)
     assert {"gray", "yellow"} <= drawn(Balance(small))
     assert "yellow" in drawn(Balance(large))
     assert "gray" not in drawn(Balance(large))

@@ -3,7 +3,18 @@
 import pytest
 from parses import by_hand
 
-from negatives.edits import ARTICLE, REPAIR, WORD, Spot, find_spots, like, needs_repairs, splice, takes_an, write_edits
+from negatives.edits import (
+    ARTICLE,
+    REPAIR,
+    WORD,
+    Spot,
+    find_spots,
+    match_case,
+    needs_repairs,
+    splice,
+    takes_an,
+    write_edits,
+)
 from negatives.slots import find_slots
 
 
@@ -29,7 +40,7 @@ def test_splice_by_hand():
     [("red", "blue", "blue"), ("Red", "blue", "Blue"), ("RED", "blue", "BLUE"), ("A", "an", "An"), ("a", "an", "an")],
 )
 def test_case_follows_the_old_word(old, new, expected):
-    assert like(old, new) == expected
+    assert match_case(old, new) == expected
 
 
 @pytest.mark.parametrize("word", ["apple", "orange", "umbrella", "Elephant", "hourglass", "suv"])

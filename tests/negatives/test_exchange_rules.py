@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negatives.edits import splice
-from negatives.exchange_rules import OfferedExchange, find_exchanges
+from negatives.exchange_rules import PossibleExchange, find_exchanges
 from negatives.text import Parse
 from sources import scenes
 
@@ -194,7 +194,7 @@ def test_captions_without_an_exchange(parse, why, caption):
 def test_kind_category_and_changed_spans(parse):
     parsed = parse("An orange ball and a blue umbrella.")
     (found,) = find_exchanges(parsed)
-    assert isinstance(found, OfferedExchange) and found.category == "attribute"
+    assert isinstance(found, PossibleExchange) and found.category == "attribute"
     negative = written(parsed, found)
     assert (negative.kind, negative.category) == ("exchange", "attribute")
     assert [negative.text[start:end] for start, end in negative.changed] == ["blue", "orange"]

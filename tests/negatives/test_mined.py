@@ -1,7 +1,9 @@
 """negatives.mined: pairs of near captions of different photographs that contradict each other, drawn symmetrically."""
 
+import contextlib
 import itertools
 from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from scipy import sparse
 from DataBase_functions import Database
 from Negative_map import Plan
 from negatives import mined
-from negatives.company import read_texts
 from negatives.mined import ENOUGH, Photograph, contradiction, mine, read_facts, sinkhorn
+from negatives.parsed_caption import read_captions
 from Tokenizer_lib import split_words
 
 
@@ -32,7 +34,7 @@ def dressed(person, colour, garment):
 
 def photograph(*parses):
     """What captions say of a photograph."""
-    texts = read_texts(parses)
+    texts = read_captions(parses)
     facts = [read_facts(text) for text in texts]
     return Photograph(
         frozenset(question for fact in facts for question, _, _ in fact.claims),
@@ -43,7 +45,7 @@ def photograph(*parses):
 
 def falsity(caption, *others):
     """How surely a caption is false of a photograph with these captions."""
-    (text,) = read_texts([caption])
+    (text,) = read_captions([caption])
     return contradiction(read_facts(text), photograph(*others))
 
 
@@ -86,7 +88,7 @@ PARSES += [[animal("dog"), animal("cat")]]  # both are there
 def pairs():
     texts, owner = [], []
     for photo, parses in enumerate(PARSES):
-        texts += read_texts(parses)
+        texts += read_captions(parses)
         owner += [photo] * len(parses)
     return texts, owner, mine(texts, owner).toarray()
 
@@ -130,15 +132,15 @@ def test_partners_are_near(pairs):
 def test_the_nearest_are_kept(monkeypatch):
     """The cat on the grass goes with the dog on the grass. A horse on the sand shares a common word only, "runs"."""
     parses = [animal("dog"), animal("cat"), animal("horse", place="sand"), animal("rabbit", place="sand")]
-    texts = [text for parse in parses for text in read_texts([parse])]
+    texts = [text for parse in parses for text in read_captions([parse])]
     apart = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
     # Cosines by hand, rarities 1 of "run", 1 + ln 2 of the places, 1 + ln 4 of the animals: 0.40 and 0.10.
     assert mine(texts, range(4)).toarray() == pytest.approx(apart)
-    monkeypatch.setattr(mined, "LEAST_COSINE", 0.09)
+    monkeypatch.setattr(mined, "MIN_COSINE", 0.09)
     assert np.count_nonzero(mine(texts, range(4)).toarray()) == 12
-    monkeypatch.setattr(mined, "NEIGHBOURS", 1)
+    monkeypatch.setattr(mined, "PARTNERS", 1)
     assert mine(texts, range(4)).toarray() == pytest.approx(apart)
-    monkeypatch.setattr(mined, "LOOKED_AT", 0)
+    monkeypatch.setattr(mined, "CANDIDATES", 0)
     assert mine(texts, range(4)).nnz == 0
 
 
@@ -146,7 +148,9 @@ def test_blocks_and_progress(pairs, monkeypatch):
     texts, owner, whole = pairs
     monkeypatch.setattr(mined, "BLOCK", 10)
     advanced = []
-    chances = mine(texts, owner, advanced.append).toarray()
+    bar = SimpleNamespace(update=advanced.append)
+    monkeypatch.setattr(mined, "progress", lambda *_: contextlib.nullcontext(bar))
+    chances = mine(texts, owner).toarray()
     assert sum(advanced) == len(texts)
     np.testing.assert_allclose(chances, chances.T, atol=1e-12)
     assert 0 < np.count_nonzero(chances) < np.count_nonzero(whole)
@@ -159,7 +163,7 @@ def test_the_same_pairs_each_time(pairs):
 
 @pytest.mark.parametrize("parses", [[animal("dog")], [by_hand("The:DT:0:ROOT"), by_hand("A:DT:0:ROOT")]])
 def test_captions_without_a_partner(parses):
-    texts = [text for parse in parses for text in read_texts([parse])]
+    texts = [text for parse in parses for text in read_captions([parse])]
     chances = mine(texts, range(len(texts)))
     assert chances.shape == (len(texts), len(texts))
     assert chances.nnz == 0

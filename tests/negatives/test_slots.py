@@ -14,7 +14,7 @@ from Config import NegativesConfig
 from negatives import nouns
 from negatives import slots as slots_lib
 from negatives import vocabulary as vocabulary_lib
-from negatives.company import read_texts
+from negatives.parsed_caption import read_captions
 from negatives.slots import find_slots
 from negatives.swap import Swap
 from negatives.text import Parse
@@ -541,7 +541,7 @@ def parsed_captions(parse):
 @pytest.fixture(scope="module")
 def planned_captions(parsed_captions):
     balance = balance_of()
-    return [OneCaption(read_texts([parsed])[0], balance) for parsed in parsed_captions]
+    return [OneCaption(read_captions([parsed])[0], balance) for parsed in parsed_captions]
 
 
 @settings(max_examples=300, deadline=None)

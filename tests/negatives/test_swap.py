@@ -11,7 +11,7 @@ from Config import NegativesConfig
 from DataBase_functions import Database
 from Negative_map import Plan
 from negatives.balance import Balance, Option
-from negatives.company import read_texts
+from negatives.parsed_caption import read_captions
 from negatives.swap import LONGEST, POINTS, sample
 from Tokenizer_lib import split_words
 
@@ -27,7 +27,7 @@ def test_swaps_come_as_often_as_the_balance_says(tmp_path):
     rng = random.Random(0)
     captions = [[parked(rng.choice("red red blue green".split()), rng.choice(["car", "bus"]))] for _ in range(200)]
     plan = Plan.open(album(tmp_path, captions))
-    texts = [text for parses in captions for text in read_texts(parses)]
+    texts = [text for parses in captions for text in read_captions(parses)]
     balance = Balance(texts)
     for caption in range(4):
         expected: Counter = Counter()

@@ -18,7 +18,7 @@ from Config import NegativesConfig
 from DataBase_functions import Database, Key
 from evaluation import texts as texts_lib
 from Negative_map import KINDS, Plan
-from negatives.kind import Kind, Made
+from negatives.kind import Kind, PlanPart
 from negatives.text import Negative
 
 TOY = "backwards"
@@ -35,13 +35,13 @@ class Backwards(Kind):
     schema: ClassVar = {TOY: pa.list_(pa.int16())}
 
     def make(self, captions, strings):
-        lengths = [len(text.parse.text.split()) for text in captions.texts]
-        return Made({TOY: [[n] if n > 1 else [] for n in lengths]}, {"longest": max(lengths)})
+        lengths = [len(text.parse.text.split()) for text in captions.parsed]
+        return PlanPart({TOY: [[n] if n > 1 else [] for n in lengths]}, {"longest": max(lengths)})
 
-    def draw(self, rows, caption, rng, settings, within):
-        if within is not None or not rows.numbers(TOY, caption):
+    def draw(self, plan, caption, rng, settings, within):
+        if within is not None or not plan.numbers(TOY, caption):
             return None
-        new = reverse(rows.text(caption))
+        new = reverse(plan.text(caption))
         return Negative(new, TOY, TOY, ((0, len(new)),))
 
 
@@ -111,16 +111,16 @@ def test_it_is_dumped(toy, tmp_path, capsys, monkeypatch):
     assert kinds[TOY] > 0.2 * kinds.total()
 
 
-@pytest.mark.parametrize("tells_words", [False, True])
-def test_it_reaches_a_training_batch(toy, monkeypatch, tells_words):
-    monkeypatch.setattr(Backwards, "tells_words", tells_words)
+@pytest.mark.parametrize("changed_words_are_false", [False, True])
+def test_it_reaches_a_training_batch(toy, monkeypatch, changed_words_are_false):
+    monkeypatch.setattr(Backwards, "changed_words_are_false", changed_words_are_false)
     batch = make_dataset(toy, negatives=ALONE, max_words=60)[Key(0, toy.rows("train")[0])]
     captions, negatives = batch.words.split([len(batch.owner), len(batch.negative_of)])
     assert len(negatives) == len(captions) > 0
     for negative, of, marks in zip(negatives, batch.negative_of, batch.changed):
         words = negative[negative > 0]
         assert torch.equal(words.flip(0), captions[of][captions[of] > 0])
-        assert marks.sum() == (len(words) if tells_words else 0)
+        assert marks.sum() == (len(words) if changed_words_are_false else 0)
 
 
 def test_it_reaches_the_false_texts_of_an_evaluation(toy, monkeypatch):
