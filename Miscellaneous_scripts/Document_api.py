@@ -112,7 +112,7 @@ def stub_of(node: Documented, lines: Sequence[str]) -> list[str]:
     else:
         rest = node.body
     if isinstance(node, ast.FunctionDef):
-        return stub if is_string(first) else [*stub, " " * (node.col_offset + 4) + "..."]
+        return stub if is_string(first) else [*stub[:-1], stub[-1] + " ..."]
     fields: list[str] = []
     methods: list[str] = []
     after_field = False
