@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from Config import fail, read_command_line, require
+from common.command_line import fail, read_command_line
+from Config import require
 from evaluation.log_plots import MOST_RUNS, draw
 from evaluation.logs import NotYet, Run, load
 

@@ -1,26 +1,20 @@
-"""Every setting of the program: frozen dataclasses, named presets, and the command line made from them.
+"""Every setting of the program: frozen dataclasses and named presets. The command line is made from them.
 
 The docstring under a field is its `--help`. Values are only checked here; what can be derived is a property.
-Published results are presets; flags are for one-off changes. This module imports no torch, so `--help` is fast.
+Published results are presets; flags are for one-off changes.
 """
 
 import contextlib
 import dataclasses
-import functools
-import io
-import itertools
 import json
 import math
 import os
 import re
 import shlex
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar
-
-Settings = TypeVar("Settings")
+from typing import Any, ClassVar, Literal, NamedTuple
 
 
 def usable_cores() -> int:
@@ -553,44 +547,3 @@ def _build(kind: type, values: Mapping[str, Any]) -> Any:
         )
     sections = {n: f.default_factory for n, f in known.items() if dataclasses.is_dataclass(f.default_factory)}
     return kind(**{n: _build(sections[n], v) if n in sections else v for n, v in values.items()})  # type: ignore[arg-type]
-
-
-def read_command_line(
-    settings: type[Settings] | Mapping[str, tuple[str, Settings]],
-    description: str,
-    args: Sequence[str] | None = None,
-) -> Settings:
-    """Read sys.argv (or `args`) into a dataclass, or into one of several presets.
-
-    The first preset is used when none is named. A wrong flag or value prints one line and exits with 2.
-    """
-    import tyro
-
-    args = list(sys.argv[1:] if args is None else args)
-    parse: Callable[..., Settings]
-    if isinstance(settings, Mapping):
-        if not (args and args[0] in (*settings, "-h", "--help")):
-            if args and not args[0].startswith("-"):
-                fail(f"there is no preset {args[0]!r}; choose from: {', '.join(settings)}")
-            args.insert(0, next(iter(settings)))
-        parse = functools.partial(tyro.extras.overridable_config_cli, dict(settings))
-    else:
-        parse = functools.partial(tyro.cli, settings)
-    error = io.StringIO()
-    try:
-        # tyro explains an error in a box of several lines; print it in one.
-        with contextlib.redirect_stderr(error):
-            return parse(description=description, args=args)
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        lines = [line.strip(" \u2502") for line in error.getvalue().splitlines()[1:]]
-        told = itertools.takewhile(lambda line: not line.startswith("\u2500"), lines)
-        # tyro puts names of its own and of the dataclass in front.
-        fail(re.sub(r"__tyro-dummy-inner__\S*: |Error parsing \w+: ", "", " ".join(told)))
-
-
-def fail(message: str, code: int = 2) -> NoReturn:
-    """Print one line on stderr and exit: how every script reports an error that its user can fix."""
-    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
-    raise SystemExit(code)

@@ -27,9 +27,10 @@ from typing import Any
 
 import filelock
 
+from common.command_line import fail, read_command_line
 from common.jobs import EngineError, progress, run_jobs
 from common.storage import SPLITS
-from Config import DatabaseConfig, fail, read_command_line
+from Config import DatabaseConfig
 from sources.copies import find_copies
 from sources.folder import new_folder, what_is_left
 from sources.intake import Intake

@@ -15,9 +15,10 @@ import numpy as np
 import tyro
 
 from common import devices, metrics
+from common.command_line import fail, read_command_line
 from common.jobs import progress
 from common.metrics import Bootstrap, Criterion, interval
-from Config import fail, read_command_line, require
+from Config import require
 from DataBase_functions import Database
 from evaluation.benchmarks import BENCHMARKS, read_benchmark
 from evaluation.benchmarks.pictures import find_pictures

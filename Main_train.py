@@ -26,9 +26,10 @@ from tqdm import tqdm
 import Functions
 from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
+from common.command_line import fail, read_command_line
 from common.parallel import ALONE, Group, is_loss_of_a_peer
 from common.storage import CONFIG, FAILED, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS
-from Config import PRESETS, Config, fail, quality, read_command_line, to_json
+from Config import PRESETS, Config, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer

@@ -21,9 +21,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from common.command_line import fail, read_command_line
 from common.jobs import EngineError
 from common.storage import THRESHOLD
-from Config import Config, fail, read_command_line, require
+from Config import Config, require
 from judging.inputs import InputError, PictureError, TextError, open_any
 from judging.judge import EXAMPLE, SHIPPED, Judge, Verdict, WordScore
 from judging.suggest import Suggestion, suggest

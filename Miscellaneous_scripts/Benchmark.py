@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from Config import fail, usable_cores
+from common.command_line import fail
+from Config import usable_cores
 from Miscellaneous_scripts.benchmarks import BENCHMARKS, Skip
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 

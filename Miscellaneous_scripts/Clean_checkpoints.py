@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
 from common.storage import CONFIG, FAILED, POINTER, THRESHOLD
-from Config import Config, fail, read_command_line, require
+from Config import Config, require
 
 SETTLED = 600  # seconds; a running process may still be writing a younger file
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
 from common.storage import write_atomically
-from Config import fail, read_command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "<!-- Below this line: written by Miscellaneous_scripts/Document_api.py -->"

@@ -31,8 +31,9 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
 from common.jobs import progress
-from Config import NegativesConfig, fail, read_command_line, require
+from Config import NegativesConfig, require
 from DataBase_functions import Database, seeded
 from evaluation.texts import IN_BATCH
 from Negative_map import KINDS

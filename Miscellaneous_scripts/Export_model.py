@@ -20,8 +20,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
 from common.storage import PHOTOGRAPHS
-from Config import fail, read_command_line, require
+from Config import require
 from judging.bundle import import_runtime, largest_difference, load_bundle, write_bundle
 from training.checkpoints import LoadedModel, load_model
 

@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
 from common.storage import CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, write_atomically
-from Config import fail, read_command_line, require
+from Config import require
 from judging.bundle import largest_difference
 from training.checkpoints import load_model
 

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import DataBase_functions as db
 from common.augment import augment
-from Config import PRESETS, AugmentConfig, fail, read_command_line, require
+from common.command_line import fail, read_command_line
+from Config import PRESETS, AugmentConfig, require
 from DataBase_functions import Caption, Database, Key, PairDataset
 from evaluation.style import pyplot
 from Negative_map import KINDS

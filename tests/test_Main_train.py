@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 import Analyze_logs
 import Main_train
-from Config import PRESETS, BackboneConfig, read_command_line
+from common.command_line import read_command_line
+from Config import PRESETS, BackboneConfig
 from training import checkpoints
 from training.log import LOG_COLUMNS, read_log
 

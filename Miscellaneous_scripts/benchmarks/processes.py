@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from Config import fail
+from common.command_line import fail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms

@@ -14,8 +14,9 @@ from conftest import ROOT, training_flags, wait_for_epoch
 
 import Main_train
 from Architectures import ResNet50Backbone
+from common.command_line import read_command_line
 from common.parallel import ALONE, Group
-from Config import PRESETS, BackboneConfig, read_command_line
+from Config import PRESETS, BackboneConfig
 from DataBase_functions import divide
 from Functions import Share, TextBatch
 from training.log import read_log

@@ -1,0 +1,189 @@
+"""common.command_line: presets and flags, and errors that are one line with a suggestion."""
+
+import dataclasses
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+import tyro
+from conftest import ROOT
+
+import Config
+from common.command_line import read_command_line
+from Config import PRESETS
+
+
+@dataclass(frozen=True)
+class Inner:
+    lr: float = 0.5
+    weigh_words: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A script with two arguments that are not flags."""
+
+    image: tyro.conf.Positional[str | None] = None
+    text: tyro.conf.Positional[str | None] = None
+    suggest: bool = False
+    model: str = "m"
+    optim: Inner = field(default_factory=Inner)
+
+
+def error_of(settings, args, capsys, monkeypatch):
+    """The line that a wrong command line prints, without its start."""
+    monkeypatch.setattr(sys, "argv", ["Script.py"])
+    with pytest.raises(SystemExit) as stop:
+        read_command_line(settings, "", args)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert error.startswith("Script.py: error: ")
+    assert error.count("\n") == 1
+    return error.removeprefix("Script.py: error: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--sugest"], "--sugest is not a flag; did you mean --suggest?"),
+        (["--no-sugest"], "--no-sugest is not a flag; did you mean --no-suggest?"),
+        (["--lr", "3"], "--lr is not a flag; did you mean --optim.lr?"),
+        (["--optim.lrr=3"], "--optim.lrr is not a flag; did you mean --optim.lr?"),
+        (["--optim.weight_words"], "--optim.weight_words is not a flag; did you mean --optim.weigh-words?"),
+        (["a.jpg", "A ball", "--xyz"], "--xyz is not a flag; see python Script.py --help"),
+        (["--xyz"], "--xyz is not a flag; see python Script.py --help"),
+        (["a.jpg", "A", "red", "ball"], 'too many words: red ball; put a text in quotes, for example "A red ball"'),
+        (["a.jpg", "-a ball"], '-a ball is not a flag; put -- before a text that begins with a dash: -- "-a ball"'),
+        (["--model"], "--model needs a value"),
+        (["--optim.lr", "fast"], "--optim.lr 'fast': not a number"),
+    ],
+)
+def test_a_wrong_flag_gets_one_line_with_a_suggestion(args, line, capsys, monkeypatch):
+    assert error_of(Settings, args, capsys, monkeypatch) == line
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--xyz"], "--xyz is not a flag; see python Script.py scenes --help"),
+        (["--epochs", "3"], "--epochs is not a flag; did you mean --optim.epochs?"),
+        (["--name", "a", "frozen"], "the preset comes first: python Script.py frozen --FLAG VALUE"),
+        (["frozen", "a"], "a belongs to no flag; see python Script.py scenes --help"),
+        (
+            ["scene"],
+            "there is no preset 'scene'; did you mean scenes? choose from: scenes, scenes-small, frozen, finetune",
+        ),
+        (["--optim.epochs", "2.5"], "--optim.epochs '2.5': not a whole number"),
+        (["--model.score", "best"], "--model.score 'best': choose from 'patch_word', 'pooled', 'both'"),
+    ],
+)
+def test_a_wrong_setting_of_a_preset_gets_one_line_with_a_suggestion(args, line, capsys, monkeypatch):
+    assert error_of(PRESETS, args, capsys, monkeypatch) == line
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["a.jpg", "--", "-a --ball"],
+        ["--suggest", "a.jpg", "--", "-a --ball"],
+        ["a.jpg", "--suggest", "--", "-a --ball"],
+        ["--suggest", "--", "a.jpg", "-a --ball"],
+        ["a.jpg", "--model", "m", "--suggest", "--", "-a --ball"],
+    ],
+)
+def test_a_text_after_two_dashes_may_begin_with_a_dash(args):
+    read = read_command_line(Settings, "", args)
+    assert (read.image, read.text, read.model) == ("a.jpg", "-a --ball", "m")
+    assert read.suggest is ("--suggest" in args)
+
+
+def test_help_names_the_default_preset_and_fits_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for args in (["--help"], ["frozen", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            read_command_line(PRESETS, "Train the judge, " + "which takes long. " * 20, args)
+        shown = capsys.readouterr().out
+        assert not stop.value.code
+        assert max(map(len, shown.splitlines())) <= 80
+        assert ("(default: scenes)" in shown) is (args == ["--help"])
+        assert "required" not in shown
+
+
+def test_first_preset_is_the_default_and_flags_change_it():
+    assert read_command_line(PRESETS, "", []) == PRESETS["scenes"][1]
+    config = read_command_line(PRESETS, "", ["frozen", "--optim.lr", "0.5", "--backbone.stride-in-1x1"])
+    assert config == dataclasses.replace(
+        PRESETS["frozen"][1],
+        optim=dataclasses.replace(PRESETS["frozen"][1].optim, lr=0.5),
+        backbone=dataclasses.replace(PRESETS["frozen"][1].backbone, stride_in_1x1=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--no-such-flag", "3"], "--no-such-flag"),
+        (["--optim.lr", "fast"], "'fast'"),
+        (["--model.score", "best"], "'best'"),
+        (["photos"], "there is no preset 'photos'; choose from: scenes, scenes-small, frozen, finetune"),
+        (["--optim.epochs", "0"], "--optim.epochs: must be at least 1"),
+        (["--resume", "--overwrite"], "exclude each other"),
+        (["--name", "../up"], "use letters, digits"),
+        (["--name", ".."], "use letters, digits"),
+        (["frozen", "--augment.crop", "0.5"], "cannot be augmented"),
+        (["frozen", "--backbone.views", "17"], "--backbone.views 17: must be 1 to 16"),
+        (["frozen", "--backbone.view-crop", "0"], "--backbone.view-crop 0.0: must be 0.05 to 1"),
+        (["--optim.accumulation", "1000"], "more chunks than pictures"),
+        (["--optim.ema", "1"], "--optim.ema 1.0: must be at least 0 and below 1"),
+        (["--model.whole-width", "200"], "must be a multiple of --model.width 128"),
+        (["--model.lstm-width", "33"], "--model.lstm-width: must be even"),
+        (["frozen", "--backbone.grid", "-1"], "--backbone.grid -1: must be 0 to 64"),
+        (["--negatives.swap", "-0.1"], "--negatives: weights must not be negative, nor all 0"),
+        (["--negatives.exchange", "-1"], "--negatives: weights must not be negative, nor all 0"),
+        (["--negatives.mined", "-1"], "--negatives: weights must not be negative, nor all 0"),
+        (
+            ["--negatives.swap", "0", "--negatives.exchange", "0", "--negatives.mined", "0"],
+            "--negatives: weights must not be negative, nor all 0",
+        ),
+        (["--negatives.in-batch", "-1"], "--negatives.in-batch: must not be negative"),
+        (["--negatives.per-caption", "0"], "--negatives.per-caption: must be at least 1"),
+        (["--negatives.most-swaps", "0"], "--negatives.most-swaps: must be 1 to 3"),
+        (["--negatives.most-swaps", "4"], "--negatives.most-swaps: must be 1 to 3"),
+    ],
+)
+def test_a_wrong_command_line_gets_one_line_and_status_2(args, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_command_line(PRESETS, "", args)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_one_kind_of_hard_negatives_is_enough():
+    flags = [
+        "--negatives.swap",
+        "0",
+        "--negatives.exchange",
+        "2",
+        "--negatives.mined",
+        "0",
+        "--negatives.in-batch",
+        "0",
+    ]
+    config = read_command_line(PRESETS, "", flags)
+    assert config.negatives == Config.NegativesConfig(swap=0, exchange=2, mined=0, in_batch=0)
+
+
+@pytest.mark.parametrize(
+    "script", ["Database_create.py", "Main_train.py", "Evaluate_test.py", "Analyze_logs.py", "Predict.py"]
+)
+def test_every_script_has_help_and_refuses_unknown_flags(script):
+    shown = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0
+    assert "usage" in shown.stdout
+    refused = subprocess.run([sys.executable, ROOT / script, "--no-such-flag"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"{script}: error: ")
+    assert refused.stderr.count("\n") == 1
