@@ -29,7 +29,7 @@ from Miscellaneous_scripts.benchmarks import BENCHMARKS, Skip
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     helps = "\n".join(f"  {name:20} {one.about} [{one.unit}]" for name, one in BENCHMARKS.items())
     parser = Parser(
         description=f"Measure our way against the plain way, in turns.\n\nnames (ours | plain):\n{helps}",
@@ -40,20 +40,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="photographs used, 8 or more (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
-    args = parser.parse_args()
-    names = list(dict.fromkeys(args.names)) or list(BENCHMARKS)
+    settings = parser.parse_args(args)
+    names = list(dict.fromkeys(settings.names)) or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
         fail(f"there is no benchmark {unknown[0]!r}; choose from: {', '.join(BENCHMARKS)}")
-    if args.count < 8 or args.rounds < 1:
-        fail(f"--count {args.count} --rounds {args.rounds}: at least 8 photographs and 1 round")
-    if args.json is not None and not args.json.parent.is_dir():
-        fail(f"--json {args.json}: there is no folder {args.json.parent}")
+    if settings.count < 8 or settings.rounds < 1:
+        fail(f"--count {settings.count} --rounds {settings.rounds}: at least 8 photographs and 1 round")
+    if settings.json is not None and not settings.json.parent.is_dir():
+        fail(f"--json {settings.json}: there is no folder {settings.json.parent}")
     try:
-        results = report(names, args.photos, args.count, args.rounds)
-        if args.json is not None:
+        results = report(names, settings.photos, settings.count, settings.rounds)
+        if settings.json is not None:
             from common.storage import write_json
 
-            write_json(args.json, results)
+            write_json(settings.json, results)
     except (OSError, ValueError) as error:
         fail(str(error))
     except KeyboardInterrupt:

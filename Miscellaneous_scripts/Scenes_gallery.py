@@ -18,15 +18,15 @@ EXAMPLE = 900_005  # a seed that no default database uses
 INK = (34, 34, 42)  # that of the drawings
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("Plots/scenes_gallery.png"), help="PNG to write (%(default)s)")
     parser.add_argument("--first-seed", type=int, default=2, help="first of the twelve seeds (%(default)s)")
-    args = parser.parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    gallery(args.out, range(args.first_seed, args.first_seed + 12))
-    draw(make_scene(EXAMPLE)).save(args.out.with_name("example_scene.png"))
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1000:.0f} kB)")
+    settings = parser.parse_args(args)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    gallery(settings.out, range(settings.first_seed, settings.first_seed + 12))
+    draw(make_scene(EXAMPLE)).save(settings.out.with_name("example_scene.png"))
+    print(f"wrote {settings.out} ({settings.out.stat().st_size / 1000:.0f} kB)")
 
 
 def gallery(path: str | Path, seeds: Sequence[int], columns: int = 4, side: int = 256) -> None:

@@ -2,30 +2,21 @@
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from scripts import ROOT, run_process, run_script
 
 from DataBase_functions import Database
 
-ROOT = Path(__file__).parent.parent
+__all__ = ["ROOT", "run_process", "run_script"]
 
 SMALL = [
     *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
     *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
     *("--model.word-width", "16", "--precision", "float32", "--device", "cpu"),
 ]
-
-
-def run_script(name: str, *args: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a script of the project from its folder; its exit status must be `status`."""
-    done = subprocess.run(
-        [sys.executable, ROOT / name, *map(str, args)], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == status, f"{name} {args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 @pytest.fixture(scope="session")
