@@ -1,17 +1,23 @@
 """What several test files share: the scripts as a user runs them, and one tiny database of scenes."""
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from scripts import ROOT, run_process, run_script
+from shared import kept
 
+from common.storage import CONFIG, POINTER
 from DataBase_functions import Database
+from sources.parser import find_pipeline, load_parser
+from training import checkpoints
 
 __all__ = ["ROOT", "run_process", "run_script"]
 
+TRAIN_UNTIL = Path(__file__).with_name("train_until.py")
 SMALL = [
     *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
     *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
@@ -20,19 +26,39 @@ SMALL = [
 
 
 @pytest.fixture(scope="session")
+def nlp():
+    """The spaCy pipeline of the parser, loaded once."""
+    return load_parser(find_pipeline()).nlp
+
+
+@pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the database `tiny`: 48 drawn scenes in all three splits."""
-    root = tmp_path_factory.mktemp("databases")
+    """A folder with the database `tiny`: 48 drawn scenes in all three splits, and its plan of negatives."""
+    return shutil.copytree(kept("databases", draw_tiny), tmp_path_factory.mktemp("databases"), dirs_exist_ok=True)
+
+
+def draw_tiny(root: Path) -> None:
     run_script("Database_create.py", "--root", root, "--name", "tiny", "--scenes", 48, "--workers", 1)
-    return root
 
 
 @pytest.fixture(scope="session")
 def trained(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with Models/small and Plots/small after two epochs on `tiny`."""
-    root = tmp_path_factory.mktemp("trained")
-    run_script("Main_train.py", "scenes", *training_flags(root, databases, "small"), "--optim.epochs", 2)
+    made_in, made_from = kept("trained", train_small), kept("databases", draw_tiny)
+    root = shutil.copytree(made_in, tmp_path_factory.mktemp("trained"), dirs_exist_ok=True)
+    folder = root / "Models" / "small"
+    state = checkpoints.load_state(folder)
+    path, config = folder / json.loads((folder / POINTER).read_text())["state"], state["config"]
+    for old, new in ((made_in, root), (made_from, databases)):
+        config = config.replace(json.dumps(str(old))[1:-1], json.dumps(str(new))[1:-1])
+    (folder / CONFIG).write_text(config)
+    checkpoints.save_torch(state | {"config": config}, path)
     return root
+
+
+def train_small(root: Path) -> None:
+    flags = training_flags(root, kept("databases", draw_tiny), "small")
+    run_script("Main_train.py", "scenes", *flags, "--optim.epochs", 2)
 
 
 @pytest.fixture(scope="module")

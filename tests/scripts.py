@@ -21,6 +21,9 @@ import numpy as np
 
 from common import jobs
 
+# Before torch is imported, which conftest.py does next: the parallel processes of a run share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 Done = subprocess.CompletedProcess[str]
 

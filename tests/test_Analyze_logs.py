@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_script
+from conftest import ROOT, run_process, run_script
 from logs import make_model, row, write_log
 from PIL import Image
 
@@ -41,7 +41,7 @@ def refused(*args: object) -> str:
 
 
 def test_logs_become_pictures(trained, tmp_path):
-    run_script("Analyze_logs.py", "--model", trained / "Models" / "small")
+    run_process("Analyze_logs.py", "--model", trained / "Models" / "small")
     of_evaluations = shutil.ignore_patterns("[A-Z]*")
     shutil.copytree(trained / "Plots" / "small", tmp_path / "small", ignore=of_evaluations)
     drawn(tmp_path / "small", "metrics_over_training.png", "threshold_over_training.png")

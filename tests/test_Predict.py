@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import ROOT, run_script
+from conftest import ROOT, run_process, run_script
 from PIL import Image
 
 import Predict
@@ -28,7 +28,7 @@ def picture(tmp_path):
 
 def test_the_verdict_is_that_of_the_judge(model, picture):
     verdict = Judge.load(model, "cpu").check(picture, TEXT)
-    shown = run_script("Predict.py", picture, TEXT, "--model", model, status=0 if verdict.match else 1).stdout
+    shown = run_process("Predict.py", picture, TEXT, "--model", model, status=0 if verdict.match else 1).stdout
     assert shown.startswith("MATCH" if verdict.match else "MISMATCH")
     assert f"{verdict.score:.3f}" in shown and f"probability {verdict.probability:.2f}" in shown
     assert len(shown.splitlines()) == 1 + len(TEXT.split())

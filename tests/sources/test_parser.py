@@ -55,6 +55,7 @@ def test_the_memory_of_lemmas_is_bounded(parser, monkeypatch):
     assert len(parser.lemmas) == 3
 
 
+@pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/, coco/, ade20k/")
 def test_remembered_lemmas_of_real_captions(parser):
     root = Path(os.environ["TIC_PHOTOS"])

@@ -82,6 +82,7 @@ def test_without_photographs_scenes_are_drawn():
     assert next(item.identity for item in of_type(Picture, items)) == "scene-3000000"
 
 
+@pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder of photographs")
 def test_real_files_are_read_whole():
     root = Path(os.environ["TIC_PHOTOS"])
