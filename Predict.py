@@ -1,6 +1,8 @@
 """Is this text an accurate description of this picture?
 
-python Predict.py IMAGE "TEXT": one verdict, word by word.
+python Predict.py: the verdict on an example.
+
+python Predict.py IMAGE "TEXT": one verdict, with a score for each word.
 
 python Predict.py --pairs FILE --images DIR --out FILE: scores of a whole data set.
 
@@ -9,9 +11,16 @@ python Predict.py --web: a web page.
 Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see judging/judge.py.
 """
 
+import signal
+
+if __name__ == "__main__":  # torch takes seconds to import; Ctrl-C in them ends the program without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import io
 import json
 import os
+import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,6 +29,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.cells import cell_len, set_cell_size
 
 from common.command_line import fail, read_command_line
 from common.jobs import EngineError
@@ -27,12 +37,15 @@ from common.storage import THRESHOLD
 from Config import Config, require
 from judging.inputs import InputError, PictureError, TextError, open_any
 from judging.judge import EXAMPLE, SHIPPED, Judge, Verdict, WordScore
+from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
 FILE = tyro.conf.arg(metavar="FILE")
 BAR = 20  # characters of a word whose score is 1
+UNKNOWN = "  (not in the vocabulary)"
+ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -40,19 +53,19 @@ class PredictConfig:
     """One picture and one text; or a data set of them (--pairs); or a web page (--web)."""
 
     image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]")] = None
-    """Picture file; without it a drawn example is judged."""
+    """Picture file; without it an example is judged, a drawn scene."""
     text: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[TEXT]")] = None
     """Text to check, in quotes."""
     model: Annotated[str | None, tyro.conf.arg(metavar="DIR|ZIP")] = None
-    """Folder of the trained model, or a bundle; by default Models/scenes, or Models/scenes-small if that is absent."""
+    """Folder of the trained model, or a bundle; by default Models/scenes, or the shipped Models/scenes-small."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     json: bool = False
     """Print the verdict as JSON."""
     heatmap: Annotated[str | None, FILE] = None
-    """PNG to write: the picture with the heat of each word that names something."""
+    """PNG, PDF or SVG file to write: where in the picture each word fits (known words that name something)."""
     suggest: bool = False
-    """Tell which words of the same category would fit better, for the three words that fit worst."""
+    """For the three words that fit worst, print words of the same category that fit better."""
     pairs: Annotated[str | None, FILE] = None
     """CSV, TSV, JSONL or Parquet file with the columns image and caption."""
     images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
@@ -64,11 +77,11 @@ class PredictConfig:
     overwrite: bool = False
     """Replace --out."""
     report: Annotated[str | None, FILE] = None
-    """HTML page to write: the most suspicious captions with their pictures. Without --out, FILE has scores already."""
+    """HTML page to write: the captions that fit their picture worst. Without --out, --pairs FILE must have scores."""
     worst: int = 50
-    """Captions on the page."""
+    """Number of captions on the page of --report."""
     web: bool = False
-    """Open a web page, see requirements-web.txt."""
+    """Serve a web page; needs python -m pip install -r requirements-web.txt."""
     host: str = "127.0.0.1"
     """Address of the web page; 0.0.0.0 shows it to the whole network."""
     port: int = 7860
@@ -84,15 +97,16 @@ class PredictConfig:
             require(not getattr(self, name) or bool(self.pairs), f"--{name} belongs to --pairs FILE")
         require(not self.pairs or bool(self.out or self.report), "--pairs needs --out FILE, --report FILE or both")
         require(not (self.pairs and self.suggest) or bool(self.report), "--suggest of --pairs belongs to --report FILE")
-        require(not (self.web and self.suggest), "--web shows corrections anyway: drop --suggest")
+        require(not (self.web and self.suggest), "--web always shows corrections; leave out --suggest")
         require(self.worst == 50 or bool(self.report), "--worst belongs to --report FILE")
         require(self.engine == "local" or bool(self.out), "--engine belongs to --pairs FILE --out FILE")
         require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
         for name in ("json", "heatmap"):
-            require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} is of one picture and one text")
+            require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} needs one picture and one text")
         # A page or a plot must not overwrite a data set or a picture.
         heatmap, report = (Path(path or "").suffix.lower() for path in (self.heatmap, self.report))
-        require(heatmap in ("", ".png"), f"--heatmap {self.heatmap}: the name must end in .png")
+        formats = ("", ".png", ".pdf", ".svg")
+        require(heatmap in formats, f"--heatmap {self.heatmap}: the name must end in .png, .pdf or .svg")
         require(report in ("", ".html"), f"--report {self.report}: the name must end in .html")
         require(not self.heatmap or not is_same(self.heatmap, self.image), f"--heatmap would replace {self.image}")
         require(self.worst >= 1, f"--worst {self.worst}: must be at least 1")
@@ -116,9 +130,11 @@ def main(args: Sequence[str] | None = None) -> None:
         elif settings.pairs:
             judge_pairs(settings, model)
         else:
+            refuse_swapped(settings.image, settings.text)
             raise SystemExit(judge_one(settings, Judge.load(model, settings.device)))
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on" if settings.out else "interrupted", code=130)
+        if not settings.web:  # Ctrl-C is how the web page is ended
+            fail("interrupted; run the same command again to continue" if settings.out else "interrupted", code=130)
     except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(2) from None
@@ -130,7 +146,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def default_model() -> str:
-    """The model that `python Main_train.py` makes, or else the shipped one."""
+    """Folder of the model that `python Main_train.py` makes; of the shipped one if there is none."""
     trained = Config().model_folder
     return str(trained if (trained / THRESHOLD).is_file() else SHIPPED)
 
@@ -148,18 +164,29 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
         print(json.dumps(result, indent=2))
     else:
         if settings.image is None:
-            print(f'{image}: "{text}"')
+            place = Path(image)
+            print(f'{place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place}: "{text}"')
         print_verdict(verdict)
         if settings.suggest:
             print_suggestions(suggestions)
     if settings.heatmap:
         if verdict.heat is None:
-            raise ValueError("--heatmap: a model with the pooled score alone finds no word in a place")
+            raise ValueError(f"--heatmap: {judge.name} has only the pooled score, which has no places of words")
         from judging.heat import plot_heat
 
-        plot_heat(Path(settings.heatmap), open_any(image), text, verdict)
-        print(f"heat of the words: {settings.heatmap}", file=sys.stderr)
+        shown = plot_heat(Path(settings.heatmap), open_any(image), verdict)
+        words = ", ".join(shown) or "none, because no word that names something is in the vocabulary"
+        print(f"heat maps in {settings.heatmap}: {words}", file=sys.stderr)
     return 0 if verdict.match else 1
+
+
+def refuse_swapped(image: str | None, text: str | None) -> None:
+    """ValueError with the right command if the text names a picture file and the picture does not."""
+    if image is None or text is None or os.path.isfile(image):  # noqa: PTH113 - Path.is_file raises for a long text
+        return
+    looks_swapped = text.lower().endswith(ENDINGS) and not image.lower().endswith(ENDINGS)
+    hint = f'the picture comes first, then the text: python Predict.py {shlex.quote(text)} "{image}"'
+    require(not (looks_swapped or os.path.isfile(text)), hint)  # noqa: PTH113
 
 
 def judge_pairs(settings: PredictConfig, model: str) -> None:
@@ -187,20 +214,34 @@ def print_verdict(verdict: Verdict) -> None:
         f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
     )
     print(f"{coloured(name, verdict.match, bold=True)}  {numbers}")
-    width = max(len(word.text) for word in verdict.words)
+    longest = max(cell_len(word.text) for word in verdict.words)
+    width = longest if (room := columns()) is None else min(longest, max(8, room - BAR - len(UNKNOWN) - 12))
     for word in verdict.words:
         bar = coloured("█" * round(BAR * max(0.0, word.score)), word.score >= verdict.threshold)
-        note = "" if word.known else "  (not in the vocabulary)"
-        print(f"  {word.text:{width}s}  {word.score:6.3f}  {bar}{note}")
+        cut = word.text if cell_len(word.text) <= width else f"{set_cell_size(word.text, width - 1)}…"
+        print(f"  {set_cell_size(cut, width)}  {word.score:6.3f}  {bar}{'' if word.known else UNKNOWN}")
     if verdict.unread:
-        print(f"  the last {verdict.unread} words were not read: the model reads {len(verdict.words)}")
+        print(f"  {unread_note(verdict)}")
 
 
 def print_suggestions(suggestions: Sequence[Suggestion]) -> None:
     if not suggestions:
         print("no correction scores higher")
     for found in suggestions:
-        print(f"  {found.old} → {coloured(found.new, True)} ({found.before:.2f} → {found.after:.2f})  {found.text}")
+        scores, room = f"({found.before:.2f} → {found.after:.2f})", columns()
+        line = f"  {found.old} → {coloured(found.new, True)} {scores}"
+        if room is None or cell_len(f"  {found.old} → {found.new} {scores}  {found.text}") <= room:
+            print(f"{line}  {found.text}")
+        else:
+            from rich.console import Console
+            from rich.text import Text
+
+            print(line, *(f"    {part.plain}" for part in Text(found.text).wrap(Console(), room - 4)), sep="\n")
+
+
+def columns() -> int | None:
+    """Columns of the terminal; None for a file or a pipe, whose lines have no limit."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def coloured(text: str, good: bool, bold: bool = False) -> str:
@@ -211,4 +252,5 @@ def coloured(text: str, good: bool, bold: bool = False) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on main answers Ctrl-C
     main()

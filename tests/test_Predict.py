@@ -6,9 +6,11 @@ import shutil
 import pytest
 from conftest import ROOT, run_process, run_script
 from PIL import Image
+from rich.cells import cell_len
 
 import Predict
-from judging.judge import Judge
+from judging.judge import SHIPPED, Judge
+from judging.suggest import Suggestion
 from sources import scenes
 
 TEXT = "A red ball is on the left side of the picture."
@@ -52,6 +54,88 @@ def test_a_heat_map_is_written(model, picture, tmp_path, capsys):
     with Image.open(out) as plot:
         assert plot.width > 600 and plot.height > 200
     assert str(out) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    words = f"{300 * 'x'} Donaudampfschifffahrtsgesellschaft {40 * '漢'}"
+    text = f"A red {words} ball is on the left side of the picture. " + "a ball " * 40
+    verdict = Judge.load(model, "cpu").check(picture, text)._replace(score=-0.123, threshold=-0.456)
+    high = tuple(word._replace(score=1.0) for word in verdict.words)
+    Predict.print_verdict(verdict._replace(words=high))
+    found = Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, text)
+    Predict.print_suggestions([found, found._replace(text="A ball.")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines[1:])) <= max(columns, 66) and len(lines) > 64
+    assert sum("…" in line and "(not in the vocabulary)" in line for line in lines) == 3
+    corrected = lines.index("  red → green (0.10 → 0.20)")
+    assert lines[corrected + 1].startswith("    A red ") and lines[-1] == "  red → green (0.10 → 0.20)  A ball."
+
+
+def test_lines_in_a_pipe_are_whole(model, picture, capsys):
+    verdict = Judge.load(model, "cpu").check(picture, f"A {300 * 'x'} ball.")
+    Predict.print_verdict(verdict)
+    assert f"  {300 * 'x'}  " in capsys.readouterr().out
+    Predict.print_suggestions([Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, "A green ball " * 20)])
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_no_unknown_word_has_a_heat_map(ending, model, picture, tmp_path, capsys):
+    out = tmp_path / f"heat.{ending}"
+    for text, maps in (("A red zeppelin.", "red"), ("A zeppelin.", "none, because no word that names something is")):
+        with pytest.raises(SystemExit):
+            Predict.main([str(picture), text, "--model", str(model), "--heatmap", str(out), "--device", "cpu"])
+        assert f"heat maps in {out}: {maps}" in capsys.readouterr().err
+        assert out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("image", "text"), [("A red ball", "scene.png"), ("a red ball " * 40, "scene.png"), ("A red ball", "gone.JPG")]
+)
+def test_a_picture_after_the_text_gets_the_right_command(image, text, picture, monkeypatch, capsys):
+    monkeypatch.chdir(picture.parent)
+    monkeypatch.setattr(Judge, "load", None)  # it is refused before a model is loaded
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main([image, text])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert error.endswith(f'the picture comes first, then the text: python Predict.py {text} "{image}"\n')
+
+
+def test_a_picture_without_an_ending_and_a_text_that_ends_like_one_go_together(model, picture, monkeypatch, capsys):
+    monkeypatch.chdir(picture.parent)
+    picture.rename("scene")
+    for image, text in (("scene", "the file ball.png"), ("absent", "a ball"), ("absent.png", "ball.png")):
+        with pytest.raises(SystemExit):
+            Predict.main([image, text, "--model", str(model), "--device", "cpu"])
+    assert "comes first" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [["scene.png", "--", "- a red ball"], ["--", "scene.png", "-red ball"]])
+def test_a_text_may_begin_with_a_dash(args, model, picture, monkeypatch, capsys):
+    monkeypatch.chdir(picture.parent)
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main(["--model", str(model), "--device", "cpu", "--json", *args])
+    assert stopped.value.code in (0, 1)
+    assert json.loads(capsys.readouterr().out)["text"] == args[-1]
+
+
+def test_ctrl_c_gets_one_line(monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predict, "judge_one", interrupt)
+    monkeypatch.setattr("judging.web.serve", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main(["--device", "cpu"])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 130 and error.endswith("error: interrupted\n") and error.count("\n") == 1
+    Predict.main(["--web", "--device", "cpu"])  # Ctrl-C is how the web page is ended
+    assert capsys.readouterr().err == ""
 
 
 def test_colours_are_for_terminals(monkeypatch):
@@ -119,9 +203,13 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
         (["--pairs", "a.csv"], "--pairs needs --out FILE"),
         (["--out", "a.csv"], "--out belongs to --pairs"),
         (["scene.png", "a ball", "--pairs", "a.csv", "--out", "b.csv"], "takes no single picture"),
-        (["--pairs", "a.csv", "--out", "b.csv", "--heatmap", "c.png"], "--heatmap is of one picture"),
+        (["--pairs", "a.csv", "--out", "b.csv", "--heatmap", "c.png"], "--heatmap needs one picture"),
         (["--pairs", "a.csv", "--report", "b.html", "--worst", "0"], "--worst 0"),
         (["scene.png", "a ball", "--model", "Models/none"], "no config.json in Models/none"),
+        (["scene.png", "a ball", "--model", "Models/none"], f"the model that comes with the program: {SHIPPED}"),
+        (["scene.png", "a ball", "--model", "Models/none.zip"], f"the model that comes with the program: {SHIPPED}"),
+        (["scene.png", "a ball", "--sugest"], "--suggest"),
+        (["--pairs", "a.csv", "--suggest", "--web"], "--web takes no picture"),
         (["--pairs", "a.csv", "--out", "b.txt"], "the name must end in .csv"),
         (["--nonsense"], "nonsense"),
         (["--worst", "3"], "--worst belongs to --report"),

@@ -54,6 +54,23 @@ def test_the_range_is_one_for_all_words_of_a_text(judge):
 def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
     scene = scenes.draw(scenes.make_scene(900_005))
     for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball"):
-        plot_heat(tmp_path / "heat.png", scene, text, judge.check(scene, text))
+        plot_heat(tmp_path / "heat.png", scene, judge.check(scene, text))
         with Image.open(tmp_path / "heat.png") as plot:
             assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5
+
+
+def test_unknown_words_get_no_panel(judge, tmp_path):
+    scene = scenes.draw(scenes.make_scene(900_005))
+    mixed, unknown = judge.check(scene, "A yellow zeppelin and a quokka."), judge.check(scene, "A zeppelin!")
+    assert plot_heat(tmp_path / "heat.png", scene, mixed) == ["yellow"]
+    assert heat_range(mixed)[1] == max(mixed.threshold, mixed.heat[1].max())  # theirs would change the scale
+    assert plot_heat(tmp_path / "none.png", scene, unknown) == []
+    with Image.open(tmp_path / "heat.png") as some, Image.open(tmp_path / "none.png") as none:
+        assert none.width < some.width  # the picture alone
+
+
+@pytest.mark.parametrize(("ending", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_the_figure_can_be_vectors(judge, tmp_path, ending, start):
+    scene = scenes.draw(scenes.make_scene(900_005))
+    plot_heat(tmp_path / f"heat{ending}", scene, judge.check(scene, "A yellow umbrella."))
+    assert (tmp_path / f"heat{ending}").read_bytes().startswith(start)
