@@ -236,7 +236,9 @@ def print_suggestions(suggestions: Sequence[Suggestion]) -> None:
             from rich.console import Console
             from rich.text import Text
 
-            print(line, *(f"    {part.plain.rstrip()}" for part in Text(found.text).wrap(Console(), room - 4)), sep="\n")
+            print(
+                line, *(f"    {part.plain.rstrip()}" for part in Text(found.text).wrap(Console(), room - 4)), sep="\n"
+            )
 
 
 def columns() -> int | None:

@@ -18,26 +18,26 @@ from PIL import Image, ImageOps
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
 MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
 MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded; photographs have under a tenth
-MOST_STRETCHED = 10  # long side / short side; squeezed into 224 x 224 the short side keeps 22 pixels
+MOST_STRETCHED = 10  # long side / short side; a square input of 224 pixels shrinks 256 x 2560 by 11 along one side
 SMALLEST_SIDE = 32  # pixels; smaller files are placeholders
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or rotated, 5 to 8 swap width and height
 
-# Two files show the same photograph if their hashes differ in at most MOST_BITS of 256 bits, and their 8 x 8 colour
-# thumbnails in no cell by more than MOST_COLOUR of 255. Measured on 7,700 photographs of COCO, Flickr and ADE20K: files
-# that are recompressed (quality 10), reduced to 64 pixels, stretched, or cropped by 1 % stay within 32 bits and 18
-# colour levels (99 %: 26 and 16); the nearest two of 29.6 million pairs of different photographs are 78 bits apart.
-# The colours separate a red and a blue shoe on the same white ground, which the grey hash alone does not.
+# Two files show the same photograph if their hashes differ in at most MOST_BITS of 256 bits, and no cell of their 8 x 8
+# colour thumbnails differs by more than MOST_COLOUR of 255. Measured on 7,700 photographs of COCO, Flickr and ADE20K:
+# files that are recompressed (quality 10), reduced to 64 pixels, stretched, or cropped by 1 % stay within 32 bits and
+# 18 colour levels (99 %: 26 and 16). The smallest distance in 29.6 million comparisons of different photographs is 78.
+# The thumbnails separate a red and a blue shoe on the same white ground, which the grey hash cannot.
 MOST_BITS = 31
 MOST_COLOUR = 48
 HASH_SIDE = 64  # pixels before the cosine transform
 THUMBNAIL_SIDE = 8
-LEAST_CONTRAST = 3.0  # standard deviation of grey levels; plainer pictures have no shape. Photographs: 9.6 and up
+LEAST_CONTRAST = 3.0  # standard deviation of grey levels; a plainer picture has no shape. Photographs have over 9.6
 
 
 def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Image.Image]:
-    """The JPEG that the database stores for a picture, and its pixels. Raises what `decode_picture` raises.
+    """The JPEG that the database stores for a picture, and the picture. Raises what `decode_picture` raises.
 
-    An upright RGB JPEG that is small enough is stored byte for byte, after a full decode has shown that it is complete.
+    An upright RGB JPEG that is small enough is stored byte for byte; it is decoded once to check that it is complete.
     """
     data = _read(path)
     with _open(data) as image:
@@ -50,14 +50,14 @@ def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Im
 
 
 def open_picture(path: Path, short_side: int) -> Image.Image:
-    """A picture file with the preprocessing of the database, except the JPEG compression.
+    """Read a picture file with the preprocessing of the database, except the JPEG compression.
 
-    Raises OSError if the file cannot be read, and ValueError with its path if it is not a usable picture.
+    OSError if the file cannot be read, ValueError with its path if it is not a usable picture.
     """
     try:
         return decode_picture(_read(path), short_side)
     except OSError as error:
-        if error.errno is not None:  # an error of the system, which names the path
+        if error.errno is not None:  # from the operating system, with the path
             raise
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # decoders raise any exception on damaged files, without the path
@@ -65,10 +65,7 @@ def open_picture(path: Path, short_side: int) -> Image.Image:
 
 
 def open_bytes(data: bytes, short_side: int) -> Image.Image:
-    """The bytes of a picture file with the preprocessing of the database, except the JPEG compression.
-
-    ValueError if they are not a usable picture.
-    """
+    """`open_picture` of the bytes of a picture file. ValueError if they are not a usable picture."""
     require_size(len(data))
     try:
         return decode_picture(data, short_side)
@@ -105,27 +102,27 @@ def _read(path: Path) -> bytes:
 
 
 def decode_picture(data: bytes, short_side: int) -> Image.Image:
-    """A raw picture file as upright 8-bit RGB, its short side reduced to at most `short_side`.
+    """The bytes of a picture file as an upright 8-bit RGB picture, its short side reduced to at most `short_side`.
 
-    ValueError from `check_size`, or whatever the decoder raises for a file that is not a picture or is cut off.
+    ValueError from `check_size`; any exception of the decoder if it is not a picture or is cut off.
     """
     with _open(data) as image:
         return reduce_picture(image, short_side, ours=True)
 
 
 def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> Image.Image:
-    """A picture as upright 8-bit RGB, its short side reduced to at most `short_side`; see `check_size`.
+    """The picture as upright 8-bit RGB, its short side reduced to at most `short_side`; check its size before.
 
-    ours: no caller uses the image afterwards, so a JPEG may be decoded at a smaller size.
+    ours: the image is not used afterwards, so a JPEG can be decoded at a smaller size, which changes the image object.
     """
     scale = min(1, short_side / min(image.size))
     width, height = (max(1, round(side * scale)) for side in image.size)
-    lies_on_its_side = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-    # Decoding a JPEG at 1/2, 1/4 or 1/8 of its size costs a fraction; LANCZOS does the rest.
+    is_turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    # Decoding a JPEG at 1/2, 1/4 or 1/8 of its size is several times faster; LANCZOS does the rest.
     if ours:
         image.draft(None, (2 * width, 2 * height))
     picture = to_rgb(ImageOps.exif_transpose(image))
-    size = (height, width) if lies_on_its_side else (width, height)
+    size = (height, width) if is_turned else (width, height)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
@@ -139,8 +136,8 @@ def _open(data: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
         except Image.UnidentifiedImageError:
             known = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
-            raise ValueError(f"the file is no picture in {known} format") from None
-        except Image.DecompressionBombError as error:  # above 179 megapixels Pillow refuses by itself
+            raise ValueError(f"the file is not a picture in {known} format") from None
+        except Image.DecompressionBombError as error:  # Pillow's own limit, 179 megapixels
             raise ValueError(str(error)) from None
     check_size(image)
     return image
@@ -158,10 +155,13 @@ def check_size(image: Image.Image) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The first frame as 8-bit RGB. 16-bit pixels are scaled, not clipped; transparency is laid over white."""
+    """The first frame as 8-bit RGB. 16-bit pixels are scaled; transparent pixels are drawn on white.
+
+    ValueError for floating-point or 32-bit pixels, whose range is unknown.
+    """
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is unknown")
-    if image.mode.startswith("I"):  # convert("RGB") would clip: all above 255 of 65,535 would be white
+    if image.mode.startswith("I"):  # convert("RGB") would clip: every value above 255 of 65,535 would be white
         image = image.convert("I")
         darkest, brightest = image.getextrema()
         if darkest < 0 or brightest > 65535:  # type: ignore[operator]
@@ -174,35 +174,35 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def encode_jpeg(image: Image.Image, quality: int, full_colour: bool = False) -> bytes:
-    """JPEG bytes; `full_colour` keeps colour at full resolution (4:4:4), which thin drawn lines need."""
+    """JPEG bytes. full_colour: keep colour at full resolution (4:4:4), which thin drawn lines need."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality, subsampling="4:4:4" if full_colour else "4:2:0")
     return file.getvalue()
 
 
 class Fingerprint(NamedTuple):
-    """Perceptual hash of a picture, which hardly depends on its size and compression."""
+    """A perceptual hash: it changes little if a picture is resized or compressed."""
 
     bits: bytes  # 32 bytes: signs of the 16 x 16 lowest frequencies against their median
     colours: bytes  # 8 x 8 x 3 bytes, the RGB thumbnail
 
 
 def data_url(picture: Image.Image, quality: int, full_colour: bool = False) -> str:
-    """The picture as a data URL, for a web page without files; see `encode_jpeg`."""
+    """The picture as a data URL, for a web page without other files; see `encode_jpeg`."""
     return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture, quality, full_colour)).decode()}"
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:
-    """Perceptual hash of an RGB picture; for a picture that is too plain for that, a hash of its exact pixels.
+    """Perceptual hash of an RGB picture. A picture that is too plain for one gets a hash of its exact pixels.
 
-    Source: the DCT hash of Zauner 2010 (pHash), with 256 bits instead of 64: with 64 bits, some different photographs
-    are only 8 bits apart.
+    Source: the DCT hash of Zauner 2010 (pHash), with 256 bits: with its 64 bits, some different photographs differ in
+    only 8.
     """
     thumbnail = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
     grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX), dtype=np.float64)
     if grey.std() < LEAST_CONTRAST:
         return Fingerprint(hashlib.blake2b(picture.tobytes(), digest_size=32).digest(), thumbnail)
-    # Frequencies 1 to 16; frequency 0 is the mean brightness of a line or column, which exposure changes.
+    # Frequencies 1 to 16. Frequency 0 is the mean brightness of a row or column, which depends on the exposure.
     frequencies = _COSINES @ grey @ _COSINES.T
     return Fingerprint(np.packbits(frequencies > np.median(frequencies)).tobytes(), thumbnail)
 
@@ -211,22 +211,22 @@ _COSINES = np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(1, 17), 2 * np.ar
 
 
 class Fingerprints:
-    """Fingerprints of many pictures: bits (N, 32) and colours (N, 192) as bytes."""
+    """The fingerprints of N pictures: bits (N, 32) and colours (N, 192), both as bytes."""
 
     def __init__(self, bits: NDArray[np.uint8], colours: NDArray[np.uint8]):
         self.bits, self.colours = bits, colours
 
     def distance(self, i: int, j: int) -> int | None:
-        """The number of bits in which two copies of a photograph differ; None for two different photographs."""
+        """In how many bits pictures i and j differ, if they are copies of one photograph; None if they are not."""
         apart = np.abs(self.colours[i].astype(np.int16) - self.colours[j]).max()
         bits = int(np.bitwise_count(self.bits[i] ^ self.bits[j]).sum())
         return bits if bits <= MOST_BITS and apart <= MOST_COLOUR else None
 
     def links(self) -> Iterator[tuple[int, int]]:
-        """Pairs (i, j) with i < j of the same photograph: only as many as connect each cluster of copies.
+        """Links (i, j) with i < j between copies of one photograph: only as many as connect each cluster of copies.
 
-        All pairs would be 4.5 million for 3,000 frames of one camera. No cluster is missed: if 16 words of 16 bits
-        differ in at most 31 bits, one word differs in at most one bit (multi-index hashing, Norouzi et al. 2012).
+        All links of 3,000 frames of one camera would be 4.5 million. No cluster is missed: if 16 chunks of 16 bits
+        differ in at most 31 bits, one chunk differs in at most one bit (multi-index hashing, Norouzi et al. 2012).
         177,000 fingerprints, as many as COCO, Flickr30k and ADE20K have, take 20 s.
         """
         _, first, which = np.unique(
@@ -236,12 +236,12 @@ class Fingerprints:
         for twin in np.flatnonzero(first[which] != np.arange(len(self.bits))):
             yield int(first[which[twin]]), int(twin)
         unique = self.bits[first]
-        # Neighbouring frequencies are correlated. Bits go to the words in turn, so that the words fill many buckets.
+        # Neighbouring bits are correlated. Bit i goes to chunk i % 16, so that the values of a chunk vary more.
         dealt = np.unpackbits(unique, axis=1).reshape(len(unique), 16, 16).transpose(0, 2, 1)
-        words = np.packbits(dealt, axis=2).reshape(len(unique), 32).view(np.uint16)
+        chunks = np.packbits(dealt, axis=2).reshape(len(unique), 32).view(np.uint16)
         packed = unique.view(np.uint64)
         cluster = np.arange(len(unique))
-        for i, j in _near_in_a_word(words):
+        for i, j in _near_in_a_chunk(chunks):
             apart = cluster[i] != cluster[j]
             i, j = i[apart], j[apart]
             near = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1) <= MOST_BITS
@@ -252,9 +252,9 @@ class Fingerprints:
                     yield min(a, b), max(a, b)
 
 
-def _near_in_a_word(words: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs i < j whose words (N, 16) differ in at most one bit in at least one column; a pair may come again."""
-    for column in words.T:
+def _near_in_a_chunk(chunks: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """All i < j that differ in at most one bit in at least one of their chunks (N, 16); some are yielded repeatedly."""
+    for column in chunks.T:
         order = np.argsort(column, kind="stable")
         ranked = column[order]
         for flip in (0, *(1 << bit for bit in range(16))):
@@ -266,7 +266,7 @@ def _near_in_a_word(words: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.intp
 def _candidates(
     order: NDArray[np.intp], begin: NDArray[np.intp], end: NDArray[np.intp], most: int = 1_000_000
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs i < j with j in order[begin[i]:end[i]], about `most` at a time."""
+    """All i < j with j in order[begin[i]:end[i]], in batches of about `most`."""
     found = end - begin
     total = np.cumsum(found)
     start = 0

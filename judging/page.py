@@ -1,6 +1,6 @@
 """The most suspicious captions of a data set as one HTML page, for people who clean captions.
 
-The page is self-contained: pictures are data URLs, and it loads no font, script or style.
+The page is a single file: pictures are data URLs, and it loads no font, script or style.
 """
 
 import heapq
@@ -25,10 +25,10 @@ from sources.pairs import path_below
 from sources.tables import read_table
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
-QUALITY = 80
-SAME_SCORE = 0.02  # bfloat16 moves a score by up to 0.006 from one machine to another
+QUALITY = 80  # of their JPEG
+SAME_SCORE = 0.02  # in bfloat16 the score of one model differs by up to 0.006 between machines
 BINS = 40  # of the histogram
-NAMED = 20  # rows without a score that are named
+NAMED = 20  # rows without a score that the page lists
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #666; --paper: #fff; --card: #f6f6f4; --line: #ddd;
@@ -67,17 +67,18 @@ class Summary:
     mismatches: int = 0
     suspects: list[Suspect] = field(default_factory=list)  # the worst first
     without: int = 0  # rows without a score
-    errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first of them: row, image, why
+    errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first rows without a score: row, image, why
     counts: Integers = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))  # of scores from -1 to 1
 
 
 def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: int, suggestions: bool) -> int:
-    """Write the page of the `worst` rows of a scored file; returns how many are on it.
+    """Write the page of the `worst` rows with the lowest scores of a scored file; returns how many are on it.
 
-    ValueError if the file has no scores. images: folder of the pictures. suggestions: add corrections (needs spaCy).
+    images: folder of the pictures. suggestions: add corrections (needs spaCy). ValueError if the file has no scores, or
+    scores of another model.
     """
     summary = summarise(scored, worst, judge.threshold)
-    require(summary.rows > summary.without, f"{scored} has no scores; make some with --out FILE")
+    require(summary.rows > summary.without, f"{scored} has no scores; add --out FILE, which makes some")
     cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
     page = "\n".join(whole_page(judge, scored, summary, cards))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
 def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     """Read a scored file once, in constant memory."""
     found = Summary()
-    heap: list[tuple[float, int, Suspect]] = []  # the worst so far, the best of them first
+    heap: list[tuple[float, int, Suspect]] = []  # the worst rows so far; heap[0] has the highest score of them
     for _, row in read_table(scored, wanted=None):
         found.rows += 1
         score = number_of(row.get("score")) if isinstance(row, dict) else None
@@ -117,25 +118,25 @@ def number_of(value: Any) -> float | None:
 
 
 def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str:
-    """One picture with its caption; words that do not fit are marked.
+    """One picture with its caption, in which words that do not fit are marked.
 
-    ValueError if the score is from another model, because marks and threshold would not belong to it.
+    ValueError if the score is from another model: marks and threshold would be those of the wrong one.
     """
     place = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
     try:
         picture = open_any(images / path_below(suspect.image))
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
-    except (ValueError, OSError) as error:  # it was readable when it was scored, and has changed since
+    except (ValueError, OSError) as error:  # the picture has changed since it was scored
         caption, why = html.escape(suspect.caption), html.escape(str(error))
         return f'<li class="card"><div><p class="caption">{caption}</p><p>{why}</p>{place}</div></li>'
     require(
         abs(verdict.score - suspect.score) <= SAME_SCORE,
         f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
-        "name the model that made the scores with --model",
+        "give the model that made the scores as --model",
     )
-    said = "a match" if suspect.score >= judge.threshold else "a mismatch"
-    numbers = f"judged {said}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
+    name = "Match" if suspect.score >= judge.threshold else "Mismatch"
+    numbers = f"{name}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
     return (
         f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
@@ -150,9 +151,9 @@ def fix(found: Suggestion) -> str:
 
 
 def marked(text: str, verdict: Verdict) -> str:
-    """The text as HTML: words below the threshold are marked, and each word's score is its title."""
+    """The text as HTML: words below the threshold are marked, and the tooltip of a word is its score."""
     parts, position = [], 0
-    # A pooled model's word score is what the text's score loses without the word: below 0 the word fits badly.
+    # With only the pooled score, a word's score is what the text's score loses without it: below 0 it does not fit.
     least = 0.0 if verdict.heat is None else verdict.threshold
     content = content_words([word.text for word in verdict.words])
     for number, word in enumerate(verdict.words):
@@ -181,12 +182,12 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}: suspicious captions</title>'
     yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
     yield f"<h1>The {len(cards)} captions of {name} that fit their picture worst</h1>"
-    share = summary.mismatches / max(1, summary.rows - summary.without)
+    fraction = summary.mismatches / max(1, summary.rows - summary.without)
     yield (
-        f"<p>{summary.rows:,} rows; the model {html.escape(judge.name)} judges {summary.mismatches:,} of them "
-        f"({share:.1%}) a mismatch: their score is below its threshold {judge.threshold:.2f}. "
-        "Words that name something and fit worse than that are marked. "
-        "Marks and corrections are hints where to look and no proof.</p>"
+        f"<p>{summary.rows:,} rows. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
+        f"({fraction:.1%}) are mismatches: their score is below the threshold, {judge.threshold:.2f}. "
+        "Words that name something and have a score below the threshold are marked. "
+        "Marks and corrections show where to look; they prove nothing.</p>"
     )
     yield histogram(summary.counts, judge.threshold)
     yield f"<ol>{''.join(cards)}</ol>"
@@ -195,7 +196,7 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
         yield from rows_of(summary.errors)
         yield "</table>"
         if summary.without > len(summary.errors):
-            yield f'<p class="soft">The first {len(summary.errors)}; the others are in {name}, column error.</p>'
+            yield f'<p class="soft">The first {len(summary.errors)}; see the column error of {name} for all.</p>'
     yield "</html>"
 
 

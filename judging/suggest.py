@@ -1,7 +1,7 @@
 """Corrections: for the words of a text that fit worst, words of the same category that fit the picture better.
 
-The candidates come from the vocabulary of the hard negatives (`negatives.vocabulary`), and the parse decides the sense
-of a word, as it does there: "left" in "on the left side" may become "right", "left" in "she left" may not.
+The candidates come from the vocabulary of the hard negatives (`negatives.vocabulary`). As there, the parse decides the
+sense of a word: "left" can be replaced by "right" in "on the left side", but not in "she left".
 """
 
 import threading
@@ -21,8 +21,8 @@ from negatives.text import Negative, Parse, Slot
 from negatives.vocabulary import inflect, pools
 from Tokenizer_lib import split_words
 
-_PARSING = threading.Lock()  # a spaCy pipeline is not thread-safe: its memory zone belongs to all threads
-PLACES = 3  # words of a text that may be corrected, those that fit worst
+_PARSING = threading.Lock()  # a spaCy pipeline is not thread-safe: all threads share its memory zone
+PLACES = 3  # how many words of a text are corrected: those that fit worst
 
 
 class Suggestion(NamedTuple):
@@ -32,25 +32,28 @@ class Suggestion(NamedTuple):
     new: str
     start: int  # the characters of the old word in the text
     end: int
-    category: str
-    before: float  # score of the text
-    after: float  # score of the corrected text
-    text: str  # the corrected text; number, articles and pronouns follow the new word
+    category: str  # of both words, for example "colour"
+    before: float  # verdict score of the text
+    after: float  # verdict score of the corrected text
+    text: str  # the corrected text; number, articles and pronouns agree with the new word
 
 
 class Candidate(NamedTuple):
-    """The text with another word in one slot."""
+    """The text with one slot replaced."""
 
     slot: Slot
-    surface: str
-    negative: Negative
+    surface: str  # the new word, inflected as the old one
+    negative: Negative  # the corrected text
 
 
 def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: int = PLACES) -> list[Suggestion]:
-    """At most `count` corrections that score higher than the text, the best first. PictureError, TextError.
+    """At most `count` corrections that score higher than the text, the best first.
 
-    Only the `places` words that fit worst are corrected, each possibly more than once. The first call imports spaCy,
-    which takes a second.
+    Each replaces one of the `places` words that fit worst. PictureError or TextError if the picture or the text cannot
+    be judged, ModuleNotFoundError or OSError without spaCy and its pipeline. The first call takes a second longer,
+    since it imports spaCy.
+
+    >>> suggest(judge, "picture.jpg", "A red ball.")[0].text
     """
     check_text(text)
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
@@ -67,15 +70,15 @@ class Ranked(NamedTuple):
     """All candidates for a text, the best first."""
 
     candidates: list[Candidate]
-    before: float  # score of the text
-    after: list[float]  # scores of the candidates
+    before: float  # verdict score of the text
+    after: list[float]  # verdict scores of the candidates
 
 
 def rank(judge: Judge, picture: Tensor, text: str, parse: Parse, places: int) -> Ranked:
     """Candidates ordered by the score of the corrected text; picture: its vectors (1, V, D).
 
-    Measured on 300 swaps of drawn scenes, the true word is the first candidate for 75 % if they are ordered by the
-    score of the whole text, for 72 % by its lowest word score, and for 62 % by the score of the new word.
+    Measured on 300 swaps of drawn scenes: ordered by the score of the corrected text, the first candidate is the true
+    word in 75 %; by the lowest word score of that text in 72 %; by the score of the new word in 62 %.
     """
     slots = worst_slots(judge, picture, text, parse, places)
     found = list(candidates(parse, slots, judge.loaded.tokenizer.index))
@@ -101,15 +104,16 @@ def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: 
     for slot in find_slots(parse):
         start, end = parse.start[slot.first], parse.end[slot.last]
         inside = [score for word, score in zip(words, fits) if word.start < end and start < word.end]
-        if inside:  # otherwise the slot is after the words that the model reads
+        if inside:  # else the slot is beyond the words that the model reads
             worst.append((min(inside), slot))
     return [slot for _, slot in sorted(worst, key=lambda pair: pair[0])[:places]]
 
 
 def candidates(parse: Parse, slots: Sequence[Slot], known: Container[str]) -> Iterator[Candidate]:
-    """Every text that one swap in these slots gives, with words of the model's vocabulary.
+    """Every text that results from replacing one of these slots by a known word of the same category.
 
-    As in hard negatives, synonyms and words that may be true at the same time are left out.
+    known: the model's vocabulary. As in hard negatives, synonyms are left out, and words that can be true of the same
+    thing.
     """
     own = known_words(parse)
     for slot in slots:

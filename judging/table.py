@@ -1,8 +1,8 @@
-"""Scores of a whole data set: a table of pairs in, the same table with scores out, in bounded memory.
+"""Score a whole data set: read a table of pairs, write the same table with scores, in bounded memory.
 
-The table is cut into parts of ROWS rows. Each part is one job: it encodes each of its pictures and texts once and
-writes its rows to a file of its own, atomically. So the same command continues a run that was killed, and many machines
-can work on the parts. At the end the parts are joined in their order.
+The table is cut into parts of ROWS rows. Each part is a job: it encodes each of its pictures and texts once and writes
+its rows to its own file, atomically. So the same command resumes after a kill, and many machines can share the parts.
+At the end the parts are joined in their order.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from sources.pairs import path_below
 from sources.tables import read_table
 from Tokenizer_lib import split_words
 
-ROWS = 2048  # of a part; with 5 captions a picture a ResNet-50 takes 30 s for one on a core, which a kill loses
+ROWS = 2048  # of a part. With 5 captions a picture, ResNet-50 on one core takes 30 s for a part: what a kill can lose
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 FORMAT = 1  # of the parts
 DIGITS = 6  # of scores and probabilities, in every format; float32 holds 7
@@ -42,8 +42,8 @@ RESULTS = {  # the added columns
     "score": pa.float64(),
     "probability": pa.float64(),  # of a match, if true and false texts are equally frequent
     "match": pa.bool_(),
-    "worst_word": pa.string(),  # among the content words of the vocabulary
-    "worst_score": pa.float64(),
+    "worst_word": pa.string(),  # the content word with the lowest score, among those of the vocabulary
+    "worst_score": pa.float64(),  # its score
     "error": pa.string(),  # why there is no score
 }
 Row = dict[str, Any]
@@ -63,21 +63,21 @@ class Job:
 
 
 def score_file(job: Job) -> str:
-    """Score every row of job.source into job.out; returns a summary in one line. Continues an interrupted run.
+    """Score every row of job.source, write job.out, and return a summary in one line. Resumes an interrupted run.
 
     ValueError, FileNotFoundError or FileExistsError says what the user can fix.
     """
     require(job.out.suffix.lower() in ENDINGS, f"--out {job.out}: the name must end in {', '.join(ENDINGS)}")
-    require(job.out.resolve() != job.source.resolve(), f"--out {job.out} would replace what is read")
+    require(job.out.resolve() != job.source.resolve(), f"--out {job.out} would replace the file of --pairs")
     require(not job.out.is_dir(), f"--out {job.out} is a folder")
     if job.out.exists() and not job.overwrite:
         raise FileExistsError(f"{job.out} is already there; replace it with --overwrite")
     if not job.images.is_dir():
-        raise FileNotFoundError(f"{job.images} is no folder; give the folder of the pictures with --images DIR")
+        raise FileNotFoundError(f"{job.images} is not a folder; give the folder of the pictures with --images DIR")
     table = survey(job.source)
     require(table.rows > 0, f"{job.source} has no rows")
     find_any_picture(job)
-    judge = load_judge(job.model, job.device)  # fail before anything is written if there is no model
+    judge = load_judge(job.model, job.device)  # if there is no model, fail before anything is written
     folder = job.out.with_name(f".{job.out.name}.parts")
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -88,7 +88,7 @@ def score_file(job: Job) -> str:
 
 
 def find_any_picture(job: Job) -> None:
-    """FileNotFoundError if none of the first pictures exists: then the folder is wrong."""
+    """FileNotFoundError if none of the pictures in the first ROWS rows exists: then the folder is wrong."""
     seen = 0
     for _, row in itertools.islice(read_table(job.source), ROWS):
         with contextlib.suppress(ValueError):
@@ -99,32 +99,34 @@ def find_any_picture(job: Job) -> None:
                     return
     if seen:
         raise FileNotFoundError(
-            f"none of the first {seen:,} images of {job.source} is below {job.images}; "
-            "give their folder with --images DIR"
+            f"none of the first {seen:,} images of {job.source} is in {job.images}; give their folder with --images DIR"
         )
 
 
 def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
-    """Score the parts that the folder does not have yet, and join all parts into job.out; returns a summary."""
+    """Score the parts that are not in the folder yet, and join all parts into job.out; returns a summary."""
     begin(folder, job, judge)
     waiting = (part for part in parts_of(job, table, folder) if not part.path.is_file())
     done = sum(min(ROWS, table.rows - ROWS * number) for number in numbers_in(folder))
     if done:
-        print(f"{job.out}: going on, {done:,} of {table.rows:,} rows are scored")
+        print(f"{job.out}: resuming, {done:,} of {table.rows:,} rows are already scored")
     with progress(None, "pairs", " pairs", table.rows, initial=done) as bar:
         for _, rows in run_on_ray(waiting) if job.engine == "ray" else ((part, part.run()) for part in waiting):
             bar.update(rows)
     parts = sorted(folder.glob("*.parquet"))
     rows = sum(pq.read_metadata(part).num_rows for part in parts)
-    require(rows == table.rows, f"{job.source} was changed meanwhile: it had {table.rows:,} rows, now {rows:,}")
+    require(
+        rows == table.rows,
+        f"{job.source} has changed: it had {table.rows:,} rows at the start and has {rows:,} at the end; run it again",
+    )
     mismatches, errors = join(parts, table, job.out)
     shutil.rmtree(folder)
-    summary = f"{job.out}: {table.rows:,} rows, {mismatches:,} judged a mismatch"
-    return f"{summary}, {errors:,} without a score (column error)" if errors else summary
+    summary = f"{job.out}: {table.rows:,} rows, {mismatches:,} mismatches"
+    return f"{summary}, {errors:,} without a score (see the column error)" if errors else summary
 
 
 class Table(NamedTuple):
-    """The size and the columns of a file of pairs."""
+    """The number of rows and the columns of a table of pairs."""
 
     rows: int
     columns: dict[str, pa.DataType | None]  # None: values of several types, stored as JSON text
@@ -137,13 +139,16 @@ class Table(NamedTuple):
 
 
 def survey(file: Path) -> Table:
-    """Count the rows of a file and find the type of each column. ValueError, FileNotFoundError: see read_table."""
+    """Count the rows of a file and find the type of each column. Raises what `read_table` raises."""
     if file.suffix.lower() == ".parquet":
-        next(read_table(file), None)  # raises if the file is not as it should be
+        next(read_table(file), None)  # raises if the file is damaged or lacks a column
         stored = pq.ParquetFile(file)
         for field in stored.schema_arrow:
             exact = "[ns" not in str(field.type)
-            require(exact, f"{file}: column {field.name} has nanoseconds ({field.type}); store it with microseconds")
+            require(
+                exact,
+                f"{file}: column {field.name} has nanoseconds ({field.type}); store it with microseconds",
+            )
         columns = {field.name: field.type for field in stored.schema_arrow}
         return Table(stored.metadata.num_rows, with_own_names(file, columns))
     found: dict[str, set[type]] = {}
@@ -152,22 +157,22 @@ def survey(file: Path) -> Table:
         rows += 1
         for name, value in row.items() if isinstance(row, dict) else ():
             found.setdefault(name, set()).add(kind_of(value))
-    for name in ("image", "caption"):  # for a file in which every row is broken
+    for name in ("image", "caption"):  # absent if every row is broken
         found.setdefault(name, {str})
     columns = {name: type_of(kinds - {type(None)}) for name, kinds in found.items()}
     return Table(rows, with_own_names(file, columns))
 
 
 def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
-    """Return the columns. ValueError if a result would replace one; all RESULTS together are from an earlier run."""
+    """Return the columns. ValueError if some of them have names of RESULTS; if all have, an earlier run made them."""
     taken = [name for name in RESULTS if name in columns]
     if taken and len(taken) < len(RESULTS):
-        raise ValueError(f"{file} has a column {taken[0]!r}, which is the name of a result; rename it")
+        raise ValueError(f"{file} has a column {taken[0]!r}, which --out would replace by a result; rename it")
     return columns
 
 
 class Large:
-    """The kind of whole numbers that a float64 cannot hold exactly (above 2**53)."""
+    """Stands for the type of whole numbers above 2**53, which a float64 cannot hold exactly."""
 
 
 def kind_of(value: Any) -> type:
@@ -178,7 +183,7 @@ def kind_of(value: Any) -> type:
 
 
 def type_of(kinds: set[type]) -> pa.DataType | None:
-    """The Arrow type that holds values of these kinds; None if there is none."""
+    """The Arrow type that holds values of all these types; None if there is none."""
     if kinds <= {str}:
         return pa.string()
     if kinds == {bool}:
@@ -189,7 +194,7 @@ def type_of(kinds: set[type]) -> pa.DataType | None:
 
 
 def begin(folder: Path, job: Job, judge: Judge) -> None:
-    """Delete the parts in the folder if they belong to another job: other rows, another model, or other pictures."""
+    """Prepare the folder of the parts: delete those of another job (other rows, another model or other pictures)."""
     state = job.source.stat()
     source = [str(job.source.resolve()), state.st_size, state.st_mtime_ns]
     images, model = str(job.images.resolve()), identity_of(judge)
@@ -204,7 +209,7 @@ def begin(folder: Path, job: Job, judge: Judge) -> None:
 
 
 def identity_of(judge: Judge) -> str:
-    """A hash of the weights, the threshold and the name: models with the same one give the same scores and verdicts."""
+    """A hash of weights, threshold and name: judges with the same hash give the same scores and verdicts."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(judge.loaded.model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -235,10 +240,10 @@ def load_judge(model: str, device: str) -> Judge:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a table; many processes or machines may run such parts."""
+    """Some rows of a table, as a job for any process or machine."""
 
     path: Path
-    rows: list[tuple[str, Row | str]]  # line or row number in the file; the row, or what is wrong with it
+    rows: list[tuple[str, Row | str]]  # line or row number in the file, and the row, or what is wrong with it
     table: Table
     images: Path
     model: str
@@ -258,7 +263,7 @@ class Part:
 
 
 def plain_row(row: Row, kinds: Mapping[str, pa.DataType | None]) -> Row:
-    """A row as the parts store it: mixed values as JSON text, without results of an earlier run."""
+    """A row as a part stores it: without results of an earlier run, and with JSON text in columns of mixed types."""
     return {
         name: json.dumps(value, ensure_ascii=False) if kinds[name] is None and value is not None else value
         for name, value in row.items()
@@ -267,7 +272,7 @@ def plain_row(row: Row, kinds: Mapping[str, pa.DataType | None]) -> Row:
 
 
 def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path) -> list[Row]:
-    """The RESULTS of some rows, in their order; only "error" for a row that cannot be judged."""
+    """The RESULTS of some rows, in their order; a row that cannot be judged has only "error"."""
     results: list[Row] = [{} for _ in rows]
     pairs: list[tuple[int, str, str]] = []  # number of the row, picture, text
     for number, (place, row) in enumerate(rows):
@@ -279,7 +284,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
     places = {name: images / name for _, name, _ in pairs}
     if not places:
         return results
-    errors: dict[str, ValueError | OSError] = {}  # of pictures
+    errors: dict[str, ValueError | OSError] = {}  # by the name of the picture
     vectors = scoring.encode_pictures(judge.loaded, scoring.prepare_files(judge.loaded, places, errors), len(places))
     for number, name, _ in pairs:
         if name in errors:
@@ -293,7 +298,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
     words = None
     if judge.loaded.model.scores_words:
         scores, words = scoring.score_words(judge.loaded, vectors, texts, which)
-    else:  # word scores of a pooled model would encode a text once for each of its words
+    else:  # word scores of a pooled model take one encoding for each word
         scores = scoring.score_pairs(judge.loaded, vectors, texts, which)
     for i, (number, _, text) in enumerate(pairs):
         results[number] |= {
@@ -306,7 +311,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
 
 
 def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
-    """Picture and text of a row, or the reason why it has none."""
+    """The picture and the text of a row, or the reason why the row has no such pair."""
     if isinstance(row, str):
         return f"row {place}: {row}"
     try:
@@ -320,7 +325,7 @@ def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
 
 
 def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
-    """The known content word with the lowest score, and that score; scores: of the words that were read, (L,)."""
+    """The known content word with the lowest score, and that score. scores: those of the words that were read (L,)."""
     words = split_words(text)[: len(scores)]
     known = [i for i in content_words([word.text for word in words]) if words[i].text in judge.loaded.tokenizer.index]
     if not known:
@@ -334,7 +339,7 @@ def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
 
 
 def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
-    """Write the rows of all parts to one file; returns how many are a mismatch and how many have no score."""
+    """Write the rows of all parts to one file; returns the number of mismatches and of rows without a score."""
     mismatches = errors = 0
 
     def batches() -> Iterator[pa.Table]:
@@ -372,7 +377,7 @@ def write_csv(path: Path, batches: Iterable[pa.Table], table: Table, *, delimite
 
 
 class UnixLines:
-    """Ends lines with \\n. With lineterminator="\\n", csv would not quote a value that has a \\r (Python 3.11)."""
+    """Ends lines with \\n. With lineterminator="\\n", csv of Python 3.11 would not quote a value that has a \\r."""
 
     def __init__(self, file: TextIO):
         self.file = file

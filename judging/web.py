@@ -1,12 +1,11 @@
-"""The judge as a web page: drop a picture, type a text, see the verdict and the words and places that decided it.
+"""The web server: drop a picture, type a text, see the verdict and the words and places that decided it.
 
 python Predict.py --web        needs: python -m pip install -r requirements-web.txt
 
-The server keeps nothing: it deletes an upload as soon as it has read it, and pictures are sent as data URLs. The state
-of a visitor stays in memory until the session ends. The page loads nothing from other machines.
+The server stores nothing: it deletes an upload as soon as it has read it, and sends pictures as data URLs. The state of
+a visitor is in memory until the session ends. The page loads nothing from other machines.
 
-Here is the server; judging/web_page.py has the layout and its events, judging/web_html.py what the page shows, and
-judging/web_uploads.py the files that visitors send.
+judging/web_page.py has the layout and the events, judging/web_html.py the HTML, judging/web_uploads.py the uploads.
 """
 
 import os
@@ -25,8 +24,7 @@ INSTALL = "python -m pip install -r requirements-web.txt"
 CSS = Path(__file__).with_name("web.css")
 ABANDONED = 600  # seconds until an upload that nobody reads is deleted
 
-# Content-Security-Policy: the browser refuses to load from any other server. Gradio needs
-# inline scripts and Function().
+# Content-Security-Policy: the browser loads nothing from other servers. Gradio needs inline scripts and Function().
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'"
@@ -39,10 +37,10 @@ def serve(judge: Judge, host: str, port: int) -> None:
     name = f"[{host}]" if ":" in host else host  # IPv6 in an address
     with temporary_uploads() as uploads:
         page = launch(judge, name, port)
-        # Import spaCy now, which takes a second, so that the first visitor does not wait for it.
+        # Importing spaCy takes a second; do it before the first visitor needs it.
         threading.Thread(target=parse_texts, args=(["A word."],), daemon=True).start()
         shown = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
-        print(f"{judge.name or 'the model'}: http://{shown}:{port} (Ctrl-C ends it)", flush=True)
+        print(f"{judge.name or 'the model'}: http://{shown}:{port} (press Ctrl-C to stop)", flush=True)
         try:
             while True:
                 time.sleep(60)
@@ -50,13 +48,13 @@ def serve(judge: Judge, host: str, port: int) -> None:
         finally:
             closing = threading.Thread(target=page.close, args=(False,), daemon=True)
             closing.start()
-            closing.join(1)  # Gradio would wait 5 seconds for the connections of open pages
+            closing.join(1)  # Gradio waits 5 seconds for the connections of open pages
 
 
 def launch(judge: Judge, name: str, port: int) -> Any:
-    """Start Gradio's server in a thread; returns its Blocks. Call it inside `temporary_uploads`.
+    """Start Gradio's server in a thread and return its Blocks. Call it inside `temporary_uploads`.
 
-    Gradio is imported only here, because its import reads the folder of the uploads from the environment.
+    Gradio is imported here and not before: its import reads the folder of the uploads from the environment.
     """
     need_gradio()
     import gradio as gr
@@ -100,13 +98,13 @@ def need_gradio() -> None:
 
 
 def free_port(host: str, port: int) -> int:
-    """The port, or any free one for 0. OSError or ValueError names the flag to change."""
+    """The port itself, or a free one for 0. If it is taken, OSError or ValueError names the flag to change."""
     if not 0 <= port <= 65535:
         raise ValueError(f"--port {port}: must be 0 to 65535")
     try:
         (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, socket.SOCK_STREAM) as server:
-            if os.name == "posix":  # otherwise the port stays taken for a minute after the last run
+            if os.name == "posix":  # else the port stays taken for a minute after a run
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(address)
             return server.getsockname()[1]

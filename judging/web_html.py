@@ -1,6 +1,6 @@
-"""The HTML and the scripts of the web page: what a visitor sees of a picture, a verdict and its corrections.
+"""The HTML and the scripts of the web page: the picture, the verdict, the words, the heat map, the corrections.
 
-Every text of a visitor or of a file goes through `html.escape`; pictures lie inside the page as data URLs.
+`html.escape` is applied to every text of a visitor or a file. Pictures are in the page as data URLs.
 """
 
 import html
@@ -19,7 +19,7 @@ from judging.suggest import Suggestion
 from judging.web_uploads import MOST_BYTES
 from sources.scenes import draw, make_scene
 
-SCENE_SIDE = 128  # pixels of the drawings that a model of scenes was trained on
+SCENE_SIDE = 128  # pixels of the drawings that models of scenes were trained on
 SHOWN_SIDE = 384  # pixels of a drawing on the page
 
 
@@ -43,7 +43,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True, eq=False)
 class Visit:
-    """The state of one visitor: the chosen picture, and the verdict on it."""
+    """The state of one visitor: the chosen picture and the verdict."""
 
     picture: Image.Image  # as the model reads it
     shown: Image.Image  # as the page shows it
@@ -57,17 +57,17 @@ class Visit:
         return self.verdict
 
 
-def in_force(judge: Judge, slider: float | None) -> float:
-    """The threshold that the slider stands for.
+def threshold_at(judge: Judge, slider: float | None) -> float:
+    """The threshold that the slider sets.
 
-    The slider shows three digits. Within half of the third digit of the tuned threshold it means the tuned one exactly.
+    The slider has three digits. At the rounded tuned threshold it sets the exact one.
     """
     tuned = judge.threshold
     return tuned if slider is None or abs(slider - tuned) <= 5.01e-4 else float(slider)
 
 
 def first_shown(verdict: Verdict) -> int:
-    """Index of the known content word with the lowest score; of a text without known ones, of an unknown word."""
+    """Index of the known content word with the lowest score; without one, of the unknown one with the lowest."""
     words = verdict.words
     return min(content_words([word.text for word in words]), key=lambda i: (not words[i].known, words[i].score))
 
@@ -81,11 +81,11 @@ def drawings(seed: int) -> tuple[Image.Image, Image.Image]:
 
 def alert_html(message: str) -> str:
     """An error message in place of a verdict."""
-    return f'<div class="told" role="alert">{html.escape(message)}</div>'
+    return f'<div class="alert" role="alert">{html.escape(message)}</div>'
 
 
 def image_tag(picture: Image.Image, alt: str) -> str:
-    """The picture as a data URL, so that the server keeps no file of it."""
+    """An <img> whose picture is a data URL, so that the server needs no file of it."""
     return f'<img alt="{html.escape(alt)}" src="{data_url(picture, 88, full_colour=True)}">'
 
 
@@ -114,15 +114,15 @@ def verdict_html(verdict: Verdict, at: float, lowest: float) -> str:
     """
     match = verdict.score >= at
     name, sign, mark = ("MATCH", "≥", "✓") if match else ("MISMATCH", "<", "✗")
-    says = "The text describes the picture." if match else "The text does not describe the picture."
+    meaning = "The text describes the picture." if match else "The text does not describe the picture."
     score, line = (100 * (min(max(value, lowest), 1) - lowest) / (1 - lowest) for value in (verdict.score, at))
     moved = ""
     if at != verdict.threshold:
         tuned = "MATCH" if verdict.match else "MISMATCH"
-        moved = f'<p class="note">At your threshold. The tuned one is {verdict.threshold:.3f}: {tuned}.</p>'
+        moved = f'<p class="note">This is at your threshold. At the tuned one, {verdict.threshold:.3f}: {tuned}.</p>'
     return (
         f'<div class="verdict {name.lower()}" role="status">'
-        f'<strong><span aria-hidden="true">{mark}</span> {name}</strong><p>{says}</p>'
+        f'<strong><span aria-hidden="true">{mark}</span> {name}</strong><p>{meaning}</p>'
         f'<div class="gauge" aria-hidden="true"><i style="width:{score:.1f}%"></i>'
         f'<b style="left:{line:.1f}%"></b></div>'
         f"<p>Score <b>{verdict.score:.3f}</b> {sign} threshold <b>{at:.3f}</b></p>"
@@ -132,9 +132,11 @@ def verdict_html(verdict: Verdict, at: float, lowest: float) -> str:
     )
 
 
-def per_cent(share: float) -> str:
-    """Whole per cent; never 0 or 100, because no probability here is certain."""
-    return "under 1 %" if share < 0.01 else "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
+def per_cent(probability: float) -> str:
+    """Whole per cent; never 0 or 100, because no verdict is certain."""
+    if probability < 0.01:
+        return "under 1 %"
+    return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
 def words_html(visit: Visit, at: float) -> str:
@@ -152,7 +154,7 @@ def words_html(visit: Visit, at: float) -> str:
 
 
 def word_html(word: WordScore, number: int, visit: Visit, at: float) -> str:
-    """One word with its score: a button if the model has a heat map of it."""
+    """One word with its score: a button, unless the model has no word vectors and so no heat maps."""
     verdict = visit.judged
     unknown = "" if word.known else ", not in the vocabulary"
     red, green, blue = tint(word.score, verdict, at)
@@ -170,7 +172,7 @@ def heat_html(visit: Visit) -> str:
     verdict = visit.judged
     if verdict.heat is None:
         return (
-            '<p class="note">This model compares the picture with the text as a whole, so it finds no word in a place. '
+            '<p class="note">This model compares the picture with the text as a whole, so it has no places of words. '
             "The number of a word is what the score of the text loses without it.</p>"
         )
     word = verdict.words[visit.chosen]
@@ -181,11 +183,11 @@ def heat_html(visit: Visit) -> str:
     over = overlay(visit.shown, verdict.heat[visit.chosen], lowest, highest)
     frame, where = "", ""
     if word.box:
-        left, top, right, bottom = (100 * share for share in word.box)
+        left, top, right, bottom = (100 * fraction for fraction in word.box)
         size = f"width:{right - left:.2f}%;height:{bottom - top:.2f}%"
         frame = f'<span class="frame" style="left:{left:.2f}%;top:{top:.2f}%;{size}"></span>'
         where = place_name((left + right) / 2, (top + bottom) / 2)
-    image = image_tag(over, f"Heat of the word {word.text}: it fits best {where}")
+    image = image_tag(over, f"Heat map of the word {word.text}: it fits best {where}")
     return (
         f'<figure><div class="map">{image}{frame}</div>'
         f"<figcaption>Where <b>{name}</b> fits: best in the frame, {word.score:.2f}"
@@ -226,8 +228,8 @@ def examples_html(judge: Judge) -> str:
     trained_on = judge.loaded.config.data.name
     note = ""
     if not trained_on.startswith("scenes"):
-        trained = f"The model was trained on {html.escape(trained_on)}, so they tell little."
-        note = f'<p class="note">These are drawings. {trained}</p>'
+        trained = f"the model was trained on {html.escape(trained_on)}, so its verdicts on them mean little"
+        note = f'<p class="note">These are drawings; {trained}.</p>'
     cards = []
     for number, example in enumerate(EXAMPLES):
         picture = drawings(example.seed)[1].resize((192, 192), Image.Resampling.LANCZOS)
@@ -243,8 +245,8 @@ NO_PICTURE = picture_html(None)
 WAITING = '<p class="note">The verdict appears here.</p>'
 LOOKING = '<h2>Corrections</h2><p class="note">Looking for words that fit better …</p>'
 
-# An upload gets a random name: the server names it by content and name, so two visitors who upload the same file would
-# share one path, and reading the first upload deletes it.
+# An upload gets a random name. The server makes its path from content and name, so the same file of two visitors would
+# have one path, and reading it for the first visitor deletes it.
 UPLOAD = f"""
 async function send(file) {{
   if (!file) return;

@@ -1,6 +1,6 @@
-"""The web page as Gradio blocks: the layout, and what each event does. `Handlers` holds the judge.
+"""The web page as Gradio blocks: the layout, and what each event does.
 
-Importing this module imports Gradio, which takes 3 seconds: judging/web.py does it when the page is started.
+This module imports Gradio, which takes 3 seconds; judging/web.py imports it when the server starts.
 """
 
 from dataclasses import replace
@@ -27,27 +27,27 @@ from judging.web_html import (
     first_shown,
     head_html,
     heat_html,
-    in_force,
     picture_html,
+    threshold_at,
     verdict_html,
     words_html,
 )
 from judging.web_uploads import MOST_BYTES, read_upload
 
 MOST_LETTERS = 2000  # of a text; the model reads at most 64 words
-IDLE = 1800  # seconds until the state of a visitor is forgotten
-JUDGES = 2  # texts judged at the same time; more are not faster on two cores
+IDLE = 1800  # seconds without an event until the state of a visitor is deleted
+AT_ONCE = 2  # verdicts that are computed at the same time; more are not faster on two cores
 
-Outputs = tuple[Any, ...]  # new values of the parts that `connect` lists as outputs; gr.skip() leaves one as it is
+Outputs = tuple[Any, ...]  # new values of the parts that `connect` lists as outputs; gr.skip() keeps the old value
 
 
 class Handlers:
-    """The event handlers. `visit` is None until a visitor has chosen a picture."""
+    """The event handlers of a judge's page. `visit` is None until a visitor has chosen a picture."""
 
     def __init__(self, judge: Judge):
         self.judge = judge
         self.tuned = round(judge.threshold, 3)
-        # A tuned threshold near 0 has scores below 0 that matter.
+        # Left end of the slider and the gauge. With a tuned threshold near 0, scores below 0 matter.
         self.lowest = 0.0 if self.tuned > 0.1 else -1.0
 
     def fail(self, visit: Visit | None, message: str) -> Outputs:
@@ -67,7 +67,7 @@ class Handlers:
         """Say why the browser did not upload a file."""
         name, size = str(event._data.get("name", ""))[:80], event._data.get("bytes")
         if isinstance(size, int):
-            limit = f"at most {MOST_BYTES / 1e6:,.0f} MB are taken"
+            limit = f"at most {MOST_BYTES / 1e6:,.0f} MB are accepted"
             return self.fail(visit, f"{name}: the file has {size / 1e6:,.1f} MB; {limit}")
         return self.fail(visit, f"{name}: the upload failed; please try again")
 
@@ -79,7 +79,7 @@ class Handlers:
         if not text:
             return self.fail(visit, "Type a text to check.")
         if len(text) > MOST_LETTERS:
-            return self.fail(visit, f"The text has {len(text):,} letters; at most {MOST_LETTERS:,} are taken.")
+            return self.fail(visit, f"The text has {len(text):,} letters; at most {MOST_LETTERS:,} are accepted.")
         try:
             verdict = self.judge.check(visit.picture, text)
         except InputError as error:
@@ -88,13 +88,13 @@ class Handlers:
         return visit, *self.show(visit, threshold), heat_html(visit), LOOKING
 
     def correct(self, visit: Visit | None) -> Any:
-        """Show corrections of the judged text; an event of its own after the verdict, as it may wait for spaCy."""
+        """Show corrections of the text. It is a separate event after the verdict, since it can wait for spaCy."""
         if visit is None or visit.verdict is None:
             return gr.skip()
         try:
             found = suggest(self.judge, visit.picture, visit.verdict.text)
         except (ModuleNotFoundError, OSError):
-            return '<p class="note">Corrections need spaCy and its pipeline, see the README.</p>'
+            return '<p class="note">Corrections need spaCy and its English pipeline.</p>'
         return corrections_html(found)
 
     def choose(self, visit: Visit | None, threshold: float, event: gr.EventData) -> Outputs:
@@ -103,13 +103,13 @@ class Handlers:
         if visit is None or visit.verdict is None or number not in range(len(visit.verdict.words)):
             return gr.skip(), gr.skip(), gr.skip()
         visit = replace(visit, chosen=int(number))
-        return visit, words_html(visit, in_force(self.judge, threshold)), heat_html(visit)
+        return visit, words_html(visit, threshold_at(self.judge, threshold)), heat_html(visit)
 
     def show(self, visit: Visit | None, threshold: float) -> Outputs:
         """Show the verdict at another threshold; nothing is encoded again."""
         if visit is None or visit.verdict is None:
             return gr.skip(), gr.skip()
-        at = in_force(self.judge, threshold)
+        at = threshold_at(self.judge, threshold)
         return verdict_html(visit.verdict, at, self.lowest), words_html(visit, at)
 
     def exemplify(self, threshold: float, event: gr.EventData) -> Outputs:
@@ -129,7 +129,7 @@ class Handlers:
 
 
 class Parts(NamedTuple):
-    """The parts of the page that have events or change."""
+    """The parts of the page that have events or that events change."""
 
     state: Any  # the Visit
     picture: Any
@@ -145,7 +145,7 @@ class Parts(NamedTuple):
 
 
 def build(judge: Judge) -> gr.Blocks:
-    """The page, ready to launch."""
+    """The page, ready for `launch`."""
     on = Handlers(judge)
     with gr.Blocks(title="Image & Text Consistency", analytics_enabled=False) as page:
         connect(lay_out(on), on)
@@ -185,9 +185,9 @@ def connect(parts: Parts, on: Handlers) -> None:
     """Bind the handlers to the events of the parts, each with its inputs and outputs."""
     state, picture, text, button, verdict, slider, reset, words, heat, corrections, examples = parts
     light: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    heavy: dict[str, Any] = {**light, "concurrency_id": "judge", "concurrency_limit": JUDGES}
+    heavy: dict[str, Any] = {**light, "concurrency_id": "judge", "concurrency_limit": AT_ONCE}
     results = [state, verdict, words, heat, corrections]
-    # One picture is decoded at a time: the largest that are accepted need up to 2 GB for a moment.
+    # One picture is decoded at a time: decoding the largest ones takes up to 2 GB.
     picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=1)
     picture.refuse(on.refuse, state, results, **light)
     for event in (button.click, text.submit):

@@ -1,4 +1,4 @@
-"""Uploads of the web page: a temporary folder, and how one is read and deleted."""
+"""Uploads of the web page: their temporary folder, and reading and deleting one."""
 
 import contextlib
 import os
@@ -21,19 +21,19 @@ MOST_BYTES = 20_000_000  # of an upload; photographs of phones have under 10 MB
 
 @contextlib.contextmanager
 def temporary_uploads() -> Iterator[Path]:
-    """A temporary folder for uploads; it is removed in the end, also after SIGTERM."""
+    """A temporary folder for uploads; it is removed at the end, also after SIGTERM."""
     old = {}
     if threading.current_thread() is threading.main_thread():
         old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix="web-uploads-")).resolve()
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio sends a request to its own address
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio sends a request to itself, which no proxy can reach
     try:
         yield folder
     finally:
         for number in old:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave the folder
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not stop the removal of the folder
         shutil.rmtree(folder, ignore_errors=True)
         for number, handler in old.items():
             signal.signal(number, handler)
@@ -48,12 +48,12 @@ def sweep(folder: Path, age: float) -> None:
 
 
 def read_upload(path: str, folder: Path) -> Image.Image:
-    """The picture of an upload, reduced as in a database; the file is deleted.
+    """The picture of an upload, reduced as in a database. The file is deleted.
 
-    ValueError or OSError says why it cannot be read, without the path, which no visitor should see.
+    ValueError or OSError says why it cannot be read, without the path, which visitors should not see.
     """
     file = Path(path).resolve()
-    if not file.is_relative_to(folder.resolve()):  # the browser sends the path, so it could be any
+    if not file.is_relative_to(folder.resolve()):  # the path comes from the browser, so it can be any path
         raise ValueError("it was not uploaded")
     try:
         return open_picture(file, SHORT_SIDE)

@@ -84,7 +84,7 @@ USABLE = [
 UNUSABLE = {
     "40_truncated.jpg": "image file is truncated",
     "41_empty.jpg": "the file is empty",
-    "42_text.jpg": "the file is no picture in JPEG, PNG",
+    "42_text.jpg": "the file is not a picture in JPEG, PNG",
     "43_wide.jpg": "50000 x 40 pixels: one side is over 10 times the other",
     "44_bomb.png": "15000 x 10000 pixels: more than 100 megapixels",
     "45_dot.gif": "1 x 1 pixels: a side is under 32",

@@ -72,7 +72,7 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
     assert max(map(cell_len, lines[1:])) <= max(columns, 66) and len(lines) > 64
     assert sum("…" in line and "(not in the vocabulary)" in line for line in lines) == 3
     corrected = lines.index("  red → green (0.10 → 0.20)")
-    assert lines[corrected + 1].startswith("    A red ") and lines[-1] == "  red → green (0.10 → 0.20)  A ball."
+    assert lines[corrected + 1] == "    A red" and lines[-1] == "  red → green (0.10 → 0.20)  A ball."
 
 
 def test_lines_in_a_pipe_are_whole(model, picture, capsys):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pictures import corners, photograph, turned
 from PIL import Image, ImageDraw, JpegImagePlugin
 
+from common import pictures as reading
 from common.pictures import (
     MOST_BITS,
     MOST_COLOUR,
@@ -125,7 +126,7 @@ def test_prediction_opens_pictures_as_the_database_stores_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.jpg"):
         open_picture(tmp_path / "none.jpg", 40)
     (tmp_path / "text.jpg").write_text("<html>")
-    with pytest.raises(ValueError, match=r"text\.jpg: the file is no picture in JPEG"):
+    with pytest.raises(ValueError, match=r"text\.jpg: the file is not a picture in JPEG"):
         open_picture(tmp_path / "text.jpg", 40)
 
 
@@ -171,10 +172,24 @@ def test_decompression_bombs_are_refused_without_a_warning(tmp_path, width, heig
         stored_picture(path, 256, 90)
 
 
+def test_more_bytes_than_a_photograph_has_are_refused(tmp_path, monkeypatch):
+    path = saved(photograph(64, 64), tmp_path / "a.png")
+    data = path.read_bytes()
+    monkeypatch.setattr(reading, "MOST_BYTES", len(data))
+    assert reading.open_bytes(data, 64).size == reading.open_picture(path, 64).size == (64, 64)
+    assert reading.read_stream(io.BytesIO(data)) == data
+    monkeypatch.setattr(reading, "MOST_BYTES", len(data) - 1)
+    for read in (lambda: reading.open_bytes(data, 64), lambda: reading.open_picture(path, 64)):
+        with pytest.raises(ValueError, match="the file has 0 MB; at most 0 are read"):
+            read()
+    with pytest.raises(ValueError, match="it does not end; at most 0 MB are read"):
+        reading.read_stream(io.BytesIO(data))
+
+
 def test_postscript_is_not_run(tmp_path):
     """Pillow reads it by starting Ghostscript on the file."""
     path = saved(photograph(64, 64), tmp_path / "a.eps")
-    with pytest.raises(ValueError, match="no picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format"):
+    with pytest.raises(ValueError, match="is not a picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format"):
         stored_picture(path, 256, 90)
 
 

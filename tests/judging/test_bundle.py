@@ -467,7 +467,7 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     wrong = [
         ((tmp_path / "absent.png", "A ball."), "absent.png"),
-        ((tmp_path / "text.png", "A ball."), "the file is no picture"),
+        ((tmp_path / "text.png", "A ball."), "the file is not a picture"),
         ((pictures[0], " ...!"), "holds no word to check"),
         ((pictures[0],), "required: text"),
         ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),

@@ -234,7 +234,7 @@ def test_a_file_object_is_read_from_its_position(judge, picture):
     with pytest.raises(PictureError, match=r"^picture: the file object has nothing left to read; .*seek\(0\)$"):
         judge.check(file, "a ball")
     file.seek(0)
-    with pytest.raises(PictureError, match="the file is no picture"):
+    with pytest.raises(PictureError, match="the file is not a picture"):
         judge.check(file, "a ball")
 
 
@@ -276,9 +276,9 @@ def test_a_picture_in_memory_is_turned_upright(tmp_path):
         (torch.zeros(64, 64), "a tensor .* is needed"),
         (torch.zeros(3, 8, 8), "under 32"),
         (Image.new("RGB", (2000, 40)), "10 times"),
-        (b"bytes", "the file is no picture in JPEG"),
+        (b"bytes", "the file is not a picture in JPEG"),
         (b"", "the file is empty"),
-        (io.BytesIO(b"bytes"), "the file is no picture in JPEG"),
+        (io.BytesIO(b"bytes"), "the file is not a picture in JPEG"),
         (io.BytesIO(), "nothing left to read; if it was read before, call its seek"),
         (io.StringIO("text"), "gives text instead of bytes"),
         (7, "a path, bytes, file object, PIL picture, array or tensor is needed, not int"),
@@ -297,8 +297,8 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     with pytest.raises(PictureError) as caught:
         judge.scores([picture, broken], ["a ball"])
     assert (caught.value.number, caught.value.name) == (1, str(broken))
-    assert caught.value.reason.startswith("the file is no picture")
-    assert str(caught.value).startswith(f"picture 1 ({broken}): the file is no picture")
+    assert caught.value.reason.startswith("the file is not a picture")
+    assert str(caught.value).startswith(f"picture 1 ({broken}): the file is not a picture")
     with pytest.raises(PictureError, match=r"picture 2 \(.*absent\.png\): No such file") as caught:
         judge.pairs([picture, picture, tmp_path / "absent.png"], ["a ball"] * 3)
     assert caught.value.number == 2

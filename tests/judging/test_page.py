@@ -88,7 +88,7 @@ def test_corrections_are_on_the_page(judge, tmp_path):
 
 def test_a_file_without_scores_is_told(judge, tmp_path):
     (tmp_path / "pairs.csv").write_text("image,caption\na.png,a ball\n")
-    with pytest.raises(ValueError, match="has no scores; make some with --out FILE"):
+    with pytest.raises(ValueError, match="has no scores; add --out FILE, which makes some"):
         write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
 
 

@@ -126,11 +126,11 @@ def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
     told = score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
     rows = read(tmp_path / "out.csv")
-    assert told.endswith("7 without a score (column error)") and len(rows) == 9
+    assert told.endswith("7 without a score (see the column error)") and len(rows) == 9
     assert [bool(row["score"]) for row in rows] == [True, *[False] * 7, True]
     assert [row["error"] for row in rows[1:8]] == [
         "picture: No such file or directory",
-        "picture: the file is no picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
+        "picture: the file is not a picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
         "the caption holds no word",
         "the image is no file name",
         "the image '../0.png' is outside of --images",
@@ -172,7 +172,7 @@ def test_what_is_there_is_not_replaced_unasked(model, images, tmp_path):
     assert (tmp_path / "out.csv").read_text() == "mine"
     score(source, images, tmp_path / "out.csv", model, overwrite=True)
     assert len(read(tmp_path / "out.csv")) == 2
-    with pytest.raises(ValueError, match="would replace what is read"):
+    with pytest.raises(ValueError, match="would replace the file of --pairs"):
         score(source, images, source, model, overwrite=True)
 
 
@@ -198,7 +198,7 @@ def test_large_numbers_are_kept(model, images, tmp_path):
 
 def test_the_users_own_columns_are_not_replaced(model, images, tmp_path):
     source = write(tmp_path / "pairs.csv", [{**ROWS[0], "score": "0.3"}])
-    with pytest.raises(ValueError, match="has a column 'score', which is the name of a result; rename it"):
+    with pytest.raises(ValueError, match="has a column 'score', which --out would replace by a result; rename it"):
         score(source, images, tmp_path / "out.csv", model)
     (tmp_path / "twice.csv").write_text("image,caption,note,note\n0.png,a ball,1,2\n")
     with pytest.raises(ValueError, match="more than one column 'note'"):
@@ -258,7 +258,7 @@ def test_a_run_that_was_cut_off_goes_on(model, images, tmp_path, monkeypatch, ca
     assert not (tmp_path / "out.csv").exists()
     monkeypatch.setattr(table.Part, "run", lambda part: (done.append(part.path.name), run(part))[1])
     score(source, images, tmp_path / "out.csv", model)
-    assert "going on, 12 of 30 rows are scored" in capsys.readouterr().out
+    assert "resuming, 12 of 30 rows are already scored" in capsys.readouterr().out
     assert done == [f"{number:08d}.parquet" for number in range(8)]  # no part was scored twice
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
@@ -289,7 +289,7 @@ def test_parts_of_another_file_or_model_are_not_used(other, model, images, tmp_p
         (copy / "threshold.json").write_text(json.dumps({**threshold, "threshold": -2.0}))
         model = str(copy)
     score(source, images, tmp_path / "out.csv", model)
-    assert "going on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     found = read(tmp_path / "out.csv")
     assert [row["id"] for row in found] == [row["id"] for row in rows]
     assert other == "rows" or all(row["match"] == "true" for row in found)

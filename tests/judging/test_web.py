@@ -145,7 +145,7 @@ def check(page, picture: Path, text: str) -> None:
 
 
 def message(page) -> str:
-    return page.locator("[role=alert].told").inner_text()
+    return page.locator("[role=alert].alert").inner_text()
 
 
 # ---- in the browser
@@ -227,32 +227,32 @@ def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
 
 def test_what_cannot_be_judged_is_said_and_the_page_goes_on(page, server, picture, tmp_path):
     page.click("#check")
-    page.wait_for_selector(".told")
+    page.wait_for_selector(".alert")
     assert message(page) == "Choose a picture first."
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture" * 100)
     choose(page, broken)
-    page.wait_for_function("document.querySelector('.told')?.innerText.includes('broken.jpg')")
-    assert "the file is no picture in JPEG" in message(page) and "/" not in message(page)
+    page.wait_for_function("document.querySelector('.alert')?.innerText.includes('broken.jpg')")
+    assert "the file is not a picture in JPEG" in message(page) and "/" not in message(page)
     cut = tmp_path / "cut.png"
     cut.write_bytes(picture.read_bytes()[:2000])
     choose(page, cut)
-    page.wait_for_function("document.querySelector('.told')?.innerText.includes('cut.png')")
+    page.wait_for_function("document.querySelector('.alert')?.innerText.includes('cut.png')")
     heavy = tmp_path / "heavy.png"
     heavy.write_bytes(bytes(MOST_BYTES + 1))
     choose(page, heavy)
-    page.wait_for_function("document.querySelector('.told')?.innerText.includes('at most 20 MB')")
+    page.wait_for_function("document.querySelector('.alert')?.innerText.includes('at most 20 MB')")
     choose(page, picture)
     page.wait_for_selector("#picture img")
     for text, said in (("", "Type a text to check."), ("?!", "it holds no word to check")):
         page.fill("#text textarea", text)
         page.click("#check")
-        page.wait_for_function("said => document.querySelector('.told')?.innerText.includes(said)", arg=said)
+        page.wait_for_function("said => document.querySelector('.alert')?.innerText.includes(said)", arg=said)
     check(page, picture, TEXT)
     page.wait_for_selector("#corrections li, #corrections .note:not(:has-text('Looking'))")
     page.fill("#text textarea", "")
     page.click("#check")
-    page.wait_for_selector(".told")
+    page.wait_for_selector(".alert")
     page.wait_for_timeout(500)  # nothing of the last text comes back below the message
     assert all(page.locator(part).inner_text().strip() == "" for part in ("#words", "#heat", "#corrections"))
     assert not page.locator("#threshold").is_visible()
@@ -265,7 +265,7 @@ def test_a_huge_picture_is_refused_from_its_header(page, server, tmp_path):
     assert bomb.stat().st_size < 100_000
     before, began = server.peak(), time.monotonic()
     choose(page, bomb)
-    page.wait_for_selector(".told")
+    page.wait_for_selector(".alert")
     assert "12000 x 9000 pixels: more than 100 megapixels" in message(page)
     assert time.monotonic() - began < 20
     assert server.peak() - before < 50e6  # decoded as RGB it would be 324 MB

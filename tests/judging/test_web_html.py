@@ -7,7 +7,7 @@ from PIL import Image
 
 from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import NEUTRAL, tint
-from judging.web_html import EXAMPLES, Visit, first_shown, heat_html, in_force, words_html
+from judging.web_html import EXAMPLES, Visit, first_shown, heat_html, threshold_at, words_html
 from sources import scenes
 
 
@@ -51,8 +51,8 @@ def test_tints_keep_the_text_readable():
 
 def test_the_slider_starts_at_the_tuned_threshold(judge):
     tuned = judge.threshold
-    assert in_force(judge, round(tuned, 3)) == tuned == in_force(judge, None)
-    assert in_force(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
+    assert threshold_at(judge, round(tuned, 3)) == tuned == threshold_at(judge, None)
+    assert threshold_at(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
 
 
 def test_examples_are_as_true_as_they_say():
