@@ -1,18 +1,18 @@
-"""Build a database: raw pictures and captions -> Arrow files, with every caption parsed once.
+"""Build a database: raw pictures and captions -> Arrow files. Every caption is parsed once.
 
     python Database_create.py                                            draws the embedded Scenes -> Database/scenes
     python Database_create.py --name photos --coco DIR --flickr30k DIR   -> Database/photos
     python Database_create.py --name photos --reparse                    parses the captions of Database/photos again
 
-Steps: `read` joins what all sources hold by photograph (`sources.intake`); all processes work on units of 100
-photographs, pictures and texts apart (`sources.units`); then copies are joined (`sources.copies`), splits assigned
-(`sources.splits`), and rows written from the units (`sources.rows`).
+Steps: read all sources and join their items by photograph (`sources.intake`); store the pictures and parse the texts of
+100 photographs at a time, on all processes (`sources.units`); join copies (`sources.copies`); assign splits
+(`sources.splits`); write the rows (`sources.rows`).
 
-A build that was killed at any moment continues: the same command finds the finished units and makes the others.
-`--reparse` makes units of texts from the rows of the finished database, and writes its rows again with them.
-`datasets.load_from_disk` and pyarrow both open the result, memory-mapped. Beside the Arrow files lie `manifest.json`
-(what went in, what was left out and why, versions, hashes) and `word_counts.json` (words of the training captions).
-The same input gives the same bytes, whatever the number of workers, the engine, and how often it was interrupted.
+An interrupted build is resumed by the same command, which uses the finished units again. `--reparse` parses the
+captions of a finished database again and writes its rows with the new parses. `datasets.load_from_disk` and pyarrow can
+open the result, memory-mapped. Beside the Arrow files are `manifest.json` (settings, counts, what was left out and why,
+versions, hashes) and `word_counts.json` (words of the training captions). The same input gives the same bytes, with any
+number of workers, any engine, and any number of interruptions.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, rea
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """args: the command line, by default that of the process."""
+    """args: the command line; None is sys.argv."""
     settings = read_command_line(DatabaseConfig, "Build a database of pictures and parsed captions.", args)
     with errors_in_one_line(settings.folder):
         pipeline = find_pipeline()
@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> None:
             manifest, seconds = make(building, settings, pipeline)
     if settings.reparse:
         captions = count_captions(manifest)
-        print(f"{captions:,} captions were parsed anew with {manifest['versions']['pipeline']}")
+        print(f"{captions:,} captions were parsed again with {manifest['versions']['pipeline']}")
         print_rate(settings.folder, captions, "captions", seconds)
     else:
         print_summary(settings.folder, manifest, seconds)
@@ -62,17 +62,17 @@ def main(args: Sequence[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path) -> Iterator[None]:
-    """End the script with one line for every error that its user can fix, and with what is left in `folder`."""
+    """Report an error that the user can fix in one line, with the state of `folder`, and exit."""
     try:
         yield
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         fail(str(error))
     except filelock.Timeout:
-        fail(f"another build of {folder} is running; wait for it, or choose another --name")
+        fail(f"another process is building {folder}; wait for it, or choose another --name")
     except EngineError as error:
         fail(f"{error}{what_is_left(folder)}")
     except BrokenProcessPool:
-        reason = "a worker process was killed, most likely for its memory; use fewer: --workers 1"
+        reason = "a worker process was killed, probably because memory ran out; use fewer processes: --workers 1"
         fail(f"{reason}{what_is_left(folder)}")
     except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
         fail(f"cannot read or write: {error}{what_is_left(folder)}")
@@ -81,11 +81,11 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
 
 
 def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Make `building`/database; returns the manifest, and the seconds of each step."""
+    """Write `building`/database; returns the manifest, and the seconds of each step."""
     seconds: dict[str, float] = {}
     with contextlib.closing(Intake(building / "intake.sqlite", sources_of(type(settings)))) as intake:
         with stopwatch(seconds, "read"):
-            take_in(intake, settings)
+            read_sources(intake, settings)
         with stopwatch(seconds, "pictures and texts"):
             chunks = make_units(intake, building / "units", settings, pipeline)
         with stopwatch(seconds, "copies"):
@@ -99,7 +99,7 @@ def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict
 
 
 def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Make `building`/database from the finished one with new parses; returns what `build` does."""
+    """Write `building`/database: the rows of the finished database with new parses. Returns the same as `build`."""
     seconds: dict[str, float] = {}
     old, left_out = read_manifest(settings.folder)
     files = {settings.folder / name: file["rows"] for name, file in old["files"].items()}
@@ -108,7 +108,7 @@ def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[di
     with stopwatch(seconds, "write"):
         written = write_new_parses(building / "database", units, sum(files.values()))
         manifest = old | identify(written, pipeline) | {"files": written}
-        # The pictures are the old ones, so what describes them stays.
+        # The pictures are unchanged, so their fingerprint and the version of Pillow are too.
         manifest["picture_fingerprint"] = old.get("picture_fingerprint", old["fingerprint"])
         manifest["versions"]["pillow"] = old["versions"]["pillow"]
         words = json.loads((settings.folder / WORD_COUNTS).read_text(encoding="utf-8"))
@@ -116,8 +116,8 @@ def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[di
     return manifest, seconds
 
 
-def take_in(intake: Intake, settings: DatabaseConfig) -> None:
-    """Read all sources, and find out which photographs there are."""
+def read_sources(intake: Intake, settings: DatabaseConfig) -> None:
+    """Read the items of all sources, join them by photograph, and look up the official splits."""
     for source, items in open_sources(settings).items():
         intake.add_source(source)
         for item in items:
@@ -127,14 +127,14 @@ def take_in(intake: Intake, settings: DatabaseConfig) -> None:
 
 
 def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline: str) -> list[Chunk]:
-    """Work on all pictures and texts, at the same time on all processes; memory holds a few units at once."""
+    """Store all pictures and parse all texts, on all processes. Memory holds a few units at a time."""
     chunks: list[Chunk] = []
 
     def in_order() -> Iterator[Unit]:
-        folder_everywhere = folder.resolve()  # nodes of a cluster have other working directories
+        absolute = folder.resolve()  # nodes of a cluster have other working directories
         for photographs in intake.chunks(ROWS_PER_UNIT):
-            picture_unit = PictureUnit.of(folder_everywhere, photographs, settings)
-            text_unit = TextUnit.of(folder_everywhere, (photograph.texts for photograph in photographs), pipeline)
+            picture_unit = PictureUnit.of(absolute, photographs, settings)
+            text_unit = TextUnit.of(absolute, (photograph.texts for photograph in photographs), pipeline)
             ranks = range(photographs[0].rank, photographs[-1].rank + 1)
             chunks.append(Chunk(ranks, picture_unit.path, text_unit.path))
             yield from (picture_unit, text_unit)
@@ -146,7 +146,7 @@ def make_units(intake: Intake, folder: Path, settings: DatabaseConfig, pipeline:
 def make_text_units(
     files: Iterable[Path], captions: int, folder: Path, settings: DatabaseConfig, pipeline: str
 ) -> dict[Path, list[Path]]:
-    """Parse the captions of finished Arrow files; returns the units of each file."""
+    """Parse the captions of finished Arrow files; returns file -> units with its captions."""
     units: dict[Path, list[Path]] = {}
 
     def in_order() -> Iterator[Unit]:
@@ -164,18 +164,18 @@ def make_text_units(
 
 
 def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings: DatabaseConfig) -> None:
-    """Make the units that are not done, on all processes, with a bar for each kind of them."""
+    """Make the units that do not exist, on all processes. totals: kind of unit -> pictures or texts, for its bar."""
     bars = {
-        kind: progress(None, kind.what, f" {kind.what}", total, position=position, delay=0)
+        kind: progress(None, kind.what, f" {kind.what}", total, position=position)
         for position, (kind, total) in enumerate(totals.items())
     }
-    done_before = Counter[type[Unit]]()
+    reused = Counter[type[Unit]]()
 
     def jobs() -> Iterator[Unit]:
         for unit in units:
             if unit.path.exists():
-                done_before[type(unit)] += unit.size
-                bars[type(unit)].initial += unit.size  # it counts for the bar, not for the rate
+                reused[type(unit)] += unit.size
+                bars[type(unit)].initial += unit.size  # tqdm leaves it out of the rate and the remaining time
                 bars[type(unit)].update(unit.size)
             else:
                 yield unit
@@ -185,70 +185,91 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
             open_bars.enter_context(bar)
         for unit, _ in run_jobs(jobs(), settings.engine, settings.workers):
             bars[type(unit)].update(unit.size)
-    if done_before:
-        done = " and ".join(f"{done_before[kind]:,} {kind.what}" for kind in totals)
-        print(f"{done} had been done by an earlier try")
+    if reused:
+        counts = " and ".join(f"{reused[kind]:,} {kind.what}" for kind in totals)
+        print(f"{counts} are reused from an interrupted build")
 
 
 def plan_negatives(folder: Path) -> None:
-    """Work out the hard negatives now, so that training need not wait for them."""
-    from DataBase_functions import Database  # it imports torch: 1.4 s that nothing else here needs
+    """Plan the hard negatives now, so that training does not have to wait for the plan."""
+    from DataBase_functions import Database  # it imports torch (1.4 s), which nothing else here needs
 
     started = time.perf_counter()
     try:
         plan = Database(folder).plan
     except KeyboardInterrupt:
-        fail(f"interrupted; {folder} is whole, and its negatives are worked out at their first use", code=130)
+        fail(f"interrupted; {folder} is complete, and its hard negatives are planned when it is first used", code=130)
     except OSError as error:
-        fail(f"cannot write: {error}; {folder} is whole, and its negatives are worked out at their first use")
-    shares = ", ".join(f"{kind} for {share:.1%}" for kind, share in plan.facts["share_with"].items())
-    print(f"hard negatives of {len(plan):,} captions: {shares} ({time.perf_counter() - started:.0f} s)")
+        fail(f"cannot write: {error}; {folder} is complete, and its hard negatives are planned when it is first used")
+    seconds = time.perf_counter() - started
+    fractions = ", ".join(f"{kind} {fraction:.1%}" for kind, fraction in plan.facts["share_with"].items())
+    print(f"captions with a hard negative: {fractions} (planned in {seconds:.0f} s)")
 
 
 @contextlib.contextmanager
 def stopwatch(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Set `seconds[step]` to the duration of the block."""
     start = time.perf_counter()
     yield
     seconds[step] = time.perf_counter() - start
 
 
 def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
-    """A short table of what is in the new database."""
-    kinds = sorted({kind for source in manifest["sources"].values() for kind in source["kinds"]})
-    heads = ["source", "photographs", *kinds, *SPLITS, "left out", "MB"]
-    lines = [heads]
-    for name, source in manifest["sources"].items():
-        lost = f"{source['photographs']['left_out']:,}/{source['captions']['left_out']:,}"
-        numbers = [
-            source["photographs"]["stored"],
-            *(source["kinds"].get(kind, 0) for kind in kinds),
-            *source["splits"].values(),
-        ]
-        lines.append([name, *(f"{n:,}" for n in numbers), lost, f"{source['picture_bytes'] / 1e6:,.1f}"])
-    rows, texts = sum(manifest["splits"].values()), Counter[str]()
-    for source in manifest["sources"].values():
-        texts.update(source["kinds"])
-    numbers = [rows, *(texts[kind] for kind in kinds), *manifest["splits"].values()]
-    size = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
-    lines.append(["rows", *(f"{n:,}" for n in numbers), "", f"{size:,.1f}"])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    for line in lines:
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
-        print("  ".join(cells))
-    for note in manifest["notes"]:
+    """Print what the new database contains: two tables, by photographs and by texts, and notes.
+
+    The last line of both tables is the database: photographs in several sources count once, MB are those of its files.
+    """
+    sources, rows = manifest["sources"], sum(manifest["splits"].values())
+    size = sum(file["bytes"] for file in manifest["files"].values())
+    photographs = [["photographs", "stored", *SPLITS, "left out", "MB"]]
+    for name, source in sources.items():
+        stored, left_out = source["photographs"]["stored"], source["photographs"]["left_out"]
+        numbers = (stored, *(source["splits"][split] for split in SPLITS), left_out)
+        photographs.append([name, *(f"{n:,}" for n in numbers), f"{source['picture_bytes'] / 1e6:,.1f}"])
+    numbers = (rows, *(manifest["splits"][split] for split in SPLITS))
+    photographs.append(["database", *(f"{n:,}" for n in numbers), "", f"{size / 1e6:,.1f}"])
+
+    kinds = sorted({kind for source in sources.values() for kind in source["kinds"]})
+    texts = [["texts", *kinds, "left out"]]
+    for name, source in sources.items():
+        if source["captions"]["seen"]:
+            counts = [*(source["kinds"].get(kind, 0) for kind in kinds), source["captions"]["left_out"]]
+            texts.append([name, *(f"{n:,}" for n in counts)])
+    totals = (sum(source["kinds"].get(kind, 0) for source in sources.values()) for kind in kinds)
+    texts.append(["database", *(f"{n:,}" for n in totals), ""])
+
+    for table in (photographs, texts):
+        print_table(table)
+    for note in notes_of(manifest):
         print(f"note: {note}")
-    for overlap in manifest["overlaps"]["by number"]:
-        print(f"note: {overlap['photographs']:,} photographs are in both {' and '.join(overlap['sources'])}, by number")
-    if same := len(manifest["overlaps"]["by picture"]):
-        print(f"note: {same:,} times the same picture is there under another name: see overlaps in the manifest")
-    if any(source[unit]["left_out"] for source in manifest["sources"].values() for unit in ("photographs", "captions")):
-        print(f"left out (photographs/captions) and why: {folder / 'manifest.json'}")
+    if any(source[unit]["left_out"] for source in sources.values() for unit in ("photographs", "captions")):
+        print(f"reasons for what was left out: {folder / 'manifest.json'}")
     print_rate(folder, rows, "photographs", seconds)
 
 
+def print_table(lines: Sequence[Sequence[str]]) -> None:
+    """Print a table, its first column aligned left and the others right, and a blank line after it."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for first, *others in lines:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:]))]
+        print("  ".join(cells).rstrip())
+    print()
+
+
+def notes_of(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Decisions and overlaps that the user should know about."""
+    yield from manifest["notes"]
+    for overlap in manifest["overlaps"]["by number"]:
+        yield f"{overlap['photographs']:,} photographs are in both {' and '.join(overlap['sources'])} (same number)"
+    if same := len(manifest["overlaps"]["by picture"]):
+        yield f"the same picture was found under two names {same:,} times (see overlaps in manifest.json)"
+
+
 def print_rate(folder: Path, count: int, what: str, seconds: Mapping[str, float]) -> None:
-    steps = ", ".join(f"{step} {duration:.0f} s" for step, duration in seconds.items())
-    print(f"{folder}: {count / sum(seconds.values()):,.0f} {what}/s ({steps})")
+    """Print how long the build took. count: how many photographs or captions (`what`) it processed."""
+    total = sum(seconds.values())
+    print(f"{folder}: finished in {total:.0f} s, {count / total:,.0f} {what}/s")
+    print(f"  {', '.join(f'{step} {duration:.0f} s' for step, duration in seconds.items())}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""ADE20K: photographs of scenes, indoors and outdoors; captions come from Localized Narratives.
+"""ADE20K: photographs of indoor and outdoor scenes. Its captions come from Localized Narratives.
 
 Source: Zhou et al. 2017.
 """
@@ -13,15 +13,12 @@ PARTS = {"training": "train", "validation": "validation"}
 
 
 def read_ade20k(folder: Path) -> Iterator[Item]:
-    """Pictures of ADE20K: images/{training,validation}/ or images/ADE/ (2021), with or without folders by scene.
-
-    Its captions come from Localized Narratives. Source: Zhou et al. 2017.
-    """
+    """Pictures of ADE20K in images/{training,validation}/ or images/ADE/ (2021), with or without a folder per scene."""
     images = next((path for path in (folder / "images" / "ADE", folder / "images") if path.is_dir()), folder)
     parts = {name: found for name in PARTS if (found := find_folder(images, name)) is not None}
     if not parts:
         expected = "a folder with images/training/ or images/validation/"
-        raise FileNotFoundError(f"no pictures in {folder}; --ade20k expects {expected}")
+        raise FileNotFoundError(f"--ade20k {folder} has no pictures; it must be {expected}")
     for name, pictures in parts.items():
         for path in picture_files(pictures, recursive=True):
             if path.suffix.lower() in (".jpg", ".jpeg"):  # the PNG files are segmentations

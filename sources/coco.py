@@ -12,18 +12,18 @@ PARTS = {"train2017": "train", "val2017": "validation", "train2014": "train", "v
 
 
 def read_coco(folder: Path) -> Iterator[Item]:
-    """COCO as it is downloaded: {train,val}{2017,2014}/ with annotations/captions_*.json, whichever of them is there.
+    """COCO as it is downloaded: any of {train,val}{2017,2014}/, with annotations/captions_*.json.
 
-    A Karpathy dataset_coco.json in the folder gives captions and splits instead. Source: Lin et al. 2014.
+    If the folder has a dataset_coco.json of Karpathy, captions and splits are read from it instead.
     """
     parts = {name: found for name in PARTS if (found := find_folder(folder, name)) is not None}
     karpathy = find_file(folder, "dataset_coco.json")
     captions = {part: file for part in parts if (file := find_file(folder, f"captions_{part}.json"))}
     expected = "a folder with train2017/ or val2017/ (or those of 2014) and annotations/captions_*.json"
     if not parts:
-        raise FileNotFoundError(f"no pictures in {folder}; --coco expects {expected}")
+        raise FileNotFoundError(f"--coco {folder} has no pictures; it must be {expected}")
     if not captions and karpathy is None:
-        raise FileNotFoundError(f"no captions in {folder}; --coco expects {expected}, or dataset_coco.json")
+        raise FileNotFoundError(f"--coco {folder} has no captions; it must be {expected}, or dataset_coco.json")
     for name, pictures in parts.items():
         for path in picture_files(pictures):
             split = None if karpathy else PARTS[name]
@@ -44,17 +44,17 @@ def read_coco(folder: Path) -> Iterator[Item]:
             if image is not None and isinstance(caption, str):
                 yield Text(coco_identity(image), caption.strip(), "caption", place)
             else:
-                yield LeftOut("line", place, "the annotation lacks image_id or caption", captions=1)
+                yield LeftOut("line", place, "the annotation has no image_id or no caption", captions=1)
 
 
 def coco_identity(name: object) -> str:
-    """Identity of a COCO photograph: 9, "000000000009.jpg" and "COCO_train2014_000000000009.jpg" are the same one."""
+    """Identity of a COCO photograph: "coco:9" for 9, "000000000009.jpg" and "COCO_train2014_000000000009.jpg"."""
     digits = re.fullmatch(r"(?:COCO_\w+_)?0*([0-9]+)", Path(str(name)).stem)
     return f"coco:{digits[1]}" if digits else f"coco:{name}"
 
 
 def _identity_of_line(line: str) -> str | None:
-    """A bare number, or a file name of COCO."""
+    """The identity that a number or a file name of COCO means, else None."""
     stem = Path(line).stem
     return coco_identity(stem) if re.fullmatch(r"(COCO_\w+_)?\d+", stem) else None
 

@@ -1,7 +1,7 @@
-"""Photographs that are the same picture under several names, in one source or in several.
+"""Find photographs that are the same picture with different names, in one source or in several.
 
-They are one *group*, which is in one split. A *guest* hands its texts to another photograph, its *host*, and gets no
-row of its own.
+They form one *group*, and a group is in one split. A *guest* has no row of its own: its texts are added to the row of
+another photograph of the group, its *host*.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from sources.units import Chunk, read_arrow
 
 
 def find_copies(intake: Intake, chunks: Sequence[Chunk]) -> None:
-    """Note the pictures that cannot be used, and join the photographs that are the same picture."""
+    """Leave out the pictures that cannot be used, and join the photographs that are the same picture."""
     ranks, bits, colours = [], [], []
     for chunk in progress(chunks, "compare pictures", " units"):
         table = read_arrow(chunk.pictures).select(["bits", "colours", "problems", "source"])
@@ -44,9 +44,10 @@ def find_copies(intake: Intake, chunks: Sequence[Chunk]) -> None:
 
 
 def _note_problems(intake: Intake, rank: int, row: dict) -> None:
-    """Leave out the files of a photograph that cannot be used, or all of it if none can."""
+    """Leave out the unusable files of a photograph, or the whole photograph if it has no usable file."""
     if row["source"] is None:
-        intake.lose(rank, {problem["source"]: problem["reason"] for problem in reversed(row["problems"])})
+        reasons = {problem["source"]: problem["reason"] for problem in reversed(row["problems"])}
+        intake.leave_out_photograph(rank, reasons)
         return
     for problem in row["problems"]:
         intake.leave_out(problem["source"], LeftOut("copy", problem["where"], problem["reason"]))
@@ -57,10 +58,12 @@ def join_copies(
 ) -> None:
     """Join photographs that are the same picture, and give every photograph its group.
 
-    links: (rank, rank) that connect equal pictures; distance: the differing bits of two of them, None if these two
-    are not equal (the ends of a chain). Two photographs of one source keep their own rows, since a copy there is a
-    decision of its makers, and share only group and split. Across sources the later one becomes the guest of the
-    nearest that is there.
+    links: (rank, rank) of equal pictures.
+    distance: (rank, rank) -> how many bits of their fingerprints differ, or None if the two pictures are not equal
+    (they can be the two ends of a chain of links).
+
+    Two photographs of one source keep their own rows, since its makers decided to have both; they share group and
+    split. Across sources the later photograph becomes the guest of the most similar earlier one.
     """
     links = list(links)
     for cluster in _connected(links):
@@ -102,7 +105,7 @@ class _Copy(NamedTuple):
     name: str
     """SOURCE/IMAGE_ID"""
     sources: set[int]
-    """All that have a file of it."""
+    """All sources that have a file of it."""
 
 
 def _about(intake: Intake, rank: int) -> _Copy:
@@ -114,21 +117,22 @@ def _about(intake: Intake, rank: int) -> _Copy:
 
 
 def _drop_repeated_texts(intake: Intake, host: int, guest: int) -> None:
-    """A guest's text that its host or an earlier guest has already is not stored again."""
-    of = """SELECT texts.id, digest, kind, matches, texts.source, place FROM texts JOIN photographs USING (identity)
-        WHERE repeats IS NULL AND again = 0 AND """
+    """Leave out the texts of a guest that its host or an earlier guest already has."""
+    texts = """SELECT texts.id, digest, kind, matches, texts.source, place FROM texts JOIN photographs USING (identity)
+        WHERE repeats IS NULL AND host_has_it = 0 AND """
     known = {
-        tuple(row[1:4]) for row in intake.db.execute(of + "(rank = ? OR host = ?) AND rank <> ?", (host, host, guest))
+        tuple(row[1:4])
+        for row in intake.db.execute(texts + "(rank = ? OR host = ?) AND rank <> ?", (host, host, guest))
     }
-    for number, digest, kind, matches, source, place in intake.db.execute(of + "rank = ?", (guest,)).fetchall():
+    for number, digest, kind, matches, source, place in intake.db.execute(texts + "rank = ?", (guest,)).fetchall():
         if (digest, kind, matches) in known:
-            intake.db.execute("UPDATE texts SET again = 1 WHERE id = ?", (number,))
-            reason = "the same text as of the same picture in another dataset"
+            intake.db.execute("UPDATE texts SET host_has_it = 1 WHERE id = ?", (number,))
+            reason = "another dataset has the same text for the same picture"
             intake.leave_out(intake.names[source], LeftOut("caption", place, reason, captions=1))
 
 
-def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Connected sets of numbers, each in ascending order."""
+def _connected(links: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Sets of numbers that are connected by links (union-find), each in ascending order."""
     smallest: dict[int, int] = {}
 
     def root(number: int) -> int:
@@ -136,7 +140,7 @@ def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
             number = smallest[number]
         return number
 
-    for i, j in pairs:
+    for i, j in links:
         first, second = sorted((root(i), root(j)))
         smallest[second] = first
     sets = defaultdict[int, list[int]](list)

@@ -1,4 +1,4 @@
-"""Reading the files of datasets: lines, JSON as a stream, and where a folder keeps its parts."""
+"""Read the files of datasets: lines, JSON as a stream, and the files and folders of an unpacked archive."""
 
 import json
 import os
@@ -18,9 +18,9 @@ PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".t
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines that are not blank, as bytes: one badly encoded line must not spoil the others."""
+    """(number, line) of the lines that are not blank. As bytes: a badly encoded line must not stop the others."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is not there")
+        raise FileNotFoundError(f"there is no file {file}")
     with file.open("rb") as stream, _bytes_of(file) as bar:
         for number, line in enumerate(stream, start=1):
             bar.update(len(line))
@@ -30,12 +30,13 @@ def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:
-    """Number and value of the entries of a list in a JSON file, however large, in the memory of one entry.
+    """(number, value) of the entries of a list in a JSON file. Memory holds one entry at a time.
 
-    Raises FileNotFoundError, or ValueError if the file is cut off, no JSON, or has no such list.
+    prefix: the place of the entries as ijson writes it, for example "annotations.item".
+    Raises FileNotFoundError, or ValueError if the file is cut off, is not JSON, or has no such list.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is not there")
+        raise FileNotFoundError(f"there is no file {file}")
     with file.open("rb") as raw, _bytes_of(file) as bar:
         stream = CallbackIOWrapper(bar.update, raw, "read")
         if stream.read(3) != b"\xef\xbb\xbf":
@@ -45,13 +46,13 @@ def stream_json(file: Path, prefix: str) -> Iterator[tuple[int, Any]]:
             for number, value in enumerate(ijson.items(stream, prefix, use_float=True)):
                 yield number, value
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is damaged or cut off ({describe_error(error)}); get it again") from None
+            raise ValueError(f"{file} is damaged or incomplete ({describe_error(error)}); download it again") from None
     if number < 0:
-        raise ValueError(f"{file} has no entries at {prefix!r}; is it another kind of file?")
+        raise ValueError(f"{file} has no entries at {prefix!r}; check that it is the right file")
 
 
 def parse_json(line: bytes) -> Any:
-    """The value of one line of JSON. ValueError also for half a character ("\\ud83d" alone), which no file can hold."""
+    """The value of one line of JSON. ValueError also for a lone surrogate ("\\ud83d"), which UTF-8 cannot encode."""
     try:
         value = json.loads(line)
     except RecursionError:
@@ -62,15 +63,15 @@ def parse_json(line: bytes) -> Any:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """A file in a folder or in a folder directly below it (annotations/, Flickr8k_text/, ...)."""
+    """The path of a file in a folder or in one of its direct subfolders (annotations/, Flickr8k_text/, ...)."""
     places = (folder / name, *sorted(folder.glob(f"*/{name}")))
     return next((path for path in places if path.is_file()), None)
 
 
 def find_folder(folder: Path, *names: str) -> Path | None:
-    """The first of these folders that is there, here or below images/; of folders within each other the innermost.
+    """The first of these folders that exists in `folder` or in its images/. Of nested folders, the innermost.
 
-    Unzipping makes flickr30k_images/flickr30k_images/ and Flickr8k_Dataset/Flicker8k_Dataset/.
+    Some archives unpack to nested folders: flickr30k_images/flickr30k_images/, Flickr8k_Dataset/Flicker8k_Dataset/.
     """
     for name in names:
         for path in (folder / name, folder / "images" / name):
@@ -80,7 +81,7 @@ def find_folder(folder: Path, *names: str) -> Path | None:
 
 
 def picture_files(folder: Path, recursive: bool = False) -> Iterator[Path]:
-    """Files of a folder that may be pictures, in the order of their names."""
+    """Files of a folder with the ending of a picture, in the order of their names."""
     names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
     for name in progress(names, f"{folder.name}/", " files"):
         path = folder / name
@@ -91,8 +92,10 @@ def picture_files(folder: Path, recursive: bool = False) -> Iterator[Path]:
 
 
 def unread_collections(file: Path, counts: Counter[str]) -> Iterator[LeftOut]:
+    """One entry for each dataset that no source can read; counts: dataset -> texts about its pictures."""
+    reason = "describes pictures of a dataset that this program does not read"
     for name, n in sorted(counts.items()):
-        yield LeftOut("collection", f"{file.name}:{name}", "describes pictures of a dataset that is not read", n, n)
+        yield LeftOut("collection", f"{file.name}:{name}", reason, n, n)
 
 
 def not_utf8(line: bytes, error: UnicodeDecodeError) -> str:

@@ -1,4 +1,4 @@
-"""Flickr30k and Flickr8k: photographs of people and animals with five captions each; most of 8k are also in 30k.
+"""Flickr30k and Flickr8k: photographs of people and animals, five captions each. Most of Flickr8k is in Flickr30k.
 
 Sources: Young et al. 2014 (Flickr30k), Hodosh et al. 2013 (Flickr8k).
 """
@@ -17,13 +17,14 @@ FLICKR8K_LISTS = {
     "Flickr_8k.devImages.txt": "validation",
     "Flickr_8k.testImages.txt": "test",
 }
+NO_LISTS = (
+    "there are no official split lists; a photograph gets its split from another dataset that has it, "
+    "or by a hash of its identity"
+)
 
 
 def read_flickr30k(folder: Path) -> Iterator[Item]:
-    """Flickr30k as its authors distribute it, as Kaggle does (results.csv), or with Karpathy's dataset_flickr30k.json.
-
-    Source: Young et al. 2014.
-    """
+    """Flickr30k in its authors' format, in Kaggle's (results.csv), or with Karpathy's dataset_flickr30k.json."""
     pictures = find_folder(folder, "flickr30k-images", "flickr30k_images", "Images", "images")
     readers: dict[str, Callable[[Path], Iterator[Item]]] = {
         "dataset_flickr30k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
@@ -32,16 +33,13 @@ def read_flickr30k(folder: Path) -> Iterator[Item]:
     }
     yield from _read_flickr(folder, "flickr30k", pictures, "flickr30k-images", readers)
     if not find_file(folder, "dataset_flickr30k.json"):
-        yield Note("flickr30k: no official lists; splits as in other datasets, else by a hash of the photograph")
+        yield Note(f"flickr30k: {NO_LISTS}")
 
 
 def read_flickr8k(folder: Path) -> Iterator[Item]:
-    """Flickr8k as its authors distribute it, as Kaggle does (captions.txt), or with Karpathy's dataset_flickr8k.json.
-
-    Source: Hodosh et al. 2013.
-    """
-    pictures = find_folder(folder, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")  # the first as its
-    # authors spell it
+    """Flickr8k in its authors' format, in Kaggle's (captions.txt), or with Karpathy's dataset_flickr8k.json."""
+    # "Flicker8k" is its authors' spelling.
+    pictures = find_folder(folder, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
     readers: dict[str, Callable[[Path], Iterator[Item]]] = {
         "dataset_flickr8k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
         "Flickr8k.token.txt": read_tokens,
@@ -49,13 +47,13 @@ def read_flickr8k(folder: Path) -> Iterator[Item]:
     }
     yield from _read_flickr(folder, "flickr8k", pictures, "Flicker8k_Dataset", readers)
     if find_file(folder, "dataset_flickr8k.json"):
-        return  # its split rules
+        return  # the splits are in that file
     lists = {file: split for name, split in FLICKR8K_LISTS.items() if (file := find_file(folder, name))}
     for file, split in lists.items():
         for number, line in read_lines(file):
             yield Listed(flickr_identity(line.decode(errors="replace").strip()), split, f"{file.name}:{number}")
     if not lists:
-        yield Note("flickr8k: no official lists; splits as in other datasets, else by a hash of the photograph")
+        yield Note(f"flickr8k: {NO_LISTS}")
 
 
 def _read_flickr(
@@ -65,13 +63,15 @@ def _read_flickr(
     usual: str,
     readers: Mapping[str, Callable[[Path], Iterator[Item]]],
 ) -> Iterator[Item]:
-    """All pictures, then the captions of the first file of `readers` that is there."""
+    """All pictures, then the captions of the first file of `readers` that exists.
+
+    usual: the name of the folder of pictures, for the error message. readers: name of a file of captions -> its reader.
+    """
     files = {name: file for name in readers if (file := find_file(folder, name))}
-    for part, is_there in ((f"{usual}/", pictures), (" or ".join(readers), files)):
-        if not is_there:
-            raise FileNotFoundError(
-                f"{part} is not in {folder}; --{source} expects a folder with {usual}/ and {' or '.join(readers)}"
-            )
+    for what, found in (("pictures", pictures), ("captions", files)):
+        if not found:
+            expected = f"a folder with {usual}/ and {' or '.join(readers)}"
+            raise FileNotFoundError(f"--{source} {folder} has no {what}; it must be {expected}")
     assert pictures is not None
     for path in picture_files(pictures):
         yield Picture(flickr_identity(path.name), path.name, path)
@@ -101,7 +101,7 @@ def read_tokens(file: Path) -> Iterator[Item]:
 
 
 def read_kaggle_bars(file: Path) -> Iterator[Item]:
-    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows that lack the second bar are repaired, and counted."""
+    """Kaggle's Flickr30k: `name.jpg| number| caption`. Rows without the second "|" are repaired and counted."""
     repaired = 0
     for number, line in read_lines(file):
         where = f"{file.name}:{number}"
@@ -119,7 +119,7 @@ def read_kaggle_bars(file: Path) -> Iterator[Item]:
         repaired += "|" not in match[3] and bool(match[4])
         yield Text(flickr_identity(match[1]), match[4], "caption", where)
     if repaired:
-        yield Note(f"{file.name}: {repaired} rows without the second bar were mended")
+        yield Note(f'{file.name}: {repaired} rows without the second "|" were repaired')
 
 
 def read_kaggle_csv(file: Path) -> Iterator[Item]:
@@ -129,20 +129,20 @@ def read_kaggle_csv(file: Path) -> Iterator[Item]:
         if isinstance(row, str):
             yield LeftOut("line", where, row, captions=1)
         elif not row.get("image") or row.get("caption") is None:
-            yield LeftOut("line", where, "the row lacks image or caption", captions=1)
+            yield LeftOut("line", where, "the row has no image or no caption", captions=1)
         else:
             yield Text(flickr_identity(row["image"]), row["caption"].strip(), "caption", where)
 
 
 def flickr_identity(name: str) -> str:
-    """Identity of a Flickr photograph: "1000268201_693b08cb0e.jpg" and "1000268201.jpg" are the same one."""
-    # Ten hex digits follow the number of a Flickr photograph; "20210304_123456.jpg" is named by a phone, with its day.
+    """Identity of a Flickr photograph: the same for "1000268201_693b08cb0e.jpg" and "1000268201.jpg"."""
+    # Ten hex digits follow the number of a Flickr photograph. "20210304_123456.jpg" (named by its date) does not match.
     number = re.match(r"([0-9]+)_[0-9a-f]{10}\b", name)
     return f"flickr:{number[1] if number else Path(name).stem}"
 
 
 def _identity_of_line(line: str) -> str | None:
-    """A bare number, or a file name of Flickr."""
+    """The identity that a number or a file name of Flickr means, else None."""
     stem = Path(line).stem
     return flickr_identity(stem) if re.fullmatch(r"\d+(_[0-9a-f]+\w*)?", stem) else None
 

@@ -1,6 +1,6 @@
-"""The folder of a database, replaced as a whole.
+"""Create or replace the folder of a database as a whole.
 
-A build works in a hidden folder beside it, which takes its place at the end.
+A build works in a hidden folder beside it. When the build is complete, that folder is renamed.
 """
 
 import contextlib
@@ -10,24 +10,24 @@ from pathlib import Path
 
 import filelock
 
-PICTURE_CACHES = "features"  # subfolder that a training makes; what lies there depends on the pictures alone
+PICTURE_CACHES = "features"  # subfolder with the feature caches of trainings, which depend only on the pictures
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> Iterator[Path]:
     """Yield a hidden folder to work in; when the block ends without an error, its `database` becomes `folder`.
 
-    Until then an older database stays valid. If the block fails, or the process is killed, the finished units stay
-    there for the next try. A database that was set aside when a build was killed between the two renames is put back.
-    What trainings cached of its pictures moves to the new database if that has the same pictures.
+    Until then an older database stays valid. If the block fails, or the process is killed, the finished units are kept,
+    so that the next build resumes. If a build was killed between the two renames, the old database is put back.
+    If `same_pictures`, the feature caches of the old database are moved to the new one.
 
     ValueError if `folder` exists and must not be replaced; filelock.Timeout if another process builds it.
     """
-    folder = folder.resolve()  # where a link leads to, there is room for it
+    folder = folder.resolve()  # a link can lead to a larger disk; build there
     building, aside = _building(folder), folder.with_name(f".{folder.name}.aside")
     root_is_new = not folder.parent.exists()
     building.mkdir(parents=True, exist_ok=True)
-    units_are_of_use = True
+    keep_units = True
     with filelock.FileLock(building / "lock", timeout=0):
         try:
             _put_back(aside, folder)
@@ -39,14 +39,14 @@ def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> It
             if folder.exists():
                 folder.replace(aside)
             (building / "database").replace(folder)
-            units_are_of_use = False
+            keep_units = False
         except NothingUsable:
-            units_are_of_use = False
+            keep_units = False
             raise
         finally:
             _put_back(aside, folder)
             _discard(aside, folder, same_pictures)
-            if not units_are_of_use or not any((building / "units").glob("*.arrow")):
+            if not keep_units or not any((building / "units").glob("*.arrow")):
                 shutil.rmtree(building, ignore_errors=True)
             if root_is_new and not any(folder.parent.iterdir()):
                 folder.parent.rmdir()
@@ -54,14 +54,14 @@ def new_folder(folder: Path, overwrite: bool, same_pictures: bool = False) -> It
 
 def _refuse_to_replace(folder: Path, building: Path, overwrite: bool) -> None:
     if folder.exists() and not overwrite:
-        rest = f" ({building} holds units of another build)" if any(building.glob("units/*.arrow")) else ""
-        raise ValueError(f"{folder} is already there{rest}; replace it with --overwrite, or choose another --name")
+        rest = f" (and {building} has units of another build)" if any(building.glob("units/*.arrow")) else ""
+        raise ValueError(f"{folder} already exists{rest}; replace it with --overwrite, or choose another --name")
     if folder.exists() and not (folder / "manifest.json").is_file():
-        raise ValueError(f"{folder} is no database of this program, so it is left alone; choose another --name")
+        raise ValueError(f"{folder} is not a database of this program and is not replaced; choose another --name")
 
 
 def _tidy(building: Path) -> None:
-    """Keep the finished units of an earlier try and nothing else."""
+    """Delete all that an interrupted build left except its finished units."""
     if (building / "database").exists():
         shutil.rmtree(building / "database")
     for part in ("units", "database"):
@@ -71,16 +71,16 @@ def _tidy(building: Path) -> None:
 
 
 class NothingUsable(ValueError):
-    """Not one photograph of the sources can be stored."""
+    """No photograph of the sources can be stored."""
 
 
 def what_is_left(folder: Path) -> str:
-    """The end of an error message: what a failed build leaves of the old database and of its own work."""
+    """The end of an error message: the old database is unchanged, and the build can be resumed."""
     folder = folder.resolve()
-    with contextlib.suppress(OSError):  # a folder that cannot be read holds nothing of use
-        older = f"; {folder} is as it was" if folder.exists() else ""
+    with contextlib.suppress(OSError):  # if the folder cannot be read, there is nothing to resume
+        older = f"; {folder} is unchanged" if folder.exists() else ""
         units = any(_building(folder).glob("units/*.arrow"))
-        return older + ("; the same command goes on from the part that is done" if units else "")
+        return older + ("; run the same command to resume" if units else "")
     return ""
 
 
@@ -94,7 +94,7 @@ def _put_back(aside: Path, folder: Path) -> None:
 
 
 def _discard(aside: Path, folder: Path, same_pictures: bool) -> None:
-    """Remove a database that was set aside, but for what its successor can use."""
+    """Delete a database that was set aside; the new one takes its feature caches if it has the same pictures."""
     caches = aside / PICTURE_CACHES
     if same_pictures and caches.exists() and not (folder / PICTURE_CACHES).exists():
         caches.replace(folder / PICTURE_CACHES)

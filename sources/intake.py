@@ -1,12 +1,13 @@
 """All items of all sources, joined by the identity of the photograph.
 
-All items go into a small SQLite file, so that memory does not grow with the data: 118,000 photographs of COCO with
-1.2 million records of ShareGPT4V (1.2 GB) and 134,000 narratives are taken in within 103 MB. The file is scratch: it is
-filled again whenever a build starts or goes on.
+The items are stored in a small SQLite file, so that memory does not grow with the data: 103 MB are enough for 118,000
+photographs of COCO with 1.2 million records of ShareGPT4V (1.2 GB) and 134,000 narratives. The file is temporary:
+every build fills it again, also when it resumes.
 
-Words used here: a *source* is one dataset; a *mention* is a photograph as one source knows it; a *photograph* is an
-identity with at least one file and one true text; its *rank* is its place in the order of the database, from 1.
-`sources.splits` and `sources.copies` write into the same file, `sources.manifest` counts what is in it.
+Words used here: a *source* is one dataset; a *mention* is an identity in one source; a *photograph* is an identity with
+at least one file and one true text; its *rank* is its place in the order of the database, from 1. A *guest* is a
+photograph whose texts are stored in the row of another one with the same picture, its *host*. `sources.splits` and
+`sources.copies` write into the same SQLite file, and `sources.manifest` counts its contents.
 """
 
 import hashlib
@@ -23,9 +24,9 @@ from Tokenizer_lib import split_words
 
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
-# texts.repeats: the file that already has the same text. texts.again: the photograph that takes this one over has the
-# text too. photographs.host: rank of that photograph. photographs.grouping: `group` of the row. photographs.lost: why
-# no file of it can be used.
+# texts.repeats: the earlier file with the same text. texts.host_has_it: the host has the same text.
+# photographs.grouping: `group` of the row. photographs.host: rank of the host. photographs.usable: 0 if no file of the
+# photograph can be used.
 _TABLES = """
 CREATE TABLE sources (source INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE mentions (source INTEGER, identity TEXT, place TEXT, PRIMARY KEY (source, identity)) WITHOUT ROWID;
@@ -33,11 +34,11 @@ CREATE TABLE files (identity TEXT, source INTEGER, image_id TEXT, path TEXT, spl
     UNIQUE (identity, source, image_id, path));
 CREATE TABLE texts (id INTEGER PRIMARY KEY, identity TEXT, source INTEGER, file TEXT, place TEXT, kind TEXT, text TEXT,
     matches INTEGER, digest INTEGER, repeats TEXT,
-    again INTEGER DEFAULT 0);
+    host_has_it INTEGER DEFAULT 0);
 CREATE TABLE lists (identity TEXT, source INTEGER, split TEXT);
 CREATE TABLE official (identity TEXT PRIMARY KEY, strictness INTEGER) WITHOUT ROWID;
 CREATE TABLE photographs (rank INTEGER PRIMARY KEY, identity TEXT UNIQUE, source INTEGER, image_id TEXT,
-    grouping TEXT, split TEXT, host INTEGER, lost TEXT);
+    grouping TEXT, split TEXT, host INTEGER, usable INTEGER DEFAULT 1);
 CREATE TABLE left_out (source INTEGER, what TEXT, place TEXT, reason TEXT, captions INTEGER, photographs INTEGER);
 """
 
@@ -47,7 +48,7 @@ _TEXTS_OF_MENTION = """(SELECT count(*) FROM texts WHERE texts.identity = mentio
 
 
 class StoredText(NamedTuple):
-    """A text as it goes into a row."""
+    """A text as it is stored in a row."""
 
     text: str
     kind: str
@@ -59,7 +60,7 @@ class Photograph(NamedTuple):
     """All that the sources know of one photograph."""
 
     rank: int
-    """Its place in the database, before copies are joined and damaged pictures left out."""
+    """Its place in the database, counted before copies are joined and damaged pictures are left out."""
     files: tuple[Picture, ...]
     sources: tuple[str, ...]
     """The dataset of each file."""
@@ -67,30 +68,30 @@ class Photograph(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was decided about one photograph."""
+    """Split, group and guests of one photograph."""
 
     rank: int
     split: str
     group: str
     guests: tuple[int, ...]
-    """Ranks of the photographs whose texts it takes over."""
+    """Ranks of the photographs whose texts are added to this row."""
 
 
 class Intake:
-    """Everything that the sources hold; see the module's docstring for the words."""
+    """The items of all sources; the module's docstring defines the words."""
 
     def __init__(self, path: Path, sources: Mapping[str, Source] = SOURCES):
         path.unlink(missing_ok=True)
         self.sources = sources
-        """All that are known, by name."""
+        """All known sources by name, also those that are not read."""
         self.db = sqlite3.connect(path)
-        self.db.execute("PRAGMA journal_mode = OFF")  # scratch: what is lost is read again
+        self.db.execute("PRAGMA journal_mode = OFF")  # a temporary file needs no protection against a crash
         self.db.execute("PRAGMA synchronous = OFF")
         self.db.executescript(_TABLES)
         self.names: list[str] = []
-        """The sources that are read; in the tables `source` is an index into this list."""
+        """The sources that are read; the column `source` of the tables is an index into this list."""
         self.unread: Counter[tuple[str, str]] = Counter()
-        """(source, "photographs" or "captions") -> how many a reader left out, so that they are in no other table."""
+        """(source, "photographs" or "captions") -> how many its reader left out; no other table contains them."""
         self.notes: list[str] = []
         self.overlaps: dict[str, list[dict[str, Any]]] = {"by number": [], "by picture": []}
         self.held_out: dict[str, Any] | None = None
@@ -105,12 +106,12 @@ class Intake:
         self.db.execute("INSERT INTO sources VALUES (?, ?)", (len(self.names) - 1, name))
 
     def add(self, source: str, item: Item) -> None:
-        """Take one item of a reader."""
+        """Store one item of a reader."""
         number = self.names.index(source)
         match item:
             case Picture() if not _is_utf8(str(item.path)):
                 name = str(item.path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-                self.add(source, LeftOut("picture", name, "the name of the file is not UTF-8", photographs=1))
+                self.add(source, LeftOut("picture", name, "the file name is not UTF-8", photographs=1))
             case Picture():
                 path = None if item.path is None else str(item.path)
                 scene = None if item.scene is None else json.dumps(item.scene)
@@ -148,7 +149,7 @@ class Intake:
     # Joining
 
     def join(self) -> None:
-        """Once all items are in: find repeated texts and the photographs, and leave out what has no partner."""
+        """After the last item: mark repeated texts, list the photographs, and leave out incomplete ones."""
         self.db.executescript("CREATE INDEX texts_of ON texts (identity); CREATE INDEX listed ON lists (identity);")
         self._find_repeated_texts()
         self.db.execute(
@@ -162,8 +163,8 @@ class Intake:
         self._note_shared_photographs()
 
     def _find_repeated_texts(self) -> None:
-        # The same text in two files about one photograph (Flickr8k within Flickr30k, COCO 2014 within 2017) is stored
-        # once. Twice in one file it stays twice: published protocols count all five captions of a photograph.
+        # If two files have the same text for one photograph (Flickr8k and Flickr30k, COCO 2014 and 2017), it is stored
+        # once. A text that is twice in one file stays twice: published protocols count all five captions.
         self.db.execute(
             """UPDATE texts SET repeats = (SELECT file FROM texts first WHERE first.identity = texts.identity
             AND first.digest = texts.digest AND first.kind = texts.kind AND first.matches = texts.matches
@@ -175,10 +176,13 @@ class Intake:
         )
 
     def _leave_out_incomplete(self) -> None:
-        """Leave out pictures without a text, and texts without a picture; those of a dataset not given as one entry."""
+        """Leave out pictures without a text, and texts without a picture.
+
+        All texts about a dataset whose pictures were not given are one entry.
+        """
         collections = {self.sources[name].collection for name in self.names}
-        strangers = Counter[tuple[str, str]]()
-        texts_of_strangers = Counter[tuple[str, str]]()
+        absent = Counter[tuple[str, str]]()
+        texts_of_absent = Counter[tuple[str, str]]()
         incomplete = self.db.execute(
             f"""SELECT name, identity, {_COLLECTION}, place,
             EXISTS (SELECT 1 FROM files WHERE files.identity = mentions.identity), {_TEXTS_OF_MENTION}
@@ -187,18 +191,18 @@ class Intake:
         )
         for source, identity, collection, place, has_file, texts in incomplete:
             if collection not in collections:
-                strangers[source, collection] += 1
-                texts_of_strangers[source, collection] += texts
+                absent[source, collection] += 1
+                texts_of_absent[source, collection] += texts
                 continue
             if not has_file:
                 reason = f"there is no picture of {identity} in the folders that were read"
             else:
                 reason = "all its texts are labelled as mismatches" if texts else "it has no usable caption"
             self.leave_out(source, LeftOut("picture", place, reason, texts, 1))
-        for (source, collection), n in strangers.items():
-            reason = f"describes pictures of {collection}, of which no folder was given"
-            lost = texts_of_strangers[source, collection]
-            self.leave_out(source, LeftOut("collection", collection, reason, lost, n))
+        for (source, collection), n in absent.items():
+            reason = f"describes pictures of {collection}, but no folder of {collection} was given"
+            texts = texts_of_absent[source, collection]
+            self.leave_out(source, LeftOut("collection", collection, reason, texts, n))
 
     def _note_shared_photographs(self) -> None:
         """Note the photographs with several files, in one source or in two."""
@@ -259,14 +263,17 @@ class Intake:
             ]
 
     def kept_texts(self, rank: int) -> list[tuple[bool, bool]]:
-        """For each text of a guest, in the order of `chunks`: is it true, and does its host take it over?"""
-        query = """SELECT matches, again FROM photographs JOIN texts USING (identity) WHERE rank = ? AND repeats IS NULL
-            ORDER BY texts.source, texts.id"""
-        return [(bool(matches), not again) for matches, again in self.db.execute(query, (rank,))]
+        """(true of the picture, to be added to the host's row) for each text of a guest, in the order of `chunks`."""
+        query = """SELECT matches, host_has_it FROM photographs JOIN texts USING (identity)
+            WHERE rank = ? AND repeats IS NULL ORDER BY texts.source, texts.id"""
+        return [(bool(matches), not host_has_it) for matches, host_has_it in self.db.execute(query, (rank,))]
 
-    def lose(self, rank: int, reasons: Mapping[str, str]) -> None:
-        """Leave out a photograph none of whose files can be used; reasons: that of each source that has a file."""
-        self.db.execute("UPDATE photographs SET lost = 'lost' WHERE rank = ?", (rank,))
+    def leave_out_photograph(self, rank: int, reasons: Mapping[str, str]) -> None:
+        """Leave out a photograph that has no usable file.
+
+        reasons: source -> what is wrong with its file. A source that has only texts gets the first reason.
+        """
+        self.db.execute("UPDATE photographs SET usable = 0 WHERE rank = ?", (rank,))
         for source, place, texts in self.db.execute(
             f"""SELECT name, place, {_TEXTS_OF_MENTION}
             FROM mentions JOIN sources USING (source) JOIN photographs USING (identity) WHERE rank = ?""",
@@ -276,14 +283,14 @@ class Intake:
             self.leave_out(source, LeftOut("picture", place, reason, texts, 1))
 
     def rows(self, first: int, last: int) -> list[Row]:
-        """The photographs of these ranks that get a row, with what was decided about them."""
+        """Split, group and guests of every photograph of these ranks that gets a row."""
         guests = defaultdict[int, list[int]](list)
         for host, rank in self.db.execute(
             "SELECT host, rank FROM photographs WHERE host BETWEEN ? AND ? ORDER BY rank", (first, last)
         ):
             guests[host].append(rank)
         rows = self.db.execute(
-            """SELECT rank, split, grouping FROM photographs WHERE rank BETWEEN ? AND ? AND lost IS NULL
+            """SELECT rank, split, grouping FROM photographs WHERE rank BETWEEN ? AND ? AND usable
             AND host IS NULL ORDER BY rank""",
             (first, last),
         )
@@ -300,7 +307,7 @@ class Intake:
 
 
 def where(picture: Picture) -> str:
-    """Place of a picture in its dataset, in the same words on every machine."""
+    """Place of a picture in its dataset: folder and file name, which are the same on every machine."""
     return f"{picture.path.parent.name}/{picture.path.name}" if picture.path else picture.image_id
 
 
@@ -313,9 +320,9 @@ def _is_utf8(text: str) -> bool:
 
 
 def caption_problem(text: str, words: int) -> str | None:
-    """Why a caption with that many words cannot be used, or None."""
+    """Why a caption cannot be used, or None. words: how many it has."""
     if not text:
         return "the caption is empty"
     if len(text) > LONGEST_CAPTION:
-        return f"the caption has {len(text):,} characters; at most {LONGEST_CAPTION:,} are read"
-    return None if words else f"the caption {text!r} holds no word"
+        return f"the caption has {len(text):,} characters; the limit is {LONGEST_CAPTION:,}"
+    return None if words else f"the caption {text!r} contains no word"

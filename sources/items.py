@@ -1,12 +1,12 @@
-"""What every source gives: pictures, texts, splits, and what was left out, each with the identity of its photograph.
+"""The items that a reader yields: pictures, texts, splits, and what it leaves out.
 
-The *identity* of a photograph is the same in every dataset that holds it: "coco:9" in COCO 2014 and 2017, in Karpathy's
-file, in Localized Narratives and ShareGPT4V; "flickr:1000268201" in both Flickr sets. A reader says what its files say
-and joins nothing; `sources.intake` joins the items of all sources by identity.
+The *identity* of a photograph is the same in every dataset that contains it: "coco:9" in COCO 2014 and 2017, in
+Karpathy's file, in Localized Narratives and in ShareGPT4V; "flickr:1000268201" in both Flickr datasets. A reader
+reports what its files contain; `sources.intake` joins the items of all sources by identity.
 
-A reader never changes its folder and never stops for a bad line: it yields a `LeftOut` with the place and the reason,
-and goes on. Large files are read as streams. Only a folder without the expected files raises FileNotFoundError, and
-only a file that is damaged as a whole raises ValueError.
+A reader does not write to its folder. A bad line does not stop it: it yields a `LeftOut` with the place and the reason,
+and goes on. Large files are read as streams. A folder without the expected files raises FileNotFoundError, and a file
+that is damaged as a whole raises ValueError.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from Config import DatabaseConfig
 
-SPLIT_NAMES = {  # as files spell them -> one of SPLITS
+SPLIT_NAMES = {  # the spelling in a file -> one of SPLITS
     **{"train": "train", "training": "train", "restval": "train"},
     **{"val": "validation", "validation": "validation", "dev": "validation", "valid": "validation"},
     **{"test": "test", "testing": "test"},
@@ -27,14 +27,14 @@ class Picture(NamedTuple):
     """A picture file, or a drawn scene."""
 
     identity: str
-    """Identity of the photograph, the same in every dataset that holds it."""
+    """Identity of the photograph, the same in every dataset that contains it."""
     image_id: str
     """Its name in this dataset."""
     path: Path | None
     split: str | None = None
-    """Official split by its place: one of SPLITS, or None."""
+    """Official split, if the folder of the file defines it: one of SPLITS, or None."""
     scene: dict | None = None
-    """What is to be drawn, where there is no file."""
+    """The scene to draw, if there is no file."""
 
 
 class Text(NamedTuple):
@@ -44,13 +44,13 @@ class Text(NamedTuple):
     text: str
     kind: Literal["caption", "narrative", "dense"]
     where: str
-    """FILE:PLACE; the same on every machine."""
+    """FILE:PLACE, without the folder, so that it is the same on every machine."""
     matches: bool = True
-    """False: its owner says that it is *not* true of the photograph."""
+    """False if the file labels the text as not true of the photograph."""
 
 
 class Listed(NamedTuple):
-    """An official list names the split of a photograph."""
+    """The split of a photograph according to an official list."""
 
     identity: str
     split: str
@@ -59,19 +59,20 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that was seen and is not in the database."""
+    """Something that was read but is not in the database."""
 
     what: Literal["picture", "caption", "line", "copy", "collection"]
-    """copy: an unusable file of a photograph that is stored from another file; collection: many at once."""
+    """copy: an unusable file of a photograph whose other file is stored; collection: one entry for many texts."""
     where: str
     reason: str
     captions: int = 0
-    """Captions lost with it, so that seen = stored + left out can be checked."""
+    """Captions that are left out with it. They are counted, so that seen = stored + left out can be checked."""
     photographs: int = 0
+    """Photographs that are left out with it."""
 
 
 class Note(NamedTuple):
-    """A decision which a user of the database should know."""
+    """A decision that a user of the database should know about."""
 
     text: str
 
@@ -80,6 +81,7 @@ Item = Picture | Text | Listed | LeftOut | Note
 
 
 def no_identity(line: str) -> str | None:
+    """The default of `Source.identify`."""
     return None
 
 
@@ -87,17 +89,17 @@ def no_identity(line: str) -> str | None:
 class Source:
     """A dataset that a database can be built from.
 
-    Its name is that of the field of DatabaseConfig that selects it, so it is also its flag: --NAME. That field names
-    the module in `sources`, where `SOURCES` maps the name to this object; see `sources.registry`.
+    A field of DatabaseConfig selects it. The field's name is the source's name and its flag, --NAME. The field also
+    names the module in `sources` whose `SOURCES` maps the name to this object; see `sources.registry`.
     """
 
     expects: Literal["folder", "file", "number"]
-    """What --NAME gives. A missing folder or file is refused before the first source is read."""
+    """The kind of value of --NAME. A missing folder or file is refused before the first source is read."""
     read: Callable[[Any, DatabaseConfig], Iterator["Item"]]
     """(value of --NAME, all settings) -> items. The value is a Path, or a number."""
     collection: str | None = None
-    """How the identities of its photographs begin, up to the colon; None: it has texts alone."""
+    """The part of its photographs' identities before the colon; None for a source that has only texts."""
     identify: Callable[[str], str | None] = no_identity
-    """The identity that a line of --hold-out may mean, an id or a file name; None if it cannot mean one of these."""
+    """A line of --hold-out (an id or a file name) -> the identity it can mean, or None if it fits no photograph."""
     splits_are_final: bool = False
-    """Its splits are used as they are; else a source without test photographs has its validation list divided."""
+    """True: the splits are used as they are. False: without test photographs, half of the validation list is test."""

@@ -1,4 +1,4 @@
-"""Karpathy's dataset_coco.json, dataset_flickr30k.json and dataset_flickr8k.json: captions with their splits."""
+"""Read Karpathy's dataset_coco.json, dataset_flickr30k.json and dataset_flickr8k.json: captions with their splits."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,10 @@ from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Text
 
 
 def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]:
-    """Captions and splits of a dataset_*.json; `restval` counts as train. Source: Karpathy & Fei-Fei 2015."""
+    """Captions and splits of a dataset_*.json; `restval` is read as train. Source: Karpathy & Fei-Fei 2015.
+
+    identify: an entry of "images" -> the identity of its photograph.
+    """
     for number, image in stream_json(file, "images.item"):
         try:
             identity, split = identify(image), SPLIT_NAMES[image["split"]]
@@ -16,9 +19,8 @@ def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]
         except (KeyError, TypeError, AttributeError) as error:
             listed = image.get("sentences") if isinstance(image, dict) else None
             lost = len(listed) if isinstance(listed, list) else 0
-            yield LeftOut(
-                "line", f"{file.name}:images[{number}]", f"no Karpathy record: {describe_error(error)}", captions=lost
-            )
+            reason = f"not a record of a Karpathy file: {describe_error(error)}"
+            yield LeftOut("line", f"{file.name}:images[{number}]", reason, captions=lost)
             continue
         yield Listed(identity, split, f"{file.name}:images[{number}]")
         for text, place in sentences:

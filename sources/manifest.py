@@ -1,6 +1,6 @@
 """The small files beside the Arrow files of a database: manifest.json, state.json, word_counts.json.
 
-The manifest says what went in, what was left out and why, with counts that add up, versions and hashes.
+The manifest has the settings, the counts of what was stored and left out with the reasons, versions and hashes.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ WORD_COUNTS = "word_counts.json"
 
 
 def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: Content) -> dict[str, Any]:
-    """The manifest but for its list of what was left out: settings, versions, counts that add up, and hashes.
+    """The manifest without its list of what was left out: settings, versions, counts and hashes.
 
-    It holds nothing that differs between two builds of the same input, such as times or the number of workers.
+    It contains nothing that differs between two builds of the same input, such as times or the number of workers.
     """
     if not content.files:
         reasons = "; ".join(f"{reason} ({n:,})" for reason, n in commonest_reasons(intake)) or "the folders are empty"
-        raise NothingUsable(f"not one photograph with a caption can be used: {reasons}")
+        raise NothingUsable(f"there is no photograph with a caption that can be used: {reasons}")
     sources = {
         source: {
             **account(intake, source, sum(n for (name, _), n in content.kinds.items() if name == source)),
@@ -55,7 +55,7 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
 
 
 def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str, Any]:
-    """What the manifest tells of the Arrow files and of the program that wrote them."""
+    """Formats, fingerprints and versions: they identify the Arrow files and the program that wrote them."""
     fingerprint = hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest()
     return {
         "format": DATABASE_FORMAT,
@@ -71,13 +71,13 @@ def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str,
 
 
 def account(intake: Intake, source: str, stored_texts: int) -> dict[str, dict[str, int]]:
-    """Counts of one source; what was seen, stored and left out is counted each for itself, and must agree."""
+    """Counts of one source. Seen, stored and left out are counted independently; seen = stored + left out."""
     number = (intake.names.index(source),)
     queries = {
         "photographs": (
             "SELECT count(*) FROM mentions WHERE source = ?",
             """SELECT count(*) FROM mentions JOIN photographs USING (identity)
-            WHERE mentions.source = ? AND lost IS NULL""",
+            WHERE mentions.source = ? AND usable""",
             "SELECT total(photographs) FROM left_out WHERE source = ?",
         ),
         "captions": (
@@ -98,17 +98,17 @@ def account(intake: Intake, source: str, stored_texts: int) -> dict[str, dict[st
 def count_splits(intake: Intake, source: str | None = None) -> dict[str, int]:
     """Photographs of a source in each split, or rows of the whole database."""
     counts = dict.fromkeys(SPLITS, 0)
-    query = "SELECT split, count(*) FROM photographs WHERE lost IS NULL AND host IS NULL GROUP BY split"
+    query = "SELECT split, count(*) FROM photographs WHERE usable AND host IS NULL GROUP BY split"
     values: tuple = ()
     if source is not None:
         query = """SELECT split, count(*) FROM mentions JOIN photographs USING (identity)
-            WHERE mentions.source = ? AND lost IS NULL GROUP BY split"""
+            WHERE mentions.source = ? AND usable GROUP BY split"""
         values = (intake.names.index(source),)
     return counts | dict(intake.db.execute(query, values))
 
 
 def commonest_reasons(intake: Intake, most: int = 3) -> list[tuple[str, int]]:
-    """The commonest reasons for which something was left out."""
+    """(reason, number of entries) of the most frequent reasons why something was left out."""
     query = "SELECT reason, count(*) AS n FROM left_out GROUP BY reason ORDER BY n DESC, reason LIMIT ?"
     return intake.db.execute(query, (most,)).fetchall()
 
@@ -116,26 +116,26 @@ def commonest_reasons(intake: Intake, most: int = 3) -> list[tuple[str, int]]:
 def write_companions(
     folder: Path, manifest: Mapping[str, Any], left_out: Iterable[Mapping[str, Any]], words: Mapping[str, int]
 ) -> None:
-    """The small files beside the Arrow files: two that `datasets` needs, the manifest, the counts of words."""
+    """Write the small files beside the Arrow files: two that `datasets` needs, the manifest, the counts of words."""
     from datasets import DatasetInfo
 
     DatasetInfo(features=database_features()).write_to_directory(str(folder))
     state = {
         "_data_files": [{"filename": name} for name in manifest["files"]],
-        "_fingerprint": manifest["fingerprint"][:16],  # `datasets` takes it for the names of its caches
+        "_fingerprint": manifest["fingerprint"][:16],  # `datasets` names its caches by it
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
         "_output_all_columns": False,
         "_split": None,
-        # For our own reader, so that opening a database need not read a manifest that may be long.
+        # For our own reader: the manifest can be long, and opening a database should not have to read it.
         **{key: manifest[key] for key in ("format", "parse_format", "fingerprint", "picture_fingerprint")},
     }
     by_frequency = dict(sorted(words.items(), key=lambda item: (-item[1], item[0])))
     for name, content in (("state.json", state), (WORD_COUNTS, by_frequency)):
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (folder / name).write_text(text + "\n", encoding="utf-8")
-    # What was left out is a line an entry, written as it is read: it may be long.
+    # The list of what was left out can be long: it is written entry by entry, one per line.
     with (folder / "manifest.json").open("w", encoding="utf-8") as file:
         file.write(json.dumps(manifest, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "left_out": [')
         for number, entry in enumerate(left_out):
@@ -144,7 +144,7 @@ def write_companions(
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The manifest of a finished database, whatever the format of its parses; its list of what was left out apart."""
+    """(manifest, list of what was left out) of a finished database, in any parse format."""
     if not (folder / "manifest.json").is_file():
         raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -157,6 +157,6 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def count_captions(manifest: Mapping[str, Any]) -> int:
-    """Texts that have a parse."""
+    """Number of captions, all of which have a parse."""
     kinds = (source["kinds"].items() for source in manifest["sources"].values())
     return sum(n for kind, n in itertools.chain(*kinds) if kind != MISMATCH)

@@ -1,4 +1,4 @@
-"""Localized Narratives: what people said while they pointed at a picture of COCO, Flickr30k or ADE20K, written down.
+"""Localized Narratives: spoken descriptions of pictures of COCO, Flickr30k and ADE20K, transcribed.
 
 Source: Pont-Tuset et al. 2020.
 """
@@ -21,9 +21,9 @@ IDENTIFY: dict[str, Callable[[str], str]] = {  # first part of dataset_id -> ide
 
 
 def read_narratives(file: Path) -> Iterator[Item]:
-    """Localized Narratives of COCO, Flickr30k and ADE20K, a JSON object a line. Source: Pont-Tuset et al. 2020.
+    """Localized Narratives of COCO, Flickr30k and ADE20K, one JSON object per line.
 
-    Those of other datasets (Open Images) are counted as one entry for each.
+    Narratives of another dataset (Open Images) are left out, with one entry for the dataset.
     """
     others = Counter[str]()
     for number, line in read_lines(file):
@@ -33,15 +33,16 @@ def read_narratives(file: Path) -> Iterator[Item]:
             dataset, image_id, caption = record["dataset_id"], str(record["image_id"]), record["caption"]
             name, _, part = dataset.lower().partition("_")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            yield LeftOut("line", where, f"no Localized Narrative: {describe_error(error)}", captions=1)
+            reason = f"not a record of Localized Narratives: {describe_error(error)}"
+            yield LeftOut("line", where, reason, captions=1)
             continue
         if not isinstance(caption, str):
-            yield LeftOut("line", where, "the caption is no text", captions=1)
+            yield LeftOut("line", where, "the caption is not a text", captions=1)
         elif name not in IDENTIFY:
             others[dataset] += 1
         else:
             identity = IDENTIFY[name](image_id)
-            if name == "flickr30k" and part in SPLIT_NAMES:  # the pictures of the other two tell their split by folder
+            if name == "flickr30k" and part in SPLIT_NAMES:  # COCO and ADE20K have a folder for each split
                 yield Listed(identity, SPLIT_NAMES[part], where)
             yield Text(identity, caption.strip(), "narrative", where)
     yield from unread_collections(file, others)

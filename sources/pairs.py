@@ -1,6 +1,6 @@
-"""The user's own pairs of image and text: a table with the columns image and caption, and optionally label and split.
+"""The user's own table of pairs, with the columns image and caption, and optionally label and split.
 
-A text may be labelled as not true of its picture.
+A label can mark a text as not true of its picture.
 """
 
 import os
@@ -17,16 +17,17 @@ LABELS = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "match"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "mismatch"), False),
 }
-NOTHING = {"", "none", "nan", "null"}  # how files and libraries write an empty field
+NOTHING = {"", "none", "nan", "null"}  # spellings of an empty field
 
 
 def read_pairs(file: Path, images: Path) -> Iterator[Item]:
-    """The user's own pairs: CSV, TSV, JSONL or Parquet with image and caption, and optionally label and split.
+    """Items of a CSV, TSV, JSONL or Parquet file with the columns image and caption, and optionally label and split.
 
-    `image` is a path below `images`. label 0 (false, no, mismatch) marks a text that is not true of its picture.
+    The column image has paths below the folder `images`. The label 0 (false, no, mismatch) marks a text that is not
+    true of its picture.
     """
     if not images.is_dir():
-        raise FileNotFoundError(f"{images} is no folder; give the folder of the pictures with --images DIR")
+        raise FileNotFoundError(f"there is no folder {images}; give the folder of the pictures with --images DIR")
     names = Counter[bool]()
     for place, row in read_table(file):
         where = f"{file.name}:{place}"
@@ -43,7 +44,7 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
             yield Listed(f"pairs:{name}", split, where)
         yield Text(f"pairs:{name}", text, "caption", where, matches)
     if names[False] and not names[True]:
-        raise FileNotFoundError(f"not one image of {file} is below {images}; give their folder with --images DIR")
+        raise FileNotFoundError(f"no image of {file} is in {images}; give the folder of the images with --images DIR")
 
 
 def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
@@ -54,7 +55,7 @@ def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str
     except ValueError as error:
         return str(error)
     if not isinstance(caption, str):
-        return "the caption is no text"
+        return "the caption is not a text"
     split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
     if split not in SPLIT_NAMES and split not in NOTHING:
         return f"unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}"
@@ -64,12 +65,15 @@ def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str
 
 
 def path_below(image: Any) -> PurePosixPath:
-    """The path of a row's image below the folder of images. ValueError if it is none, or would leave that folder."""
+    """The path of a row's image, relative to the folder of images.
+
+    ValueError if the value is not a path, or leads out of that folder.
+    """
     if not isinstance(image, str) or not image.strip():
-        raise ValueError("the image is no file name")
+        raise ValueError("the image is not a file name")
     path = PurePosixPath(image.strip().replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
-        raise ValueError(f"the image {image!r} is outside of --images")
+        raise ValueError(f"the image {image!r} is outside the folder --images")
     return path
 
 

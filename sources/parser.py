@@ -15,27 +15,29 @@ PARSE_BATCH = 256  # texts; 64 are 10 % slower, 512 no faster
 
 
 class CaptionParser:
-    """A spaCy pipeline with the components that a parse needs and no others.
+    """A spaCy pipeline with only the components that a parse needs.
 
-    Its attribute ruler and lemmatizer take 37 % of its time, and what they find for a word depends on (word, tag,
-    dependency) alone, but for their few rules about two words. So each such triple is given to them once. The parses
-    are the same; 1.2 times as fast over the first 36,000 captions (20,000 triples), 1.4 times when most have been met.
+    Attribute ruler and lemmatizer take 37 % of the pipeline's time. Their result for a word depends only on the triple
+    (word, tag, dependency), except for a few rules about two words. So the lemma of each triple is computed once and
+    remembered. The parses are the same; parsing is 1.2 times as fast over the first 36,000 captions (20,000 triples),
+    and 1.4 times as fast once most triples are known.
     """
 
     LEMMA_STEPS = ("attribute_ruler", "lemmatizer")
     MOST_REMEMBERED = 100_000  # triples, 20 MB
-    # First words of the rules about two words: ain't, gonna, gotta, let's, c'mon, y'all; and "there" in "there is".
+    # The rules about two words apply to these first words (ain't, gonna, gotta, let's, c'mon, y'all) and to "there is".
     PAIRED_WORDS = frozenset(("ai", "gon", "got", "let", "c'm", "y", "y'"))
     PAIRED_DEPENDENCY = "expl"
 
     def __init__(self, pipeline: str):
-        # spaCy's thinc imports torch if it is there: 1.7 s and 185 MB a process for nothing that a parse needs.
+        # spaCy's thinc imports torch if it is installed. A parse does not need it, and it costs each process 1.7 s and
+        # 185 MB.
         with _not_installed("torch"):
             import spacy
             from thinc.api import NumpyOps, set_current_ops
-        # numpy's matrix products are 1.3 times as fast here as those of BLIS, spaCy's default; the parses are the same.
+        # NumPy's matrix products are 1.3 times as fast here as spaCy's default, BLIS; the parses are the same.
         set_current_ops(NumpyOps(use_blis=False))
-        self.nlp = spacy.load(pipeline, exclude=["ner"])  # nothing reads entities
+        self.nlp = spacy.load(pipeline, exclude=["ner"])  # entities are not used
         self.lemma_steps = [self.nlp.get_pipe(name) for name in self.LEMMA_STEPS]
         self.columns = [getattr(spacy.attrs, name) for name in ("LOWER", "ORTH", "TAG", "DEP")]
         hash_of = self.nlp.vocab.strings
@@ -43,10 +45,10 @@ class CaptionParser:
         self.lemmas: dict[tuple[int, ...], str] = {}
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """Parses of some texts; spaCy is given them in batches."""
+        """The parse of each text."""
         if len(self.lemmas) > self.MOST_REMEMBERED:
             self.lemmas.clear()
-        # A zone forgets the words it met; without one spaCy's memory grows with the data.
+        # A memory zone frees the words that were read in it; without it spaCy's memory grows with the data.
         with self.nlp.memory_zone():
             docs = self.nlp.pipe(texts, batch_size=PARSE_BATCH, disable=self.LEMMA_STEPS)
             return [Parse.from_doc(self._lemmatise(doc)) for doc in docs]
@@ -72,23 +74,24 @@ load_parser = functools.cache(CaptionParser)  # once in each process
 
 
 def find_pipeline() -> str:
-    """Name of the installed spaCy pipeline; looking for it does not import spaCy, which takes a second.
+    """Name of the installed spaCy pipeline, found without importing spaCy (a second).
 
-    ModuleNotFoundError tells how to install one.
+    If there is none, the message of the ModuleNotFoundError has the command that installs one.
     """
     for name in PIPELINES:
         if importlib.util.find_spec(name):
             return name
-    raise ModuleNotFoundError(f"no spaCy pipeline ({' or '.join(PIPELINES)}); install one with: {INSTALL_PIPELINE}")
+    names = " or ".join(PIPELINES)
+    raise ModuleNotFoundError(f"no spaCy pipeline ({names}) is installed; install one with: {INSTALL_PIPELINE}")
 
 
 @contextlib.contextmanager
 def _not_installed(name: str) -> Iterator[None]:
-    """What is imported inside takes a library for absent, unless it has been imported before."""
+    """Inside this block, importing a library fails, unless it was imported earlier."""
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment] # Python's own way to forbid an import
+    sys.modules[name] = None  # type: ignore[assignment] # with None, Python raises ModuleNotFoundError
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The table of all sources, and opening those that a database is built from.
+"""The table of all sources, and `open_sources`, which opens those that a database is built from.
 
 To add a source: write `sources/NAME.py` with `SOURCES = {"NAME": Source(...)}`, and give DatabaseConfig the field
-`NAME: str | None = source("NAME")` with its help as the docstring.
+`NAME: str | None = source("NAME")`; the docstring under the field is its `--help`.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from sources.items import Item, Source
 
 
 def sources_of(config: type[DatabaseConfig]) -> dict[str, Source]:
-    """Name -> source, for every field of the settings that selects one; those with pictures first."""
+    """Name -> source, for every field of the settings that selects a source; sources with pictures first."""
     found = {}
     for name, field in config.sources().items():
         known = importlib.import_module(f"sources.{field.module}").SOURCES
@@ -25,14 +25,15 @@ def sources_of(config: type[DatabaseConfig]) -> dict[str, Source]:
     return found
 
 
-# Of the program's own settings. A build asks `sources_of` for those of its settings, which a test may extend.
+# The sources of DatabaseConfig itself. A build calls `sources_of` with its own settings class, which tests extend.
 SOURCES = sources_of(DatabaseConfig)
 
 
 def open_sources(settings: DatabaseConfig) -> dict[str, Iterator[Item]]:
-    """The items of all sources that the settings name. Of equal photographs or texts those of the first source count.
+    """Name -> items, for all sources that the settings name.
 
-    FileNotFoundError if a file or folder is not there, before the first source is read, which may take minutes.
+    Their order is their precedence: of equal photographs or texts the first source's is used. FileNotFoundError if a
+    file or folder is missing; it is raised before the first source is read, since reading can take minutes.
     """
     if settings.hold_out is not None:
         _require("file", "hold-out", settings.hold_out)
@@ -56,6 +57,11 @@ def _read_all(source: Source, values: Iterable[Any], settings: DatabaseConfig) -
 
 def _require(expects: str, flag: str, value: Any) -> None:
     if expects == "file" and not Path(value).is_file():
-        raise FileNotFoundError(f"{value} is not there; --{flag} expects a file")
+        raise FileNotFoundError(f"--{flag} {value}: {_state(value)}; give a file")
     if expects == "folder" and not Path(value).is_dir():
-        raise FileNotFoundError(f"{value} is no folder; --{flag} expects one")
+        raise FileNotFoundError(f"--{flag} {value}: {_state(value)}; give a folder")
+
+
+def _state(value: Any) -> str:
+    path = Path(value)
+    return "this is a folder" if path.is_dir() else "this is a file" if path.is_file() else "it does not exist"

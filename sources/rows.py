@@ -1,4 +1,4 @@
-"""Rows of the database, made of finished units, and the Arrow files that they are written to."""
+"""Make the rows of the database from finished units, and write them to Arrow files."""
 
 import hashlib
 import itertools
@@ -17,24 +17,25 @@ from sources.units import ROWS_PER_UNIT, Chunk, database_features, read_arrow
 from Tokenizer_lib import split_words
 
 ROWS_PER_FILE = 1000  # about 20 MB at the usual size of pictures
-BYTES_PER_FILE = 64_000_000  # the memory that writing takes, and far from the 2 GB that one batch can hold
-MISMATCH = "mismatch"  # kind, in the manifest, of texts that are not true
+BYTES_PER_FILE = 64_000_000  # limits the memory of writing; one Arrow batch can hold at most 2 GB
+MISMATCH = "mismatch"  # in the manifest, the kind of the texts that are not true
 
 
 @dataclass
 class Content:
-    """What was written."""
+    """Counts of what was written."""
 
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(source, kind of text) -> texts; the kind of those that are not true is MISMATCH."""
+    """(source, kind of text) -> number of texts; the kind of texts that are not true is MISMATCH."""
     picture_bytes: Counter[str] = field(default_factory=Counter)
     """Source -> bytes of its stored pictures."""
     words: Counter[str] = field(default_factory=Counter)
-    """Words of the training captions."""
+    """Word of the training captions -> occurrences."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Arrow file -> rows, bytes, sha256."""
 
     def count(self, batch: pa.RecordBatch) -> None:
+        """Add the counts of some rows."""
         for name, size in zip(batch["source"].to_pylist(), pc.binary_length(batch["image"].field("bytes")).to_pylist()):
             self.picture_bytes[name] += size
         for column, kind in (("captions", None), ("mismatches", MISMATCH)):
@@ -48,7 +49,7 @@ class Content:
 
 
 def write_rows(folder: Path, intake: Intake, chunks: Sequence[Chunk]) -> Content:
-    """Write the rows of all photographs as Arrow files, in their order."""
+    """Write the rows of all photographs as Arrow files, in the order of their ranks."""
     schema = database_features().arrow_schema
     content, files = Content(), ArrowFiles(folder, schema)
     with progress(None, "write", " photographs", intake.count("photographs")) as bar:
@@ -63,7 +64,7 @@ def write_rows(folder: Path, intake: Intake, chunks: Sequence[Chunk]) -> Content
 
 
 def make_rows(chunk: Chunk, chunks: Sequence[Chunk], intake: Intake, schema: pa.Schema) -> pa.RecordBatch:
-    """Rows of the database from one finished unit, with the texts of guests from wherever they are."""
+    """Rows of the database from one finished unit. The texts of guests can come from other units (`chunks`)."""
     rows = intake.rows(chunk.ranks[0], chunk.ranks[-1])
     places = pa.array([row.rank - chunk.ranks[0] for row in rows], pa.int32())
     pictures, texts = (read_arrow(path).take(places) for path in (chunk.pictures, chunk.texts))
@@ -84,7 +85,7 @@ def make_rows(chunk: Chunk, chunks: Sequence[Chunk], intake: Intake, schema: pa.
 
 
 def texts_of_guest(rank: int, column: str, chunks: Sequence[Chunk], intake: Intake) -> list[dict[str, Any]]:
-    """Texts of a photograph that is the same picture as its host, without those that the host has."""
+    """Texts of a guest, without those that its host already has. column: captions or mismatches."""
     chunk = chunks[(rank - 1) // ROWS_PER_UNIT]
     texts = read_arrow(chunk.texts)[column][rank - chunk.ranks[0]].as_py()
     kept = [keep for matches, keep in intake.kept_texts(rank) if matches == (column == "captions")]
@@ -92,26 +93,29 @@ def texts_of_guest(rank: int, column: str, chunks: Sequence[Chunk], intake: Inta
 
 
 def write_new_parses(folder: Path, units: Mapping[Path, Sequence[Path]], total: int) -> dict[str, dict[str, Any]]:
-    """Write the rows of finished Arrow files again, file by file, with the captions of other units."""
+    """Write the rows of finished Arrow files again, file by file, with the newly parsed captions.
+
+    units: Arrow file -> the units with its captions. total: the number of rows, for the progress bar.
+    """
     schema = database_features().arrow_schema
     files = ArrowFiles(folder, schema)
     with progress(None, "write", " photographs", total) as bar:
-        for file, its_units in units.items():
+        for file, units_of_file in units.items():
             rows = read_arrow(file)
-            captions = pa.concat_tables(map(read_arrow, its_units))["captions"]
+            captions = pa.concat_tables(map(read_arrow, units_of_file))["captions"]
             columns = [captions if name == "captions" else rows[name] for name in schema.names]
             (batch,) = pa.Table.from_arrays(columns, schema=schema).combine_chunks().to_batches()
             files.write(batch)
-            files.flush()  # files end where they ended
+            files.flush()  # each new file has the rows of the old one
             bar.update(rows.num_rows)
     return files.describe()
 
 
 class ArrowFiles:
-    """Writes rows to Arrow stream files of about ROWS_PER_FILE rows, named as `datasets` does.
+    """Writes rows to Arrow stream files of about ROWS_PER_FILE rows, with the file names of `datasets`.
 
-    A file ends earlier where pictures are large. It holds one record batch: opening a database reads the head of each
-    batch, and 1,760 batches of 100 rows took 0.7 s from a cold disk.
+    If pictures are large, a file has fewer rows. A file holds one record batch, because opening a database reads the
+    head of each batch: 1,760 batches of 100 rows took 0.7 s from a cold disk.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema):
@@ -126,7 +130,7 @@ class ArrowFiles:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits for more rows."""
+        """Write the rows that are waiting to one file."""
         table = pa.Table.from_batches(self.waiting, self.schema).combine_chunks()
         self.waiting = []
         if table.num_rows:
@@ -135,7 +139,10 @@ class ArrowFiles:
             self.rows.append(table.num_rows)
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Give the files their names, which say how many there are; returns rows, bytes and sha256 of each."""
+        """Give the files their final names, which contain the number of files.
+
+        Returns file name -> rows, bytes, sha256.
+        """
         described = {}
         for i, rows in enumerate(self.rows):
             path = self.folder / f"data-{i:05d}-of-{len(self.rows):05d}.arrow"

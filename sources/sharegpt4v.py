@@ -10,9 +10,10 @@ from sources.items import Item, LeftOut, Source, Text
 
 
 def read_sharegpt4v(file: Path) -> Iterator[Item]:
-    """Captions that GPT-4V or Share-Captioner wrote for COCO pictures; one JSON list. Source: Chen et al. 2023.
+    """Captions of COCO pictures, from a JSON list of conversations.
 
-    Of 1.2 million records most describe pictures of other collections (llava, sam, ...): one entry for each of those.
+    Most of the 1.2 million records describe pictures of other collections (llava, sam, ...). They are left out, with
+    one entry for each collection.
     """
     others = Counter[str]()
     for number, record in stream_json(file, "item"):
@@ -22,10 +23,11 @@ def read_sharegpt4v(file: Path) -> Iterator[Item]:
             answers = [turn["value"] for turn in turns if turn["from"] == "gpt"]
             collection, _, rest = image.partition("/")
         except (KeyError, TypeError, AttributeError) as error:
-            yield LeftOut("line", where, f"no ShareGPT4V record: {describe_error(error)}", captions=1)
+            yield LeftOut("line", where, f"not a ShareGPT4V record: {describe_error(error)}", captions=1)
             continue
         if len(answers) != 1 or not isinstance(answers[0], str):
-            yield LeftOut("line", where, f"a conversation with {len(answers)} answers is no caption", captions=1)
+            reason = f"expected one answer with a text in the conversation, got {len(answers)} answers"
+            yield LeftOut("line", where, reason, captions=1)
         elif collection != "coco":
             others[collection] += 1
         else:

@@ -1,7 +1,7 @@
-"""The split of every photograph: what official lists say, held-out photographs, and a hash of the group for the rest.
+"""The split of every photograph: by official lists and the hold-out list, and for the rest by a hash of the group.
 
-A photograph that several sources or lists put into different splits goes to the strictest one: test before validation
-before train. All photographs of a group are in one split.
+If sources or lists disagree about a photograph, the strictest split is used: test before validation before train.
+All photographs of a group are in one split.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from common.storage import SPLITS
 from sources.files import PICTURE_ENDINGS, read_lines
 from sources.intake import Intake
 
-SHARES = (0.75, 0.15, 0.10)  # of SPLITS, where no official list decides
+FRACTIONS = (0.75, 0.15, 0.10)  # of SPLITS, for photographs that are in no official list
 
 
 def find_official_splits(intake: Intake, hold_out: Path | None = None) -> None:
-    """Store the official split of every photograph that has one; the strictest counts.
+    """Store the official split of every photograph that has one; of several the strictest.
 
-    hold_out: a file with ids or file names, one a line; those photographs go to test.
+    hold_out: a file with ids or file names, one per line; these photographs are put into the test split.
     """
     for number, name in enumerate(intake.names):
         _splits_of_source(intake, number, name)
@@ -26,7 +26,7 @@ def find_official_splits(intake: Intake, hold_out: Path | None = None) -> None:
 
 
 def _splits_of_source(intake: Intake, number: int, name: str) -> None:
-    """Store the splits that one source gives; if it has no test photographs, its validation list is divided."""
+    """Store the splits of one source. If it has no test photographs, its validation list is divided."""
     given = """SELECT identity, max(strict) AS strict, count(DISTINCT strict) AS lists FROM (
         SELECT identity, strictness(split) AS strict FROM lists WHERE source = ?1 UNION ALL
         SELECT identity, strictness(split) AS strict FROM files WHERE source = ?1 AND split IS NOT NULL)
@@ -36,7 +36,10 @@ def _splits_of_source(intake: Intake, number: int, name: str) -> None:
     intake.db.execute(f"CREATE TEMP TABLE given AS {given}".replace("?1", str(number)))
     (twice,) = intake.db.execute("SELECT count(*) FROM given WHERE lists > 1").fetchone()
     if twice:
-        intake.notes.append(f"{name}: {twice} photographs are in several official lists; the strictest counts")
+        intake.notes.append(
+            f"{name}: {twice} photographs are in several official lists; "
+            "the strictest is used (test before validation before train)"
+        )
     if not intake.sources[name].splits_are_final:
         _divide_validation(intake, number, name)
     intake.db.execute(
@@ -46,7 +49,7 @@ def _splits_of_source(intake: Intake, number: int, name: str) -> None:
 
 
 def _divide_validation(intake: Intake, number: int, name: str) -> None:
-    """If none of its photographs is in test, half of a source's validation photographs go there."""
+    """Put half of a source's validation photographs into test, if the source has no test photographs."""
     has_files = "EXISTS (SELECT 1 FROM files WHERE files.identity = given.identity AND source = ?)"
     query = f"SELECT coalesce(max(strict), 0), count(*) FROM given WHERE {has_files}"
     strictest, present = intake.db.execute(query, (number,)).fetchone()
@@ -55,17 +58,17 @@ def _divide_validation(intake: Intake, number: int, name: str) -> None:
         second = _second_half(intake, number, middle)
         intake.db.executemany("UPDATE given SET strict = 2 WHERE identity = ?", [(identity,) for identity in second])
         intake.notes.append(
-            f"{name}: the official test photographs are absent; the {len(middle):,} for validation were divided "
-            f"into {len(middle) - len(second):,} for validation and {len(second):,} for test, by the sha1 of their "
-            "identity"
+            f"{name}: there are no official test photographs; the {len(middle):,} for validation were divided "
+            f"into {len(middle) - len(second):,} for validation and {len(second):,} for test (by sha1 of the identity)"
         )
 
 
 def _second_half(intake: Intake, source: int, identities: list[str]) -> list[str]:
-    """Half of the photographs for validation, by a hash: their order may follow what the pictures show.
+    """Half of the validation photographs, chosen by a hash: files can be ordered by what the pictures show.
 
-    Of an official list exactly half, whichever of its photographs are there. Where a folder is all there is, each
-    photograph is drawn for itself, so that none changes its split when others are added.
+    Of an official list exactly half is chosen, and the choice does not depend on which of its pictures are present. If
+    the source has a folder but no list, the hash of each photograph decides alone: adding photographs then does not
+    move others to another split.
     """
     digests = {identity: hashlib.sha1(identity.encode()).digest() for identity in identities}
     if intake.db.execute("SELECT count(*) FROM lists WHERE source = ?", (source,)).fetchone()[0]:
@@ -74,7 +77,7 @@ def _second_half(intake: Intake, source: int, identities: list[str]) -> list[str
 
 
 def _hold_out(intake: Intake, file: Path) -> None:
-    """Put the photographs that a file lists into test. ValueError if it names none of these sources."""
+    """Put the photographs that a file lists into test. ValueError if it names no photograph of the sources."""
     intake.db.execute("CREATE INDEX files_named ON files (image_id)")
     unknown, found, lines = [], set[str](), 0
     for _, line in read_lines(file):
@@ -86,20 +89,22 @@ def _hold_out(intake: Intake, file: Path) -> None:
             unknown.append(name)
     intake.db.executemany("INSERT OR REPLACE INTO official VALUES (?, 2)", [(identity,) for identity in found])
     if not found:
-        raise ValueError(f"{file}: not one of its {lines:,} lines names a photograph of these sources")
+        raise ValueError(
+            f"--hold-out {file}: none of its {lines:,} lines is the id or file name of a photograph of these sources"
+        )
     known = {identity for (identity,) in intake.db.execute("SELECT identity FROM photographs")} & found
     intake.held_out = {"lines": lines, "photographs": len(known), "unknown": unknown}
     intake.notes.append(
-        f"{len(known):,} photographs are held out: they are in test"
-        + (f"; {len(unknown):,} of {lines:,} lines name no photograph of these sources" if unknown else "")
+        f"--hold-out put {len(known):,} photographs into the test split"
+        + (f"; {len(unknown):,} of its {lines:,} lines name no photograph of these sources" if unknown else "")
     )
 
 
 def _identities_named(intake: Intake, line: str) -> set[str]:
-    """The photographs that a line of a hold-out list means.
+    """The identities of the photographs that a line of a hold-out list can mean.
 
-    A line is an identity, what a source recognises (a number or file name of COCO or Flickr), or a file name: as it is,
-    without its folder, or without its ending.
+    A line is an identity, an id that a source recognises (a number or file name of COCO or Flickr), or a file name,
+    with or without folder and ending.
     """
     identities = {line, *(source.identify(line) or line for source in intake.sources.values())}
     last = line.rpartition("/")[2]
@@ -110,7 +115,7 @@ def _identities_named(intake: Intake, line: str) -> set[str]:
 
 
 def assign_splits(intake: Intake) -> None:
-    """Once the copies are joined: give every photograph the split of its group."""
+    """After the copies are joined: give every photograph the split of its group."""
     intake.db.executescript(
         """CREATE INDEX grouped ON photographs (grouping);
         UPDATE photographs SET split = (SELECT max(strictness) FROM photographs other JOIN official
@@ -122,12 +127,12 @@ def assign_splits(intake: Intake) -> None:
 
 
 def _validation_from_train(intake: Intake) -> None:
-    """If there are no validation photographs, about 1 in 12 of those for training become validation photographs.
+    """If there are no validation photographs, use about 1 in 12 training photographs for validation.
 
-    This happens when the list that would be validation is held out; without it no threshold could be chosen. The group
-    alone decides which they are, as in hash_split.
+    This happens when the whole validation list is held out. Without validation photographs no threshold can be chosen.
+    A hash of the group decides, as in `hash_split`.
     """
-    kept = "lost IS NULL AND host IS NULL"
+    kept = "usable AND host IS NULL"
     counts = dict(intake.db.execute(f"SELECT split, count(*) FROM photographs WHERE {kept} GROUP BY split"))
     if counts.get("validation") or not counts.get("train"):
         return
@@ -138,22 +143,23 @@ def _validation_from_train(intake: Intake) -> None:
     query = f"SELECT count(*) FROM photographs WHERE split = 'validation' AND {kept}"
     if moved := intake.db.execute(query).fetchone()[0]:
         intake.notes.append(
-            f"there were no validation photographs; {moved:,} of the {counts['train']:,} for training became such, "
-            "by the sha256 of their group"
+            f"there were no validation photographs; {moved:,} of the {counts['train']:,} training photographs are "
+            "used for validation (by sha256 of the group)"
         )
 
 
 def hash_split(group: str) -> str:
-    """Split of a photograph that no official list names: its group alone decides.
+    """Split of a photograph that is in no official list, by a hash of its group.
 
-    So adding or removing other photographs never moves it from one split to another.
+    It depends on nothing else, so adding or removing other photographs does not change it.
     """
-    share = int.from_bytes(hashlib.sha1(group.encode()).digest()[:8]) / 2**64
-    return SPLITS[0] if share < SHARES[0] else SPLITS[1] if share < SHARES[0] + SHARES[1] else SPLITS[2]
+    train, validation, _ = FRACTIONS
+    place = int.from_bytes(hashlib.sha1(group.encode()).digest()[:8]) / 2**64  # uniform in [0, 1)
+    return SPLITS[0] if place < train else SPLITS[1] if place < train + validation else SPLITS[2]
 
 
 def serves_as_validation(group: str) -> bool:
-    """Whether a training photograph is used for validation where there is no other: 21 of 256 groups are."""
+    """Whether a training photograph is used for validation if there are no others; true for 21 of 256 groups."""
     return hashlib.sha256(group.encode()).digest()[0] < 21
 
 

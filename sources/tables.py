@@ -1,6 +1,6 @@
-"""Tables of images and captions: CSV, TSV, JSONL and Parquet, each row as a dict.
+"""Read tables of images and captions (CSV, TSV, JSONL, Parquet), each row as a dict.
 
-A table has at least the columns image and caption. A row that cannot be read becomes a message in its place.
+A table must have the columns image and caption. For a row that cannot be read, a message is yielded in its place.
 """
 
 import csv
@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from sources.files import parse_json, read_lines
 
-PAIR_COLUMNS = ("image", "caption", "label", "split")  # what is known of the user's own pairs
+PAIR_COLUMNS = ("image", "caption", "label", "split")  # the columns of a table of pairs that are read
 
 Rows = Iterator[tuple[str, dict[str, Any] | str]]
 """(place, row), or (place, what is wrong with the row)."""
@@ -23,15 +23,15 @@ Rows = Iterator[tuple[str, dict[str, Any] | str]]
 def read_table(file: Path, ending: str | None = None, wanted: Container[str] | None = PAIR_COLUMNS) -> Rows:
     """Yield (place, row) of a CSV, TSV, JSONL or Parquet file; for a bad row (place, what is wrong with it).
 
-    ending: that of another format, where the file's own is misleading.
-    wanted: the columns of a Parquet file that are read, None for all; the other formats give all they have.
-    Raises ValueError if a column image or caption is missing, or if the file has none of these formats.
+    ending: the format, for example ".csv", if the file name has another ending.
+    wanted: the columns to read from a Parquet file, None for all. The other formats give all their columns.
+    Raises ValueError if the column image or caption is missing, or if the format is not known.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is not there")
+        raise FileNotFoundError(f"there is no file {file}")
     ending = ending or file.suffix.lower()
     if ending not in FORMATS:
-        raise ValueError(f"{file}: pairs are read from .csv, .tsv, .jsonl or .parquet")
+        raise ValueError(f"{file}: a table of pairs must be a .csv, .tsv, .jsonl or .parquet file")
     yield from FORMATS[ending](file, wanted)
 
 
@@ -51,22 +51,22 @@ def _read_separated(file: Path, delimiter: str) -> Rows:
         try:
             columns = [name.strip() for name in next(reader, ())]
         except csv.Error as error:
-            raise ValueError(f"{file} is no table: {error}") from None
+            raise ValueError(f"{file} is not a table: {error}") from None
         _require_columns(file, columns)
         for start, end, fields in _records(reader):
             if isinstance(fields, str):
                 yield str(start), fields
                 continue
-            # Most TSV files are written without quoting; there a quote at the start of a caption means nothing.
+            # Most TSV files do not use quoting: a quote at the start of a caption is part of the caption.
             if delimiter == "\t" and any("\n" in field and "\t" in field for field in fields):
-                problem = f"a quote joins the lines {start} to {end}"
+                problem = f"a quotation mark joins the lines {start} to {end}"
                 yield from ((str(number), problem) for number in range(start, end + 1))
                 continue
             yield str(start), _row(fields, columns)
 
 
 def _records(reader: Any) -> Iterator[tuple[int, int, list[str] | str]]:
-    """(first line, last line, fields) of each record of a csv.reader; its error in place of the fields."""
+    """(first line, last line, fields) of each record of a csv.reader; for a bad record its error instead of fields."""
     while True:
         start = reader.line_num + 1
         try:
@@ -87,7 +87,7 @@ def _row(fields: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | str:
 
 
 def read_jsonl(file: Path, wanted: Container[str] | None = None) -> Rows:
-    """A JSON object a line; the place of a row is its line. The columns are checked at the end of the file."""
+    """One JSON object per line; the place of a row is its line. The columns are checked at the end of the file."""
     columns: list[str] = []
     for number, line in read_lines(file):
         try:
@@ -97,16 +97,16 @@ def read_jsonl(file: Path, wanted: Container[str] | None = None) -> Rows:
             continue
         if isinstance(record, dict):
             columns = list(dict.fromkeys((*columns, *list(record)[:20])))
-        yield str(number), record if isinstance(record, dict) else "no JSON object"
+        yield str(number), record if isinstance(record, dict) else "not a JSON object"
     _require_columns(file, columns)
 
 
 def read_parquet(file: Path, wanted: Container[str] | None = None) -> Rows:
-    """The place of a row is its number in brackets, from 0."""
+    """A Parquet file; the place of a row is its number in brackets, from 0."""
     try:
         table = pyarrow.parquet.ParquetFile(file)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file} is no Parquet file: {error}") from None
+        raise ValueError(f"{file} is not a Parquet file: {error}") from None
     _require_columns(file, table.schema_arrow.names)
     names = [name for name in table.schema_arrow.names if wanted is None or name in wanted]
     batches = table.iter_batches(batch_size=1024, columns=names)
@@ -116,7 +116,7 @@ def read_parquet(file: Path, wanted: Container[str] | None = None) -> Rows:
             rows = next(batches).to_pylist()
         except StopIteration:
             return
-        except (OSError, ValueError) as error:  # a block that does not unpack; text that is not UTF-8
+        except (OSError, ValueError) as error:  # a block that cannot be decompressed; text that is not UTF-8
             raise ValueError(f"{file} is damaged: {error}") from None
         for row in rows:
             yield f"[{next(numbers)}]", row
@@ -131,6 +131,7 @@ FORMATS: dict[str, Callable[[Path, Container[str] | None], Rows]] = {
 
 def _require_columns(file: Path, columns: Sequence[str]) -> None:
     if absent := {"image", "caption"} - set(columns):
-        raise ValueError(f"{file} lacks {' and '.join(sorted(absent))}; its columns are: {', '.join(columns)}")
+        found = f"its columns are: {', '.join(columns)}" if columns else "it is empty"
+        raise ValueError(f"{file} has no column {' and no column '.join(sorted(absent))}; {found}")
     if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
         raise ValueError(f"{file} has more than one column {twice[0]!r}; rename one")

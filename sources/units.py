@@ -1,7 +1,7 @@
-"""Units of work: what a worker makes of some photographs or of their texts, and the columns of the database.
+"""Units of work: one stores the pictures or parses the texts of up to 100 photographs; and the database's columns.
 
-A unit is a file named after a hash of all that it is made of, and takes that name when it is whole. So whoever needs
-a unit looks whether its file is there: it is never made twice, and a half-written one is never read.
+A unit is a file whose name is a hash of all its inputs. It gets this name when it is complete. So a unit is finished
+exactly if its file exists: it is never made twice, and a half-written one is never read.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from sources.items import Picture
 from sources.parser import load_parser
 from sources.scenes import draw
 
-ROWS_PER_UNIT = 100  # about 2 MB and half a second of work: what is lost when a build is killed
+ROWS_PER_UNIT = 100  # about 2 MB and half a second of work, which is lost when a build is killed
 SCENE_SIDE = 128  # pixels
 
 _TEXT = {"text": pa.string(), "kind": pa.string(), "source": pa.string()}
@@ -42,7 +42,7 @@ _PARSE = {
 TEXT_SCHEMA = pa.schema(
     {
         "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE)})),
-        "mismatches": pa.list_(pa.struct(_TEXT)),  # known to be untrue of the picture
+        "mismatches": pa.list_(pa.struct(_TEXT)),  # texts that are labelled as not true of the picture
     }
 )
 PICTURE_SCHEMA = pa.schema(
@@ -68,7 +68,7 @@ DATABASE_SCHEMA = pa.schema(
 
 
 def database_features() -> Any:
-    """Columns of the database as `datasets.Features`; workers do without that library, which takes them 0.5 s."""
+    """Columns of the database as `datasets.Features`. Workers do not call it: importing `datasets` takes 0.5 s."""
     from datasets import Features, Image
 
     return Features({**Features.from_arrow_schema(DATABASE_SCHEMA), "image": Image()})
@@ -76,17 +76,17 @@ def database_features() -> Any:
 
 @dataclass(frozen=True)
 class Unit(ABC):
-    """Some photographs, and the file that their part of the work goes to."""
+    """The work on up to ROWS_PER_UNIT photographs, and the file for the result."""
 
     what: ClassVar[str]
-    """For the progress bar."""
+    """The name of what is counted, for the progress bar."""
 
     path: Path
     size: int
-    """How many of them."""
+    """How many pictures or texts it has."""
 
     def run(self) -> None:
-        """Do the work, unless it is done. The file appears when it is whole."""
+        """Make the file, unless it exists. It is written under another name and renamed when it is complete."""
         if self.path.exists():
             return
         batch = self.make()
@@ -99,17 +99,18 @@ class Unit(ABC):
             part.unlink(missing_ok=True)
 
     @abstractmethod
-    def make(self) -> pa.RecordBatch: ...
+    def make(self) -> pa.RecordBatch:
+        """The content of the file, one row per photograph."""
 
 
 @dataclass(frozen=True)
 class PictureUnit(Unit):
-    """Decodes, reduces and fingerprints the pictures of some photographs."""
+    """Decodes, reduces and fingerprints pictures."""
 
     what: ClassVar[str] = "pictures"
 
     photographs: tuple[tuple[tuple[Picture, ...], tuple[str, ...]], ...]
-    """Files and their sources."""
+    """(files, source of each file) of each photograph."""
     short_side: int
     jpeg_quality: int
 
@@ -117,7 +118,7 @@ class PictureUnit(Unit):
     def of(cls, folder: Path, photographs: Sequence[Photograph], settings: DatabaseConfig) -> "PictureUnit":
         content = tuple((photograph.files, photograph.sources) for photograph in photographs)
         made_of = [
-            (source, file.image_id, file.path, file.scene, _state_of(file.path))
+            (source, file.image_id, file.path, file.scene, _size_and_time(file.path))
             for files, sources in content
             for file, source in zip(files, sources)
         ]
@@ -131,13 +132,13 @@ class PictureUnit(Unit):
         return pa.RecordBatch.from_pylist(rows, PICTURE_SCHEMA)
 
     def _row(self, files: Sequence[Picture], sources: Sequence[str]) -> dict[str, Any]:
-        """The best file of a photograph that can be used; the reasons for which others cannot."""
+        """The largest usable file of a photograph, and what is wrong with the files that cannot be used."""
         row: dict[str, Any] = {"problems": []}
-        for file, source in sorted(zip(files, sources), key=lambda pair: -_pixels(pair[0].path) if files[1:] else 0):
+        for file, source in sorted(zip(files, sources), key=lambda both: -_pixels(both[0].path) if files[1:] else 0):
             try:
                 data, picture = self._picture(file)
-            except Exception as error:  # decoders raise anything on damaged files; one must not end the build
-                if passes(error):
+            except Exception as error:  # a decoder can raise any error; a damaged file must not end the build
+                if is_temporary(error):
                     raise
                 problem = {"source": source, "where": where(file), "reason": why_left_out(error)}
                 row["problems"].append(problem)
@@ -146,7 +147,7 @@ class PictureUnit(Unit):
             row |= {"image": {"bytes": data, "path": name}, "image_id": file.image_id, "source": source}
             if file.scene is not None:
                 row["scene"] = json.dumps(file.scene)
-            else:  # scenes are different by construction
+            else:  # drawn scenes need no fingerprint, since no two are equal
                 row |= fingerprint(picture)._asdict()
             break
         return row
@@ -161,7 +162,7 @@ class PictureUnit(Unit):
 
 @dataclass(frozen=True)
 class TextUnit(Unit):
-    """Parses the texts of some photographs."""
+    """Parses texts."""
 
     what: ClassVar[str] = "texts"
 
@@ -172,7 +173,7 @@ class TextUnit(Unit):
     def of(cls, folder: Path, photographs: Iterable[tuple[StoredText, ...]], pipeline: str) -> "TextUnit":
         content = tuple(photographs)
         versions = [importlib.metadata.version(name) for name in ("spacy", pipeline)]
-        # Not the code of the negatives, of which PARSE_FORMAT stands for the one class that is used here.
+        # Of `negatives` only the class Parse is used here, and PARSE_FORMAT is its version.
         key = _digest(content, pipeline, versions, PARSE_FORMAT, _code("sources/units.py", "sources/parser.py"))
         return cls(folder / f"texts-{key}.arrow", sum(map(len, content)), content, pipeline)
 
@@ -204,46 +205,46 @@ class Chunk(NamedTuple):
     texts: Path
 
 
-def passes(error: Exception) -> bool:
-    """The trouble is not the picture's: a build that goes on later may find it well."""
+def is_temporary(error: Exception) -> bool:
+    """Whether the machine is at fault and not the picture (memory, disk): a resumed build can succeed."""
     if isinstance(error, OSError) and error.errno is not None:  # Pillow's own errors have no number
         return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
     return isinstance(error, MemoryError)
 
 
 def why_left_out(error: Exception) -> str:
-    """The reason in the manifest, in words that the owner of the picture can use."""
+    """The reason in the manifest, for the owner of the picture."""
     match error:
         case FileNotFoundError():
-            return "the file has vanished"
-        case OSError(errno=int(), strerror=str(reason)):  # str(error) would name a path of this machine
+            return "the file no longer exists"
+        case OSError(errno=int(), strerror=str(reason)):  # str(error) contains a path of this machine
             return reason
         case ValueError() | OSError():
             return str(error)
     return f"{type(error).__name__}: {error}"
 
 
-def _state_of(path: Path | None) -> tuple[int, int] | None:
-    """Size and time of a file: a changed picture is made again."""
+def _size_and_time(path: Path | None) -> tuple[int, int] | None:
+    """Size and time of a file, by which a changed picture is recognised."""
     with contextlib.suppress(OSError):
         return None if path is None else ((stat := path.stat()).st_size, stat.st_mtime_ns)
     return None
 
 
 def _pixels(path: Path | None) -> float:
-    """Size of a picture by its header; infinite if that cannot be read, so that the file's problem is noted."""
+    """Pixels of a picture by its header. Infinite if it cannot be read: the file is then tried first, and reported."""
     try:
         with Image.open(path or "") as image:
             return image.width * image.height
-    except Exception:  # whatever is wrong with it
+    except Exception:  # a decoder can raise any error
         return float("inf")
 
 
 @functools.cache
 def _code(*patterns: str) -> str:
-    """Hash of the source files that make a unit, so that another version of the program makes another unit.
+    """Hash of the source files that make a unit, so that another version of the program makes other units.
 
-    patterns: as for Path.glob, below the root of the program.
+    patterns: as for Path.glob, relative to the root of the program.
     """
     root = Path(__file__).parent.parent
     found = {pattern: sorted(root.glob(pattern)) for pattern in patterns}
@@ -257,13 +258,13 @@ def _digest(*content: object) -> str:
 
 
 def read_arrow(path: Path) -> pa.Table:
-    """A unit or a file of the database; what is not looked at is not read from the disk."""
+    """A unit or a file of the database, memory-mapped: only the columns that are used are read from the disk."""
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_stream(file).read_all()
 
 
 def stored_texts(rows: pa.Table) -> Iterator[tuple[StoredText, ...]]:
-    """The true texts of each photograph in some rows of a database, whatever the format of their parses."""
+    """The captions of each row of a database, in any parse format."""
     captions = rows["captions"].combine_chunks()
     values = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source")))
     for count in captions.value_lengths().to_pylist():

@@ -18,7 +18,10 @@ from sources.pairs import read_pairs
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
-NO_LISTS = "no official lists; splits as in other datasets, else by a hash of the photograph"
+NO_LISTS = (
+    "there are no official split lists; a photograph gets its split from another dataset that has it, "
+    "or by a hash of its identity"
+)
 
 
 def write(folder: Path, files: dict[str, Any]) -> Path:

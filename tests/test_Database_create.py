@@ -326,7 +326,7 @@ def test_bad_lines_are_left_out_with_number_and_reason(photos):
 
 
 def test_counts_add_up(raw, photos):
-    """Everything that lies in the folders is either stored or left out, once; counted anew from files and rows."""
+    """Everything that lies in the folders is either stored or left out, once; counted again from files and rows."""
     rows = list(photos.rows.values())
     for source, pictures, tokens, missing in (
         ("flickr8k", "Flicker8k_Dataset", "Flickr8k.token.txt", 1),
@@ -372,15 +372,18 @@ def test_the_manifest_has_the_hashes_of_the_files(photos):
     assert photos.manifest["versions"].keys() == {"python", "pipeline", "spacy", "pillow", "pyarrow", "datasets"}
 
 
-def test_the_summary_tells_the_counts_and_where_the_reasons_are(photos):
-    lines = [line.split() for line in photos.done.stdout.splitlines()]
-    assert lines[0] == ["source", "photographs", "caption", "train", "validation", "test", "left", "out", "MB"]
-    cells = {line[0]: line[1:] for line in lines[1:]}
+def test_the_summary_has_the_counts_and_where_the_reasons_are(photos):
+    first, second, last = (part.splitlines() for part in photos.done.stdout.split("\n\n")[:3])
+    assert first[0].split() == ["photographs", "stored", "train", "validation", "test", "left", "out", "MB"]
+    assert second[0].split() == ["texts", "caption", "left", "out"]
+    cells, texts = ({line.split()[0]: line.split()[1:] for line in part[1:]} for part in (first, second))
     flickr8k = photos.manifest["sources"]["flickr8k"]
-    assert cells["flickr8k"][:2] == ["14", "26"] and cells["flickr8k"][5] == "8/18"
-    assert cells["flickr8k"][2:5] == [str(n) for n in flickr8k["splits"].values()]
-    assert cells["rows"][0] == str(len(photos.rows)) == "15"
-    assert str(photos.folder / "manifest.json") in photos.done.stdout
+    assert (cells["flickr8k"][0], cells["flickr8k"][4]) == ("14", "8") and texts["flickr8k"] == ["26", "18"]
+    assert cells["flickr8k"][1:4] == [str(n) for n in flickr8k["splits"].values()]
+    assert cells["database"][0] == str(len(photos.rows)) == "15"
+    assert texts["database"] == [str(sum(len(row["captions"]) for row in photos.rows.values()))]
+    assert max(map(len, first + second)) <= 80
+    assert str(photos.folder / "manifest.json") in "\n".join(last)
     assert "Warning" not in photos.done.stderr  # Pillow's, for the bomb
 
 
@@ -434,8 +437,8 @@ def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, tmp_path, stop):
     if stop == signal.SIGINT:
         assert process.returncode == 130
         assert [line for line in stderr.splitlines() if "error" in line] == [
-            f"Database_create.py: error: interrupted; {(tmp_path / 'scenes').resolve()} is as it was; the same command "
-            "goes on from the part that is done"
+            f"Database_create.py: error: interrupted; {(tmp_path / 'scenes').resolve()} is unchanged; run the "
+            "same command to resume"
         ]
     wait_until(lambda: not living(process.pid))
     assert json.loads(manifest.read_text())["settings"]["scenes"] == 250
@@ -452,7 +455,7 @@ def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, tmp_path, stop):
         time.sleep(0.02)
     stdout, _ = again.communicate()
     assert again.returncode == 0
-    assert " texts had been done by an earlier try" in stdout
+    assert " texts are reused from an interrupted build" in stdout
     assert {name: seen[name] for name in finished} == finished
     assert names_in(tmp_path) == ["scenes"]
     in_one_go = build("--root", tmp_path / "other", "--scenes", 1200)
@@ -607,13 +610,15 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     assert manifest["held_out"] == {"lines": 1, "photographs": 1, "unknown": []}
     reasons = {(entry["source"], entry["where"]): entry["reason"] for entry in manifest["left_out"]}
     assert reasons == {
-        ("flickr30k", "results.csv:3"): "the same text as of the same picture in another dataset",
+        ("flickr30k", "results.csv:3"): "another dataset has the same text for the same picture",
         ("pairs", "p.csv:4"): "there is no picture of pairs:no.png in the folders that were read",
-        ("narratives", "n.jsonl:open_images_train"): "describes pictures of a dataset that is not read",
-        ("sharegpt4v", "s.json:sam"): "describes pictures of a dataset that is not read",
+        ("narratives", "n.jsonl:open_images_train"): "describes pictures of a dataset that this program does not read",
+        ("sharegpt4v", "s.json:sam"): "describes pictures of a dataset that this program does not read",
         ("sharegpt4v", "s.json:[2]"): "there is no picture of coco:99 in the folders that were read",
     }
-    assert "source  " in done.stdout and "mismatch" in done.stdout.splitlines()[0]
+    (texts,) = (line.split() for line in done.stdout.splitlines() if line.startswith("texts  "))
+    assert texts == ["texts", "caption", "dense", "mismatch", "narrative", "left", "out"]
+    assert done.stdout.startswith("photographs  ")
     for source in manifest["sources"].values():
         for unit in ("photographs", "captions"):
             assert source[unit]["seen"] == source[unit]["stored"] + source[unit]["left_out"]
@@ -622,18 +627,19 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     assert digests(tmp_path / "photos") == before, "mismatches and narratives too"
 
 
-# Captions of a finished database, parsed anew
+# Captions of a finished database, parsed again
 
 
-def test_parsing_the_same_captions_anew_changes_no_byte(photos, tmp_path):
+def test_parsing_the_same_captions_again_changes_no_byte(photos, tmp_path):
     shutil.copytree(photos.folder, tmp_path / "photos")
     (tmp_path / "photos" / "features").mkdir()
     done = build("--name", "photos", "--root", tmp_path, "--reparse", "--workers", 2)
     assert done.returncode == 0, done.stderr
     captions = sum(len(row["captions"]) for row in photos.rows.values())
     told = done.stdout.splitlines()
-    assert told[0].startswith(f"{captions} captions were parsed anew with en_core_web_sm")
-    assert told[1].startswith(str(tmp_path / "photos")) and " captions/s (texts " in told[1]
+    assert told[0].startswith(f"{captions} captions were parsed again with en_core_web_sm")
+    assert told[1].startswith(f"{tmp_path / 'photos'}: finished in ") and told[1].endswith(" captions/s")
+    assert told[2].startswith("  texts ") and ", write " in told[2]
     assert names_in(tmp_path) == ["photos"]
     (tmp_path / "photos" / "features").rmdir()  # it came along
     assert digests(tmp_path / "photos") == digests(photos.folder)
@@ -661,7 +667,7 @@ def age(folder: Path) -> None:
         (folder / name).write_text(json.dumps(content))
 
 
-def test_another_parse_format_is_refused_with_the_command_that_mends_it(photos, tmp_path):
+def test_another_parse_format_is_refused_with_the_command_that_fixes_it(photos, tmp_path):
     from DataBase_functions import Database
 
     folder = tmp_path / "my databases" / "photos"
@@ -727,12 +733,12 @@ def test_new_parses_that_were_killed_go_on_where_they_were(scenes, tmp_path):
 
     again = build("--root", tmp_path, "--reparse", "--workers", 1)
     assert again.returncode == 0, again.stderr
-    assert " texts had been done by an earlier try" in again.stdout
+    assert " texts are reused from an interrupted build" in again.stdout
     assert digests(tmp_path / "scenes") == digests(scenes)
     assert names_in(tmp_path) == ["scenes"]
 
 
-def test_without_a_database_there_is_nothing_to_parse_anew(tmp_path):
+def test_without_a_database_there_is_nothing_to_parse_again(tmp_path):
     done = build("--name", "photos", "--root", tmp_path / "new", "--reparse")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "no database at" in done.stderr
@@ -768,7 +774,10 @@ def test_photographs_need_a_name(raw, tmp_path):
 def test_a_missing_folder_is_one_line(tmp_path):
     done = build("--name", "photos", "--flickr8k", tmp_path / "nowhere", "--root", tmp_path / "new")
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "nowhere is no folder; --flickr8k expects one" in done.stderr
+    assert (
+        done.stderr.count("\n") == 1
+        and f"--flickr8k {tmp_path / 'nowhere'}: it does not exist; give a folder" in done.stderr
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -795,7 +804,10 @@ def test_flags_that_lack_another_or_do_not_go_together_are_one_line(flags, told)
 def test_a_missing_file_names_its_flag_before_anything_is_read(raw, tmp_path, flag):
     done = build("--name", "photos", "--flickr8k", raw.flickr8k, flag, tmp_path / "none.json", "--root", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and f"none.json is not there; {flag} expects a file" in done.stderr
+    assert (
+        done.stderr.count("\n") == 1
+        and f"{flag} {tmp_path / 'none.json'}: it does not exist; give a file" in done.stderr
+    )
 
 
 def test_no_usable_photograph_leaves_nothing_behind(tmp_path):

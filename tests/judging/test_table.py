@@ -132,9 +132,9 @@ def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_
         "picture: No such file or directory",
         "picture: the file is not a picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
         "the caption holds no word",
-        "the image is no file name",
-        "the image '../0.png' is outside of --images",
-        "the image '/etc/passwd' is outside of --images",
+        "the image is not a file name",
+        "the image '../0.png' is outside the folder --images",
+        "the image '/etc/passwd' is outside the folder --images",
         "row 9: more fields than columns",
     ]
     assert [row["note"] for row in rows] == ["first", "", "x", "", "", "", "", "", "last"]
@@ -223,9 +223,9 @@ def test_one_file_is_written_by_one_process(model, images, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("image,text\na.png,b\n", "lacks caption"),
+        ("image,text\na.png,b\n", "has no column caption"),
         ("image,caption\n", "has no rows"),
-        (None, "is not there"),
+        (None, "there is no file"),
     ],
 )
 def test_a_file_without_pairs_is_told(content, told, model, images, tmp_path):

@@ -139,7 +139,7 @@ def test_a_broken_annotation_of_coco_is_told_and_the_rest_is_kept(tmp_path, anno
     folder = write(tmp_path, {"captions_val2017.json": captions, "val2017/000000000009.jpg": None})
     assert list(read_coco(folder))[1:] == [
         Text("coco:9", "A meal.", "caption", "captions_val2017.json:1"),
-        LeftOut("line", f"captions_val2017.json:{place}", "the annotation lacks image_id or caption", captions=1),
+        LeftOut("line", f"captions_val2017.json:{place}", "the annotation has no image_id or no caption", captions=1),
         Text("coco:9", "A plate.", "caption", "captions_val2017.json:3"),
     ]
 

@@ -32,7 +32,7 @@ def test_a_copy_in_another_source_becomes_a_guest_and_takes_its_new_texts_along(
     rows = {row.rank: row for row in intake.rows(1, 9)}
     assert rows[1].guests == (3,) and 3 not in rows
     assert intake.kept_texts(3) == [(True, False), (True, True)], "a dog is there already, a cat is new"
-    assert ("flickr8k", "b:3", "the same text as of the same picture in another dataset") in reasons(intake)
+    assert ("flickr8k", "b:3", "another dataset has the same text for the same picture") in reasons(intake)
     assert intake.overlaps["by picture"] == [
         {"photographs": ["flickr30k/1.jpg", "flickr8k/3.jpg"], "differing bits": 2, "stored as": "one row"}
     ]

@@ -39,56 +39,56 @@ from sources.sharegpt4v import read_sharegpt4v
         (
             read_coco,
             ["annotations/captions_val2017.json", "test2017/1.jpg"],
-            "no pictures in FOLDER; --coco expects a folder with train2017/ or val2017/ (or those of 2014) and "
+            "--coco FOLDER has no pictures; it must be a folder with train2017/ or val2017/ (or those of 2014) and "
             "annotations/captions_*.json",
         ),
         (
             read_coco,
             ["val2017/1.jpg", "annotations/instances_val2017.json"],
-            "no captions in FOLDER; --coco expects a folder with train2017/ or val2017/ (or those of 2014) and "
+            "--coco FOLDER has no captions; it must be a folder with train2017/ or val2017/ (or those of 2014) and "
             "annotations/captions_*.json, or dataset_coco.json",
         ),
         (
             read_flickr30k,
             ["results.csv"],
-            "flickr30k-images/ is not in FOLDER; --flickr30k expects a folder with flickr30k-images/ and "
+            "--flickr30k FOLDER has no pictures; it must be a folder with flickr30k-images/ and "
             "dataset_flickr30k.json or results_20130124.token or results.csv",
         ),
         (
             read_flickr30k,
             ["flickr30k-images/1.jpg", "captions.txt"],
-            "dataset_flickr30k.json or results_20130124.token or results.csv is not in FOLDER; --flickr30k expects a "
-            "folder with flickr30k-images/ and dataset_flickr30k.json or results_20130124.token or results.csv",
+            "--flickr30k FOLDER has no captions; it must be a folder with flickr30k-images/ and "
+            "dataset_flickr30k.json or results_20130124.token or results.csv",
         ),
         (
             read_flickr8k,
             ["captions.txt"],
-            "Flicker8k_Dataset/ is not in FOLDER; --flickr8k expects a folder with Flicker8k_Dataset/ and "
+            "--flickr8k FOLDER has no pictures; it must be a folder with Flicker8k_Dataset/ and "
             "dataset_flickr8k.json or Flickr8k.token.txt or captions.txt",
         ),
         (
             read_flickr8k,
             ["Images/1_0123456789.jpg", "results.csv"],
-            "dataset_flickr8k.json or Flickr8k.token.txt or captions.txt is not in FOLDER; --flickr8k expects a folder "
-            "with Flicker8k_Dataset/ and dataset_flickr8k.json or Flickr8k.token.txt or captions.txt",
+            "--flickr8k FOLDER has no captions; it must be a folder with Flicker8k_Dataset/ and "
+            "dataset_flickr8k.json or Flickr8k.token.txt or captions.txt",
         ),
         (
             read_ade20k,
             ["annotations/1.png"],
-            "no pictures in FOLDER; --ade20k expects a folder with images/training/ or images/validation/",
+            "--ade20k FOLDER has no pictures; it must be a folder with images/training/ or images/validation/",
         ),
         (
             lambda folder: read_pairs(folder / "pairs.csv", folder),
             ["a.jpg"],
-            f"FOLDER{os.sep}pairs.csv is not there",
+            f"there is no file FOLDER{os.sep}pairs.csv",
         ),
         (
             lambda folder: read_pairs(folder / "pairs.csv", folder / "images"),
             ["pairs.csv"],
-            f"FOLDER{os.sep}images is no folder; give the folder of the pictures with --images DIR",
+            f"there is no folder FOLDER{os.sep}images; give the folder of the pictures with --images DIR",
         ),
-        (lambda folder: read_narratives(folder / "n.jsonl"), ["a.jsonl"], f"FOLDER{os.sep}n.jsonl is not there"),
-        (lambda folder: read_sharegpt4v(folder / "s.json"), ["s.jsonl"], f"FOLDER{os.sep}s.json is not there"),
+        (lambda folder: read_narratives(folder / "n.jsonl"), ["a.jsonl"], f"there is no file FOLDER{os.sep}n.jsonl"),
+        (lambda folder: read_sharegpt4v(folder / "s.json"), ["s.jsonl"], f"there is no file FOLDER{os.sep}s.json"),
     ],
 )
 @pytest.mark.parametrize("is_there", [True, False])

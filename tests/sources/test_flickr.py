@@ -100,7 +100,7 @@ def test_flickr30k_as_kaggle_has_it(tmp_path):
         left_out(9, "| 4th of July ."),
         left_out(10, ""),
         Text("flickr:1000092795", "No spaces .", "caption", "results.csv:11"),
-        Note("results.csv: 1 rows without the second bar were mended"),
+        Note('results.csv: 1 rows without the second "|" were repaired'),
         Note(f"flickr30k: {NO_LISTS}"),
     ]
 
@@ -216,8 +216,8 @@ def test_flickr8k_as_kaggle_has_it(tmp_path):
         Text("flickr:1001773457", "A black dog , and a white dog .", "caption", "captions.txt:3"),
         Text("flickr:1001773457", 'A sign reads " Stop " , twice .', "caption", "captions.txt:4"),
         left_out(5, "more fields than columns"),
-        left_out(6, "the row lacks image or caption"),
-        left_out(7, "the row lacks image or caption"),
+        left_out(6, "the row has no image or no caption"),
+        left_out(7, "the row has no image or no caption"),
         Text("flickr:1001773457", "", "caption", "captions.txt:8"),
         left_out(9, "not UTF-8"),
         Note(f"flickr8k: {NO_LISTS}"),

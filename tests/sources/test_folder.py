@@ -49,7 +49,7 @@ def test_a_failed_rename_puts_the_old_database_back(tmp_path):
 
 def test_a_database_set_aside_by_a_killed_build_is_put_back(tmp_path):
     old_database(tmp_path / ".photos.aside")
-    refused = pytest.raises(ValueError, match="photos is already there; replace it with --overwrite")
+    refused = pytest.raises(ValueError, match="photos already exists; replace it with --overwrite")
     with refused, new_folder(tmp_path / "photos", overwrite=False):
         pytest.fail("the old database is there, so there is nothing to build")
     assert (tmp_path / "photos" / "manifest.json").read_text() == "old"
@@ -67,7 +67,7 @@ def test_units_of_another_build_are_named_and_kept(tmp_path):
     old_database(tmp_path / "photos")
     (tmp_path / ".photos.building" / "units").mkdir(parents=True)
     (tmp_path / ".photos.building" / "units" / "texts-00.arrow").touch()
-    refused = pytest.raises(ValueError, match=r"\.photos\.building holds units of another build")
+    refused = pytest.raises(ValueError, match=r"\.photos\.building has units of another build")
     with refused, new_folder(tmp_path / "photos", overwrite=False):
         pytest.fail("it must not get here")
     assert (tmp_path / ".photos.building" / "units" / "texts-00.arrow").exists()
@@ -88,7 +88,7 @@ def test_a_database_behind_a_link_is_replaced_where_the_link_leads(tmp_path):
 def test_a_folder_that_is_no_database_is_never_overwritten(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "thesis.tex").touch()
-    refused = pytest.raises(ValueError, match="is no database of this program")
+    refused = pytest.raises(ValueError, match="is not a database of this program")
     with refused, new_folder(tmp_path / "photos", overwrite=True):
         pytest.fail("it must not get here")
     assert (tmp_path / "photos" / "thesis.tex").exists()

@@ -106,15 +106,15 @@ def test_texts_about_a_dataset_that_was_not_given_are_one_entry():
         ("picture", "n:61", 1, 1),
         ("collection", "coco", 50, 50),
     ]
-    assert entries[1]["reason"] == "describes pictures of coco, of which no folder was given"
+    assert entries[1]["reason"] == "describes pictures of coco, but no folder of coco was given"
 
 
 @pytest.mark.parametrize(
     ("caption", "problem"),
     [
         ("", "the caption is empty"),
-        (". ,", "the caption '. ,' holds no word"),
-        ("x" * (LONGEST_CAPTION + 1), "the caption has 10,001 characters; at most 10,000 are read"),
+        (". ,", "the caption '. ,' contains no word"),
+        ("x" * (LONGEST_CAPTION + 1), "the caption has 10,001 characters; the limit is 10,000"),
         ("a dog", None),
         ("犬", None),
     ],
@@ -133,10 +133,10 @@ def test_each_source_is_told_its_own_reason():
         "narratives": [text("flickr:1", "we see a cat", "n:1", "narrative")],
     }
     intake = take_in(sources)
-    intake.lose(1, {"flickr30k": "the file is empty", "flickr8k": "the file is no picture"})
+    intake.leave_out_photograph(1, {"flickr30k": "the file is empty", "flickr8k": "the file is damaged"})
     assert [(source, reason) for source, _, reason in reasons(intake)] == [
         ("flickr30k", "the file is empty"),
-        ("flickr8k", "the file is no picture"),
+        ("flickr8k", "the file is damaged"),
         ("narratives", "the file is empty"),
     ]
 

@@ -32,7 +32,7 @@ def test_a_broken_record_of_karpathys_file_is_told_and_the_rest_is_kept(tmp_path
     whole = coco_image(9, "train2014", "train", {"raw": "A meal."} | {"tokens": ["a", "meal"], "imgid": 0, "sentid": 7})
     folder = write(tmp_path, {"dataset_coco.json": karpathy("coco", image, whole), "val2014/1.jpg": None})
     assert list(read_coco(folder))[1:] == [
-        LeftOut("line", "dataset_coco.json:images[0]", f"no Karpathy record: {reason}", captions=captions),
+        LeftOut("line", "dataset_coco.json:images[0]", f"not a record of a Karpathy file: {reason}", captions=captions),
         Listed("coco:9", "train", "dataset_coco.json:images[1]"),
         Text("coco:9", "A meal.", "caption", "dataset_coco.json:7"),
     ]

@@ -38,7 +38,7 @@ def test_seen_is_stored_plus_left_out_whatever_comes(pairs, data):
     ranks = range(1, len(found) + 1)
     lost = data.draw(st.sets(st.sampled_from(ranks))) if found else set()
     for rank in lost:
-        intake.lose(rank, {"coco": "the file has vanished"})
+        intake.leave_out_photograph(rank, {"coco": "the file no longer exists"})
     rank_pairs = st.tuples(st.sampled_from(ranks), st.sampled_from(ranks)).filter(lambda p: p[0] < p[1])
     alike = data.draw(st.sets(rank_pairs, max_size=4)) if len(found) > 1 else set()
     join(intake, [(i, j) for i, j in alike if not {i, j} & lost])

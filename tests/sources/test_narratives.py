@@ -44,7 +44,7 @@ def test_a_number_may_be_no_string_and_traces_may_be_absent(tmp_path):
 def test_narratives_of_other_datasets_are_one_entry_each(tmp_path):
     train, test = (narrative(f"open_images_{part}", "000a1249af2bc5f0") for part in ("train", "test"))
     file = narratives(tmp_path, train, narrative("mscoco_val2017", "9"), train, test, train)
-    reason = "describes pictures of a dataset that is not read"
+    reason = "describes pictures of a dataset that this program does not read"
     assert list(read_narratives(file)) == [
         Text("coco:9", "In this image I can see a dog.", "narrative", "narratives.jsonl:2"),
         LeftOut("collection", "narratives.jsonl:open_images_test", reason, captions=1, photographs=1),
@@ -64,15 +64,15 @@ def test_narratives_of_other_datasets_are_one_entry_each(tmp_path):
         ("null", "TypeError: 'NoneType' object"),
         (narrative("mscoco_val2017", "9", "A \ud83d dog"), "UnicodeEncodeError: 'utf-8' codec can't encode character"),
         ("[" * 100_000, "ValueError: nested too deeply"),
-        (narrative("mscoco_val2017", "9", None), "the caption is no text"),
-        (narrative("open_images_train", "9", ["A dog."]), "the caption is no text"),
+        (narrative("mscoco_val2017", "9", None), "the caption is not a text"),
+        (narrative("open_images_train", "9", ["A dog."]), "the caption is not a text"),
     ],
 )
 def test_a_broken_narrative_is_told_with_its_number_and_the_rest_is_kept(tmp_path, line, reason):
     whole = narrative("mscoco_val2017", "9", "A dog – 犬 🐕.")
     told, *rest = read_narratives(narratives(tmp_path, "", line, whole))
     assert (told.what, told.where, told.captions, told.photographs) == ("line", "narratives.jsonl:2", 1, 0)
-    assert told.reason.removeprefix("no Localized Narrative: ").startswith(reason)
+    assert told.reason.removeprefix("not a record of Localized Narratives: ").startswith(reason)
     assert rest == [Text("coco:9", "A dog – 犬 🐕.", "narrative", "narratives.jsonl:3")]
 
 
@@ -81,4 +81,4 @@ def test_a_narrative_that_is_not_utf_8_is_told(tmp_path):
     write(tmp_path, {"n.jsonl": b"\xef\xbb\xbf" + line + b"\n" + line.replace(b"dog", b"d\xf6g") + b"\n"})
     text, told = read_narratives(tmp_path / "n.jsonl")
     assert text == Text("coco:9", "A dog.", "narrative", "n.jsonl:1")
-    assert (told.where, told.reason[:40]) == ("n.jsonl:2", "no Localized Narrative: UnicodeDecodeErr")
+    assert (told.where, told.reason[:43]) == ("n.jsonl:2", "not a record of Localized Narratives: Unico")

@@ -32,7 +32,7 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path, image):
     write(tmp_path, {"secret.jpg": None})
     rows = [{"image": image, "caption": "A dog."}, {"image": "a.jpg", "caption": "A cat."}]
     assert pairs_of(tmp_path, FORMATS["jsonl"](rows), "jsonl")[0] == LeftOut(
-        "line", "pairs.jsonl:1", f"the image {image!r} is outside of --images", captions=1
+        "line", "pairs.jsonl:1", f"the image {image!r} is outside the folder --images", captions=1
     )
 
 
@@ -77,14 +77,14 @@ def test_splits_as_files_spell_them(tmp_path, name, split):
             "unknown label 'maybe'; known: 1, 1.0, true, yes, match, 0, 0.0, false, no, mismatch",
         ),
         ({"image": "a.jpg", "caption": "A dog.", "label": 2}, "unknown label '2'; known: 1, 1.0, true, yes, match, 0,"),
-        ({"image": "a.jpg", "caption": None}, "the caption is no text"),
-        ({"image": "a.jpg"}, "the caption is no text"),
-        ({"image": "a.jpg", "caption": 7}, "the caption is no text"),
-        ({"image": None, "caption": "A dog."}, "the image is no file name"),
-        ({"image": "  ", "caption": "A dog."}, "the image is no file name"),
-        ({"image": {"path": "a.jpg"}, "caption": "A dog."}, "the image is no file name"),
-        ({"caption": "A dog."}, "the image is no file name"),
-        (["a.jpg", "A dog."], "no JSON object"),
+        ({"image": "a.jpg", "caption": None}, "the caption is not a text"),
+        ({"image": "a.jpg"}, "the caption is not a text"),
+        ({"image": "a.jpg", "caption": 7}, "the caption is not a text"),
+        ({"image": None, "caption": "A dog."}, "the image is not a file name"),
+        ({"image": "  ", "caption": "A dog."}, "the image is not a file name"),
+        ({"image": {"path": "a.jpg"}, "caption": "A dog."}, "the image is not a file name"),
+        ({"caption": "A dog."}, "the image is not a file name"),
+        (["a.jpg", "A dog."], "not a JSON object"),
         ({"image": "a.jpg", "caption": "A \udc15 dog."}, "not JSON: 'utf-8' codec can't encode character"),
     ],
 )
@@ -107,7 +107,9 @@ def test_a_name_that_no_file_can_have_stops_nothing(tmp_path, name):
 
 def test_if_not_one_image_is_found_the_folder_is_asked_for(tmp_path):
     rows = [{"image": f"photos/{name}.jpg", "caption": "A dog."} for name in "ab"]
-    message = re.escape(f"not one image of {tmp_path / 'pairs.csv'} is below {tmp_path / 'images'}; give their folder")
+    message = re.escape(
+        f"no image of {tmp_path / 'pairs.csv'} is in {tmp_path / 'images'}; give the folder of the images"
+    )
     with pytest.raises(FileNotFoundError, match=message + " with --images DIR"):
         pairs_of(tmp_path, FORMATS["csv"](rows))
     assert len(of_type(Picture, pairs_of(tmp_path, FORMATS["csv"]([*rows, {"image": "a.jpg", "caption": "A"}])))) == 1

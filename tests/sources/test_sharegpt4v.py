@@ -33,17 +33,17 @@ def test_sharegpt4v(tmp_path):
     def left_out(number: int, reason: str) -> LeftOut:
         return LeftOut("line", f"share.json:[{number}]", reason, captions=1)
 
-    other = "describes pictures of a dataset that is not read"
+    other = "describes pictures of a dataset that this program does not read"
     assert list(read_sharegpt4v(file)) == [
         Text("coco:9", "The image shows a dog.\n\nIt is brown – 犬.", "dense", "share.json:[0]"),
-        left_out(2, "a conversation with 3 answers is no caption"),
-        left_out(4, "a conversation with 0 answers is no caption"),
-        left_out(6, "no ShareGPT4V record: KeyError: 'image'"),
-        left_out(7, "no ShareGPT4V record: KeyError: 'conversations'"),
-        left_out(8, "no ShareGPT4V record: KeyError: 'value'"),
-        left_out(9, "a conversation with 1 answers is no caption"),
-        left_out(10, "no ShareGPT4V record: AttributeError: 'int' object has no attribute 'partition'"),
-        left_out(11, "no ShareGPT4V record: TypeError: string indices must be integers, not 'str'"),
+        left_out(2, "expected one answer with a text in the conversation, got 3 answers"),
+        left_out(4, "expected one answer with a text in the conversation, got 0 answers"),
+        left_out(6, "not a ShareGPT4V record: KeyError: 'image'"),
+        left_out(7, "not a ShareGPT4V record: KeyError: 'conversations'"),
+        left_out(8, "not a ShareGPT4V record: KeyError: 'value'"),
+        left_out(9, "expected one answer with a text in the conversation, got 1 answers"),
+        left_out(10, "not a ShareGPT4V record: AttributeError: 'int' object has no attribute 'partition'"),
+        left_out(11, "not a ShareGPT4V record: TypeError: string indices must be integers, not 'str'"),
         Text("coco:10", "A cat.", "dense", "share.json:[12]"),
         LeftOut("collection", "share.json:llava", other, captions=2, photographs=2),
         LeftOut("collection", "share.json:sam", other, captions=1, photographs=1),

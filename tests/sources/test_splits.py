@@ -9,7 +9,7 @@ from intakes import join, listed_flickr, photographs, picture, splits, take_in, 
 
 from common.storage import SPLITS
 from sources.items import Item, Listed, Picture
-from sources.splits import SHARES, hash_split
+from sources.splits import FRACTIONS, hash_split
 
 
 def test_the_split_column_of_pairs_counts_as_it_stands():
@@ -45,7 +45,10 @@ def test_several_lists_of_one_source_are_noted():
     ]
     intake = take_in({"flickr8k": items})
     assert splits(intake) == {"flickr:1": "test"}
-    assert intake.notes == ["flickr8k: 1 photographs are in several official lists; the strictest counts"]
+    assert intake.notes == [
+        "flickr8k: 1 photographs are in several official lists; "
+        "the strictest is used (test before validation before train)"
+    ]
 
 
 def with_validation(numbers: Iterable[int], test: Iterable[int] = ()) -> dict[str, Iterable[Item]]:
@@ -85,7 +88,7 @@ def test_the_division_of_a_list_does_not_depend_on_which_photographs_are_there()
 
 def test_hash_split_gives_the_shares_and_never_changes():
     counts = Counter(hash_split(f"flickr:{n}") for n in range(20_000))
-    for split, share in zip(SPLITS, SHARES):
+    for split, share in zip(SPLITS, FRACTIONS):
         assert counts[split] / 20_000 == pytest.approx(share, abs=0.01)  # three standard deviations
     # Databases of two versions must agree, so the hash is part of the format.
     assert "".join(hash_split(f"flickr:{n}")[:2] for n in range(12)) == "trtrvatrtrtrtrvatrtrtete"
@@ -103,12 +106,12 @@ def test_a_photograph_is_held_out_by_any_of_its_names(tmp_path, line):
     intake = take_in({"coco": [*items, text("coco:9"), text("coco:10")]}, tmp_path / "list.txt")
     assert splits(intake) == {"coco:9": "test", "coco:10": "train"}
     assert intake.held_out == {"lines": 2, "photographs": 1, "unknown": ["nobody.jpg"]}
-    assert "1 of 2 lines name no photograph" in intake.notes[-1]
+    assert "1 of its 2 lines name no photograph" in intake.notes[-1]
 
 
 def test_a_hold_out_list_of_other_photographs_is_refused(tmp_path):
     (tmp_path / "list.txt").write_text("nobody.jpg\nno one.jpg\n")
-    with pytest.raises(ValueError, match="not one of its 2 lines names a photograph"):
+    with pytest.raises(ValueError, match="none of its 2 lines is the id or file name of a photograph"):
         take_in({"coco": [picture("coco:9"), text("coco:9")]}, tmp_path / "list.txt")
 
 
@@ -138,7 +141,9 @@ def test_without_validation_photographs_some_of_training_become_such(tmp_path):
     assert {found[f"flickr:{n}"] for n in range(1000, 1020)} == {"test"}
     moved = {name for name, split in found.items() if split == "validation"}
     assert 30 < len(moved) < 70 and Counter(found.values())["train"] == 600 - len(moved)
-    assert intake.notes[-1].startswith(f"there were no validation photographs; {len(moved)} of the 600 for training")
+    assert intake.notes[-1].startswith(
+        f"there were no validation photographs; {len(moved)} of the 600 training photographs"
+    )
     # Databases of two versions must agree, so the hash is part of the format.
     assert sorted(int(name[7:]) for name in moved if int(name[7:]) < 60) == [17, 18, 50, 55]
 
@@ -159,7 +164,7 @@ def test_copies_stay_together_where_training_photographs_become_validation():
 def test_a_validation_photograph_that_cannot_be_used_is_none():
     intake = take_in({"flickr8k": listed_flickr(range(200), "train") + listed_flickr([999], "validation")})
     (lost,) = (photograph.rank for name, photograph in photographs(intake).items() if name == "flickr:999")
-    intake.lose(lost, {"flickr8k": "truncated"})
+    intake.leave_out_photograph(lost, {"flickr8k": "truncated"})
     join(intake, [])
     counts = Counter(row.split for row in intake.rows(1, 201))
     assert 5 < counts["validation"] < 50 and counts.total() == 200

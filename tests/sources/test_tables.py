@@ -64,7 +64,7 @@ def test_a_quote_in_a_tsv_does_not_swallow_the_next_rows(tmp_path):
     items = pairs_of(tmp_path, "\n".join(lines).encode(), "tsv")
     assert [item.text for item in of_type(Text, items)] == ["A hog"]
     assert [(item.where, item.reason) for item in of_type(LeftOut, items)] == [
-        (f"pairs.tsv:{n}", "a quote joins the lines 2 to 4") for n in (2, 3, 4)
+        (f"pairs.tsv:{n}", "a quotation mark joins the lines 2 to 4") for n in (2, 3, 4)
     ]
 
 
@@ -103,7 +103,7 @@ def test_an_absent_label_in_a_parquet_column_of_numbers_is_no_label(tmp_path):
     [
         ({"csv": b"a.jpg,A d\xf6g", "tsv": b"a.jpg\tA d\xf6g", "jsonl": b'{"caption": "A d\xf6g"}'}, "not "),
         ({"csv": b"a.jpg,A dog,1", "tsv": b"a.jpg\tA dog\t1", "jsonl": b'{"image": "a.jpg"} {}'}, "more |not JSON"),
-        ({"csv": b"a.jpg", "tsv": b"a.jpg", "jsonl": b'{"image": "a.jpg"}'}, "the caption is no text"),
+        ({"csv": b"a.jpg", "tsv": b"a.jpg", "jsonl": b'{"image": "a.jpg"}'}, "the caption is not a text"),
         ({"csv": b"a.jpg," + b"x" * 200_000, "tsv": b"x" * 200_000, "jsonl": b"x"}, "field larger than|not JSON"),
     ],
 )
@@ -123,18 +123,34 @@ def test_a_broken_line_is_told_and_the_rest_is_kept(tmp_path, ending, broken, re
 @pytest.mark.parametrize(
     ("ending", "content", "message"),
     [
-        ("csv", b"", "lacks caption and image; its columns are: "),
-        ("csv", b"image;caption\na.jpg;A dog.\n", "lacks caption and image; its columns are: image;caption"),
-        ("csv", b"image,text\na.jpg,A dog.\n", "lacks caption; its columns are: image, text"),
-        ("csv", b"x" * 200_000, "is no table: field larger than field limit"),
-        ("tsv", b"image,caption\na.jpg,A dog.\n", "lacks caption and image; its columns are: image,caption"),
-        ("jsonl", b"", "lacks caption and image; its columns are: "),
-        ("jsonl", b'7\n{"file": "a.jpg", "caption": "A dog."}\n', "lacks image; its columns are: file, caption"),
-        ("parquet", as_parquet([{"image": "a.jpg", "text": "A dog."}]), "lacks caption; its columns are: image, text"),
-        ("parquet", b"", "is no Parquet file: "),
-        ("parquet", as_parquet([{"image": "a.jpg", "caption": "A dog."}])[:-20], "is no Parquet file: "),
-        ("xlsx", b"PK", "pairs are read from .csv, .tsv, .jsonl or .parquet"),
-        ("json", b"[]", "pairs are read from .csv, .tsv, .jsonl or .parquet"),
+        ("csv", b"", "has no column caption and no column image; it is empty"),
+        (
+            "csv",
+            b"image;caption\na.jpg;A dog.\n",
+            "has no column caption and no column image; its columns are: image;caption",
+        ),
+        ("csv", b"image,text\na.jpg,A dog.\n", "has no column caption; its columns are: image, text"),
+        ("csv", b"x" * 200_000, "is not a table: field larger than field limit"),
+        (
+            "tsv",
+            b"image,caption\na.jpg,A dog.\n",
+            "has no column caption and no column image; its columns are: image,caption",
+        ),
+        ("jsonl", b"", "has no column caption and no column image; it is empty"),
+        (
+            "jsonl",
+            b'7\n{"file": "a.jpg", "caption": "A dog."}\n',
+            "has no column image; its columns are: file, caption",
+        ),
+        (
+            "parquet",
+            as_parquet([{"image": "a.jpg", "text": "A dog."}]),
+            "has no column caption; its columns are: image, text",
+        ),
+        ("parquet", b"", "is not a Parquet file: "),
+        ("parquet", as_parquet([{"image": "a.jpg", "caption": "A dog."}])[:-20], "is not a Parquet file: "),
+        ("xlsx", b"PK", "a table of pairs must be a .csv, .tsv, .jsonl or .parquet file"),
+        ("json", b"[]", "a table of pairs must be a .csv, .tsv, .jsonl or .parquet file"),
     ],
 )
 def test_a_file_that_is_no_table_of_pairs_is_refused_by_name(tmp_path, ending, content, message):

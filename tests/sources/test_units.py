@@ -21,7 +21,7 @@ from sources.units import (
     PictureUnit,
     TextUnit,
     database_features,
-    passes,
+    is_temporary,
     read_arrow,
     why_left_out,
 )
@@ -170,7 +170,7 @@ def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_pat
     assert [[problem["reason"] for problem in row["problems"]] for row in rows] == [
         [],
         ["IndexError: a damaged table"],
-        ["the file has vanished"],
+        ["the file no longer exists"],
     ]
     assert rows[1]["problems"][0]["where"] == f"{tmp_path.name}/2.png"
     assert "Permission" in why_left_out(PermissionError(13, "Permission denied"))
@@ -196,7 +196,7 @@ def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path
     unit = PictureUnit.of(
         tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
     )
-    assert passes(error) == (told is None)
+    assert is_temporary(error) == (told is None)
     if told is None:
         with pytest.raises(type(error)):
             unit.make()

@@ -117,7 +117,7 @@ def test_a_broken_annotation_of_foil_is_told_and_the_rest_is_kept(tmp_path, anno
 def test_a_foil_file_that_is_cut_off_is_refused_in_one_line(tmp_path, cut):
     content = json.dumps(foil_file(foil(1, 9, "A dog.", foil_id=1), images=[{"id": 9, "file_name": "9.jpg"}]))
     write(tmp_path, {"f.json": content[:cut]})
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'f.json'} is damaged or cut off")) as refusal:
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'f.json'} is damaged or incomplete")) as refusal:
         read_benchmark(f"foil={tmp_path / 'f.json'}")
     assert "\n" not in str(refusal.value)
 

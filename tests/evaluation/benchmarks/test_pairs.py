@@ -73,9 +73,9 @@ def test_a_broken_row_of_own_pairs_is_told_and_keeps_its_number(tmp_path):
     assert [told.where for told in found.left_out] == [f"own.jsonl:{n}" for n in (1, 2, 3, 4, 6)]
     reasons = [
         "the caption is empty",
-        "the caption is no text",
+        "the caption is not a text",
         "the image '../1.jpg'",
         "unknown label",
-        "no JSON object",
+        "not a JSON object",
     ]
     assert all(told.reason.startswith(reason) for told, reason in zip(found.left_out, reasons))

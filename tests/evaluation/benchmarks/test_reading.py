@@ -43,7 +43,7 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, name, content):
     with pytest.raises(ValueError, match=re.escape(str(path))) as refusal:
         read_benchmark(f"{name}={path}")
     told = str(refusal.value)
-    assert "\n" not in told and (f"{name} expects " in told or "lacks caption and image" in told)
+    assert "\n" not in told and (f"{name} expects " in told or "has no column caption and no column image" in told)
 
 
 def test_a_file_of_many_brackets_is_no_json(tmp_path):
