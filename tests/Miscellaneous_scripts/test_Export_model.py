@@ -118,7 +118,8 @@ def test_the_card_tells_the_settings_and_the_threshold(model):
     photographs = len((model / "photographs.txt").read_text().splitlines())
     assert f"Database `tiny`: trained on {photographs} photographs" in card
     assert f"The vocabulary has {len(loaded.tokenizer)} words" in card
-    assert f"Match from a score of {loaded.threshold.threshold:.4f} on, chosen for balanced-accuracy" in card
+    threshold = loaded.threshold.threshold
+    assert f"a match if the score is at least {threshold:.4f}, chosen for balanced-accuracy" in card
     assert re.search(r"exported at commit \| ([0-9a-f]{40}(-dirty)?|unknown) \|", card)
     (model / "photographs.txt").unlink()
     assert "trained on an unknown number of photographs" in card_of(model)
