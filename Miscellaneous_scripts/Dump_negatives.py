@@ -1,17 +1,17 @@
-"""Write the hard negatives of a database to a file, for a look, for other programs, or as a fixed test set.
+"""Write hard negatives of a database to a file: to read them, for other programs, or as a fixed test set.
 
     python Miscellaneous_scripts/Dump_negatives.py --out FILE.jsonl [--name photos] [--split test] [--kind swap]
 
-One record a negative, in JSON Lines, CSV or Parquet by the ending of the file:
+One record per negative, in JSON Lines, CSV or Parquet, as the ending of the file says:
 
     image_id, source    the photograph, and the data set that its caption comes from
-    kind, category      what was done (swap, exchange, ...), and to what: colour, number, ...
-    positive, negative  the true caption, and the false one
-    changed             [[start, end], ...]: characters of `negative` that make it false (JSON text in CSV)
+    kind, category      kind of negative (swap, exchange, ...), and what was changed: colour, number, ...
+    positive, negative  the caption, and its negative
+    changed             [[start, end], ...]: offsets in `negative` of the words that make it false (JSON text in CSV)
 
-Captions come in a shuffled order, each once a round. A round asks chance: it leaves a caption without an exchange or a
-mined negative as often as keeps the negatives as likely as true captions. The same settings give the same file, and a
-record depends on (seed, photograph, caption, round) alone.
+The captions are shuffled and tried in rounds, each caption once per round. A caption can get no exchange or mined
+negative in one round and get one in the next: chance leaves some out, so that negatives stay as likely as captions.
+The same settings give the same file. A record depends only on the seed, the photograph, the caption and the round.
 """
 
 import contextlib
@@ -47,10 +47,10 @@ SCHEMA = pa.schema(
         "changed": pa.list_(pa.list_(pa.int32())),
     }
 )
-ROWS_AT_ONCE = 10_000  # of Parquet, whose rows are compressed together; 3 MB of captions
+ROWS_AT_ONCE = 10_000  # per Parquet row group, which is compressed as a whole; 3 MB of captions
 CHOICES = ("mixture", *KINDS, IN_BATCH)
-PATIENCE = 10  # rounds in a row without anything new, after which all is taken for written
-TRIES = 100  # until a caption of another photograph is found
+PATIENCE = 10  # stop after this many rounds in a row without a new negative
+TRIES = 100  # random captions that are tested as an in-batch negative of one caption
 
 Record = dict[str, Any]
 Write = Callable[[Record], object]
@@ -61,7 +61,7 @@ class DumpConfig:
     """What to write."""
 
     out: str | None = None
-    """File to write; its ending says how: .jsonl, .csv or .parquet."""
+    """File to write. Its ending is the format: .jsonl, .csv or .parquet."""
     name: str = "photos"
     """Name of the database."""
     root: str = "Database"
@@ -69,25 +69,25 @@ class DumpConfig:
     split: str = "test"
     """Split of the captions: train, validation or test."""
     kind: Literal[CHOICES] = "mixture"  # type: ignore[valid-type]
-    """mixture: all kinds as training mixes them. in-batch: a random caption of another photograph of the split."""
+    """mixture: all kinds, at the weights of training. in-batch: a random caption of another photograph of the split."""
     count: int = 0
-    """Negatives to write, in as many rounds as it takes; 0 is one round, one for every caption that is given one."""
+    """Negatives to write, in as many rounds as needed. 0: one round, so at most one negative per caption."""
     seed: int = 0
-    """Seed of the order and of the drawing."""
+    """Seed of the order of captions and of the negatives drawn."""
     most_swaps: int = NegativesConfig.most_swaps
-    """A swap replaces one to this many words."""
+    """A swap replaces 1 to this many words (at most 3)."""
     overwrite: bool = False
-    """Replace a file of that name."""
+    """Replace an existing file."""
 
     def __post_init__(self) -> None:
         require(self.out is not None, "add --out FILE.jsonl (or .csv, .parquet)")
         known = self.path.suffix.lower() in WRITERS
-        require(known, f"--out {self.out}: the ending must be one of {', '.join(WRITERS)}")
+        require(known, f"--out {self.out}: the file must end in one of {', '.join(WRITERS)}")
         require(self.count >= 0, f"--count {self.count}: must not be negative")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(1 <= self.most_swaps <= 3, f"--most-swaps {self.most_swaps}: must be 1 to 3")
         swaps = self.most_swaps == 1 or self.kind in ("mixture", Swap.name)
-        require(swaps, f"--most-swaps belongs to swaps, of which --kind {self.kind} has none")
+        require(swaps, f"--most-swaps needs --kind swap or mixture, not {self.kind}")
 
     @property
     def path(self) -> Path:
@@ -97,8 +97,8 @@ class DumpConfig:
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(DumpConfig, __doc__ or "", args)
     try:
-        # Fail early on what the user can fix: the plan may take minutes.
-        require(not settings.path.is_dir(), f"--out {settings.out} is a folder")
+        # Fail early: making the plan can take minutes.
+        require(not settings.path.is_dir(), f"--out {settings.out} is a folder; expected a file")
         is_free = settings.overwrite or not settings.path.exists()
         require(is_free, f"{settings.out} is already there; replace it with --overwrite")
         negatives = Negatives(Database(Path(settings.root) / settings.name), settings)
@@ -108,16 +108,17 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         fail("interrupted", code=130)
     total = sum(kinds.values())
-    told = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
-    print(f"written: {settings.out} ({told or 'no negative'})")
+    by_kind = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
+    print(f"written: {settings.out} ({by_kind or 'no negative'})")
     possible, captions = len(negatives.captions), negatives.captions_of_split
-    print(f"{possible:,} of the {captions:,} captions of the {settings.split} split can have one")
+    what = "a negative" if settings.kind == "mixture" else f"a negative of the kind {settings.kind}"
+    print(f"{possible:,} of the {captions:,} captions of the {settings.split} split can have {what}")
     if total < settings.count:
-        print(f"{total:,} are all that were found: {PATIENCE} rounds more brought nothing new")
+        print(f"stopped at {total:,} of {settings.count:,} negatives: {PATIENCE} more rounds gave no new one")
 
 
 class Negatives:
-    """The records of a split, in the order in which they are written."""
+    """Iterates over the records of a split, in the order in which they are written."""
 
     def __init__(self, database: Database, settings: DumpConfig):
         """ValueError if no caption of the split can have a negative of the kind."""
@@ -127,11 +128,11 @@ class Negatives:
         everything = [caption for row in rows for caption in self.plan.captions(row)]
         self.captions_of_split = len(everything)
         self.captions, self._draw = self._of_kind(everything)
-        told = f"no caption of the {settings.split} split of {database.folder} has a negative of the kind"
-        require(bool(self.captions), f"{told} {settings.kind}")
+        message = f"no caption of the {settings.split} split of {database.folder} has a negative of the kind"
+        require(bool(self.captions), f"{message} {settings.kind}")
 
     def _of_kind(self, captions: list[int]) -> tuple[list[int], Callable[[int, random.Random], Negative | None]]:
-        """The captions that can have a negative of the kind, and how one is drawn."""
+        """The captions that can have a negative of `--kind`, and the function that draws one."""
         plan, kind = self.plan, self.settings.kind
         mixture = NegativesConfig(most_swaps=self.settings.most_swaps)
         if kind == IN_BATCH:
@@ -147,7 +148,7 @@ class Negatives:
         return self.database.groups[self.plan.row_of[caption]]
 
     def _in_batch(self, caption: int, others: Sequence[int], rng: random.Random) -> Negative | None:
-        """A random caption of another photograph with a word that this one lacks, or nothing would make it false."""
+        """A random caption of another photograph that has a word which this caption lacks; None if none is found."""
         text, group = self.plan.text(caption), self._group(caption)
         for _ in range(TRIES):
             other = rng.choice(others)
@@ -159,22 +160,25 @@ class Negatives:
         return None
 
     def __iter__(self) -> Iterator[Record]:
-        """Records until there are as many as wanted, or until nothing new comes."""
-        seen: set[bytes] = set()  # of every pair a digest: the one thing that grows, by 100 bytes a record
-        number = in_vain = 0
-        while in_vain < PATIENCE and (number == 0 or self.settings.count):
-            number, in_vain = number + 1, in_vain + 1
-            for caption in self._shuffled(number):
+        """Yield records until there are `--count`, or until PATIENCE rounds give no new one."""
+        # Digests of all records: the only memory that grows, by 100 bytes per record.
+        seen: set[bytes] = set()
+        number = without_new = 0
+        while without_new < PATIENCE and (number == 0 or self.settings.count):
+            number, without_new = number + 1, without_new + 1
+            captions = self._shuffled(number)
+            for caption in captions if self.settings.count else progress(captions, "write", " captions"):
                 negative = self._negative(caption, number)
-                if negative is None or (pair := _digest(self.plan.text(caption), negative.text)) in seen:
+                if negative is None or (digest := _digest(self.plan.text(caption), negative.text)) in seen:
                     continue
-                seen.add(pair)
-                in_vain = 0
+                seen.add(digest)
+                without_new = 0
                 yield self._record(caption, negative)
                 if len(seen) == self.settings.count:
                     return
 
     def _shuffled(self, number: int) -> list[int]:
+        """The captions in the order of a round."""
         order = list(self.captions)
         seeded(self.settings.seed, "order", number).shuffle(order)
         return order
@@ -185,10 +189,10 @@ class Negatives:
 
     def _record(self, caption: int, negative: Negative) -> Record:
         row = int(self.plan.row_of[caption])
-        told = self.database.captions(row)[caption - self.plan.captions(row).start]
-        texts = {"positive": told.text, "negative": negative.text, "changed": [*map(list, negative.changed)]}
+        stored = self.database.captions(row)[caption - self.plan.captions(row).start]
+        texts = {"positive": stored.text, "negative": negative.text, "changed": [*map(list, negative.changed)]}
         what = {"kind": negative.kind, "category": negative.category}
-        return {"image_id": self.database.ids[row], "source": told.source, **what, **texts}
+        return {"image_id": self.database.ids[row], "source": stored.source, **what, **texts}
 
 
 def _digest(positive: str, negative: str) -> bytes:
@@ -231,14 +235,14 @@ WRITERS = {".jsonl": write_json_lines, ".csv": write_csv, ".parquet": write_parq
 
 
 def write(path: Path, negatives: Negatives) -> Counter[str]:
-    """Write all records; the file takes its name when it is whole. Returns how many there are of each kind."""
+    """Write all records to NAME.part, and rename it when it is complete. Returns the number of each kind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    total = negatives.settings.count or len(negatives.captions)
     kinds: Counter[str] = Counter()
+    count = negatives.settings.count
     try:
         with WRITERS[path.suffix.lower()](part) as add:
-            for record in progress(negatives, "write", " negatives", total):
+            for record in progress(negatives, "write", " negatives", count) if count else negatives:
                 add(record)
                 kinds[record["kind"]] += 1
         part.replace(path)

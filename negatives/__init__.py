@@ -1,1 +1,1 @@
-"""Hard negatives: what may be changed in a caption, and how often."""
+"""Hard negatives: what can be changed in a caption, and how often each change is drawn."""

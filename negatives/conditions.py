@@ -1,4 +1,4 @@
-"""The rows of `[fits]` and `[avoid]` in `vocabulary.toml`: what a caption must say around a word that is swapped."""
+"""Evaluates the rows of `[fits]` and `[avoid]` in `vocabulary.toml`: conditions on the context of a slot."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import NamedTuple
 
 from negatives.caption import OBJECT_TAGS, Caption
 from negatives.text import Slot
-from negatives.vocabulary import FLAGS, LIST, LOOKED_AT, VOCABULARY, Entry, Row, words_of
+from negatives.vocabulary import CONTEXT_KEYS, FLAGS, LIST, VOCABULARY, Entry, Row, words_of
 
 NONE: frozenset[str] = frozenset()
 
 
 class _Rule(NamedTuple):
-    """A row, its words looked up."""
+    """A row of conditions, with its lists and categories replaced by their words."""
 
-    words: frozenset[str]  # it is for these words of the pool only; empty: for all
-    not_words: frozenset[str]
-    conditions: tuple[tuple[str, bool, frozenset[str]], ...]  # what is looked at, is one of the words wanted, the words
+    words: frozenset[str]  # words of the pool that the row is for; empty: all
+    not_words: frozenset[str]  # words of the pool that it is not for
+    # (name of a context, such as "before"; must or must not one of the words be there; the words)
+    conditions: tuple[tuple[str, bool, frozenset[str]], ...]
     flags: tuple[tuple[str, bool], ...]
     last_resort: str
     avoid: frozenset[str]
 
 
 def fits(caption: Caption, entry: Entry, first: int, last: int) -> bool:
-    """Do the conditions of the entry's pool hold at the tokens first..last?"""
+    """Do the `[fits]` conditions of the entry's pool hold at the tokens first..last?"""
     for rule in _rules().fits.get(entry.pool, ()):
         if rule.last_resort == "always" and caption.lenient:
             continue
@@ -35,7 +36,7 @@ def fits(caption: Caption, entry: Entry, first: int, last: int) -> bool:
 
 
 def avoided(caption: Caption, entry: Entry, first: int, last: int) -> frozenset[str]:
-    """The words that are not to be drawn for the tokens first..last."""
+    """The words that `[avoid]` forbids as replacements of the tokens first..last."""
     avoid = NONE
     for rule in _rules().avoid.get(entry.pool, ()):
         if _is_for(rule, entry) and _holds(caption, rule, first, last):
@@ -45,7 +46,7 @@ def avoided(caption: Caption, entry: Entry, first: int, last: int) -> frozenset[
 
 @lru_cache(maxsize=4096)
 def union(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    """Made once for each pair: `avoid` of verbs holds hundreds of forms, and captions repeat a few combinations."""
+    """The union, cached: the sets of verbs have hundreds of forms, and captions repeat a few combinations of sets."""
     return some | others
 
 
@@ -57,7 +58,7 @@ def make_slot(
     avoid: frozenset[str] = NONE,
     echoes: tuple[tuple[int, int], ...] = (),
 ) -> Slot:
-    """A slot of an entry at the tokens first..last; its near words are avoided too."""
+    """A slot of an entry at the tokens first..last. The entry's near words are avoided too."""
     avoid = union(entry.near, avoid) if avoid else entry.near
     return Slot(entry.category, first, last, entry.word, entry.form, entry.pool, entry.group, repairs, avoid, echoes)
 
@@ -70,7 +71,7 @@ def _holds(caption: Caption, rule: _Rule, first: int, last: int) -> bool:
     if rule.last_resort == "only" and not caption.lenient:
         return False
     return all(_FLAG[name](caption, last) is wanted for name, wanted in rule.flags) and all(
-        words.isdisjoint(_LOOK[name](caption, first, last)) is not wanted for name, wanted, words in rule.conditions
+        words.isdisjoint(_CONTEXT[name](caption, first, last)) is not wanted for name, wanted, words in rule.conditions
     )
 
 
@@ -79,7 +80,7 @@ def _noun(caption: Caption, last: int) -> Iterable[str]:
     return (caption.words[noun],) if noun >= 0 else ()
 
 
-_LOOK: Mapping[str, Callable[[Caption, int, int], Iterable[str]]] = {
+_CONTEXT: Mapping[str, Callable[[Caption, int, int], Iterable[str]]] = {
     "before": lambda caption, first, last: (caption.word(first - 1),),
     "after": lambda caption, first, last: (caption.word(last + 1),),
     "near": lambda caption, first, last: caption.words[last + 1 : last + 5],
@@ -114,8 +115,8 @@ def _rules() -> _Rules:
 
 def _rule(row: Row) -> _Rule:
     named = {key: _words(value) for key, value in row.items() if isinstance(value, str)}
-    conditions = [(key, True, named[key]) for key in LOOKED_AT if key in named]
-    conditions += [(key, False, named[f"not_{key}"]) for key in LOOKED_AT if f"not_{key}" in named]
+    conditions = [(key, True, named[key]) for key in CONTEXT_KEYS if key in named]
+    conditions += [(key, False, named[f"not_{key}"]) for key in CONTEXT_KEYS if f"not_{key}" in named]
     flags = tuple((key, bool(row[key])) for key in FLAGS if key in row)
     return _Rule(
         named.get("words", NONE),
@@ -128,7 +129,7 @@ def _rule(row: Row) -> _Rule:
 
 
 def _words(text: str) -> frozenset[str]:
-    """ "@list", "*category" and words as they are."""
+    """The words that a condition names: "@list", "*category", or single words."""
     parts = []
     for name in text.split():
         if name[0] == "@":

@@ -1,4 +1,8 @@
-"""Which modifiers of a caption may be swapped: numbers, colours, other qualities, and the weather."""
+"""The rules for swapping modifiers: numbers, colours, material, pattern, shape, size, state, and the weather.
+
+A rule takes a vocabulary entry found at the tokens first..last of a caption, and returns its slot, or None if the word
+must not be swapped there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from negatives.vocabulary import LIST, Entry, entries, inflect, words_of
 
 
 def number(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A number that counts a plural noun; "one" and its exchange with the others only where agreement is sure."""
+    """A number that counts a noun. "One" is swapped with other numbers only if noun and verb can be made to agree."""
     if caption.tags[first] != "CD" or caption.word(first - 1) in ("number", "no", "#"):
         return None
     colours, within = words_of("colour"), ("JJ", "VBN", "VBG", "NN", ",", "CC")
@@ -32,11 +36,14 @@ def number(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
 
 
 def _agreement(caption: Caption, first: int, noun: int, form: str) -> tuple[tuple[int, str, bool], ...] | None:
-    """What must follow if the noun counted at `first` turns plural (NNS) or singular (NN); None if not sure."""
+    """Repairs if the noun counted at `first` becomes plural (form NNS) or singular (NN); None if they are not sure.
+
+    "Two dogs are running" -> noun "dog", verb "is". noun: index of the noun.
+    """
     words, tags = caption.words, caption.tags
     if caption.tag(first - 1) in ("DT", "PRP$", "PDT", "CD", "JJ") or caption.tag(noun + 1) == "POS":
         return None
-    if caption.has("plural_only"):  # words that speak of several, or of one, later on
+    if caption.has("plural_only"):  # "they", "both", ... refer to several things
         return None
     changed = _other_number(words[noun], form)
     if changed is None or words.count(words[noun]) > 1 or changed in words:  # "two dogs ... the dogs"
@@ -46,7 +53,7 @@ def _agreement(caption: Caption, first: int, noun: int, form: str) -> tuple[tupl
     if not finite:
         return tuple(repairs) if "VBD" in tags or "MD" in tags or "VBG" in tags or len(words) < 8 else None
     verb = finite[0]
-    # "There is exactly one dog", "in the corner are two dogs": the verb before the number agrees with it.
+    # "There is exactly one dog", "in the corner are two dogs": the verb is before the number it agrees with.
     ahead_of_number = words[verb] in ("is", "are", "was", "were") and first - 1 - (tags[first - 1] == "RB") == verb
     if ahead_of_number or (
         len(finite) == 1 and verb > noun and not any(tags[i] in ("CC", ",") for i in range(noun, verb))
@@ -54,7 +61,7 @@ def _agreement(caption: Caption, first: int, noun: int, form: str) -> tuple[tupl
         if not ahead_of_number and caption.deps[noun] not in ("nsubj", "nsubjpass", "ROOT"):
             return None
         wanted = "VBP" if form == "NNS" else "VBZ"
-        if tags[verb] == wanted:  # the tagger and the noun disagree
+        if tags[verb] == wanted:  # the verb does not agree with the noun: a wrong tag
             return None
         new = other_number(words[verb], caption.parse.lemma[verb].lower(), wanted)
         return None if new is None else (*repairs, (verb, new, False))
@@ -73,6 +80,7 @@ def _other_number(surface: str, form: str) -> str | None:
 
 
 def colour(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """A colour of a noun ("a red car") or after "in", "wearing" or "is". Hair and animals have pools of their own."""
     word, tag, before = caption.words[first], caption.tags[first], caption.word(first - 1)
     if tag not in ("JJ", "NN") or caption.word(last + 1) in words_of("colour"):  # "golden brown"
         return None
@@ -100,19 +108,19 @@ def colour(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
         pool = "colour.natural" if natural else "colour.any"
     if entry.pool != pool:
         return None
-    echoes = caption.said_again(first, last, noun)
+    echoes = caption.repeated_adjective(first, last, noun)
     avoid = LIST["not_tinted"] if before in LIST["tinted"] else NONE
     return None if echoes is None else make_slot(entry, first, last, (), avoid, echoes)
 
 
 @lru_cache(maxsize=1)
 def _unmeasured() -> frozenset[str]:
-    """What is small or large, but of a medium size only for some: the smaller of two dogs may be called medium."""
+    """Nouns that can be small or large but are not replaced by or from "medium": people, animals, "one"."""
     return LIST["person"] | words_of("animal") | {"one"}
 
 
 def modifier(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """Material, pattern, shape, size and state words that stand before a noun they fit."""
+    """A word for material, pattern, shape, size or state before a noun that it describes."""
     tag, pool = caption.tags[last], entry.pool
     if pool in _MARKS:
         return _MARKS[pool](caption, entry, first, last)
@@ -126,11 +134,12 @@ def modifier(caption: Caption, entry: Entry, first: int, last: int) -> Slot | No
         if entry.word in LIST["middling"]:
             return None
         avoid = LIST["middling"]
-    echoes = caption.said_again(first, last, noun)
+    echoes = caption.repeated_adjective(first, last, noun)
     return None if echoes is None else make_slot(entry, first, last, (), avoid, echoes)
 
 
 def _openable(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """ "Open" or "closed" beside something that can be both: "an open door", "her mouth open", "the door is open"."""
     near = {caption.word(first - 1), caption.word(last + 1)}
     if caption.word(first - 1) in ("is", "are"):
         near.add(caption.word(first - 2))
@@ -138,19 +147,19 @@ def _openable(caption: Caption, entry: Entry, first: int, last: int) -> Slot | N
 
 
 def _anywhere(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A word that needs no noun behind it."""
+    """A word that needs no noun after it: "asleep", "light" of a colour."""
     return make_slot(entry, first, last)
 
 
 def _mark(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """ "a shirt with blue stripes" """
+    """The marks of a pattern: "a shirt with blue stripes" -> "a shirt with blue dots"."""
     if caption.tags[last] != "NNS" or entry.form != "NNS" or caption.preposition(first) not in ("with", "in"):
         return None
     return make_slot(entry, first, last)
 
 
 def _figure(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A drawn circle or square; as a formation of people only "in a circle"."""
+    """A drawn circle or square, or people who stand "in a circle" (pool shape.line)."""
     if not is_noun(caption, entry, first, last) or caption.word(last + 1) == "of":
         return None
     stands = caption.word(first - 1) == "a" and caption.word(first - 2) == "in" and caption.has_being()

@@ -1,4 +1,8 @@
-"""Which nouns of a caption may be swapped: beings, things and places, each with those that may be in its stead."""
+"""The rules for swapping nouns: people, animals, things and places.
+
+A rule takes a vocabulary entry found at the tokens first..last of a caption, and returns its slot, or None if the noun
+must not be swapped there.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +25,17 @@ _PRONOUNS = {
     ("himself", ""): "herself",
     ("herself", ""): "himself",
 }
-_FIRST_IS_MALE = 0  # every gender pool lists the male group first
+_MALE_GROUP = 0  # every gender pool lists the male group first
 
 
 @lru_cache(maxsize=1)
 def _adjectives() -> frozenset[str]:
-    """Words that small models tag as nouns in front of a noun; they stay when it is swapped."""
+    """Adjectives that small spaCy models tag as nouns before a noun; they stay when the noun is swapped."""
     return frozenset().union(*(words_of(category) for category in ("material", "colour", "pattern", "shape", "size")))
 
 
 def is_noun(caption: Caption, entry: Entry, first: int, last: int) -> bool:
-    """Does the tag say that this is a noun, in this number, and the head of its phrase?"""
+    """Do the tags say that this is a noun, in the number of the entry, and the head of its noun phrase?"""
     tag = caption.tags[last]
     if tag not in NOUN_TAGS and not (first == 0 and tag in ANY_NOUN):
         return False
@@ -41,9 +45,9 @@ def is_noun(caption: Caption, entry: Entry, first: int, last: int) -> bool:
 
 
 def swap_noun(caption: Caption, entry: Entry, first: int, last: int, avoid: frozenset[str] = NONE) -> Slot | None:
-    """A noun that heads its phrase. Its compound modifiers go with it: "tennis ball" -> "frisbee"."""
+    """The slot of the head of a noun phrase. Its compound modifiers are replaced too: "tennis ball" -> "frisbee"."""
     words, tags = caption.words, caption.tags
-    if caption.absent(first):  # "without a shirt" stays true with any other garment
+    if caption.is_missing(first):  # "without a shirt" stays true with any other garment
         return None
     while first > 0 and tags[first - 1] in ANY_NOUN:
         if words[first - 1] in _adjectives():
@@ -52,39 +56,40 @@ def swap_noun(caption: Caption, entry: Entry, first: int, last: int, avoid: froz
         if not is_compound or not first <= caption.heads[first - 1] <= last or first - 1 in caption.fixed:
             return None
         first -= 1
-    if first and tags[last] == "NNS" and words[first - 1] in ("a", "an"):  # "a runner slides": a verb taken for a noun
+    if first and tags[last] == "NNS" and words[first - 1] in ("a", "an"):  # "a runner slides": a verb tagged as a noun
         return None
     if first and entry.form == "NN" and tags[first - 1] == "CD" and words[first - 1] not in ("one", "1"):
         return None  # "two giraffe"
-    echoes = caption.named_again(entry, first, last)
+    echoes = caption.repeated_noun(entry, first, last)
     return None if echoes is None else make_slot(entry, first, last, (), avoid, echoes)
 
 
 def person(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """A person by age ("child" -> "adult") or by role ("chef" -> "clown")."""
     if not is_noun(caption, entry, first, last):
         return None
     if entry.pool == "person.age":
         aged = caption.word(first - 1) in LIST["still_young"]  # no "young adult"
-        return None if aged or caption.has("tells_gender") else swap_noun(caption, entry, first, last)
-    if caption.has("sport") and not caption.lenient:  # "a cyclist rides a wave" is known for false without the picture
+        return None if aged or caption.has("shows_gender") else swap_noun(caption, entry, first, last)
+    if caption.has("sport") and not caption.lenient:  # a blind judge knows that "a cyclist rides a wave" is false
         return None
     return swap_noun(caption, entry, first, last)
 
 
 def gender(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A gendered noun, with the pronouns that surely refer to it; none of it where that is unclear."""
+    """A gendered noun with its pronouns: "a man and his dog" -> "a woman and her dog". None if a pronoun is unclear."""
     tag, words = caption.tags[first], caption.words
     if entry.pool == "gender.adjective":
         if tag != "JJ" or caption.tag(first + 1) not in ANY_NOUN or caption.word(first + 1) in words_of("gender"):
             return None
     elif (tag not in NOUN_TAGS and not (first == 0 and tag in ANY_NOUN)) or caption.tag(last + 1) in ANY_NOUN:
         return None
-    if caption.has("tells_gender"):
+    if caption.has("shows_gender"):
         return None
-    echoes = caption.named_again(entry, first, last) if entry.form else ()
+    echoes = caption.repeated_noun(entry, first, last) if entry.form else ()
     if echoes is None:
         return None
-    male = entry.group == _FIRST_IS_MALE
+    male = entry.group == _MALE_GROUP
     own = LIST["he"] if male else LIST["she"]
     if own.isdisjoint(words):
         return make_slot(entry, first, last, echoes=echoes)
@@ -105,7 +110,7 @@ def gender(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
 
 @lru_cache(maxsize=2)
 def _singular_nouns(male: bool) -> frozenset[str]:
-    """What a male (or female) pronoun may refer to: gendered nouns of that side and nouns of no gender."""
+    """The nouns that a male (or else female) pronoun can refer to: nouns of that gender and nouns without gender."""
     side = 0 if male else 1
     gendered = {
         word
@@ -118,7 +123,7 @@ def _singular_nouns(male: bool) -> frozenset[str]:
 
 
 def animal(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """An animal, by others that can do the same: no bird runs with a stick in its mouth, no dog is ridden."""
+    """An animal, replaced only by animals that can do the same: no bird runs with a stick in its mouth."""
     if not is_noun(caption, entry, first, last):
         return None
     if caption.word(first - 1) in words_of("animal"):  # "husky dogs"
@@ -140,6 +145,7 @@ def animal(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
 
 
 def clothing(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """A garment: "a man in a hat" -> "a man in a scarf"."""
     if not is_noun(caption, entry, first, last):
         return None
     following = caption.word(last + 1)
@@ -152,13 +158,15 @@ def clothing(caption: Caption, entry: Entry, first: int, last: int) -> Slot | No
     before = caption.word(first - 1)
     if before in LIST["leathery"]:
         return None
-    # Nearly everybody wears a shirt, trousers and shoes: drawn only where a colour or pattern makes them wrong.
-    told = caption.tag(first - 1) in ("JJ", "VBN") or before in words_of("colour") or before in words_of("pattern")
-    avoid = LIST["always_worn"] if not told and caption.has_being(animals=False) else NONE
+    # Nearly everybody wears a shirt, trousers and shoes. So "a man in a hat" -> "a man in a shirt" is probably true;
+    # "a man in a red hat" -> "a man in a red shirt" is false: they are drawn only after an adjective.
+    described = caption.tag(first - 1) in ("JJ", "VBN") or before in words_of("colour") or before in words_of("pattern")
+    avoid = LIST["always_worn"] if not described and caption.has_being(animals=False) else NONE
     return swap_noun(caption, entry, first, last, avoid)
 
 
 def food(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """Food or drink; mass nouns ("soup") only without "a" or "an", others only with a determiner or in the plural."""
     if not is_noun(caption, entry, first, last):
         return None
     if entry.pool in ("food.mass", "food.drink"):
@@ -170,7 +178,7 @@ def food(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
 
 
 def vehicle(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A vehicle, by others that move on the same ground: no canoe drives down a road."""
+    """A vehicle, replaced only by vehicles that move on the same ground: no canoe drives down a road."""
     if not is_noun(caption, entry, first, last):
         return None
     if first and entry.form == "NN" and not caption.determiner(first) and not caption.lenient:
@@ -186,13 +194,13 @@ def vehicle(caption: Caption, entry: Entry, first: int, last: int) -> Slot | Non
 
 
 def _ground(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """What somebody stands, sits or runs on: "in the grass" -> "in the snow"."""
+    """The ground that somebody stands, sits or runs on: "in the grass" -> "in the snow"."""
     preposition, before = caption.preposition(first), caption.word(first - 1)
     if preposition not in LIST["ground"] or before in ("a", "an") or before in LIST["ground_adjective"]:
         return None
     if entry.word == "water" and (preposition in ("out", "at", "on", "from") or before not in ("the", preposition)):
         return None  # "soapy water"
-    # Nobody swims in grass or skis on sand: such a negative is known without the picture.
+    # Nobody swims in grass or skis on sand: a blind judge would detect such a negative.
     if not caption.lenient and (
         (entry.word == "water" and caption.has("aquatic")) or (entry.word in ("snow", "ice") and caption.has("wintry"))
     ):
@@ -201,7 +209,7 @@ def _ground(caption: Caption, entry: Entry, first: int, last: int) -> Slot | Non
 
 
 def _is_place(caption: Caption, entry: Entry, first: int, last: int, preposition: str) -> bool:
-    """Does something happen there, so that another place makes it false?"""
+    """Is it the place where something happens ("in the kitchen"), so that another place makes the caption false?"""
     match entry.pool:
         case "place.at":
             return preposition == "at"
@@ -222,9 +230,11 @@ def _is_place(caption: Caption, entry: Entry, first: int, last: int, preposition
 
 
 def place(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """A place or the ground: "in a kitchen" -> "in a bathroom"."""
     if not is_noun(caption, entry, first, last) or caption.word(last + 1) == "of":
         return None
-    if caption.word(first - 1) in LIST["terrain"] or caption.tag(first - 1) == "VBG":  # no "grassy river"
+    before = caption.word(first - 1)
+    if before in LIST["terrain"] or caption.tag(first - 1) == "VBG":  # "a grassy field" -/> "a grassy river"
         return None
     if entry.pool == "place.ground":
         return _ground(caption, entry, first, last)
@@ -233,6 +243,7 @@ def place(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
 
 
 def object_(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
+    """A thing: furniture, a tool, an instrument, a game, ..."""
     if entry.pool == "object.game":
         return _game(caption, entry, first, last)
     if not is_noun(caption, entry, first, last) or caption.word(last + 1) == "of":
@@ -240,7 +251,7 @@ def object_(caption: Caption, entry: Entry, first: int, last: int) -> Slot | Non
     if entry.pool not in ("object.ridden", "object.stunt"):
         if entry.form == "NN" and not caption.determiner(first):
             return None
-        # Of the things here, only a few can be open or shut.
+        # "An open book": few of the things that could replace it can be open or closed.
         if caption.word(first - 1) in LIST["open_or_shut"] and entry.pool != "object.sportball":
             return None
     if entry.pool in ("object.furniture", "object.fixture", "object.scene"):
@@ -254,7 +265,7 @@ def object_(caption: Caption, entry: Entry, first: int, last: int) -> Slot | Non
 
 
 def _game(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """ "playing soccer", "a game of soccer", "a soccer game", and where nothing else is left "a soccer player" """
+    """ "playing soccer", "a game of soccer", "a soccer game"; "a soccer player" only as a last resort."""
     if caption.tags[last] != "NN":
         return None
     before = caption.word(first - 1)
@@ -266,16 +277,17 @@ def _game(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
 
 
 def _furniture(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """What stands in a room or a street, by what would be seen there but is not everywhere."""
+    """A thing that stands in a room or a street. Things that are nearly everywhere there are not drawn."""
     preposition, before = caption.preposition(first), caption.word(first - 1)
     if preposition in LIST["within"] and not caption.lenient:
         return None
     avoid = NONE
-    # "There is a table" may well go on "and a chair", unseen by the writer; "a cat under the table" may not.
+    # "There is a table" -> "there is a chair": probably true too, since the writer does not mention everything.
+    # "A cat under the table" -> "a cat under the chair" is false.
     exists = preposition in LIST["exists"] or not preposition
     if exists and caption.word(caption.phrase_start(first)) not in LIST["landmark_side"]:
         avoid = union(avoid, LIST["everywhere"])
-    # Trees and flowers stand nearly everywhere: drawn only where a colour or pattern makes them wrong.
+    # Trees and flowers are nearly everywhere: drawn only after a colour or pattern ("a red tree").
     if before not in words_of("colour") and before not in words_of("pattern"):
         avoid = union(avoid, LIST["grown"])
     return swap_noun(caption, entry, first, last, avoid)

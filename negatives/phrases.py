@@ -1,6 +1,7 @@
-"""The noun phrases of a caption, its people and animals, and what they do: what exchanges are found in.
+"""Reads what exchanges need from a caption: its noun phrases, its people and animals, and what they do.
 
-They are read by tags and neighbours: the heads of small parsers are wrong too often.
+"Being" means person or animal. Phrases are read from tags and neighbouring words: the heads that small parsers assign
+are wrong too often.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ _GENDER = "mf"  # every gender pool lists the male group first
 
 
 class Noun(NamedTuple):
-    """What is known of a noun. Nouns of one kind and group may name the same thing; people also have gender and age."""
+    """What the vocabulary knows of a noun.
+
+    kind: "person", "animal", "garment", ... as in `[exchange]` `kinds`; "" if unknown.
+    group: nouns of the same kind and group can name the same thing.
+    gender: "m", "f" or "". age: "baby", "child", "teen", "adult" or "". Both only for people.
+    """
 
     kind: str
     group: object
@@ -30,8 +36,8 @@ class Noun(NamedTuple):
     age: str = ""
 
 
-class Unit(NamedTuple):
-    """An attribute of a noun phrase, tokens first..last: "black and white" is one."""
+class Attribute(NamedTuple):
+    """An attribute of a noun phrase, tokens first..last. "Black and white" is one attribute."""
 
     pool: str
     words: frozenset[str]
@@ -41,47 +47,53 @@ class Unit(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """A noun phrase: determiner at `start` (none: start == first), modifiers from `first`, noun at `head`."""
+    """A noun phrase: determiner at token `start` (none if start == first), modifiers from `first`, noun at `head`."""
 
     start: int
     first: int
     head: int
     word: str
     noun: Noun
-    units: tuple[Unit, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
     plural: bool = False
     determiner: str = ""
-    is_owned: bool = False  # "his dog": its attributes may be exchanged, but nothing else takes its place
-    is_odd: bool = False  # "another dog", a hyphen, ...: left alone
-    names_other: bool = False  # "the dog house", "a hat wave": the noun is no being and no garment
+    is_owned: bool = False  # "his dog": its attributes can be exchanged, but not the noun
+    is_odd: bool = False  # "another dog", a hyphen, ...: no part of it can be exchanged
+    names_other: bool = False  # another being or garment modifies the noun: "dog house", "hat wave"
     sentence: int = 0
 
-    def is_made_of(self, unit: Unit) -> bool:
-        """Does the unit stand just before the noun, or before another attribute? Not "a stone paved street"."""
-        return unit.last + 1 in (self.head, self.head - 1) or any(unit.last + 1 == other.first for other in self.units)
+    def is_made_of(self, material: Attribute) -> bool:
+        """Is the material just before the noun or before another attribute? Not in "a stone paved street"."""
+        before = (self.head - 1, self.head, *(other.first for other in self.attributes))
+        return material.last + 1 in before
 
 
 class Being(NamedTuple):
-    """A person or animal with what follows it: what it wears or has (link, phrase), its auxiliary and its verb."""
+    """A person or animal with its verb, and its details: (link, phrase), such as ("in", "a red shirt")."""
 
     phrase: Phrase
-    tail: tuple[tuple[str, Phrase], ...]
-    auxiliary: int
-    verb: int
-    end: int  # the first token after phrase and tail
-    leads: bool  # is it at the start of its clause, so that the verb behind it is its own?
+    details: tuple[tuple[str, Phrase], ...]
+    auxiliary: int  # token; -1: none
+    verb: int  # token; -1: none
+    end: int  # the first token after phrase and details
+    begins_clause: bool  # then the verb after it is its own
 
     def worn(self) -> list[Phrase]:
-        return [phrase for link, phrase in self.tail if link in _WEARING and phrase.noun.kind in ("garment", "colour")]
+        """The garments and colours that it wears."""
+        return [
+            phrase for link, phrase in self.details if link in _WEARING and phrase.noun.kind in ("garment", "colour")
+        ]
 
 
-class Link(NamedTuple):
+class Relation(NamedTuple):
     """A relation that has a direction: "a dog chases a cat", "a cup above a ball"."""
 
     subject: Phrase
     object: Phrase
-    how: frozenset[str]
-    verb: int  # -1: none, "a cup above a ball"
+    types: frozenset[
+        str
+    ]  # keys of `[exchange]` verbs or prepositions: "any", "people", "animals", "place", "side", ...
+    verb: int  # token; -1: none ("a cup above a ball")
 
 
 _UNKNOWN = Noun("", None)
@@ -89,7 +101,7 @@ _UNKNOWN = Noun("", None)
 
 @lru_cache(maxsize=1)
 def known_nouns() -> dict[str, Noun]:
-    """Every noun of the vocabulary that exchanges know, in both numbers."""
+    """Singular or plural -> noun, for every noun of the vocabulary that takes part in exchanges."""
     found: dict[str, Noun] = {}
     for pool in sorted(pools(), key=lambda pool: not pool.endswith((".any", ".one"))):  # "dog" before its breeds
         for number, group in enumerate(pools()[pool]):
@@ -106,7 +118,7 @@ def known_nouns() -> dict[str, Noun]:
 
 
 def _noun(pool: str, number: int, word: str) -> Noun | None:
-    """What a word of a group is; None if it is no noun."""
+    """The noun of a word of a group; None if exchanges do not use the pool."""
     category, _, name = pool.partition(".")
     if category == "gender":
         age = {"child": "child", "sibling": "", "offspring": "", "noun": ""}.get(name, "adult")
@@ -125,7 +137,7 @@ def _ages() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def known_attributes() -> dict[str, tuple[str, int]]:
-    """Attribute word -> its pool and group. Those of a pool exclude each other, so that they may be exchanged."""
+    """Attribute word -> its pool and group. Attributes of different groups of a pool exclude each other."""
     found: dict[str, tuple[str, int]] = {}
     for pool in WORDS.attributes:
         for number, group in enumerate(pools().get(pool, ())):
@@ -141,13 +153,14 @@ def verb_forms(verbs: Iterable[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _directed_verbs() -> dict[str, frozenset[str]]:
+    """Form of a verb with a direction -> the types of its relation ("any", "animals", "people")."""
     forms = {who: verb_forms(verbs) for who, verbs in WORDS.verbs.items()}
     return {word: frozenset(who for who in forms if word in forms[who]) for word in frozenset().union(*forms.values())}
 
 
 @lru_cache(maxsize=1)
 def _movers() -> frozenset[str]:
-    """Forms of verbs that a direction may follow: "runs behind", "barks at"."""
+    """Forms of verbs that a direction can follow: "runs behind", "barks at"."""
     wanted = [pools().get(pool, ()) for pool in ("action.path", "action.place")]
     moving = [verb for groups in wanted for group in groups for verb in group.sources]
     return verb_forms([*moving, "bark", "growl", "lunge"])
@@ -155,7 +168,7 @@ def _movers() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def numbers() -> dict[str, str]:
-    """Singular of a being -> its plural, and the other way round."""
+    """Singular of a being -> its plural, and plural -> singular."""
     beings = [
         w for w, noun in known_nouns().items() if (noun.kind in BEINGS and noun.group != "") or noun.gender or noun.age
     ]
@@ -166,13 +179,13 @@ def numbers() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def rough_kinds() -> dict[str, str]:
-    """Word -> what it may be exchanged as. Two of a sort must be there, or the caption need not be read at all."""
+    """Word -> "being", "thing" or a pool of attributes. A caption needs two words of the same value for an exchange."""
     found = {word: "being" if noun.kind in BEINGS else "thing" for word, noun in known_nouns().items()}
     return found | {word: pool for word, (pool, _) in known_attributes().items()}
 
 
 class Phrases:
-    """What is read of a caption. `tags` are the caption's, but for nouns that are verbs of a being."""
+    """The phrases, beings and relations of a caption. `tags` are its tags, with wrong noun tags of verbs corrected."""
 
     def __init__(self, caption: Caption) -> None:
         self.parse, self.words, self.size = caption.parse, caption.words, caption.size
@@ -186,7 +199,7 @@ class Phrases:
         self.beings = [self._being(phrase) for phrase in self.phrases if phrase.noun.kind in BEINGS]
 
     def _verb_tag(self, i: int) -> str:
-        """ "The man skis", "a dog playing", "two men in shirts play": verbs that are tagged as nouns."""
+        """The tag of token `i`, a noun or a verb that is tagged as one: "the man skis", "two men in shirts play"."""
         words, tag, known = self.words, self.tags[i], known_nouns()
         if self.tag(i + 1) in ANY_NOUN and known.get(words[i + 1], _UNKNOWN).kind not in BEINGS:
             return tag
@@ -206,11 +219,12 @@ class Phrases:
         return self.tags[i] if 0 <= i < self.size else ""
 
     def _phrases(self) -> Iterator[Phrase]:
-        words, tags, attributes, nouns = self.words, self.tags, known_attributes(), known_nouns()
+        """The noun phrases of the caption, in order; colours alone ("a man in red") are phrases too."""
+        words, tags, known, nouns = self.words, self.tags, known_attributes(), known_nouns()
         i = sentence = 0
         while i < self.size:
             sentence += words[i] in (".", "!", "?")
-            is_colour = attributes.get(words[i], ("",))[0] == "colour.any"
+            is_colour = known.get(words[i], ("",))[0] == "colour.any"
             if tags[i] not in ANY_NOUN and not is_colour:
                 i += 1
                 continue
@@ -218,13 +232,13 @@ class Phrases:
             while self.tag(last + 1) in ANY_NOUN or (words[last] in ("t", "x") and self.word(last + 1) == "-"):
                 last += 1 + (words[last + 1] == "-")
             if is_colour and last == i:
-                while self.word(last + 1) in ("and", "/") and self.word(last + 2) in attributes:
+                while self.word(last + 1) in ("and", "/") and self.word(last + 2) in known:
                     last += 2
                 follows = self.tag(last + 1)
                 stands_alone = follows not in ANY_NOUN and follows not in _MODIFIERS and self.word(last + 1) != ","
                 if stands_alone and self.word(i - 1) in ("in", "wearing"):
-                    unit = self._unit(i, last)
-                    yield Phrase(i, i, last, "", Noun("colour", ""), (unit,), sentence=sentence)
+                    colour = self._attribute(i, last)
+                    yield Phrase(i, i, last, "", Noun("colour", ""), (colour,), sentence=sentence)
             else:
                 yield self._phrase(i, last, nouns.get(words[last]) or Noun("", words[last]), sentence)
             i = last + 1
@@ -241,8 +255,8 @@ class Phrases:
             is_odd = is_odd or (tags[start] == "CD" and self.word(start - 1) == "a")
             if tags[start] == "CD" and self.word(start - 1) == "the":
                 start -= 1
-        units, is_doubled = self._units(start, last)
-        is_odd = is_odd or self.caption.glued(first, last)
+        attributes, is_unclear = self._attributes(start, last)
+        is_odd = is_odd or self.caption.is_joined(first, last)
         is_odd = is_odd or not WORDS.lists["untouched"].isdisjoint(words[start : last + 1])
         return Phrase(
             start,
@@ -250,11 +264,11 @@ class Phrases:
             last,
             words[last],
             noun,
-            units,
+            attributes,
             plural=tags[last] in ("NNS", "NNPS"),
             determiner=determiner,
             is_owned=is_owned,
-            is_odd=is_odd or is_doubled,
+            is_odd=is_odd or is_unclear,
             names_other=any(
                 known_nouns().get(word, _UNKNOWN).kind in ("person", "animal", "garment") for word in words[first:last]
             ),
@@ -262,58 +276,59 @@ class Phrases:
         )
 
     def _first(self, i: int) -> tuple[int, bool]:
-        """The first modifier of the noun at `i`, and whether more than that may belong to it."""
-        words, tags, attributes = self.words, self.tags, known_attributes()
+        """The first modifier of the noun at `i`; True if it is unclear whether words before it modify the noun too."""
+        words, tags, known = self.words, self.tags, known_attributes()
         while i:
             word, tag = words[i - 1], tags[i - 1]
             if (
                 tag in _MODIFIERS
                 or word == "-"
-                or (word in attributes and tag not in ("CD", "VBZ", "VBP"))
+                or (word in known and tag not in ("CD", "VBZ", "VBP"))
                 or (tag == "RB" and tags[i] == "JJ")
                 or (tag == "VBG" and (i == 1 or tags[i - 2] == "DT") and self.parse.dep[i - 1] == "amod")
             ):
                 i -= 1
-            elif word in ("and", "/") and i > 1 and words[i] in attributes and words[i - 2] in attributes:
-                if attributes[words[i]][0] != attributes[words[i - 2]][0]:
+            elif word in ("and", "/") and i > 1 and words[i] in known and words[i - 2] in known:
+                if known[words[i]][0] != known[words[i - 2]][0]:
                     return i, True
                 i -= 2
             else:
                 is_listed = word in (",", "or", "&") and i > 1
-                return i, is_listed and (tags[i - 2] in _MODIFIERS or words[i - 2] in attributes)
+                return i, is_listed and (tags[i - 2] in _MODIFIERS or words[i - 2] in known)
         return i, False
 
-    def _unit(self, first: int, last: int) -> Unit:
-        attributes = known_attributes()
-        said = frozenset(word for word in self.words[first : last + 1] if word in attributes)
-        pool = attributes[self.words[last]][0]
-        return Unit(pool, said, frozenset(attributes[word][1] for word in said), first, last)
+    def _attribute(self, first: int, last: int) -> Attribute:
+        known = known_attributes()
+        words = frozenset(word for word in self.words[first : last + 1] if word in known)
+        pool = known[self.words[last]][0]
+        return Attribute(pool, words, frozenset(known[word][1] for word in words), first, last)
 
-    def _units(self, start: int, head: int) -> tuple[tuple[Unit, ...], bool]:
-        """The attributes between determiner and noun, and whether they are too involved to be told apart."""
-        words, attributes = self.words, known_attributes()
-        units: list[Unit] = []
+    def _attributes(self, start: int, head: int) -> tuple[tuple[Attribute, ...], bool]:
+        """The attributes between determiner and noun; True if they cannot be read reliably."""
+        words, known = self.words, known_attributes()
+        found: list[Attribute] = []
         i = start
         while i < head:
-            if words[i] not in attributes:
+            if words[i] not in known:
                 i += 1
                 continue
-            pool, last = attributes[words[i]][0], i
+            pool, last = known[words[i]][0], i
             while last + 2 < head and words[last + 1] in ("and", "/", "-", ","):
                 after = last + 2 + (words[last + 2] in ("and", "-"))
-                if after >= head or attributes.get(words[after], ("",))[0] != pool:
+                if after >= head or known.get(words[after], ("",))[0] != pool:
                     break
                 last = after
             if "-" in (words[last + 1], self.word(i - 1)):  # "three-wheeled", "hot-pink"
                 return (), True
             first = i - (i > start and words[i - 1] in WORDS.shades and pool == "colour.any")
-            units.append(self._unit(first, last))
+            found.append(self._attribute(first, last))
             i = last + 1
-        return tuple(units), len({unit.pool for unit in units}) < len(units)
+        return tuple(found), len({attribute.pool for attribute in found}) < len(found)
 
     def _being(self, phrase: Phrase) -> Being:
+        """The being of a phrase, with the details and the verb that follow it."""
         words, at = self.words, self.at
-        tail: list[tuple[str, Phrase]] = []
+        details: list[tuple[str, Phrase]] = []
         auxiliary = verb = -1
         i = phrase.head + 1
         while i < self.size:
@@ -330,13 +345,13 @@ class Phrases:
                     break
                 if self.tags[i] in ("VBZ", "VBP"):
                     verb = i
-                tail.append((word, following))
+                details.append((word, following))
                 i = following.head + 1
-            elif word in ("and", ",") and tail and tail[-1][1].noun.kind in ("garment", "colour"):
+            elif word in ("and", ",") and details and details[-1][1].noun.kind in ("garment", "colour"):
                 following = at.get(i + 1)
                 if following is None or following.noun.kind != "garment":
                     break
-                tail.append((tail[-1][0], following))
+                details.append((details[-1][0], following))
                 i = following.head + 1
             else:
                 break
@@ -350,28 +365,28 @@ class Phrases:
             if self.tag(i).startswith("VB"):
                 verb = i
         before = self.word(phrase.start - 1)
-        leads = not phrase.start or before in WORDS.lists["boundary"]
-        leads = leads or (before in WORDS.lists["aux"] and self.word(phrase.start - 2) == "there")
-        return Being(phrase, tuple(tail), auxiliary, verb, end, leads)
+        begins_clause = not phrase.start or before in WORDS.lists["boundary"]
+        begins_clause = begins_clause or (before in WORDS.lists["aux"] and self.word(phrase.start - 2) == "there")
+        return Being(phrase, tuple(details), auxiliary, verb, end, begins_clause)
 
     def _past_adverbs(self, i: int) -> int:
         while self.tag(i) == "RB":
             i += 1
         return i
 
-    def links(self) -> Iterator[Link]:
-        """The relations that have a direction, each with its subject and object."""
+    def relations(self) -> Iterator[Relation]:
+        """The relations of the caption that have a direction."""
         for being in self.beings:
-            if not being.leads:
+            if not being.begins_clause:
                 continue
             verb, i = being.verb, being.end
             if verb >= i:
                 i = verb + 1
-                how = _directed_verbs().get(self.words[verb])
+                types = _directed_verbs().get(self.words[verb])
                 is_passive = self.word(i) == "by" and self.tags[verb] in ("VBN", "VBD")
                 found = self.at.get(i + (is_passive or self.word(i) == "after"))
-                if how is not None and found is not None and found.noun.kind in BEINGS:
-                    yield Link(being.phrase, found, how, verb)
+                if types is not None and found is not None and found.noun.kind in BEINGS:
+                    yield Relation(being.phrase, found, types, verb)
                     continue
             elif being.auxiliary >= i:
                 i = being.auxiliary + 1
@@ -388,24 +403,25 @@ class Phrases:
                 is_aux = self.word(phrase.head + 1) in WORDS.lists["aux"]
                 yield from self._preposition(phrase, phrase.head + 1 + is_aux, -1)
 
-    def _preposition(self, subject: Phrase, i: int, verb: int) -> Iterator[Link]:
-        for how, words in _prepositions().get(self.word(i), ()):
+    def _preposition(self, subject: Phrase, i: int, verb: int) -> Iterator[Relation]:
+        """The relation of a subject by the preposition at token `i`, if one with a direction is there."""
+        for name, words in _prepositions().get(self.word(i), ()):
             if tuple(self.words[i : i + len(words)]) == words:
-                if how in ("over", "at", "upon") and verb >= 0 and self.words[verb] not in _movers():
+                if name in ("over", "at", "upon") and verb >= 0 and self.words[verb] not in _movers():
                     return
                 i += len(words)
                 i += self.word(i) == "exactly"
                 if i in self.at:
-                    yield Link(subject, self.at[i], frozenset((how,)), verb)
+                    yield Relation(subject, self.at[i], frozenset((name,)), verb)
                 return
 
     def clauses(self) -> Iterator[tuple[Being, Being]]:
-        """Pairs of subjects that do different things at a time: "a man sits while a woman stands"."""
+        """Every two subjects that do different things at the same time: "a man sits while a woman stands"."""
         tags, lemmas = self.tags, self.parse.lemma
         for one, two in combinations(self.beings, 2):
             before = self.word(two.phrase.start - 1)
             if (
-                not one.leads
+                not one.begins_clause
                 or one.verb < 0
                 or one.verb > two.phrase.start
                 or one.phrase.sentence != two.phrase.sentence
@@ -432,14 +448,15 @@ class Phrases:
             yield one, two
 
     def owner(self, phrase: Phrase) -> Being | None:
-        return next((being for being in self.beings if any(phrase is worn for _, worn in being.tail)), None)
+        """The being that wears or has what a phrase names."""
+        return next((being for being in self.beings if any(phrase is detail for _, detail in being.details)), None)
 
 
 @lru_cache(maxsize=1)
 def _prepositions() -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
-    """First word -> the prepositions it may begin and what they mean, the longest first."""
+    """First word -> (type, words) of the prepositions that begin with it, the longest first."""
     index: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for how, prepositions in WORDS.prepositions.items():
+    for name, prepositions in WORDS.prepositions.items():
         for words in prepositions:
-            index.setdefault(words[0], []).append((how, words))
+            index.setdefault(words[0], []).append((name, words))
     return {first: tuple(sorted(found, key=lambda item: -len(item[1]))) for first, found in index.items()}

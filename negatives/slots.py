@@ -1,7 +1,7 @@
-"""Which words of a parsed caption may be swapped: the rules of sense, agreement and reference.
+"""Finds the words of a parsed caption that can be swapped (slots), by rules for word sense, agreement and reference.
 
-The parse is made once, when the database is built; the rules need no parser and no torch. What may stand in for what
-is in `vocabulary.toml`; how often each word is drawn is decided in `negatives.balance`.
+The parse is made once, when the database is built; the rules need neither the parser nor torch. `vocabulary.toml` lists
+which words can replace which; `negatives.balance` computes how often each is drawn.
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ from negatives.vocabulary import CATEGORIES, Entry, entries
 
 
 def find_slots(parse: Parse, lenient: bool = False) -> tuple[Slot, ...]:
-    """Every place of the caption that may be swapped, in reading order.
+    """Every slot of a caption, in reading order.
 
-    lenient: also places whose swaps a blind reader may suspect; they are a last resort.
+    lenient: include slots whose swaps a blind judge detects more easily. They are also used, as a last resort, for a
+    caption that has no other slot.
 
-    Words are looked up by surface, not by the parser's lemma (small models say "rid" for "riding"); tags and
-    neighbours then decide about the sense. Heads are wrong too often to build on, and only confirm.
+    Words are looked up as they are written, not by lemma (small spaCy models lemmatize "riding" to "rid"). Tags and
+    neighbouring words then decide which sense the word has. Heads in the parse are too often wrong to rely on; they are
+    used only to confirm.
     """
     caption = Caption(parse)
     slots = [] if lenient else _read(caption)
-    if not slots:  # 2 % of photo captions: "A surfer rides a wave." has only swaps that a blind reader suspects
+    if not slots:  # 2 % of photo captions, such as "A surfer rides a wave."
         caption.lenient = True
         slots = _read(caption)
     return tuple(slots)
 
 
 class _Entries(NamedTuple):
-    """What may begin at a word: phrases by their second word, the longest first, and single words with their tag."""
+    """The vocabulary entries that begin with one word."""
 
-    phrases: dict[str, tuple[Entry, ...]]
-    single: tuple[tuple[str, Entry], ...]
+    phrases: dict[str, tuple[Entry, ...]]  # by their second word, the longest first
+    single: tuple[tuple[str, Entry], ...]  # (tag that the word must have, or "" for any tag; entry)
 
 
 @lru_cache(maxsize=1)
 def _index() -> dict[str, _Entries]:
-    """The index of the vocabulary, laid out for `_read`: most words of a caption cost one look-up."""
+    """First word -> its entries. Most words of a caption cost `_read` one look-up."""
     if unknown := set(CATEGORIES) - set(_RULES):
-        raise ValueError(f"vocabulary.toml has the category {min(unknown)!r}, for which negatives/slots.py has no rule")
+        raise ValueError(
+            f"[pools] in vocabulary.toml has the category {min(unknown)!r}, for which negatives/slots.py has no rule; "
+            "add one to _RULES there"
+        )
     index = {}
     for first, found in entries().items():
         phrases: dict[str, tuple[Entry, ...]] = {}
@@ -63,7 +68,7 @@ def _read(caption: Caption) -> list[Slot]:
     index, words, tags = _index(), caption.words, caption.tags
     slots: list[Slot] = []
     after = 0
-    for i in [i for i, word in enumerate(words) if word in index]:  # half of the words are in no vocabulary
+    for i in [i for i, word in enumerate(words) if word in index]:  # half of the words are not in the vocabulary
         if i < after:
             continue
         phrases, single = index[words[i]]
@@ -77,14 +82,14 @@ def _read(caption: Caption) -> list[Slot]:
                 continue
             slot = _slot_of(caption, entry, i, i)
             if slot is not None:
-                if not caption.glued(slot.first, i):
+                if not caption.is_joined(slot.first, i):
                     slots.append(slot)
                 break
     return slots
 
 
 def _slot_of(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """The slot of an entry at the tokens first..last, if the rows of its pool and the rule of its category agree."""
+    """The slot of an entry at the tokens first..last, if its category's rule and its pool's conditions allow one."""
     slot = _RULES[entry.category](caption, entry, first, last)
     if slot is None or not fits(caption, entry, first, last):
         return None
@@ -93,9 +98,10 @@ def _slot_of(caption: Caption, entry: Entry, first: int, last: int) -> Slot | No
 
 
 def _read_phrase(caption: Caption, phrases: tuple[Entry, ...], i: int, slots: list[Slot]) -> int:
-    """Read the longest phrase at token `i`; how many tokens it takes, 0 if none is there.
+    """Read the longest phrase that begins at token `i`, and append its slot, if any, to `slots`.
 
-    If "ice cream" does not fit ("ice cream cone"), neither does a part of it.
+    Returns the number of tokens of the phrase, 0 if there is none. If a phrase cannot be swapped ("ice cream" in "ice
+    cream cone"), its parts cannot either.
     """
     step = 0
     for entry in phrases:
@@ -103,12 +109,12 @@ def _read_phrase(caption: Caption, phrases: tuple[Entry, ...], i: int, slots: li
         if size < step or tuple(caption.words[i : i + size]) != entry.words:
             continue
         step = size
-        if not entry.pool:  # a fixed compound
+        if not entry.pool:  # a fixed compound: never changed
             caption.fixed.update(range(i, i + size))
             break
         slot = _slot_of(caption, entry, i, i + size - 1)
         if slot is not None:
-            if not caption.glued(slot.first, slot.last):
+            if not caption.is_joined(slot.first, slot.last):
                 slots.append(slot)
             break
     return step

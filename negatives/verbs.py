@@ -1,4 +1,8 @@
-"""Which verbs and relations of a caption may be swapped."""
+"""The rules for swapping relations ("above") and actions (verbs).
+
+A rule takes a vocabulary entry found at the tokens first..last of a caption, and returns its slot, or None if the word
+must not be swapped there.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,11 @@ from negatives.vocabulary import LIST, VERB_FORMS, Entry, inflect, words_of
 
 
 def relation(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """What `[fits]` cannot say of a relation: what one perches on, and what one is under without being below it."""
+    """A relation. Two conditions are here, since they are too special for `[fits]`.
+
+    "On" is swapped only before things that one sits or stands on ("a cat on a chair"). "Under" is not swapped where it
+    means "covered by" ("under an umbrella", "under a blanket").
+    """
     if entry.pool == "relation.on":
         noun = caption.noun_after(last + 1)
         if noun < 0 or caption.words[noun] not in LIST["perch"] or caption.word(noun + 1) == "of":
@@ -23,7 +31,7 @@ def relation(caption: Caption, entry: Entry, first: int, last: int) -> Slot | No
 
 
 def action(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A verb, in the pool of its frame: with an object, with a path, or with a place at most."""
+    """A verb. It must be used as its pool says: with an object (action.t_*), with a path, or without an object."""
     if caption.tags[first] != entry.form or not _is_finite_or_participle(caption, first):
         return None
     following = caption.tag(first + 1)
@@ -40,7 +48,7 @@ def action(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
 
 
 def _is_finite_or_participle(caption: Caption, i: int) -> bool:
-    """Not "goes running", "the running man", "a man called Tom"."""
+    """Is the verb finite or a participle of a clause? Not in "goes running", "the running man", "a man called Tom"."""
     if caption.word(i - 1) in ("go", "goes", "going", "went"):
         return False
     tag = caption.tags[i]
@@ -50,6 +58,7 @@ def _is_finite_or_participle(caption: Caption, i: int) -> bool:
 
 
 def _takes_object(caption: Caption, entry: Entry, i: int) -> bool:
+    """Is what follows verb `i` an object that other verbs can take? Not a part of the body, and mostly not a person."""
     following = caption.tag(i + 1)
     if following == "JJ" and caption.noun_after(i) < 0:  # "swings high"
         return False
@@ -61,6 +70,7 @@ def _takes_object(caption: Caption, entry: Entry, i: int) -> bool:
 
 
 def _takes_place(caption: Caption, entry: Entry, i: int) -> bool:
+    """Does verb `i` have the path that its pool asks for ("runs through")? A phrasal verb ("sits down") has none."""
     after = caption.word(i + 1)
     if after in ("down", "up", "off", "still", "over") and entry.word in _POSTURES:
         return False
@@ -74,7 +84,7 @@ def _takes_place(caption: Caption, entry: Entry, i: int) -> bool:
 
 
 def _not_done_to(caption: Caption, entry: Entry, i: int) -> frozenset[str]:
-    """Verbs that would be absurd, or true as well, with the object that follows."""
+    """Verbs that would be absurd, or also true, with the object that follows."""
     avoid = NONE if caption.has_being(animals=False) else _forms_of("verbs_of_hands")
     if entry.pool == "action.t_ride" and not LIST["route"].isdisjoint(caption.words[i + 3 : i + 8]):
         avoid = union(avoid, _forms_of("verbs_in_place"))
@@ -85,7 +95,7 @@ def _not_done_to(caption: Caption, entry: Entry, i: int) -> frozenset[str]:
 
 
 def _not_done_at(caption: Caption, entry: Entry, i: int) -> frozenset[str]:
-    """Verbs without an object that would be absurd, or true as well, where the caption is set."""
+    """Verbs without an object that would be absurd, or also true, in the place that the caption describes."""
     avoid = NONE if caption.has_being(animals=False) else _forms_of("human_verbs")
     if not caption.has("water"):
         avoid = union(avoid, _forms_of("verbs_in_water"))
@@ -103,5 +113,5 @@ _POSTURES = frozenset(("sit", "stand", "lie", "lay", "kneel"))
 
 @lru_cache(maxsize=16)
 def _forms_of(name: str) -> frozenset[str]:
-    """Every form of the verbs of a list."""
+    """Every form of the verbs of a list of `[lists]`."""
     return frozenset(inflect(verb, form) for verb in LIST[name] for form in VERB_FORMS)

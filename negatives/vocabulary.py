@@ -1,7 +1,7 @@
-"""The vocabulary of hard negatives: words that may stand in for each other, and their inflected forms.
+"""The vocabulary of hard negatives: words that can replace each other, and their inflected forms.
 
-The words are in `vocabulary.toml`; its comments explain groups, pools and lists. A *category* is what the outside sees
-(weights, statistics): `action` is the union of all `action.*` pools.
+The words are in `vocabulary.toml`, whose comments explain groups, pools and lists. The rest of the program knows only
+*categories*: the category `action` is the union of all pools `action.*`.
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ VERB_FORMS = ("VB", "VBP", "VBZ", "VBG", "VBD")
 _NOUN_FORMS = ("NN", "NNS")
 Words = frozenset[str]
 Row = Mapping[str, str | bool]
-# What a row of [fits] and [avoid] may say; each of LOOKED_AT also as "not_...".
-LOOKED_AT = ("before", "after", "near", "ahead", "earlier", "has", "preposition", "noun", "tags", "after_tags")
+# The keys of a row of [fits] and [avoid]; each of CONTEXT_KEYS also exists as "not_...".
+CONTEXT_KEYS = ("before", "after", "near", "ahead", "earlier", "has", "preposition", "noun", "tags", "after_tags")
 FLAGS = ("object", "human", "being")
-_ROW_KEYS: dict[str, type] = dict.fromkeys((*LOOKED_AT, *(f"not_{key}" for key in LOOKED_AT)), str)
+_ROW_KEYS: dict[str, type] = dict.fromkeys((*CONTEXT_KEYS, *(f"not_{key}" for key in CONTEXT_KEYS)), str)
 _ROW_KEYS |= {"words": str, "not_words": str, "last_resort": str, "avoid": str, **dict.fromkeys(FLAGS, bool)}
 
 
-class Exchanged(NamedTuple):
-    """What exchanges need (`[exchange]`). Lists are named sets of words."""
+class ExchangeWords(NamedTuple):
+    """The section `[exchange]`, whose comments explain each key."""
 
-    verbs: Mapping[str, tuple[str, ...]]  # who -> infinitives
-    prepositions: Mapping[str, tuple[tuple[str, ...], ...]]  # how -> the words of each preposition
+    verbs: Mapping[str, tuple[str, ...]]  # who subject and object are ("any", "people", "animals") -> infinitives
+    prepositions: Mapping[str, tuple[tuple[str, ...], ...]]  # type ("place", "side", ...) -> words of each preposition
     confused: tuple[Words, ...]
     shades: Words
     attributes: tuple[str, ...]  # pools
-    kinds: Mapping[str, str]  # pool or category -> what its nouns are
+    kinds: Mapping[str, str]  # pool or category -> type of its nouns ("person", "garment", ...)
     lists: Mapping[str, Words]
 
 
 class Vocabulary(NamedTuple):
-    """A vocabulary file as it was read; "hot_dog" has become "hot dog"."""
+    """The content of a vocabulary file. Phrases have spaces: "hot dog", not "hot_dog"."""
 
-    pools: Mapping[str, tuple[tuple[str, ...], ...]]  # groups of entries as they are written, "+" and "-" included
-    near: Mapping[str, tuple[tuple[Words, Words], ...]]  # pool -> (words, the words that are near them)
+    pools: Mapping[str, tuple[tuple[str, ...], ...]]  # groups of entries as they are written, with "+", "-" and "="
+    near: Mapping[str, tuple[tuple[Words, Words], ...]]  # pool -> (words, words that must not replace them)
     one_form: Words  # categories and pools
-    irregular: Mapping[tuple[str, str], str]  # (word, Penn form) -> inflected word
+    irregular: Mapping[tuple[str, str], str]  # (word, Penn Treebank tag) -> inflected word
     fixed: tuple[str, ...]
     picture: Mapping[str, Words]
     lists: Mapping[str, Words]
     fits: Mapping[str, tuple[Row, ...]]  # pool -> rows of conditions, see `conditions.py`
     avoid: Mapping[str, tuple[Row, ...]]
-    exchange: Exchanged
+    exchange: ExchangeWords
 
 
 def read(file: Path) -> Vocabulary:
-    """Read and check a vocabulary file. ValueError names its line and the mistake."""
+    """Read and check a vocabulary file. Raises ValueError with file, line, section, and what was expected."""
     return _Reader(file).read()
 
 
 class _Reader:
-    """A file's sections by dotted key ("colour.any"), each read with a check of its words."""
+    """Reads a vocabulary file. `sections` holds the values of each section by dotted key ("colour.any")."""
 
     SECTIONS = ("pools", "near", "forms", "fixed", "picture", "lists", "fits", "avoid", "exchange")
 
@@ -75,10 +75,10 @@ class _Reader:
             message, _, place = str(error).partition(" (at ")
             found = re.match(r"line (\d+)", place)
             line = int(found[1]) if found else self.text.count("\n")  # else "(at end of document)"
-            raise ValueError(f"{self.name}:{line}: {message}") from None
+            raise ValueError(f"{self.name}:{line}: not valid TOML: {message}") from None
         for name, section in sections.items():
             if name not in self.SECTIONS or not isinstance(section, dict):
-                self.fail(f"unknown section {name!r}; there are {', '.join(self.SECTIONS)}", name, name)
+                self.fail(f"unknown section {name!r}; expected one of {', '.join(self.SECTIONS)}", name, name)
         self.tables = sections
         self.sections = {name: dict(_flatten(sections.get(name, {}))) for name in self.SECTIONS}
         for name, keys in self.sections.items():
@@ -123,24 +123,30 @@ class _Reader:
 
     def row(self, row: Any, section: str, pool: str) -> None:
         if not isinstance(row, dict):
-            self.fail(f'{pool} must be a row of conditions: {pool} = {{ before = "the" }}', section, pool)
-        if ("avoid" in row) != (section == "avoid"):
-            self.fail("each row of [avoid] has a key avoid, and none of [fits] has one", section, pool)
+            self.fail(f'{pool} must be a row of conditions, such as {pool} = {{ before = "the" }}', section, pool)
+        if section == "avoid" and "avoid" not in row:
+            self.fail('every row needs the words that are not drawn, such as avoid = "@star"', section, pool)
         for key, value in row.items():
-            if key not in _ROW_KEYS:
-                self.fail(f"unknown condition {key!r}; there are {', '.join(_ROW_KEYS)}", section, pool, key)
+            known = [name for name in _ROW_KEYS if name != "avoid" or section == "avoid"]
+            if key not in known:
+                self.fail(
+                    f"unknown condition {key!r} in {pool}; expected one of {', '.join(known)}", section, pool, key
+                )
             if not isinstance(value, _ROW_KEYS[key]):
-                kind = "true or false" if _ROW_KEYS[key] is bool else "a text"
-                self.fail(f"{key} must be {kind}", section, pool, key)
+                expected = "true or false, without quotes" if _ROW_KEYS[key] is bool else "a text in quotes"
+                self.fail(f"{key} must be {expected}, not {value!r}", section, pool, key)
             if key == "last_resort" and value not in ("only", "always"):
-                self.fail(f'last_resort is "only" or "always", not {value!r}', section, pool, str(value))
+                self.fail(f'last_resort must be "only" or "always", not "{value}"', section, pool, str(value))
             for word in value.split() if isinstance(value, str) else ():
                 if word[0] == "@" and word[1:] not in self.sections["lists"]:
-                    self.fail(f"unknown list {word!r}", section, pool, word)
+                    self.fail(f"unknown list {word!r} in {pool}; add {word[1:]} to [lists]", section, pool, word)
                 if word[0] == "*" and word[1:] not in self.tables["pools"]:
-                    self.fail(f"unknown category {word!r}", section, pool, word)
+                    known = [f"*{name}" for name in self.tables["pools"]]
+                    self.fail(
+                        f"unknown category {word!r} in {pool}; expected one of {', '.join(known)}", section, pool, word
+                    )
 
-    def exchange(self, known: Mapping[str, set[str]]) -> Exchanged:
+    def exchange(self, known: Mapping[str, set[str]]) -> ExchangeWords:
         def part(table: str) -> Iterator[tuple[str, str]]:
             """(key, full key) of a table of the section."""
             return ((key.removeprefix(table), key) for key in self.sections["exchange"] if key.startswith(table))
@@ -149,8 +155,8 @@ class _Reader:
         self.only("exchange", *single, "verbs.", "prepositions.", "kinds.", "lists.")
         for key in single:
             if key not in self.sections["exchange"]:
-                self.fail(f"[exchange] has no {key}", "exchange")
-        return Exchanged(
+                self.fail(f"the key {key!r} is missing", "exchange")
+        return ExchangeWords(
             verbs={key: self.words("exchange", full) for key, full in part("verbs.")},
             prepositions={
                 key: tuple(tuple(text.split()) for text in self.words("exchange", full))
@@ -169,16 +175,16 @@ class _Reader:
 
     def pool(self, pool: str) -> tuple[tuple[str, ...], ...]:
         if pool.count(".") != 1:
-            self.fail(f"a pool is named category.pool, not {pool!r}", "pools", pool)
+            self.fail(f"the name of a pool must be like colour.any (category.pool), not {pool!r}", "pools", pool)
         groups = self.groups("pools", pool)
         if len(groups) < 2:
-            self.fail(f"{pool} needs two groups or more, for a word of one replaces a word of another", "pools", pool)
+            self.fail(f"{pool} needs two groups or more: a word is replaced by one of another group", "pools", pool)
         count = Counter(entry.lstrip("+-=") for group in groups for entry in group)
         for word in count:
             if not word:
-                self.fail(f"{pool} has a mark without a word", "pools", pool)
+                self.fail(f"{pool} has a mark (+, - or =) without a word", "pools", pool)
             if count[word] > 1:
-                self.fail(f"{word!r} stands twice in {pool}", "pools", pool, word, 2)
+                self.fail(f"{word!r} is in {pool} twice; expected once", "pools", pool, word, 2)
         return groups
 
     def near(self, pool: str, pools: Mapping[str, tuple[tuple[str, ...], ...]]) -> tuple[tuple[Words, Words], ...]:
@@ -189,7 +195,7 @@ class _Reader:
         for clause in self.groups("near", pool):
             for word in clause:
                 if word != ">" and word not in known:
-                    self.fail(f"{word!r} is no word of the pool {pool}", "near", pool, word)
+                    self.fail(f"{word!r} is not a word of the pool {pool}; add it to [pools]", "near", pool, word)
             parts = " , ".join(clause).split(" , > , ")
             some, *others = (frozenset(part.split(" , ")) for part in parts)
             near += [(some, others[0]), (others[0], some)] if others else [(some, some)]
@@ -199,57 +205,61 @@ class _Reader:
         names = self.words(section, key)
         for name in names:
             if name not in known[what]:
-                self.fail(f"unknown {what} {name!r}", section, key, name)
+                self.fail(f"unknown {what} {name!r} in {key}; expected one that is in [pools]", section, key, name)
         return names
 
     def groups(self, section: str, key: str) -> tuple[tuple[str, ...], ...]:
         groups = self.sections[section][key]
         if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-            self.fail(f'{key} must be a list of texts: {key} = ["red", "blue navy"]', section, key)
+            self.fail(f'{key} must be a list of texts, such as {key} = ["red", "blue navy"]', section, key)
         return tuple(self.split(group, section, key) for group in groups)
 
     def words(self, section: str, key: str) -> tuple[str, ...]:
         text = self.sections[section].get(key)
         if not isinstance(text, str):
-            self.fail(f'{key} must be a text: {key} = "red blue"', section, key)
+            self.fail(f'{key} must be a text in quotes, such as {key} = "red blue"', section, key)
         return self.split(text, section, key)
 
     def split(self, text: str, section: str, key: str) -> tuple[str, ...]:
-        """The words of a text, at least one, each once."""
+        """The words of a text. It must have at least one word, and each word only once."""
         words = text.split()
         if not words:
-            self.fail(f"{key} has an empty text", section, key)
+            self.fail(f"{key} has an empty text; expected at least one word", section, key)
         if len(set(words)) < len(words):
             word = Counter(words).most_common(1)[0][0]
-            self.fail(f"{word!r} stands twice in one text of {key}", section, key, word, 2)
+            self.fail(f"{word!r} is in one text of {key} twice; expected once", section, key, word, 2)
         if text != text.lower():
             word = next(word for word in words if word != word.lower())
-            self.fail(f"{word!r} must be lower case", section, key, word)
+            self.fail(f"{word!r} in {key} must be lower case", section, key, word)
         return tuple(word.replace("_", " ") for word in words)
 
     def only(self, section: str, *keys: str) -> None:
-        """Fail for a key that is none of these; "verbs." is for all that begin so."""
+        """Fail if the section has another key than these; "verbs." allows every key that begins with it."""
         for key in self.sections[section]:
             if not any(key.startswith(known) if known.endswith(".") else key == known for known in keys):
-                self.fail(f"unknown key {key!r} in [{section}]; there are {', '.join(keys)}", section, key)
+                self.fail(f"unknown key {key!r}; expected one of {', '.join(keys)}", section, key)
 
     def fail(self, message: str, section: str = "", key: str = "", word: str = "", count: int = 1) -> NoReturn:
-        """Name the line of the `count`-th mention of a word under a key; if it is not found, of the key or section."""
+        """Raise ValueError with the line of a word under a key, or else the line of the key, or of the section.
+
+        count: which occurrence of the word is the mistake.
+        """
         lines = self.text.splitlines()
         line = next((i for i, text in enumerate(lines) if section and text.startswith(f"[{section}")), 0)
         keys = {key, key.partition(".")[2]} - {""}  # "any" under [pools.colour] is colour.any
         line = next((i for i in range(line, len(lines)) if _KEY.sub("", lines[i].partition("=")[0]) in keys), line)
-        said = [i for i in range(line, len(lines)) for token in _tokens(lines[i]) if _same(token, word)]
-        if word and len(said) >= count:
-            line = said[count - 1]
-        raise ValueError(f"{self.name}:{line + 1}: {message}")
+        found = [i for i in range(line, len(lines)) for token in _tokens(lines[i]) if _same(token, word)]
+        if word and len(found) >= count:
+            line = found[count - 1]
+        where = f"[{section}] " if section in self.SECTIONS else ""
+        raise ValueError(f"{self.name}:{line + 1}: {where}{message}")
 
 
-_KEY = re.compile(r"[\s\"']")  # what may stand around a key
+_KEY = re.compile(r"[\s\"']")  # characters around a key that are not part of it
 
 
 def _tokens(line: str) -> list[str]:
-    """The words of a line, without its key and comment."""
+    """The words of a line, without the key and the comment."""
     return re.split(r"[\s\"',\[\]]+", re.sub(r"^[\w.]+ *=", "", line.partition("#")[0]))
 
 
@@ -269,46 +279,48 @@ def _flatten(section: Mapping[str, Any], front: str = "") -> Iterator[tuple[str,
 
 VOCABULARY = read(FILE)
 LIST = VOCABULARY.lists
-# What a mirror image makes false or unreadable, and what another tint does.
+# Words that become false, or letters that become unreadable, in a mirror image (see also COLOURED, for colour changes).
 SIDED, WRITTEN = VOCABULARY.picture["sided"], VOCABULARY.picture["written"]
 
 
 class Entry(NamedTuple):
-    """One surface form of one vocabulary entry, as found by its first word in `entries`."""
+    """One inflected form of one vocabulary entry. `entries` finds it by its first word."""
 
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # as they are written in a caption
     category: str
-    pool: str
+    pool: str  # "" for a fixed compound
     group: int
-    word: str
-    form: str
-    near: frozenset[str] = frozenset()  # words of other groups that may be true at the same time
-    kin: frozenset[str] = frozenset()  # the other surface forms of its group
+    word: str  # as it is in the vocabulary: singular or infinitive
+    form: str  # Penn Treebank tag; "" if the entry has one form
+    near: frozenset[str] = frozenset()  # words of other groups that can be true at the same time
+    kin: frozenset[str] = frozenset()  # the other forms of all words of its group
 
 
 class Group(NamedTuple):
-    targets: tuple[str, ...]  # entries that may be drawn
-    sources: tuple[str, ...]  # entries that may be replaced
-    words: frozenset[str]  # every surface form of every entry: if one of them is known to be true, the group is
-    uncounted: frozenset[str] = frozenset()  # sources that have one form
+    """Words that can be true of the same thing."""
+
+    targets: tuple[str, ...]  # entries that can be drawn
+    sources: tuple[str, ...]  # entries that can be replaced
+    words: frozenset[str]  # every form of every entry; if one of them is true, the whole group counts as true
+    uncounted: frozenset[str] = frozenset()  # sources without a plural of their own
 
 
 @lru_cache(maxsize=1)
 def _inflections() -> Any:
-    """lemminflect's inflector without lemminflect's __init__.
+    """lemminflect's inflector, imported without lemminflect's __init__.
 
-    That __init__ imports spaCy if it is installed, to hook into it: 3.0 s and hundreds of modules in every training
-    process. A bare package of the same name stands in while the one submodule loads (0.07 s), then goes away, so
-    that `import lemminflect` elsewhere still gets the real one.
+    That __init__ imports spaCy if it is installed: 3.0 s and hundreds of modules in every training process. So an empty
+    package of the same name replaces it while the one submodule loads (0.07 s), and is removed afterwards: `import
+    lemminflect` elsewhere still gets the real package.
     """
     loaded = sys.modules.get("lemminflect")
     if loaded is None:
         spec = importlib.util.find_spec("lemminflect")
         if spec is None or spec.submodule_search_locations is None:
-            raise ModuleNotFoundError("no module lemminflect, needed to inflect; install it: pip install lemminflect")
-        stand_in = types.ModuleType("lemminflect")
-        stand_in.__path__ = list(spec.submodule_search_locations)
-        sys.modules["lemminflect"] = stand_in
+            raise ModuleNotFoundError("no module lemminflect; install it: python -m pip install lemminflect")
+        empty = types.ModuleType("lemminflect")
+        empty.__path__ = list(spec.submodule_search_locations)
+        sys.modules["lemminflect"] = empty
     try:
         return importlib.import_module("lemminflect.core.Inflections").Inflections()
     finally:
@@ -318,7 +330,7 @@ def _inflections() -> Any:
 
 @cache
 def inflect(entry: str, form: str) -> str:
-    """The surface of a vocabulary entry in a Penn form; of a multi-word entry the last word is inflected."""
+    """An entry inflected to a Penn Treebank tag: ("play", "VBZ") -> "plays", ("hot dog", "NNS") -> "hot dogs"."""
     *front, last = entry.split(" ")
     if form not in ("NN", "VB", "VBP", ""):
         known = VOCABULARY.irregular.get((last, form)) or next(iter(_inflections().getInflection(last, form)), last)
@@ -327,6 +339,7 @@ def inflect(entry: str, form: str) -> str:
 
 
 def forms_of(pool: str) -> tuple[str, ...]:
+    """The tags of all forms of the words of a pool; ("",) if they have one form."""
     category = pool.partition(".")[0]
     if category == "action":
         return VERB_FORMS
@@ -335,6 +348,7 @@ def forms_of(pool: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def pools() -> Mapping[str, tuple[Group, ...]]:
+    """Pool -> its groups."""
     read: dict[str, tuple[Group, ...]] = {}
     for pool, groups in VOCABULARY.pools.items():
         forms = forms_of(pool)
@@ -351,7 +365,7 @@ def pools() -> Mapping[str, tuple[Group, ...]]:
 
 
 def _categories() -> Mapping[str, tuple[tuple[str, ...], ...]]:
-    """Category -> its groups; nothing is inflected for it, so that the import stays instant."""
+    """Category -> its groups. Nothing is inflected here: that would slow down the import of this module."""
     categories: dict[str, tuple[tuple[str, ...], ...]] = {}
     for pool, groups in VOCABULARY.pools.items():
         category = pool.partition(".")[0]
@@ -366,7 +380,7 @@ COLOURED = VOCABULARY.picture["coloured"].union(*({word, f"{word}s", f"{word}ish
 
 
 def _near(pool: str) -> tuple[frozenset[str], ...]:
-    """For each group of a pool, words of the groups that must not replace it although they are others."""
+    """For each group of a pool, the words of other groups that must not replace its words (`[near]`)."""
     near = []
     for group in pools()[pool]:
         known = {*group.targets, *group.sources}
@@ -376,7 +390,7 @@ def _near(pool: str) -> tuple[frozenset[str], ...]:
 
 @lru_cache(maxsize=1)
 def entries() -> Mapping[str, tuple[Entry, ...]]:
-    """First word of a surface form -> the entries it may begin, the longest first, then in vocabulary order."""
+    """First word -> the entries that begin with it, the longest first, then in the order of the vocabulary."""
     index: dict[str, list[Entry]] = {}
     for phrase in VOCABULARY.fixed:
         words = tuple(phrase.split())
@@ -387,7 +401,7 @@ def entries() -> Mapping[str, tuple[Entry, ...]]:
 
 
 def _all_entries() -> Iterator[Entry]:
-    """Every form of every word that may be replaced, in vocabulary order."""
+    """Every form of every word that can be replaced, in the order of the vocabulary."""
     for pool, groups in pools().items():
         category, near = pool.partition(".")[0], _near(pool)
         for number, group in enumerate(groups):
@@ -401,7 +415,7 @@ def _all_entries() -> Iterator[Entry]:
 
 @cache
 def words_of(category: str) -> frozenset[str]:
-    """All one-word surface forms of a category."""
+    """All forms of all entries of a category."""
     return frozenset(
         word
         for pool, groups in pools().items()

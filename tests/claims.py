@@ -1,4 +1,4 @@
-"""Files of external benchmarks, and what is read from them."""
+"""Files of external benchmarks, and the claims that are read from them."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, settings
 from evaluation.benchmarks import Claim, Contents
 from sources.items import LeftOut
 
-# Files are written anew for each example, on a machine that may be busy.
+# No deadline: each example writes files, and the machine can be busy.
 UNHURRIED = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
 def write(folder: Path, files: dict[str, Any]) -> Path:
-    """Files below a folder: bytes and text as they are, a list of text as lines, anything else as JSON."""
+    """Write files below a folder: bytes and text unchanged, anything else as JSON."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,13 +31,13 @@ def lines(*rows: str | bytes) -> bytes:
 
 
 def whole(found: Contents) -> list[Claim]:
-    """The claims of a benchmark without a broken record."""
+    """The claims of a benchmark; asserts that no record is broken."""
     assert broken(found) == []
     return found.claims
 
 
 def broken(found: Contents) -> list[LeftOut]:
-    """What is left out, but for the files of SugarCrepe that a test's folder lacks."""
+    """The records that were left out, except for files of SugarCrepe that are not in the folder of a test."""
     return [each for each in found.left_out if "is not in the folder" not in each.reason]
 
 
@@ -45,7 +45,7 @@ def marked(claim: Claim) -> list[str]:
     return [claim.text[start:end] for start, end in claim.changed]
 
 
-# Names of photographs as Flickr8k has them, and its file of captions
+# Names of photographs as in Flickr8k, and a file of captions in its format
 A, B = "1056338697_4f7d7ce270.jpg", "2549968784_39bfbe44f9.jpg"
 ODD = "2258277193_586949ec62.jpg"
 TOKENS = lines(

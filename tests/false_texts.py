@@ -1,4 +1,4 @@
-"""Captions, and false texts that are set against them."""
+"""Captions with their negatives, as an evaluation uses them."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def scenes_texts(seeds):
 
 
 def texts_of(captions, false, owner=None, sources=None, kinds=None):
-    """false: kind -> [(text, category, caption it is set against)]"""
+    """`Texts` of captions. false: kind -> [(negative, category, number of its caption)]."""
     made = {
         kind: FalseTexts(
             [Negative(text, kind, category, ((0, 1),)) for text, category, _ in some], np.array([of for *_, of in some])

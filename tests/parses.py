@@ -1,4 +1,4 @@
-"""Parses written by hand, so that tests of the plan need no parser."""
+"""Parses written by hand, for tests without a parser."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ from negatives.text import Parse
 
 
 def by_hand(line: str, front: str = "") -> Parse:
-    """A parse from "word:TAG:head:dep" for each token; "runs=run:..." names the lemma, else it is the word.
+    """A parse from one "word:TAG:head:dep" per token. The lemma is the word, or given as "runs=run:...".
 
-    front: characters that stand before the first token.
+    front: characters before the first token.
     """
     text, columns = front, []
     for token in line.split():
@@ -24,15 +24,15 @@ def by_hand(line: str, front: str = "") -> Parse:
 
 
 def parked(colour: str, thing: str = "car", where: str = "") -> Parse:
-    """ "A red car is parked." with two places that may be swapped; with `where`, "... in the ..." """
+    """The parse of "A red car is parked.", or with `where` "A red car is parked in the ...". It has two slots."""
     place = f"in:IN:4:prep the:DT:7:det {where}:NN:5:pobj" if where else ""
     article = "An" if colour[0] in "aeiou" else "A"
-    said = f"{article}:DT:2:det {colour}:JJ:2:amod {thing}:NN:4:nsubj is=be:VBZ:4:aux parked=park:VBN:4:ROOT"
-    return by_hand(f"{said} {place} .:.:4:punct")
+    front = f"{article}:DT:2:det {colour}:JJ:2:amod {thing}:NN:4:nsubj is=be:VBZ:4:aux parked=park:VBN:4:ROOT"
+    return by_hand(f"{front} {place} .:.:4:punct")
 
 
 class Album(NamedTuple):
-    """What a plan is made of: parsed captions by photograph."""
+    """A replacement for a database from which plans are made: parsed captions by photograph."""
 
     folder: Path
     captions: Sequence[Sequence[Parse]]
@@ -45,7 +45,7 @@ class Album(NamedTuple):
 
 
 def album(folder: Path, captions: Sequence[Sequence[Parse]], splits: Sequence[str] = (), **more) -> Album:
-    """An album whose photographs are all different, and of the train split unless told."""
+    """An album. By default, its photographs are all different and in the train split."""
     folder.mkdir(exist_ok=True)
     names = [f"photograph {row}" for row in range(len(captions))]
     return Album(folder, captions, list(splits) or ["train"] * len(captions), more.pop("groups", names), **more)

@@ -1,4 +1,4 @@
-"""Plans of captions written by hand, and what is drawn from a plan."""
+"""Plans of captions written by hand, and draws from a plan."""
 
 import random
 
@@ -11,7 +11,7 @@ CUP_AND_BALL = "A:DT:2:det red:JJ:2:amod cup:NN:2:ROOT and:CC:2:cc a:DT:6:det bl
 
 
 def drawn(plan, kind, draws=8, **options):
-    """(caption, negative) of some draws of a kind for every caption."""
+    """Yield (caption, negative) of some draws of a kind for every caption."""
     for caption in range(len(plan)):
         for seed in range(draws):
             negative = plan.draw_kind(kind, caption, random.Random(seed), **options)
@@ -20,6 +20,6 @@ def drawn(plan, kind, draws=8, **options):
 
 
 def parked_cars(folder, *more, times=3, **options):
-    """A plan of cars that are parked, and of some captions of photographs of their own in front."""
+    """A plan of the captions `more`, one per photograph, and after them "A red car is parked." in all COLOURS."""
     captions = [[parse] for parse in more] + [[parked(colour)] for colour in COLOURS for _ in range(times)]
     return Plan.open(album(folder, captions, **options))

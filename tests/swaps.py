@@ -1,4 +1,4 @@
-"""Swaps of one caption by the path that training takes: slots, balance, plan, draw."""
+"""Swaps of one caption, made as in training: slots, balance, plan, draw."""
 
 import random
 from collections import Counter
@@ -13,7 +13,7 @@ from negatives.text import Negative, Parse, Slot
 
 
 class Every(Counter):
-    """Occurrences of words, as if every word had some."""
+    """Counts of words, as if every word occurred once."""
 
     def __missing__(self, word: str) -> int:
         return 1
@@ -22,9 +22,9 @@ class Every(Counter):
 class OneCaption:
     """A plan of one caption."""
 
-    def __init__(self, text: ParsedCaption, balance: Balance, number: int = 0):
-        self._text, self._strings = text.parse.text, StringTable()
-        slots, options = plan_caption(text, number, balance, self._strings)
+    def __init__(self, caption: ParsedCaption, balance: Balance, number: int = 0):
+        self._text, self._strings = caption.parse.text, StringTable()
+        slots, options = plan_caption(caption, number, balance, self._strings)
         self._columns = {"slots": slots, "swap": options}
 
     def text(self, caption: int) -> str:
@@ -38,7 +38,10 @@ class OneCaption:
 
 
 def balance_of(allowed: Iterable[str] | None = None) -> Balance:
-    """A balance that draws all words alike: every word of the vocabulary, or those whose parts are all allowed."""
+    """A balance that draws all words equally often.
+
+    allowed: draw only entries of the vocabulary whose words are all in it; None: all entries.
+    """
     balance = Balance([])
     balance.counts.surfaces = Every()
     balance.counts.words = Every() if allowed is None else Counter(allowed)
@@ -56,9 +59,10 @@ def swaps(
     others: Sequence[Parse] = (),
     most: int = 1,
 ) -> Iterator[Negative | None]:
-    """One draw for each seed, each from a plan of its own, in which other options may have been sampled.
+    """Yield one draw per seed, each from a new plan, since a plan is a sample of the swaps.
 
-    only, but: categories that are swapped, and that are not. slots: these alone. others: captions of the photograph.
+    only, but: swap only these categories, or all but these. slots: swap only these. most: words to swap at most.
+    others: other captions of the photograph.
     """
     balance, (text, *_) = balance_of(allowed), read_captions([parse, *others])
     chosen = text.slots if slots is None else slots

@@ -1,4 +1,4 @@
-"""Negative_map: a plan is made once, and what is drawn from it is false, reproducible and as likely as it says."""
+"""Negative_map: a plan is made once, and its negatives are false, reproducible and drawn with the right chances."""
 
 import pickle
 import random
@@ -39,14 +39,14 @@ def only(kind, **more):
 def test_a_plan_is_made_once_and_found_again(tmp_path, monkeypatch):
     made = parked_cars(tmp_path)
     stored = {path.name: path.stat().st_mtime_ns for path in made.folder.iterdir()}
-    monkeypatch.setattr(Negative_map, "_make", lambda *_: pytest.fail("it was made again"))
+    monkeypatch.setattr(Negative_map, "_make", lambda *_: pytest.fail("the plan was made again"))
     found = parked_cars(tmp_path)
     assert found.folder == made.folder
     assert {path.name: path.stat().st_mtime_ns for path in found.folder.iterdir()} == stored
     assert set(stored) == {"captions.arrow", "strings.arrow", "plan.json"}
 
 
-def test_changed_rules_or_captions_make_another_plan_and_the_old_one_goes(tmp_path, monkeypatch):
+def test_changed_rules_or_captions_make_a_new_plan_and_the_old_one_is_deleted(tmp_path, monkeypatch):
     old = parked_cars(tmp_path)
     other_rules = _with_code(monkeypatch, "other rules", tmp_path)
     assert other_rules.folder != old.folder and not old.folder.exists()
@@ -61,7 +61,7 @@ def _with_code(monkeypatch, code, folder):
 
 
 def test_every_module_that_a_plan_depends_on_is_in_its_key():
-    """The key hashes `Negative_map` and all of `negatives/`; the others name settings, show bars or split words."""
+    """The key hashes `Negative_map` and `negatives/`; other modules have settings, progress bars, the word splitter."""
     code = (
         "import sys, Negative_map; from pathlib import Path; here = Path(Negative_map.__file__).parent;"
         "print(*[name for name, m in sys.modules.items() if getattr(m, '__file__', None) "
@@ -72,7 +72,7 @@ def test_every_module_that_a_plan_depends_on_is_in_its_key():
     assert ours == {"Config", "Tokenizer_lib", "common", "common.jobs"}
 
 
-def test_two_at_once_make_it_once(tmp_path, monkeypatch):
+def test_concurrent_users_make_it_once(tmp_path, monkeypatch):
     made, make = [], Negative_map._make
 
     def slowly(database, folder):
@@ -92,7 +92,7 @@ def test_two_at_once_make_it_once(tmp_path, monkeypatch):
     assert len({plan.draw_kind("swap", 0, random.Random(0)).text for plan in opened}) == 1
 
 
-def test_one_that_was_broken_off_is_made_anew(tmp_path, monkeypatch):
+def test_an_interrupted_plan_is_made_again(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -109,13 +109,13 @@ def test_one_that_was_broken_off_is_made_anew(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_without_training_captions_a_database_is_balanced_to_itself(tmp_path, split):
+def test_without_training_captions_statistics_are_counted_in_all_captions(tmp_path, split):
     plan = parked_cars(tmp_path, splits=[split] * 18)
     words = {plan.draw_kind("swap", 0, random.Random(seed)).text.split()[1] for seed in range(60)}
     assert words == {"blue", "green", "yellow", "white", "black"}
 
 
-def test_words_come_from_the_training_captions(tmp_path):
+def test_drawn_words_are_words_of_the_training_captions(tmp_path):
     splits = ["test", "test", *["train"] * 18]
     plan = parked_cars(tmp_path, parked("purple"), parked("gray"), splits=splits)
     for caption in range(len(plan)):
@@ -143,7 +143,7 @@ def test_captions_are_numbered_by_row(tmp_path):
     assert [plan.text(caption) for caption in range(len(plan))] == [parse.text for some in parses for parse in some]
 
 
-def test_a_draw_depends_on_its_generator_alone(tiny):
+def test_a_draw_depends_only_on_the_plan_and_the_generator(tiny):
     plan, again = tiny.plan, Plan(tiny.plan.folder)
     for kind in (*KINDS, None):
         draws = []
@@ -164,7 +164,7 @@ def test_a_plan_is_pickled_as_its_path(tiny):
     assert pickle.loads(pickle.dumps(tiny.plan)).folder == tiny.plan.folder
 
 
-def test_weights_say_how_often_a_kind_comes_first(tiny):
+def test_weights_are_the_chances_that_a_kind_is_tried_first(tiny):
     plan, counts = tiny.plan, Counter()
     always = [c for c in range(len(plan)) if all(plan.draw_kind("mined", c, random.Random(s)) for s in range(60))]
     assert len(always) > 50
@@ -190,7 +190,7 @@ def test_kinds_of_weight_0_are_never_drawn(tiny, kind):
     assert set(seen) - {None} == set(KINDS) - {kind}
 
 
-def test_another_kind_takes_the_place_of_one_that_a_caption_lacks(tiny):
+def test_another_kind_is_drawn_if_a_caption_has_no_negative_of_the_first(tiny):
     plan, last_resort = tiny.plan, NegativesConfig(swap=1e-9, exchange=1, mined=1e-9)
     lacking = [caption for caption in range(len(plan)) if not plan.has("exchange", caption)]
     assert len(lacking) > 20
@@ -198,7 +198,7 @@ def test_another_kind_takes_the_place_of_one_that_a_caption_lacks(tiny):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_that_is_drawn_is_said_to_be_there(tiny, kind):
+def test_has_and_share_with_include_every_kind_that_is_drawn(tiny, kind):
     plan = tiny.plan
     found = {caption for caption, _ in drawn(plan, kind, 40)}
     has = {caption for caption in range(len(plan)) if plan.has(kind, caption)}
@@ -207,13 +207,13 @@ def test_a_kind_that_is_drawn_is_said_to_be_there(tiny, kind):
     assert plan.facts["share_with"][kind] == pytest.approx(len(has) / len(plan))
 
 
-def test_an_unknown_kind_is_told(tiny):
+def test_an_unknown_kind_is_an_error(tiny):
     with pytest.raises(ValueError, match="unknown kind of negatives 'foreign'; choose from swap, exchange, mined"):
         tiny.plan.draw_kind("foreign", 0, random.Random(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_negative_is_no_caption_of_its_photograph_and_says_what_changed(tiny, kind):
+def test_a_negative_is_not_a_caption_of_its_photograph_and_marks_what_changed(tiny, kind):
     plan, count = tiny.plan, 0
     for row in range(len(tiny)):
         own = {plan.text(caption) for caption in plan.captions(row)}
@@ -233,7 +233,7 @@ def test_a_negative_is_no_caption_of_its_photograph_and_says_what_changed(tiny, 
 
 
 @pytest.mark.parametrize("kind", ["swap", "exchange"])
-def test_nothing_is_changed_beyond_a_limit(tiny, kind):
+def test_nothing_is_changed_after_the_limit(tiny, kind):
     plan = tiny.plan
     changed = Counter()
     for caption in range(len(plan)):
@@ -254,7 +254,7 @@ def test_nothing_is_changed_beyond_a_limit(tiny, kind):
 
 
 @pytest.mark.parametrize("front", ["🐕‍🦺 👍🏽 ", "cafe\u0301 ", "İstanbul: ", "ﬁne, ", "日本語。 ", "\U0001d400 "])
-def test_places_are_those_of_the_text_whatever_its_characters(tmp_path, front):
+def test_offsets_are_right_for_any_characters(tmp_path, front):
     plan = parked_cars(tmp_path, by_hand(f"{CUP_AND_BALL} .:.:2:punct", front))
     plain = parked_cars(tmp_path / "plain", by_hand(f"{CUP_AND_BALL} .:.:2:punct"))
     for kind in ("swap", "exchange"):
@@ -291,7 +291,7 @@ SCENES = 160
 
 @pytest.fixture(scope="module")
 def scenes(nlp, tmp_path_factory):
-    """Drawn scenes, of which we know what is true, and a plan of their captions."""
+    """Drawn scenes, for which `is_true` is known, and a plan of their captions."""
     known = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
     texts = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(known)]
     docs = nlp.pipe(text for some in texts for text in some)
@@ -312,6 +312,6 @@ def test_negatives_are_false_of_their_scene(scenes, kind):
 
 
 def test_all_captions_of_scenes_are_true(scenes):
-    """So the test above can fail: the judge does say "true"."""
+    """So the test above can fail: `is_true` does return True."""
     known, plan = scenes
     assert all(scenes_lib.is_true(plan.text(caption), known[plan.row_of[caption]]) for caption in range(len(plan)))

@@ -1,13 +1,12 @@
-"""The embedded default data: drawn scenes whose truth is known.
+"""Drawn scenes, the built-in default data: for every text about a scene, it is known whether it is true.
 
-A scene is a plain dict, made from a seed: one background and one to four objects, each with a kind, a colour,
-a size, a pattern and a place. From it come a picture (`draw`), five true captions (`write_captions`) and, for
-any caption made of the same words, the answer to "is this an accurate description?" (`is_true`). Nothing is
-downloaded. The same seed gives the same scene and captions on every machine, and the same picture wherever Pillow is
-the same.
+A scene is a dict made from a seed: one background and one to four objects, each with a kind, a colour, a size, a
+pattern and a place. `draw` makes its picture, `write_captions` five captions, and `is_true` answers "is this an
+accurate description?" for any text of the same words. Nothing is downloaded. The same seed gives the same scene and
+captions on every machine, and the same picture with the same version of Pillow.
 
-Why drawn data: photographs come with captions but without a list of what is *not* in them, so a swapped word makes
-their caption only probably false. Here every swap can be checked.
+Why drawn scenes: photographs come with captions, but without a list of what is *not* in them. So a swapped word makes a
+caption of a photograph only probably false. Here every negative can be checked.
 """
 
 from sources.scenes.captions import write_captions

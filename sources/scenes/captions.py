@@ -1,4 +1,4 @@
-"""True captions of a scene, filled into templates."""
+"""Captions of a scene, made from templates."""
 
 import itertools
 import random
@@ -13,7 +13,7 @@ SIZE_WORDS = {
     "medium": ("medium",),
     "large": ("large", "big", "huge"),
 }
-# How a direction is said: in the picture, and from one object to another.
+# The words for directions: in the picture, and from one object to another.
 _SIDES = {
     ("above",): ("in the upper half", "in the upper part"),
     ("below",): ("in the lower half", "in the lower part"),
@@ -35,8 +35,9 @@ _RELATIONS = {
     ("below", "right"): ("to the lower right of",),
 }
 
-# Slots: a, b, c are noun phrases, be is their verb; rel holds from a to b, rel2 from a to c; side is where a is;
-# adj is said of a; all is a list of noun phrases; where is "on a beach", place is "beach".
+# Fields: {a}, {b}, {c} are noun phrases and {be} is "is" or "are" for {a}; {rel} is the relation of {a} to {b}, {rel2}
+# of {a} to {c}; {side} is where {a} is; {adj} are adjectives of {a}; {all} is a list of noun phrases, {bes} its verb;
+# {where} is "on a beach", {place} is "beach".
 _TEMPLATES = {
     "inventory": (
         "there {be} {all} {where}",
@@ -82,15 +83,15 @@ _JOINABLE = [
 
 
 def write_captions(scene: dict, seed: int) -> list[str]:
-    """Five different true captions of 6 to 18 words: one of each role in `_TEMPLATES`, and one more.
+    """Five different captions of 6 to 18 words: one of each role in `_TEMPLATES`, and one more of a random role.
 
-    A description ("two red balls") is always said of *all* objects that it fits, and a direction only if it is the
-    same for each of them (and for each object on the other side of a relation), by a clear margin; a diagonal one
-    is said as such. So a caption is true whether "a" is read as "some" or as "the only", and a swapped direction
-    makes it false. A role that the scene has nothing for (relations of a single object) gives way to "inventory".
+    A description ("two red balls") is always about *all* objects that it fits. A direction is used only if it is the
+    same for all of them (and for all objects at the other end of a relation), by a clear margin; a diagonal direction
+    is named as diagonal. So a caption is true whether "a" is read as "some" or as "the only", and a swapped direction
+    makes it false. If the scene does not allow a role (no relation with a single object), "inventory" replaces it.
 
-    What is said of the values of a category does not depend on the value (no "is medium" left out because it
-    sounds odd): a form that only a swap can produce would tell true from false without the picture.
+    All values of a category are used in the same phrases ("is medium" too, though it sounds odd): a phrase that only a
+    swap can produce would carry information about which texts are false.
     """
     rng = random.Random(f"captions {seed}")
     roles = [*_TEMPLATES, rng.choice(tuple(_TEMPLATES))]
@@ -109,7 +110,7 @@ def write_captions(scene: dict, seed: int) -> list[str]:
 
 
 def _sentence(template: str, scene: dict, rng: random.Random) -> str | None:
-    """The template filled with facts of the scene; now and then with a second clause about another object."""
+    """The template filled with facts of the scene, sometimes with a second clause about another object."""
     cells = _cells(scene, rng)
     clause = _fill(template, scene, cells, rng)
     if clause and len(cells) > 1 and template in _JOINABLE and rng.random() < 0.5:
@@ -119,8 +120,8 @@ def _sentence(template: str, scene: dict, rng: random.Random) -> str | None:
 
 
 def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
-    """Sort the objects by some of their facts: [(description, the objects that it fits)], in random order."""
-    looks = {"size": 0.4, "pattern": 0.4, "colour": 0.7}  # how often each is said
+    """Group the objects by some of their facts: [(facts, the objects that have them)], in random order."""
+    looks = {"size": 0.4, "pattern": 0.4, "colour": 0.7}  # how often each is mentioned
     keys = ["kind", *(look for look in looks if rng.random() < looks[look])]
     groups: dict[tuple, list] = {}
     for item in scene["objects"]:
@@ -128,14 +129,14 @@ def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
     cells = []
     for members in groups.values():
         shared = [look for look in looks if len({item[look] for item in members}) == 1]
-        said = {*keys, *(look for look in shared if rng.random() < looks[look])}
-        cells.append(({fact: members[0][fact] for fact in (*looks, "kind") if fact in said}, members))
+        mentioned = {*keys, *(look for look in shared if rng.random() < looks[look])}
+        cells.append(({fact: members[0][fact] for fact in (*looks, "kind") if fact in mentioned}, members))
     rng.shuffle(cells)
     return cells
 
 
 def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: random.Random) -> str | None:
-    """Fill one template, its {a} from the first cell; None if these cells have nothing true to put in."""
+    """Fill one template, {a} from the first cell; None if no true caption can be made from these cells."""
     place = scene["background"]
     slots = {"place": place, "where": f"{PREPOSITION.get(place, 'in')} a {place}"}
     if "{all}" in template:
@@ -150,12 +151,12 @@ def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: rando
     if "{adj}" in template:
         looks = [fact for fact in facts if fact in ("pattern", "colour")]
         rng.shuffle(looks)
-        said = looks[: rng.randint(1, 2)]
-        facts = {fact: value for fact, value in facts.items() if fact not in said}
-        # "The cup is blue" needs a picture with one cup.
-        if not said or any(fits(facts.items(), item) for item in scene["objects"] if item not in members):
+        adjectives = looks[: rng.randint(1, 2)]
+        facts = {fact: value for fact, value in facts.items() if fact not in adjectives}
+        # "The cup is blue" needs a picture without another cup.
+        if not adjectives or any(fits(facts.items(), item) for item in scene["objects"] if item not in members):
             return None
-        slots["adj"] = " and ".join(cells[0][0][fact] for fact in said)
+        slots["adj"] = " and ".join(cells[0][0][fact] for fact in adjectives)
     slots["a"] = _noun_phrase(facts, members, rng, definite="there {be}" not in template)
     if "{side}" in template:
         ways = common_ways(members, [PICTURE], OFF_MIDDLE)
@@ -175,14 +176,14 @@ def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: rando
 
 def _noun_phrase(facts: dict, members: list, rng: random.Random, definite: bool = False) -> str:
     """For example "a small red ball", "exactly two striped cups", "the house"."""
-    # Always size, pattern, colour: "a striped red ball" is tagged better than "a red striped ball".
-    said = [value for fact, value in facts.items() if fact not in ("size", "kind")]
+    # The order is size, pattern, colour: spaCy tags "a striped red ball" better than "a red striped ball".
+    adjectives = [value for fact, value in facts.items() if fact not in ("size", "kind")]
     if "size" in facts:
-        said.insert(0, rng.choice(SIZE_WORDS[facts["size"]]))
+        adjectives.insert(0, rng.choice(SIZE_WORDS[facts["size"]]))
     if len(members) > 1:
         number = rng.choice(("", "", "", "exactly ")) + NUMBERS[len(members)]
-        return " ".join([number, *said, plural(facts["kind"])])
-    words = " ".join([*said, facts["kind"]])
+        return " ".join([number, *adjectives, plural(facts["kind"])])
+    words = " ".join([*adjectives, facts["kind"]])
     article = rng.choice(("a", "a", "a", "one", *("the", "the") * definite))
     return f"{'an' if article == 'a' and words[0] in 'aeiou' else article} {words}"
 

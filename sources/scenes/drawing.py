@@ -1,4 +1,4 @@
-"""The picture of a scene."""
+"""Draws the picture of a scene."""
 
 import itertools
 from functools import lru_cache
@@ -12,7 +12,7 @@ _SUPERSAMPLE = 4
 
 
 def draw(scene: dict, side: int = 128) -> Image.Image:
-    """The picture of a scene: RGB, side x side, drawn four times larger and reduced."""
+    """The picture of a scene: RGB, side x side pixels, drawn four times larger and reduced."""
     picture = _backdrop(scene["background"], side * _SUPERSAMPLE).copy()
     for item in scene["objects"]:
         _draw_object(picture, item)
@@ -30,7 +30,7 @@ def _backdrop(name: str, side: int) -> Image.Image:
 
 
 def _draw_object(picture: Image.Image, item: dict) -> None:
-    """Draw one object onto the (large) picture, with its outline inside its box."""
+    """Draw one object on the large picture, with its outline inside its box."""
     side = picture.width
     pen = ImageDraw.Draw(picture)
     line = side * 0.007  # 0.9 pixels of 128
@@ -59,7 +59,7 @@ def _draw_object(picture: Image.Image, item: dict) -> None:
 
 
 def _cloth(pattern: str, size: int, colour: tuple, ink: tuple) -> Image.Image:
-    """A square of striped or dotted cloth. The marks cover about a third, so that the colour stays the main one."""
+    """A square with stripes or dots in `ink`. They cover about a third, so that `colour` remains the main colour."""
     cloth = Image.new("RGB", (size, size), colour)
     pen = ImageDraw.Draw(cloth)
     if pattern == "striped":
@@ -74,13 +74,13 @@ def _cloth(pattern: str, size: int, colour: tuple, ink: tuple) -> Image.Image:
     return cloth
 
 
-def _mix(colour: tuple, other: tuple, share: float) -> tuple:
-    return tuple(round(a + (b - a) * share) for a, b in zip(colour, other))
+def _mix(colour: tuple, other: tuple, fraction: float) -> tuple:
+    return tuple(round(a + (b - a) * fraction) for a, b in zip(colour, other))
 
 
 @lru_cache(maxsize=64)
 def _layers(text: str) -> list[tuple[bool, str, list]]:
-    """Read a drawing: [(outlined, paint, [polygon, ...]), ...]."""
+    """The layers of a drawing (see `drawings.py`): [(has outline, paint, [polygon, ...]), ...]."""
     layers = []
     for row in text.strip().splitlines():
         words = row.split()
@@ -92,7 +92,7 @@ def _layers(text: str) -> list[tuple[bool, str, list]]:
 
 
 def _polygon(name: str, *numbers: str) -> list[tuple[float, float]]:
-    """The corners of one shape; rounded, so that no machine's sine can move a pixel."""
+    """The corners of one shape. Curves are rounded, so that a different sine of another machine cannot move a pixel."""
     values = [float(number) for number in numbers]
     if name == "poly":
         return list(zip(values[::2], values[1::2]))

@@ -1,6 +1,6 @@
-"""The drawings as data: colours, patterns, kinds of objects and backgrounds."""
+"""The drawings of the scenes as data: colours, patterns, kinds of objects, and backgrounds."""
 
-# What an object looks like: body colours, far apart from each other and from every background.
+# Colours of objects (RGB), chosen to differ clearly from each other and from every background.
 COLOURS = {
     "red": (218, 36, 40),
     "green": (38, 150, 62),
@@ -15,11 +15,14 @@ COLOURS = {
 }
 PATTERNS = ("plain", "striped", "dotted")
 
-# The drawings are text: one layer a line, painted in order, in units of the object's box (x right, y down).
-# "PAINT shape | shape ..." unites the shapes under one dark outline; "flat PAINT ..." leaves the outline out.
-# Paints: body (the object's colour and pattern), shade (the same, darker), ink (what stands out on the body), or
-# one of PAINTS. Shapes: oval cx cy rx ry [from to], box x0 y0 x1 y1, poly x y x y ..., bar x0 y0 x1 y1 width,
-# arc cx cy rx ry from to width; angles in degrees, clockwise from the right.
+# A drawing is a text with one layer per line, painted in this order. Coordinates are fractions of the object's box, x
+# to the right and y down.
+#   PAINT shape | shape ...        the shapes as one body with a dark outline
+#   flat PAINT shape | shape ...   the same without an outline
+# Paints: body (the object's colour and pattern), shade (its colour, darker), ink (a colour that contrasts with it), or
+# one of PAINTS.
+# Shapes: oval cx cy rx ry [from to], box x0 y0 x1 y1, poly x y x y ..., bar x0 y0 x1 y1 width, arc cx cy rx ry from to
+# width. Angles are in degrees, clockwise from the right.
 DRAWINGS = {
     "apple": """
         brown bar .5 .4 .56 .04 .07
@@ -139,7 +142,7 @@ PAINTS = {
 }
 OUTLINE = (34, 34, 42)
 
-# Backgrounds in the same language, in units of the picture, pale enough that all ten colours stand out on them.
+# Backgrounds, in the same format, in fractions of the picture. They are pale, so that all ten colours contrast.
 BACKDROPS = {
     "beach": """
         #d6eefb box 0 0 1 1

@@ -1,4 +1,4 @@
-"""The drawn scenes as a source: as many different ones as a database asks for."""
+"""The drawn scenes as a data set of any size."""
 
 import hashlib
 import json
@@ -9,11 +9,14 @@ from sources.items import Item, Picture, Source, Text
 from sources.scenes.captions import write_captions
 from sources.scenes.scene import make_scene
 
-SEEDS_PER_DATABASE = 1_000_000  # scenes of --seed 1 start where those of --seed 0 can never reach
+SEEDS_PER_DATABASE = 1_000_000  # so databases with different --seed have different scenes
 
 
 def read_scenes(count: int, seed: int) -> Iterator[Item]:
-    """Make `count` different drawn scenes with their captions; the same seed gives the same scenes."""
+    """Yield `count` different scenes with their captions. The same seed gives the same scenes.
+
+    Raises ValueError if the seed does not give that many different scenes.
+    """
     seen: set[bytes] = set()
     bar = progress(None, "scenes", " scenes", count)
     for scene_seed in range(seed * SEEDS_PER_DATABASE, (seed + 1) * SEEDS_PER_DATABASE):
@@ -21,7 +24,7 @@ def read_scenes(count: int, seed: int) -> Iterator[Item]:
             bar.close()
             return
         scene = make_scene(scene_seed)
-        # A twin in another split would be a leak, and within one it would make a true caption a "negative".
+        # An equal scene in another split would be a leak; in the same split, its captions could be drawn as negatives.
         digest = hashlib.blake2b(json.dumps(scene, sort_keys=True).encode(), digest_size=16).digest()
         if digest in seen:
             continue
@@ -32,7 +35,7 @@ def read_scenes(count: int, seed: int) -> Iterator[Item]:
         for number, caption in enumerate(write_captions(scene, scene_seed)):
             yield Text(image_id, caption, "caption", f"{image_id}:{number}")
     if len(seen) < count:
-        raise ValueError(f"{count} different scenes wanted, seed {seed} gives {len(seen)}; ask for fewer scenes")
+        raise ValueError(f"--scenes {count}: seed {seed} gives only {len(seen)} different scenes; ask for fewer")
 
 
 SOURCES = {"scenes": Source("number", lambda count, settings: read_scenes(count, settings.seed), collection="")}

@@ -1,4 +1,4 @@
-"""Whether a caption is true of a scene: a small grammar for the captions of `write_captions` and for their swaps."""
+"""Is a text true of a scene? A small parser for the captions of `write_captions` and for their negatives."""
 
 import itertools
 import re
@@ -11,12 +11,12 @@ from sources.scenes.scene import CLEAR, OFF_MIDDLE, PICTURE, WAYS, fits, is_off
 
 Test = Callable[[dict], bool]  # of one object of a scene
 
-# Word -> (fact, value). Words that are not here describe nothing.
+# Word -> (fact, value). Other words describe no object.
 _MEANINGS = {word: ("kind", kind) for kind in KINDS for word in (kind, plural(kind))}
 _MEANINGS |= {word: ("size", size) for size, words in SIZE_WORDS.items() for word in words}
 _MEANINGS |= {word: ("colour", word) for word in COLOURS} | {word: ("pattern", word) for word in PATTERNS}
 _COUNTS = dict.fromkeys(("a", "an", "the", "this")) | {word: n for n, word in enumerate(NUMBERS) if n}
-# No object lies behind or inside another one. Beside, near or next to could be true: such captions are refused.
+# No object is behind or inside another one. Words such as "near" could be true: texts with them raise an error.
 _WAY_WORDS = {way: way for way in WAYS} | dict.fromkeys(("behind", "inside"))
 _WAY_WORDS |= dict.fromkeys(("upper", "top", "over"), "above")
 _WAY_WORDS |= dict.fromkeys(("lower", "bottom", "under", "beneath"), "below")
@@ -27,35 +27,35 @@ _VAGUE = {"near", "beside", "by", "next", "between", "some", "many", "several", 
 
 
 def is_true(caption: str, scene: dict) -> bool:
-    """Whether the caption describes the scene: captions of `write_captions`, and those with words swapped.
+    """Does the text describe the scene? It can be a caption of `write_captions`, or one with words replaced.
 
-    - "a", "an", "the": at least one object fits; numbers: exactly that many fit. What must fit is the whole
-      clause: "two balls are on the left side" counts the balls on the left side.
-    - In "above two cups", there are exactly two cups and it is above both; in "above a cup", above some cup.
+    - "a", "an", "the": at least one object fits. A number: exactly that many fit. An object must fit the whole clause:
+      "two balls are on the left side" counts the balls on the left side.
+    - "above two cups": there are exactly two cups, and it is above both. "Above a cup": it is above at least one cup.
     - The members of a list are different objects: "a ball and a red ball" needs two balls.
-    - left, right, above, below: the centres are apart by 0.15 of the picture's side that way, or by 0.1 from the
-      middle of the picture. Two directions can hold at once; "upper left" asks for both.
-    - A word that is none of this module's describes nothing here: "a wooden ball", "in a kitchen" are false.
-    - a/an and singular/plural are not checked, so that a swap need not adapt them to be judged.
+    - left, right, above, below: the centres are apart by 0.15 of the picture's side in this direction, or by 0.1 from
+      the middle of the picture. Two directions can hold at once; "upper left" needs both.
+    - Other words describe no object: "a wooden ball" and "in a kitchen" are false.
+    - a/an and singular/plural are not checked, so a negative can have them wrong.
 
-    Raises ValueError for a caption that the grammar cannot read, or with words whose truth the scene does not
-    settle ("near", "several").
+    Raises ValueError for a text that it cannot parse, or with words whose truth does not follow from the scene ("near",
+    "several").
     """
     clauses = re.split(r",? while ", caption.strip().removesuffix(".").lower())
     try:
-        # Every clause must be readable, also behind a false one.
-        truths = [_Clause(re.findall(r"[a-z]+(?:-[a-z]+)*|\S", clause), scene).judge() for clause in clauses]
+        # Parse every clause, also after a false one, to raise errors in all of them.
+        truths = [_Clause(re.findall(r"[a-z]+(?:-[a-z]+)*|\S", clause), scene).is_true() for clause in clauses]
     except _Unreadable as error:
-        raise ValueError(f"cannot read the caption {caption!r}: {error}") from None
+        raise ValueError(f"cannot parse the text {caption!r}: {error}") from None
     return all(truths)
 
 
 class _Unreadable(Exception):
-    """Why the grammar stopped; `is_true` adds the caption."""
+    """Why a text cannot be parsed; `is_true` adds the text."""
 
 
 class _Clause:
-    """Reads one clause from left to right and judges it against the scene.
+    """Parses one clause from left to right and compares it with the scene.
 
     clause   = [place [","]] ["there" be | "you can see" | be | headline] list {place | be adjectives | ...}
     headline = noun phrase ("shows" | "has" | "with"), of the picture or of a background
@@ -67,7 +67,7 @@ class _Clause:
         self.words, self.at = [*words, "<end>"], 0
         self.objects, self.background = scene["objects"], scene["background"]
 
-    def judge(self) -> bool:
+    def is_true(self) -> bool:
         tests = []
         if self.next in _PLACING:
             tests.append(self.place())

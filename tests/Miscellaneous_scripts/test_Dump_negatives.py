@@ -1,4 +1,4 @@
-"""Dump_negatives: what is written is true to the plan, the same in every format, and the same each time."""
+"""Dump_negatives: it writes the negatives of the plan, the same in every format and in every run."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def database(databases):
 
 
 def read(path):
-    """The records of a file, as anyone would read it."""
+    """The records of a file, read with the standard libraries."""
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
     with path.open(encoding="utf-8", newline="") as file:
@@ -46,8 +46,8 @@ def records_of(database, **settings):
 def test_each_format_holds_the_same_records(run, tmp_path):
     files = [tmp_path / "new" / f"negatives{ending}" for ending in (".jsonl", ".csv", ".parquet")]
     for file in files:
-        told = run("--split", "train", "--count", 300, "--seed", 3, "--out", file).stdout
-        assert f"written: {file} (" in told and "can have one" in told
+        printed = run("--split", "train", "--count", 300, "--seed", 3, "--out", file).stdout
+        assert f"written: {file} (" in printed and "can have a negative" in printed
     records = read(files[0])
     assert len(records) == 300
     assert all(list(record) == FIELDS for record in records)
@@ -56,7 +56,7 @@ def test_each_format_holds_the_same_records(run, tmp_path):
     assert sorted((tmp_path / "new").iterdir()) == sorted(files)  # no .part is left
 
 
-def test_what_csv_and_json_must_quote_comes_back(tmp_path):
+def test_characters_that_csv_and_json_must_quote_are_read_back(tmp_path):
     text = 'A "sign", 5 €\nsays: a\tb, «è» \u2028 \\n'
     record = dict(zip(FIELDS, ("1", "pairs", "swap", "object", text, text + "\r", [[0, 1], [3, 7]])))
     for ending, writer in dump.WRITERS.items():
@@ -84,11 +84,11 @@ def test_the_same_settings_give_the_same_bytes_and_another_seed_others(run, data
     assert first == in_another_process != other
 
 
-def test_a_record_depends_on_its_caption_and_round_alone(database):
+def test_a_record_depends_only_on_its_caption_and_round(database):
     few, many = records_of(database, count=20), records_of(database, count=200)
     assert many[:20] == few
     backwards = dump.Negatives(database, dump.DumpConfig(out="x.jsonl", split="train"))
-    backwards.captions.reverse()  # so the order is another one
+    backwards.captions.reverse()  # another order of captions
 
     def key(record):
         return record["image_id"], record["positive"]
@@ -100,19 +100,19 @@ def test_a_record_depends_on_its_caption_and_round_alone(database):
 @pytest.mark.parametrize("kind", ["mixture", "swap", "exchange", "mined", "in-batch"])
 def test_records_are_negatives_of_captions_of_the_split(database, kind):
     rows = {database.ids[row]: row for row in database.rows("train")}
-    told = {image_id: {caption.text: caption for caption in database.captions(row)} for image_id, row in rows.items()}
-    everything = {text for captions in told.values() for text in captions}
+    stored = {image_id: {caption.text: caption for caption in database.captions(row)} for image_id, row in rows.items()}
+    everything = {text for captions in stored.values() for text in captions}
     records = records_of(database, kind=kind, count=150)
     assert records
     assert {record["kind"] for record in records} <= (set(KINDS) if kind == "mixture" else {kind})
     for record in records:
-        own, positive, negative = told[record["image_id"]], record["positive"], record["negative"]
+        own, positive, negative = stored[record["image_id"]], record["positive"], record["negative"]
         assert record["source"] == own[positive].source
         assert negative not in own
         pieces = [negative[start:end] for start, end in record["changed"]]
         assert pieces and all(piece and piece == piece.strip() for piece in pieces)
         if record["kind"] == "exchange":
-            # Both phrases have moved: each that is marked is found in the true caption, and not where it now stands.
+            # Both phrases have moved, so the words of each are words of the caption.
             assert len(pieces) >= 2 and len(set(pieces)) >= 2
             words = {word.text for word in split_words(positive)}
             assert all(word.text in words for piece in pieces for word in split_words(piece))
@@ -123,7 +123,7 @@ def test_records_are_negatives_of_captions_of_the_split(database, kind):
             assert record["changed"] == [[word.start, word.end] for word in lacked]
 
 
-def test_a_round_has_each_caption_once_and_no_pair_comes_twice(database):
+def test_a_round_has_each_caption_once_and_no_record_is_repeated(database):
     negatives = dump.Negatives(database, dump.DumpConfig(out="x.jsonl", split="train", kind="swap"))
     captions = [caption for row in database.rows("train") for caption in database.plan.captions(row)]
     having = [caption for caption in captions if database.plan.has("swap", caption)]
@@ -138,25 +138,25 @@ def test_a_round_has_each_caption_once_and_no_pair_comes_twice(database):
     assert places(first) != expected  # it is shuffled
     more = records_of(database, kind="swap", count=3 * len(having))
     assert len(more) == 3 * len(having) and more[: len(having)] == first
-    pairs = [(record["positive"], record["negative"]) for record in more]
-    assert len(set(pairs)) == len(pairs)
+    texts = [(record["positive"], record["negative"]) for record in more]
+    assert len(set(texts)) == len(texts)
 
 
-def test_it_ends_early_when_all_are_written(run, tmp_path):
+def test_it_stops_when_no_new_negative_is_found(run, tmp_path):
     out = tmp_path / "all.jsonl"
-    told = run("--split", "validation", "--kind", "exchange", "--count", 5000, "--out", out).stdout
+    printed = run("--split", "validation", "--kind", "exchange", "--count", 5000, "--out", out).stdout
     records = read(out)
-    assert f"{len(records)} are all that were found: {dump.PATIENCE} rounds more brought nothing new" in told
+    assert f"stopped at {len(records)} of 5,000 negatives: {dump.PATIENCE} more rounds gave no new one" in printed
     assert 0 < len(records) == len({(record["positive"], record["negative"]) for record in records}) < 5000
 
 
-def test_several_words_are_swapped_where_it_is_wanted(database):
+def test_most_swaps_swaps_several_words(database):
     one, three = (records_of(database, kind="swap", most_swaps=most) for most in (1, 3))
-    # One swap may change a second word that follows the first; so the sums are compared: one against two on average.
+    # One swap can change a second word (agreement, pronouns), so the totals are compared: 1 and 2 words on average.
     assert sum(len(record["changed"]) for record in three) > 1.5 * sum(len(record["changed"]) for record in one)
 
 
-def test_a_file_is_replaced_only_where_it_is_told(run, tmp_path):
+def test_a_file_is_replaced_only_with_overwrite(run, tmp_path):
     out = tmp_path / "x.csv"
     out.write_text("mine")
     error = run("--out", out, status=2).stderr
@@ -166,7 +166,7 @@ def test_a_file_is_replaced_only_where_it_is_told(run, tmp_path):
     assert len(read(out)) == 3
 
 
-def test_a_run_that_fails_leaves_neither_a_part_nor_a_change(database, tmp_path):
+def test_a_failed_run_leaves_no_part_and_does_not_change_the_file(database, tmp_path):
     out = tmp_path / "x.jsonl"
     out.write_text("mine")
     negatives = dump.Negatives(database, dump.DumpConfig(out=str(out)))
@@ -177,26 +177,29 @@ def test_a_run_that_fails_leaves_neither_a_part_nor_a_change(database, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         ([], "add --out FILE.jsonl (or .csv, .parquet)"),
-        (["--out", "x.txt"], "--out x.txt: the ending must be one of .jsonl, .csv, .parquet"),
+        (["--out", "x.txt"], "--out x.txt: the file must end in one of .jsonl, .csv, .parquet"),
         (["--out", "tests.jsonl", "--split", "dev"], "there is no split 'dev'; choose from train, validation, test"),
         (["--out", "x.csv", "--kind", "other"], "Expected one of ('mixture', 'swap', 'exchange', 'mined', 'in-batch')"),
         (["--out", "x.csv", "--name", "absent"], "no database at"),
         (["--out", "x.csv", "--count", "-1"], "--count -1: must not be negative"),
-        (["--out", "x.csv", "--kind", "mined", "--most-swaps", "2"], "--most-swaps belongs to swaps"),
+        (
+            ["--out", "x.csv", "--kind", "mined", "--most-swaps", "2"],
+            "--most-swaps needs --kind swap or mixture",
+        ),
         (["--out", "x.csv", "--most-swaps", "9"], "--most-swaps 9: must be 1 to 3"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_with_status_2(run, tmp_path, flags, told):
+def test_errors_that_the_user_can_fix_are_one_line_with_status_2(run, tmp_path, flags, message):
     error = run(*flags, status=2).stderr
     assert error.startswith("Dump_negatives.py: error: ")
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) == 1
 
 
-def test_captions_without_any_of_the_kind_are_told(database, capsys, monkeypatch, tmp_path):
+def test_a_split_without_negatives_of_the_kind_is_an_error(database, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("Negative_map.Plan.has", lambda plan, kind, caption: False)
     out, folder = tmp_path / "x.jsonl", database.folder
     with pytest.raises(SystemExit) as stop:
@@ -207,7 +210,7 @@ def test_captions_without_any_of_the_kind_are_told(database, capsys, monkeypatch
     assert not out.exists()
 
 
-def test_no_caption_of_another_photograph_no_negative(database, monkeypatch):
+def test_in_batch_negatives_need_a_second_photograph(database, monkeypatch):
     monkeypatch.setattr(database, "groups", ["one photograph"] * len(database))
     with pytest.raises(ValueError, match="the kind in-batch"):
         records_of(database, kind="in-batch")

@@ -1,4 +1,4 @@
-"""negatives.balance: each word comes in as often as it goes out, in each company it keeps, never where it is true."""
+"""negatives.balance: swaps insert each word as often as they remove it, in each context, and never where it is true."""
 
 import random
 from collections import Counter
@@ -9,19 +9,19 @@ from parses import by_hand, parked
 from negatives.balance import MIN_COUNT, SMALL_CORPUS, Balance
 from negatives.parsed_caption import read_captions
 
-# How often each colour stands before each noun. Black and blue are never said of a shirt, yellow and green never of
-# a car, and each has three other colours to turn into there.
+# How often each colour occurs with each noun. No shirt is black or blue, and no car yellow or green. Each colour can be
+# replaced by three others of the same noun.
 FREQUENCY = {
     "car": {"red": 60, "blue": 50, "black": 40, "white": 50},
     "shirt": {"red": 40, "green": 50, "yellow": 60, "white": 50},
 }
-# Of no pool, so that they are never swapped; they make each caption's topic another.
+# Words of no pool, so they are never swapped. They give the captions different topics.
 PLACES = [f"spot{letter}" for letter in "abcdefghijklmnopqrstuvwxyzäöüßéèêáàâçñøå"]
 
 
 def of(*parses):
-    """Captions of photographs of their own."""
-    return [text for parse in parses for text in read_captions([parse])]
+    """Captions, each of another photograph."""
+    return [caption for parse in parses for caption in read_captions([parse])]
 
 
 def corpus(times=1, more=()):
@@ -31,18 +31,18 @@ def corpus(times=1, more=()):
 
 
 def flows(texts, options):
-    """What comes in and what goes out, by (noun behind it, word)."""
+    """Expected inflow and outflow, by (next word, word)."""
     into, out = Counter(), Counter()
     for text in texts:
         for slot, surface, chance in options(text):
-            place = text.slots[slot]
-            into[text.words[place.last + 1], surface] += chance
-            out[text.words[place.last + 1], place.word] += chance
+            replaced = text.slots[slot]
+            into[text.words[replaced.last + 1], surface] += chance
+            out[text.words[replaced.last + 1], replaced.word] += chance
     return into, out
 
 
 def uniform(balance):
-    """The same swaps, all of one chance."""
+    """The same swaps, all with the same chance."""
 
     def options(text):
         found = balance.options(text)
@@ -52,12 +52,12 @@ def uniform(balance):
 
 
 def worst(into, out):
-    """The largest difference between inflow and outflow of a word, as a share of its outflow."""
+    """The largest difference between inflow and outflow of a word, as a fraction of its outflow."""
     return max(abs(into[cell] - out[cell]) / out[cell] for cell in out)
 
 
 def words(flow):
-    """By word, whatever stands behind it."""
+    """The flow of each word, summed over the next words."""
     total = Counter()
     for (_, word), value in flow.items():
         total[word] += value
@@ -70,10 +70,10 @@ def fitted():
     return texts, Balance(texts)
 
 
-def test_each_word_comes_in_as_often_as_it_goes_out_with_every_noun(fitted):
+def test_inflow_is_outflow_for_each_word_and_noun(fitted):
     texts, balance = fitted
     into, out = flows(texts, balance.options)
-    # A caption of one place to swap loses its word once.
+    # Every caption has one slot, so each of its words is removed once.
     assert out == pytest.approx({(thing, c): n for thing, colours in FREQUENCY.items() for c, n in colours.items()})
     assert worst(words(into), words(out)) < 0.02
     assert worst(into, out) < 0.02
@@ -86,8 +86,8 @@ def test_a_uniform_draw_fails_the_same_test(fitted):
     assert worst(into, out) > 0.4
 
 
-def test_two_words_that_have_only_each_other_keep_their_balance():
-    """Each is all that the other can turn into, and five colours compete for the swap of a caption."""
+def test_two_words_that_only_replace_each_other_are_balanced():
+    """Left and right replace only each other, and each caption has five colours to swap instead."""
     side = "on:IN:3:prep the:DT:7:det {}:JJ:7:amod side:NN:4:pobj"
     line = "A:DT:2:det {}:JJ:2:amod thing:NN:3:nsubj is=be:VBZ:3:ROOT " + side
     colours = ("red", "blue", "black", "white", "green")
@@ -98,7 +98,7 @@ def test_two_words_that_have_only_each_other_keep_their_balance():
     assert worst(words(into), words(out)) < 0.05
 
 
-def test_words_never_come_where_their_company_never_has_them(fitted):
+def test_words_are_not_inserted_in_contexts_where_they_never_occur(fitted):
     texts, balance = fitted
     into, _ = flows(texts, balance.options)
     alien = {
@@ -110,11 +110,11 @@ def test_words_never_come_where_their_company_never_has_them(fitted):
     assert sum(evenly[cell] for cell in alien) > 0.3 * sum(evenly.values())
 
 
-def test_what_is_reported_as_imbalance_is_that_of_the_draw(fitted):
+def test_the_reported_imbalance_is_the_imbalance_of_the_draws(fitted):
     texts, balance = fitted
     into, out = flows(texts, balance.options)
-    share = sum(abs(into[cell] - out[cell]) for cell in {*into, *out}) / (2 * len(texts))
-    assert balance.imbalance["governor"] == pytest.approx(share, abs=2e-3)
+    fraction = sum(abs(into[cell] - out[cell]) for cell in {*into, *out}) / (2 * len(texts))
+    assert balance.imbalance["governor"] == pytest.approx(fraction, abs=2e-3)
     assert set(balance.imbalance) == {"word", "before", "after", "governor", "dependent", "topic"}
 
 
@@ -127,8 +127,8 @@ def test_chances_of_a_caption_sum_to_1(fitted):
         assert len({option[:2] for option in options}) == len(options)
 
 
-def test_the_places_of_a_caption_take_turns():
-    """Colour and garment of "a red hat" are swapped about equally often, and both balance."""
+def test_the_slots_of_a_caption_are_swapped_equally_often():
+    """The colour and the garment of "a red hat" are swapped about equally often, and both are balanced."""
     rng = random.Random(1)
     things = ["shirt"] * 30 + ["hat"] * 40 + ["scarf"] * 30
     colours = ["red"] * 30 + ["blue"] * 40 + ["yellow"] * 30
@@ -172,8 +172,8 @@ def test_what_another_caption_of_the_photograph_names_is_never_drawn(caption, ot
         assert drawn == set(FOODS) - absent
 
 
-def test_words_of_the_own_group_are_never_drawn():
-    """ "A dog" and "a puppy" may be the same animal."""
+def test_words_of_the_same_group_are_never_drawn():
+    """ "A dog" and "a puppy" can be the same animal."""
     pets = ("dog", "puppy", "cat", "kitten", "rabbit")
     balance = Balance(of(*(by_hand(f"A:DT:1:det {pet}:NN:2:nsubj runs=run:VBZ:2:ROOT") for pet in pets)))
     (text,) = of(by_hand("The:DT:1:det puppy:NN:2:nsubj sleeps=sleep:VBZ:2:ROOT"))
@@ -194,8 +194,8 @@ def test_rare_words_are_drawn_in_small_corpora_only():
     assert "gray" not in drawn(Balance(large))
 
 
-def test_an_inflection_that_no_caption_has_is_not_made():
-    """ "Two dogs are" -> "one dog is" needs a "dog" somewhere; to "three dogs are" nothing follows."""
+def test_repairs_need_words_that_occur_in_captions():
+    """ "Two dogs are" -> "one dog is" needs captions with "dog" and "is"; "three dogs are" needs no repairs."""
 
     def count(number, noun, tag, be, be_tag):
         return by_hand(f"{number}:CD:1:nummod {noun}:{tag}:3:nsubj {be}=be:{be_tag}:3:aux running=run:VBG:3:ROOT")
@@ -217,7 +217,7 @@ def test_the_fit_is_the_same_each_time(fitted):
     assert all(again.options(text) == balance.options(text) for text in texts[::20])
 
 
-def test_captions_that_training_never_saw_are_swapped_with_its_words(fitted):
+def test_new_captions_are_swapped_with_words_of_the_training_captions(fitted):
     _, balance = fitted
     (text,) = of(parked("purple", "truck", "nowhere"))
     options = balance.options(text)
@@ -226,14 +226,14 @@ def test_captions_that_training_never_saw_are_swapped_with_its_words(fitted):
     assert sum(chance for _, _, chance in options) == pytest.approx(1)
 
 
-def test_nothing_to_swap_and_nothing_to_learn_from(fitted):
+def test_without_slots_or_without_training_captions_there_is_no_swap(fitted):
     _, balance = fitted
     (plain,) = of(by_hand("Something:NN:1:nsubj happened=happen:VBD:1:ROOT"))
     assert balance.options(plain) == []
     nothing = Balance([])
     assert nothing.options(of(parked("red"))[0]) == []
     assert Balance([plain]).options(plain) == []
-    alone = Balance(of(parked("red")))  # its own words are all that it has
+    alone = Balance(of(parked("red")))  # only the words of this caption can be drawn
     assert alone.options(of(parked("red"))[0]) == []
     assert {surface for _, surface, _ in alone.options(of(parked("blue", "shirt"))[0])} == {"red"}
 
@@ -245,7 +245,7 @@ def barking(colour, animal):
 
 
 def test_words_are_drawn_by_their_frequency():
-    """40 dogs, 40 cats, 20 horses: 30 dogs and cats change places, 10 dogs and horses, 10 cats and horses."""
+    """40 dogs, 40 cats, 20 horses. Balanced: 30 dogs become cats and 10 horses, 30 cats dogs and 10 horses."""
     line = "The:DT:1:det {}:NN:2:nsubj runs=run:VBZ:2:ROOT to:IN:2:prep {}:NN:3:pobj"
     rng = random.Random(0)
     texts = of(*(by_hand(line.format(a, rng.choice(PLACES))) for a in [*["dog"] * 40, *["cat"] * 40, *["horse"] * 20]))
@@ -256,8 +256,8 @@ def test_words_are_drawn_by_their_frequency():
     assert drawn == pytest.approx({"cat": 0.75, "horse": 0.25}, abs=0.05)
 
 
-def test_words_that_have_few_others_are_replaced_less_often():
-    """Of 100 animals 90 are dogs, so that few can come in for them; of the colours half are red. See `_share`."""
+def test_pools_with_one_dominant_group_are_swapped_less_often():
+    """90 of 100 animals are dogs, so few others can replace them; half of the colours are black."""
     rng = random.Random(0)
     animals = ["dog"] * 90 + ["cat"] * 10
     texts = of(*(barking(rng.choice(["black", "white"]), animal) for animal in animals * 4))

@@ -12,10 +12,10 @@ from negatives.text import Parse
         ("The:DT:1:det child:NN:2:nsubj plays=play:NNS:2:ROOT", ["DT", "NN", "NNS"]),  # "the child plays", two nouns
         ("the:DT:2:det white:NNP:2:amod house:NNP:2:ROOT", ["DT", "NN", "NN"]),  # names are capitalised
         ("the:DT:2:det White:NNP:2:amod House:NNP:2:ROOT", ["DT", "NNP", "NNP"]),
-        ("TWO:CD:2:nummod RED:NNP:2:amod DOGS:NNPS:2:ROOT", ["CD", "NN", "NNS"]),  # nor are they all there is
+        ("TWO:CD:2:nummod RED:NNP:2:amod DOGS:NNPS:2:ROOT", ["CD", "NN", "NNS"]),  # all capitals are not names
     ],
 )
-def test_tags_are_mended(line, tags):
+def test_wrong_tags_are_corrected(line, tags):
     assert Caption(by_hand(line)).tags == tags
 
 
@@ -40,14 +40,14 @@ def test_noun_phrases():
     )
     assert (caption.noun_after(1), caption.noun_after(2), caption.noun_after(4)) == (4, 4, -1)
     assert (caption.phrase_start(4), caption.preposition(4), caption.determiner(4)) == (0, "on", "the")
-    assert caption.definite(4) and not caption.definite(8)
-    assert caption.absent(8) and not caption.absent(4)
+    assert caption.is_definite(4) and not caption.is_definite(8)
+    assert caption.is_missing(8) and not caption.is_missing(4)
 
 
-def test_a_hyphen_glues_words():
+def test_hyphens_join_words():
     empty = ("",) * 5
     caption = Caption(Parse("a two-story car", (0, 2, 5, 6, 12), (1, 5, 6, 11, 15), empty, empty, (0,) * 5, empty))
-    assert [caption.glued(i, i) for i in range(5)] == [False, True, False, True, False]
+    assert [caption.is_joined(i, i) for i in range(5)] == [False, True, False, True, False]
 
 
 @pytest.mark.parametrize(

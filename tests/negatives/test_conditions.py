@@ -18,33 +18,33 @@ def holds(row, token=7, lenient=False):
 
 
 @pytest.mark.parametrize(
-    ("what", "said", "unsaid"),
+    ("place", "present", "absent"),
     [
         ("before", "red", "the"),
         ("after", "near", "his"),
-        ("near", "house", "today"),  # the next four
-        ("ahead", "today", "."),  # the next five
-        ("earlier", "runs", "dog"),  # the four before
+        ("near", "house", "today"),  # one of the next four
+        ("ahead", "today", "."),  # one of the next five
+        ("earlier", "runs", "dog"),  # one of the four before
         ("has", "dog", "cat"),
         ("preposition", "in", "near"),
         ("tags", "NN", "JJ"),
         ("after_tags", "IN", "NN"),
     ],
 )
-def test_what_is_looked_at(what, said, unsaid):
-    if what == "earlier":
+def test_places_of_conditions(place, present, absent):
+    if place == "earlier":
         assert holds({"earlier": "runs in the"}) and not holds({"earlier": "dog a"})
-    assert holds({what: f"{said} zebra"}) and not holds({what: unsaid})
-    assert holds({f"not_{what}": unsaid}) and not holds({f"not_{what}": f"zebra {said}"})
+    assert holds({place: f"{present} zebra"}) and not holds({place: absent})
+    assert holds({f"not_{place}": absent}) and not holds({f"not_{place}": f"zebra {present}"})
 
 
 def test_the_noun_that_a_word_describes():
     assert holds({"noun": "car"}, token=6) and not holds({"noun": "house"}, token=6)
     assert holds({"not_noun": "house"}, token=6) and not holds({"not_noun": "car"}, token=6)
-    assert not holds({"noun": "car"}, token=3), "a verb describes no noun"
+    assert not holds({"noun": "car"}, token=3), "a verb does not describe a noun"
 
 
-def test_lists_and_categories_are_named():
+def test_lists_and_categories():
     assert holds({"has": "*animal"}) and holds({"noun": "*vehicle"}, token=6) and not holds({"has": "*food"})
     assert holds({"not_has": "@riding"}) and holds({"before": "@star red"})
     assert "riding" in LIST["riding"]

@@ -1,4 +1,4 @@
-"""negatives.edits: what is written into a text, to the letter."""
+"""negatives.edits: the new text is right to the letter."""
 
 import pytest
 from parses import by_hand
@@ -19,7 +19,7 @@ from negatives.slots import find_slots
 
 
 def test_splice_by_hand():
-    """Edits in any order; `changed` are the spans of content in the new text, agreement is none."""
+    """Edits can be in any order; `changed` holds only those that make the text false."""
     text = "Two dogs are near a cat."
     edits = [
         (18, 19, "an", False),
@@ -76,7 +76,7 @@ TWO_DOGS = "Two:CD:1:nummod dogs=dog:NNS:3:nsubj are=be:VBP:3:aux running=run:VB
         (TWO_DOGS, "one", "number", "One dog is running"),
     ],
 )
-def test_articles_case_and_agreement_follow(line, surface, category, expected):
+def test_articles_case_and_agreement_are_adapted(line, surface, category, expected):
     assert written(line, surface, category) == expected
     assert written(line, surface, category, "é 🐕 ") == f"é 🐕 {expected}"
 

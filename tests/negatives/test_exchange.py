@@ -1,4 +1,4 @@
-"""negatives.exchange: an exchange keeps the words of its caption, and no other caption says it."""
+"""negatives.exchange: an exchange keeps the words of its caption, and is not another caption of the photograph."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ def tiny(databases):
 
 
 def stems(text):
-    """The words of a text, but for what follows an exchange: a or an, one or many."""
+    """The words of a text, with articles and plurals made equal, since an exchange can change them."""
     words = (word.text for word in split_words(text.replace("butterflies", "butterfly")))
     return Counter({"an": "a", "are": "is"}.get(word, word.removesuffix("s")) for word in words)
 
@@ -28,8 +28,8 @@ def test_an_exchange_keeps_the_words(tiny):
         assert len(negative.changed) == 2
 
 
-def test_an_exchange_that_another_caption_says_is_not_offered(tmp_path):
-    """There are two cups and two balls."""
+def test_an_exchange_that_is_another_caption_of_the_photograph_is_not_drawn(tmp_path):
+    """The photograph has two cups and two balls."""
     one = by_hand(CUP_AND_BALL)
     other = by_hand(CUP_AND_BALL.replace("red", "BLUE").replace("blue", "red").replace("BLUE", "blue"))
     assert other.text == "A blue cup and a red ball"

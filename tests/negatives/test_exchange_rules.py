@@ -17,11 +17,11 @@ def parse(nlp):
 
 
 def written(parsed, found):
-    """The negative, as a plan writes it."""
+    """The negative of an exchange."""
     return splice(parsed.text, found.edits, "exchange", found.category)
 
 
-# caption -> every exchange of it
+# caption -> all of its exchanges
 OFFERED = {
     # attributes of two things
     "A red apple and a green cup.": {"A green apple and a red cup."},
@@ -43,7 +43,7 @@ OFFERED = {
         "A small red ball and a big blue ball.",
         "A big blue ball and a small red ball.",
     },
-    # ... of one noun, where the two are told apart by what they do or where they are
+    # attributes of two things with the same noun that do different things or are in different places
     "A black dog chases a brown dog.": {"A brown dog chases a black dog."},
     "A large dog chases a small dog.": {"A small dog chases a large dog."},
     "The white dog is jumping up at the brown dog.": {"The brown dog is jumping up at the white dog."},
@@ -92,7 +92,7 @@ OFFERED = {
 }
 
 NOTHING = {
-    "coordination means the same": [
+    "both orders mean the same": [
         "A red car and a blue car.",
         "A man in an orange kayak and a man in a blue kayak paddle around a lake.",
         "A white dog and a black dog run.",
@@ -112,7 +112,7 @@ NOTHING = {
         "A cup next to a book.",
         "A man between a woman and a girl.",
     ],
-    "both descriptions may fit one thing": [
+    "both descriptions can fit one thing": [
         "A child pushes a girl.",
         "A person watches a man.",
         "A man reads while another man sleeps.",
@@ -138,7 +138,7 @@ NOTHING = {
         "A red light and a green car.",
         "A three-wheeled bike and two red cars.",
     ],
-    "nobody would say it": [
+    "the exchanged text is nonsense": [
         "A man rides a horse.",
         "A man holds a baby.",
         "A man carries a boy.",
@@ -210,7 +210,7 @@ def test_categories(parse, caption, categories):
     assert {found.category for found in find_exchanges(parse(caption))} == categories
 
 
-def test_an_article_follows_but_is_not_what_changed(parse):
+def test_articles_are_adapted_but_not_marked_as_changed(parse):
     parsed = parse("An orange ball and a blue umbrella.")
     (found,) = find_exchanges(parsed)
     negative = written(parsed, found)
@@ -218,7 +218,7 @@ def test_an_article_follows_but_is_not_what_changed(parse):
     assert [new for _, _, new, is_content in found.edits if not is_content] == ["A", "an"]
 
 
-# Captions of all frames that are exchanged, with any words of theirs.
+# Random words in sentence frames of all types of exchanges.
 PEOPLE = ["man", "woman", "boy", "girl", "child", "person", "skier", "old man", "young woman"]
 COLOURS = ["red", "blue", "orange", "black", "white", "light green", "black and white"]
 FRAMES = st.sampled_from(
@@ -259,14 +259,14 @@ FORMS = {"an": "a", "are": "is", "were": "was", "men": "man", "women": "woman", 
 
 
 def stems(text):
-    """The words of a text, without what follows the exchange: a/an, agreement and number."""
+    """The words of a text, with articles, agreement and number made equal, since an exchange can change them."""
     words = text.lower().replace(".", " ").replace(",", " ").split()
     return Counter(FORMS.get(word) or (word[:-1] if word.endswith("s") and word != "is" else word) for word in words)
 
 
 @given(captions())
 @settings(max_examples=150, deadline=None)
-def test_words_are_kept_and_an_exchange_undoes_itself(parse, caption):
+def test_words_are_kept_and_the_same_exchange_gives_the_caption_back(parse, caption):
     parsed = parse(caption)
     found = find_exchanges(parsed)
     assert found == find_exchanges(parsed), "not deterministic"
@@ -285,8 +285,8 @@ def test_words_are_kept_and_an_exchange_undoes_itself(parse, caption):
         assert all(a_end <= b_start for (_, a_end), (b_start, _) in itertools.pairwise(spans))
 
 
-def test_an_exchange_is_found_again(parse):
-    """The test above is silent where the exchange back is not offered; on these it must be."""
+def test_the_exchange_back_is_found(parse):
+    """The test above checks nothing if the exchange back is not found; for these captions it must be found."""
     undone = 0
     for caption, texts in OFFERED.items():
         for text in texts:
@@ -298,7 +298,7 @@ def test_an_exchange_is_found_again(parse):
 @given(st.text(max_size=8), captions())
 @settings(max_examples=100, deadline=None)
 def test_offsets_are_those_of_the_text(parse, prefix, caption):
-    """Whatever characters stand before the first token, the same phrases change places behind them."""
+    """Any characters before the first token do not change which phrases are exchanged."""
     parsed = parse(caption)
     shift = len(prefix)
     moved = parsed._replace(
@@ -306,14 +306,14 @@ def test_offsets_are_those_of_the_text(parse, prefix, caption):
         start=[start + shift for start in parsed.start],
         end=[end + shift for end in parsed.end],
     )
-    if prefix.endswith(("-", "'", "’", "/")):  # glued to the first word
+    if prefix.endswith(("-", "'", "’", "/")):  # joined to the first word
         return
     texts = [written(parsed, found).text for found in find_exchanges(parsed)]
     assert [written(moved, found).text for found in find_exchanges(moved)] == [prefix + text for text in texts]
 
 
 def test_exchanges_of_scenes_are_false(parse):
-    """At most 1 % may be true by the scene; of 1,570 exchanges of 3,000 captions, none was."""
+    """At most 1 % may be true of their scene; of 1,570 exchanges of 3,000 captions, none was."""
     offered = true = captions = 0
     for seed in range(120):
         scene = scenes.make_scene(seed)

@@ -1,4 +1,4 @@
-"""negatives.mined: pairs of near captions of different photographs that contradict each other, drawn symmetrically."""
+"""negatives.mined: partners are similar captions that contradict each other's photographs, drawn symmetrically."""
 
 import contextlib
 import itertools
@@ -33,36 +33,36 @@ def dressed(person, colour, garment):
 
 
 def photograph(*parses):
-    """What captions say of a photograph."""
-    texts = read_captions(parses)
-    facts = [read_facts(text) for text in texts]
+    """The claims of all captions of a photograph."""
+    captions = read_captions(parses)
+    facts = [read_facts(caption) for caption in captions]
     return Photograph(
         frozenset(question for fact in facts for question, _, _ in fact.claims),
-        texts[0].named,
+        captions[0].named,
         frozenset().union(*(fact.content for fact in facts)),
     )
 
 
 def falsity(caption, *others):
-    """How surely a caption is false of a photograph with these captions."""
-    (text,) = read_captions([caption])
-    return contradiction(read_facts(text), photograph(*others))
+    """How surely a caption is false of a photograph with the captions `others`."""
+    (read,) = read_captions([caption])
+    return contradiction(read_facts(read), photograph(*others))
 
 
 @pytest.mark.parametrize(
     ("caption", "others", "expected"),
     [
-        # Another animal: 1, and 0.3 for a word that nobody says of that photograph.
+        # Another animal: 1, and 0.3 for a word that no caption of that photograph has.
         (animal("dog"), [animal("cat")], 1.3),
         (animal("dog"), [animal("dog")], 0),
-        (animal("puppy"), [animal("dog")], 0),  # they may be the same
+        (animal("puppy"), [animal("dog")], 0),  # can be the same animal
         (animal("dog"), [animal("cat"), animal("dog", "sleeps=sleep")], 0),  # another caption names a dog too
-        (animal("dog"), [parked("red")], 0),  # which says nothing of animals
-        # A colour contradicts where the same thing has another.
+        (animal("dog"), [parked("red")], 0),  # its captions name no animal
+        # A colour contradicts only another colour of the same noun.
         (dressed("man", "red", "shirt"), [dressed("man", "blue", "shirt")], 1.3),
         (dressed("man", "red", "shirt"), [dressed("man", "blue", "shirt"), parked("red")], 0),
         (dressed("man", "red", "shirt"), [dressed("man", "red", "shirt")], 0),
-        # Another hat may be in the picture as well: garments weigh 0.5; "red" and "shirt" are unnamed, 0.3 each.
+        # A shirt can be in the picture beside the hat: garments weigh 0.5. "Red" and "shirt" are unnamed: 0.3 each.
         (dressed("man", "red", "shirt"), [dressed("man", "blue", "hat")], 0.5 + 0.6),
         (dressed("man", "red", "shirt"), [dressed("woman", "red", "shirt")], 1.3),
     ],
@@ -81,11 +81,11 @@ PARSES += [
     [dressed(person, colour, garment), parked(colour)]
     for person, colour, garment in itertools.product(("man", "woman"), ("red", "blue", "green"), ("shirt", "hat"))
 ]
-PARSES += [[animal("dog"), animal("cat")]]  # both are there
+PARSES += [[animal("dog"), animal("cat")]]  # the photograph has both
 
 
 @pytest.fixture(scope="module")
-def pairs():
+def partners():
     texts, owner = [], []
     for photo, parses in enumerate(PARSES):
         texts += read_captions(parses)
@@ -93,16 +93,16 @@ def pairs():
     return texts, owner, mine(texts, owner).toarray()
 
 
-def test_pairs_are_symmetric_and_nobody_is_drawn_too_often(pairs):
-    _, _, chances = pairs
+def test_chances_are_symmetric_and_sum_to_1_at_most(partners):
+    _, _, chances = partners
     np.testing.assert_allclose(chances, chances.T, atol=1e-12)
     assert (chances >= 0).all()
     assert chances.sum(1).max() < 1 + 1e-9
     assert np.median(chances.sum(1)) > 0.99
 
 
-def test_partners_are_of_other_photographs_other_texts_and_false_of_each_other(pairs):
-    texts, owner, chances = pairs
+def test_partners_are_of_other_photographs_other_texts_and_false_of_each_other(partners):
+    texts, owner, chances = partners
     found = np.argwhere(chances)
     assert len(found) > 100
     for i, j in found:
@@ -112,29 +112,29 @@ def test_partners_are_of_other_photographs_other_texts_and_false_of_each_other(p
         assert falsity(texts[j].parse, *PARSES[owner[i]]) >= ENOUGH
 
 
-def test_what_is_true_of_both_photographs_is_no_pair(pairs):
-    """In the last photograph are a dog and a cat: that a cat runs there is true of it, and it is of another one too."""
-    texts, owner, chances = pairs
+def test_captions_that_are_true_of_both_photographs_are_not_partners(partners):
+    """The last photograph has a dog and a cat, so a caption about either is true of it."""
+    texts, owner, chances = partners
     both = {parse.text for parse in PARSES[-1]}
-    partners = {texts[j].parse.text for i, j in np.argwhere(chances) if owner[i] == len(PARSES) - 1}
-    assert partners and not partners & both
+    found = {texts[j].parse.text for i, j in np.argwhere(chances) if owner[i] == len(PARSES) - 1}
+    assert found and not found & both
     alone = {texts[j].parse.text for i, j in np.argwhere(chances) if owner[i] == 0}
-    assert "A cat runs on the grass." in alone, "where there is a dog only, it is false"
+    assert "A cat runs on the grass." in alone, "it is false of a photograph with only a dog"
 
 
-def test_partners_are_near(pairs):
-    """A caption of a dog is never set against one of a shirt: they share no word."""
-    texts, _, chances = pairs
+def test_partners_are_similar(partners):
+    """Captions without a common word, such as one about a dog and one about a shirt, are never partners."""
+    texts, _, chances = partners
     for i, j in np.argwhere(chances):
         assert read_facts(texts[i]).content & read_facts(texts[j]).content
 
 
-def test_the_nearest_are_kept(monkeypatch):
-    """The cat on the grass goes with the dog on the grass. A horse on the sand shares a common word only, "runs"."""
+def test_the_most_similar_are_kept(monkeypatch):
+    """Partners are the animals on the same ground. A dog on grass and a horse on sand have only "runs" in common."""
     parses = [animal("dog"), animal("cat"), animal("horse", place="sand"), animal("rabbit", place="sand")]
     texts = [text for parse in parses for text in read_captions([parse])]
     apart = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
-    # Cosines by hand, rarities 1 of "run", 1 + ln 2 of the places, 1 + ln 4 of the animals: 0.40 and 0.10.
+    # Cosines by hand: 0.40 and 0.10. The rarities are 1 for "run", 1 + ln 2 for the places, 1 + ln 4 for the animals.
     assert mine(texts, range(4)).toarray() == pytest.approx(apart)
     monkeypatch.setattr(mined, "MIN_COSINE", 0.09)
     assert np.count_nonzero(mine(texts, range(4)).toarray()) == 12
@@ -144,8 +144,8 @@ def test_the_nearest_are_kept(monkeypatch):
     assert mine(texts, range(4)).nnz == 0
 
 
-def test_blocks_and_progress(pairs, monkeypatch):
-    texts, owner, whole = pairs
+def test_blocks_and_progress(partners, monkeypatch):
+    texts, owner, whole = partners
     monkeypatch.setattr(mined, "BLOCK", 10)
     advanced = []
     bar = SimpleNamespace(update=advanced.append)
@@ -156,8 +156,8 @@ def test_blocks_and_progress(pairs, monkeypatch):
     assert 0 < np.count_nonzero(chances) < np.count_nonzero(whole)
 
 
-def test_the_same_pairs_each_time(pairs):
-    texts, owner, chances = pairs
+def test_the_result_is_deterministic(partners):
+    texts, owner, chances = partners
     assert (mine(texts, owner).toarray() == chances).all()
 
 
@@ -169,14 +169,14 @@ def test_captions_without_a_partner(parses):
     assert chances.nnz == 0
 
 
-def test_balance_of_three_by_hand():
-    """The one symmetric matrix without diagonal whose rows sum to 1, whatever the weights were."""
+def test_sinkhorn_of_three_by_hand():
+    """There is only one symmetric 3 x 3 matrix with zero diagonal whose rows sum to 1, whatever the weights are."""
     weights = sparse.csr_matrix(np.array([[0, 1, 5], [1, 0, 0.2], [5, 0.2, 0]]))
     np.testing.assert_allclose(sinkhorn(weights).toarray(), (1 - np.eye(3)) / 2, atol=1e-3)
 
 
-def test_balance_keeps_symmetry_and_leaves_short_what_cannot_reach_1():
-    """Three captions that all want the fourth: it is drawn once in all, so they are a third of the time at most."""
+def test_sinkhorn_keeps_symmetry_where_rows_cannot_reach_1():
+    """Three captions have only the fourth as a partner. It is drawn once in all, so their sums are below 1."""
     star = np.zeros((5, 5))
     star[3, :3] = star[:3, 3] = (1, 2, 4)
     scaled = sinkhorn(sparse.csr_matrix(star)).toarray()
@@ -186,7 +186,7 @@ def test_balance_keeps_symmetry_and_leaves_short_what_cannot_reach_1():
     assert (sums[:3] > 0.05).all() and sums[4] == 0
 
 
-def test_balance_of_a_random_matrix():
+def test_sinkhorn_of_a_random_matrix():
     rng = np.random.default_rng(0)
     weights = np.triu(rng.random((40, 40)) * (rng.random((40, 40)) < 0.3), 1)
     scaled = sinkhorn(sparse.csr_matrix(weights + weights.T)).toarray()
@@ -195,7 +195,7 @@ def test_balance_of_a_random_matrix():
     assert ((scaled > 0) == (weights + weights.T > 0)).all()
     early = sinkhorn(sparse.csr_matrix(weights + weights.T), rounds=1).toarray()
     np.testing.assert_allclose(early, early.T)
-    assert early.sum(1).max() < 1 + 1e-9, "broken off early, no row may sum to more than 1"
+    assert early.sum(1).max() < 1 + 1e-9, "no row may sum to more than 1, also after few rounds"
 
 
 # Drawing
@@ -215,12 +215,12 @@ def test_a_mined_negative_is_a_caption_of_another_photograph_of_the_split(tiny):
         assert row not in rows_with[negative.text]
         assert any(tiny.split_of[other] == tiny.split_of[row] for other in rows_with[negative.text])
         before, after = ({word.text for word in split_words(text)} for text in (plan.text(caption), negative.text))
-        told = {word.text for word in split_words(" ".join(negative.text[a:b] for a, b in negative.changed))}
-        assert told == after - before
+        marked = {word.text for word in split_words(" ".join(negative.text[a:b] for a, b in negative.changed))}
+        assert marked == after - before
 
 
-def test_two_rows_of_one_photograph_are_no_pair(tmp_path):
-    """The same picture may be stored twice, with texts of other people."""
+def test_two_rows_of_one_photograph_are_not_partners(tmp_path):
+    """The same photograph can be stored twice, with different captions."""
 
     def caption(animal):
         return [by_hand(f"A:DT:1:det {animal}:NN:2:nsubj sleeps=sleep:VBZ:2:ROOT on:IN:2:prep grass:NN:3:pobj")]

@@ -41,14 +41,14 @@ def test_noun_phrases_and_their_attributes(read):
     reading = read("Two men in light blue shirts pet his black and white dog .")
     men, shirts, dog = reading.phrases
     assert (men.word, men.determiner, men.plural) == ("men", "two", True)
-    assert [(unit.pool, unit.words) for unit in shirts.units] == [("colour.any", {"blue"})]
-    assert reading.words[shirts.units[0].first] == "light", "a shade belongs to its colour"
-    assert dog.is_owned and dog.units[0].words == {"black", "white"}
+    assert [(attribute.pool, attribute.words) for attribute in shirts.attributes] == [("colour.any", {"blue"})]
+    assert reading.words[shirts.attributes[0].first] == "light", "a shade belongs to its colour"
+    assert dog.is_owned and dog.attributes[0].words == {"black", "white"}
     assert reading.owner(shirts).phrase is men and reading.owner(dog) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "how", "subject", "object"),
+    ("text", "types", "subject", "object"),
     [
         ("A dog chases a cat.", {"any"}, "dog", "cat"),
         ("A dog is running after a cat.", {"at"}, "dog", "cat"),
@@ -57,9 +57,9 @@ def test_noun_phrases_and_their_attributes(read):
         ("A ball is above an umbrella.", {"height"}, "ball", "umbrella"),
     ],
 )
-def test_links_have_a_direction(read, text, how, subject, object):
-    (link,) = read(text).links()
-    assert (link.subject.word, link.object.word) == (subject, object) and how <= link.how
+def test_relations_have_a_direction(read, text, types, subject, object):
+    (relation,) = read(text).relations()
+    assert (relation.subject.word, relation.object.word) == (subject, object) and types <= relation.types
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_links_have_a_direction(read, text, how, subject, object):
         ("A man and a woman sit.", 0),
     ],
 )
-def test_clauses_are_of_two_beings_that_do_different_things(read, text, count):
+def test_clauses_have_two_subjects_that_do_different_things(read, text, count):
     assert len(list(read(text).clauses())) == count
 
 

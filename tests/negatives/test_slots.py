@@ -31,18 +31,18 @@ def negatives(parsed, seeds=40, **options):
     return [negative for negative in swaps(parsed, seeds, **options) if negative is not None]
 
 
-# caption, the only words that may be drawn, category, the one negative that must come out
+# (caption, the only words that can be drawn, category, the only negative; None: several)
 EXACT = [
     # colour
     ("A red car is parked.", "blue", "colour", "A blue car is parked."),
     ("A boy eats an orange apple.", "green", "colour", "A boy eats a green apple."),
-    ("A black and white dog runs.", "black white brown", "colour", None),  # either colour may go, see below
+    ("A black and white dog runs.", "black white brown", "colour", None),  # both colours can be replaced, see below
     ("A man in a white shirt sits.", "orange", "colour", "A man in an orange shirt sits."),
     ("Two men dressed in black.", "white", "colour", "Two men dressed in white."),
     ("A RED bus", "blue", "colour", "A BLUE bus"),
     ("A BLUE CAR", "orange", "colour", "AN ORANGE CAR"),
     ("Red buses are parked.", "blue", "colour", "Blue buses are parked."),
-    # number, and the agreement that follows it
+    # number, with agreement
     ("Two dogs are running.", "three", "number", "Three dogs are running."),
     ("Two dogs are running.", "one", "number", "One dog is running."),
     ("Two dogs run on the beach.", "one", "number", "One dog runs on the beach."),
@@ -53,7 +53,7 @@ EXACT = [
     ("There is exactly one dog on a beach.", "two", "number", "There are exactly two dogs on a beach."),
     ("There are two blue cups and one star on a beach.", "three", "number", None),
     ("The dogs fetch 3 balls.", "5", "number", "The dogs fetch 5 balls."),
-    # gender, and the pronouns that follow it
+    # gender, with pronouns
     ("A man sits with his hat.", "woman", "gender", "A woman sits with her hat."),
     ("A woman holds her dog.", "man", "gender", "A man holds his dog."),
     ("A girl watches a dog jump over her.", "boy", "gender", "A boy watches a dog jump over him."),
@@ -106,7 +106,7 @@ EXACT = [
     ("A man is riding a bike.", "pushing", "action", "A man is pushing a bike."),
     ("A girl wearing a red hat smiles.", "holding", "action", "A girl holding a red hat smiles."),
     ("A man throws a ball.", "kicks", "action", "A man kicks a ball."),
-    # colour: its own kinds of dogs, hair and horses; near hues are no falsehood
+    # colour: natural colours of animals and hair; similar colours are not drawn
     ("A brown horse stands in a field.", "red black", "colour", "A black horse stands in a field."),
     ("A girl with blond hair smiles.", "pink black", "colour", "A girl with black hair smiles."),
     ("A man in an orange vest sits.", "red yellow blue", "colour", "A man in a blue vest sits."),
@@ -115,7 +115,7 @@ EXACT = [
     ("A red car is parked. The red car is old.", "blue", "colour", "A blue car is parked. The blue car is old."),
     ("Her shirt is blue.", "red", "colour", "Her shirt is red."),
     ("A white-haired man in a GREEN hat.", "red", "colour", "A white-haired man in a RED hat."),
-    # number: digits, agreement, what is counted again
+    # number: digits, agreement, nouns that are counted twice
     ("2 dogs are running.", "3", "number", "3 dogs are running."),
     ("A group of 4 men sit.", "6", "number", "A group of 6 men sit."),
     ("Three children play.", "one", "number", "One child plays."),
@@ -124,7 +124,7 @@ EXACT = [
     ("FOUR CATS SLEEP.", "six", "number", "SIX CATS SLEEP."),
     ("Two dogs run. The dogs are brown.", "one three", "number", "Three dogs run. The dogs are brown."),
     ("Both men hold two big red balls.", "three", "number", "Both men hold three big red balls."),
-    # gender: nouns and pronouns that speak of the same person
+    # gender: nouns and pronouns for the same person
     ("A man walks. The man is old.", "woman", "gender", "A woman walks. The woman is old."),
     (
         "A man stands. The man's hat is red and he smiles.",
@@ -148,7 +148,7 @@ EXACT = [
     ("A child runs. The child laughs.", "adult", "person", "An adult runs. The adult laughs."),
     ("A photographer sits at a window.", "clown", "person", "A clown sits at a window."),
     ("Two soldiers stand in a street.", "photographers", "person", "Two photographers stand in a street."),
-    # animal: all mentions; others that can do the same
+    # animal: all mentions; replaced by animals that can do the same
     ("A dog is running. The dog is brown.", "cat", "animal", "A cat is running. The cat is brown."),
     ("A cat sits. An old man pets the cat.", "elephant", "animal", "An elephant sits. An old man pets the elephant."),
     ("A black dog and a white dog run.", "cat", "animal", None),
@@ -175,14 +175,14 @@ EXACT = [
     ("ice cream", "soup", "food", "soup"),
     ("A cup of coffee stands there.", "milk", "food", "A cup of milk stands there."),
     ("An apple and a knife", "banana", "food", "A banana and a knife"),
-    # vehicle: what moves on the same ground
+    # vehicle: replaced by vehicles that move on the same ground
     ("A bus drives down a street.", "boat truck", "vehicle", "A truck drives down a street."),
     ("A fire truck is parked.", "bus", "vehicle", "A bus is parked."),
     ("An airplane is in the sky.", "car helicopter", "vehicle", "A helicopter is in the sky."),
     ("A man with a snowboard", "skateboard sled", "vehicle", "A man with a sled"),
     ("Two bikes lean on a wall. The bikes are red.", "scooters skateboards", "vehicle", None),
     ("A boy rides a bike.", "skateboard motorcycle", "vehicle", "A boy rides a skateboard."),
-    # place: rooms by rooms, land by land
+    # place: rooms are replaced by rooms, land by land
     ("A man cooks in a kitchen.", "ocean bathroom", "place", "A man cooks in a bathroom."),
     ("People eat in a restaurant.", "desert church", "place", "People eat in a church."),
     ("A cat sits in a forest.", "kitchen desert", "place", "A cat sits in a desert."),
@@ -273,16 +273,16 @@ def test_exact_negative(parse, caption, allowed, category, expected):
 
 
 @pytest.mark.parametrize(
-    ("caption", "drawn", "follows"),
+    ("caption", "drawn", "repairs"),
     [("Two dogs are running.", "one", "dog is"), ("A man sits with his hat.", "woman", "her")],
 )
-def test_words_that_follow_a_swap_are_words_of_true_captions_too(parse, caption, drawn, follows):
+def test_repairs_use_only_words_of_captions(parse, caption, drawn, repairs):
     parsed, but = parse(caption), ("action", "animal")
-    assert negatives(parsed, allowed={drawn, *follows.split()}, but=but)
+    assert negatives(parsed, allowed={drawn, *repairs.split()}, but=but)
     assert not negatives(parsed, allowed={drawn}, but=but)
 
 
-# caption, words that no slot may cover
+# (caption, words that must not be in a slot)
 UNTOUCHED = [
     ("People watch TV in a room.", "watch"),
     ("The man left the building.", "left"),
@@ -417,7 +417,7 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize("caption, words", UNTOUCHED, ids=[case[0] for case in UNTOUCHED])
-def test_other_senses_are_no_slots(parse, caption, words):
+def test_words_in_other_senses_are_not_slots(parse, caption, words):
     parsed = parse(caption)
     covered = {i for slot in find_slots(parsed) for i in range(slot.first, slot.last + 1)}
     words_covered = {parsed.text[parsed.start[i] : parsed.end[i]].lower() for i in covered}
@@ -461,7 +461,7 @@ DENSE = (
     ],
 )
 def test_long_texts_stay_consistent(parse, text, category, allowed, changes):
-    """Narratives of 80 words and dense captions of 200: all mentions of a thing change, and nothing else does."""
+    """Narratives of 80 words and dense captions of 200: all mentions of a thing change, and nothing else."""
     known = set(allowed.split())
     drawn = {negative.text for negative in negatives(parse(text), seeds=6, allowed=known, only=[category])}
     if changes is None:
@@ -484,7 +484,7 @@ def test_an_echo_is_a_mention_of_the_same_thing(parse):
 
     assert mentions("A dog runs. The dog barks. The dog sleeps.", "dog") == {1: ((5, 5), (9, 9))}
     assert mentions("A black dog and a white dog are here.", "dog") == {2: (), 6: ()}
-    assert mentions("A dog and a dog are here. The dog barks.", "dog") == {}  # which of them?
+    assert mentions("A dog and a dog are here. The dog barks.", "dog") == {}  # unclear which dog
     assert mentions("A dog chases another dog.", "dog") == {}
     assert mentions("A tennis ball lies here. The tennis ball is wet.", "tennis ball") == {1: ((7, 8),)}
     assert mentions("A teddy bear sits. The teddy bear is old.", "teddy bear") == {1: ((6, 7),)}
@@ -497,8 +497,8 @@ def test_a_colour_that_the_caption_has_is_not_drawn(parse):
     assert drawn and all("grey" in negative.text for negative in drawn)
 
 
-def test_gender_is_left_alone_where_both_are_named(parse):
-    """Neither a slot of them, nor, among all swaps, one that a caption without other swaps would have."""
+def test_gender_is_not_swapped_where_both_are_named(parse):
+    """Also not as the last resort of a caption without other slots."""
     parsed = parse("A man and a woman walk with their dogs.")
     assert "gender" not in {negative.category for negative in negatives(parsed, 100)}
     assert "gender" not in {negative.category for negative in negatives(parsed, 100, only=["gender"])}
@@ -554,7 +554,7 @@ def test_only_planned_spans_change(parsed_captions, planned_captions, which, see
     changed_words = [negative.text[start:end].lower() for start, end in negative.changed]
     vocabulary = {form for groups in vocabulary_lib.pools().values() for group in groups for form in group.words}
     assert all(word in vocabulary or word in nouns._PRONOUNS.values() for word in changed_words)
-    # Everything outside slots, repairs and articles is found again, to the character and in order.
+    # All characters outside slots, repairs and articles are unchanged.
     free = {(slot.first, slot.last) for slot in slots} | {(r[0], r[0]) for slot in slots for r in slot.repairs}
     free |= {echo for slot in slots for echo in slot.echoes}
     free |= {(i, i) for i in range(len(parsed.start)) if text_of(parsed, i).lower() in ("a", "an")}
@@ -565,7 +565,7 @@ def test_only_planned_spans_change(parsed_captions, planned_captions, which, see
     assert re.fullmatch(pattern + re.escape(parsed.text[before:]), negative.text)
 
 
-def test_echoes_take_the_same_word(parsed_captions):
+def test_echoes_get_the_same_word(parsed_captions):
     echoed = 0
     for parsed in parsed_captions:
         for slot in find_slots(parsed):
@@ -595,8 +595,8 @@ LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Z", "Cc"))
     left=st.text(LETTERS, max_size=6),
     gaps=st.lists(st.text(" \t\u00a0\u2003", min_size=1, max_size=3), min_size=5, max_size=5),
 )
-def test_offsets_survive_any_spacing_and_script(left, gaps):
-    """A hand-made parse (no model): strange first token, strange white space; only the colour may change."""
+def test_offsets_are_right_for_any_spacing_and_script(left, gaps):
+    """A parse by hand with a strange first token and strange white space; only the colour changes."""
     words, tags = ["\N{DOG FACE}" + left, "sees", "a", "blue", "car"], ["NNP", "VBZ", "DT", "JJ", "NN"]
     text, start = "", []
     for gap, word in zip(gaps, words):
@@ -612,7 +612,7 @@ def test_offsets_survive_any_spacing_and_script(left, gaps):
     assert begin == start[3] + 1
 
 
-def test_never_equals_its_positive(parsed_captions):
+def test_a_negative_never_equals_its_caption(parsed_captions):
     for parsed in parsed_captions:
         drawn = negatives(parsed, seeds=300, most=3)
         assert len(drawn) == 300
@@ -640,7 +640,7 @@ def test_allowed_is_respected(parsed_captions):
             assert all(word in allowed for word in new)
 
 
-def test_nothing_to_swap_is_none(parse):
+def test_captions_without_a_swap(parse):
     parsed = parse("It happened yesterday.")
     assert find_slots(parsed) == () and not negatives(parsed)
     dog = parse("A dog barks.")
@@ -657,11 +657,11 @@ def test_several_changes_are_all_marked(parse):
 
 
 def test_drawing_never_imports_spacy_or_torch():
-    """A training process must not pay for spaCy's import (3 s), which lemminflect's own __init__ would bring."""
+    """spaCy's import takes 3 s in every training process, and lemminflect's own __init__ would import it."""
     code = """
 import sys
 import Negative_map
-assert "lemminflect" not in sys.modules, "lemminflect is to be imported on first use"
+assert "lemminflect" not in sys.modules, "lemminflect must be imported on first use"
 sys.path.append("tests")
 from swaps import swaps
 from negatives.text import Parse

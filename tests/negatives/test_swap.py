@@ -1,4 +1,4 @@
-"""negatives.swap: swaps come as often as the balance says, where the plan says, and never two in one place."""
+"""negatives.swap: swaps are drawn with the chances of the balance, in the slots of the plan, without overlap."""
 
 import random
 from collections import Counter
@@ -23,7 +23,7 @@ def tiny(databases):
     return Database(databases / "tiny")
 
 
-def test_swaps_come_as_often_as_the_balance_says(tmp_path):
+def test_swaps_are_drawn_with_the_chances_of_the_balance(tmp_path):
     rng = random.Random(0)
     captions = [[parked(rng.choice("red red blue green".split()), rng.choice(["car", "bus"]))] for _ in range(200)]
     plan = Plan.open(album(tmp_path, captions))
@@ -44,8 +44,8 @@ def _new_word(old, new):
     return word
 
 
-def test_points_are_as_many_as_chances_say():
-    """Every caption has POINTS of them, each option the whole number below or above its share, on average its share."""
+def test_sampled_points_follow_the_chances():
+    """An option gets its chance of the POINTS, rounded up or down, and exactly its chance on average."""
     chances = [0.5, 0.3, 0.13, 0.05, 0.015, 0.005]
     options = [Option(0, f"word {i}", chance) for i, chance in enumerate(chances)]
     total: Counter = Counter()
@@ -61,7 +61,7 @@ def test_points_are_as_many_as_chances_say():
     assert sample([], 0) == []
 
 
-def test_a_swap_puts_a_word_that_the_caption_lacks_where_it_says(tiny):
+def test_a_swap_inserts_a_new_word_and_marks_it(tiny):
     for caption, negative in drawn(tiny.plan, "swap"):
         (start, end), *_ = negative.changed
         before = tiny.plan.text(caption)
@@ -78,7 +78,7 @@ def near(colour, thing, other_colour, other_thing, place):
     )
 
 
-def test_up_to_three_words_change_and_none_twice(tmp_path):
+def test_one_to_three_different_words_are_swapped(tmp_path):
     rng = random.Random(0)
     captions = [
         [
@@ -99,15 +99,15 @@ def test_up_to_three_words_change_and_none_twice(tmp_path):
         old, new = plan.text(caption).strip(".").split(), negative.text.strip(".").split()
         different = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
         assert [negative.text[start:end] for start, end in negative.changed] == [new[i] for i in different]
-        assert len({new[i] for i in different}) == len(different), "one word was put in twice"
+        assert len({new[i] for i in different}) == len(different), "one word was inserted twice"
         assert len(plan.draw_kind("swap", caption, rng).changed) == 1
         changes[len(different)] += 1
     assert set(changes) == {1, 2, 3}
     assert all(count == pytest.approx(100, abs=40) for count in changes.values())
 
 
-def test_places_that_overlap_are_never_swapped_together(tmp_path):
-    """Where "two dogs are" becomes "one dog is", the dog can no longer become a cat."""
+def test_overlapping_slots_are_never_swapped_together(tmp_path):
+    """If "two dogs are" becomes "one dog is", the dog cannot also become a cat."""
 
     def count(number, noun, tag, be, be_tag, place):
         return by_hand(
@@ -138,7 +138,7 @@ def test_places_that_overlap_are_never_swapped_together(tmp_path):
     assert len(drawn) == 3
 
 
-def test_a_text_that_is_too_long_has_no_swap_but_the_other_kinds(tmp_path):
+def test_a_caption_that_is_too_long_has_no_swap_but_the_other_kinds(tmp_path):
     words = f"{CUP_AND_BALL} .:.:2:punct"
     size = len(by_hand(words).text)
     longest, longer = (by_hand(words, "é" * (LONGEST - size - 1 + more) + " ") for more in (0, 1))

@@ -1,4 +1,4 @@
-"""A kind is one file, one line in KINDS and a weight: a toy that reverses captions reaches plan, batch and scripts."""
+"""A kind is one file, one line in KINDS and a weight: a toy kind reaches the plan, batches, evaluation and scripts."""
 
 import importlib.util
 import json
@@ -29,13 +29,13 @@ def reverse(text):
 
 
 class Backwards(Kind):
-    """The words of a caption in reverse order. Its plan holds how many there are; one of a single word has none."""
+    """The words of a caption in reverse order. Its plan holds their number; a caption of one word has no negative."""
 
     name = TOY
     schema: ClassVar = {TOY: pa.list_(pa.int16())}
 
     def make(self, captions, strings):
-        lengths = [len(text.parse.text.split()) for text in captions.parsed]
+        lengths = [len(caption.parse.text.split()) for caption in captions.parsed]
         return PlanPart({TOY: [[n] if n > 1 else [] for n in lengths]}, {"longest": max(lengths)})
 
     def draw(self, plan, caption, rng, settings, within):
@@ -57,7 +57,7 @@ ALONE = WithToy(swap=0, exchange=0, mined=0)
 
 @pytest.fixture
 def toy(databases, tmp_path, monkeypatch):
-    """A copy of the database `tiny`, so that the plan of the other tests stays as it is."""
+    """A copy of the database `tiny`, so that the plan of the other tests is not deleted."""
     monkeypatch.setitem(KINDS, TOY, Backwards())
     folder = tmp_path / "tiny"
     shutil.copytree(databases / "tiny", folder, ignore=shutil.ignore_patterns("negatives", "features"))
@@ -88,7 +88,7 @@ def test_it_is_planned_and_drawn_in_the_mixture(toy):
     rng = random.Random(0)
     kinds = Counter(plan.draw(caption, rng, WithToy()).kind for caption in [*everything] * 4)
     assert set(kinds) == set(KINDS)
-    # The weights are 0.6, 0.2, 0.2 and 0.5; what a caption has no exchange for is shared out among the others.
+    # The weights are 0.6, 0.2, 0.2 and 0.5; captions without an exchange get another kind.
     assert 0.5 / 1.5 - 0.04 < kinds[TOY] / kinds.total() < 0.5 / 1.3 + 0.06
     kinds = Counter(plan.draw(caption, rng, WithToy(backwards=0)).kind for caption in everything)
     assert set(kinds) == set(KINDS) - {TOY}
@@ -96,7 +96,9 @@ def test_it_is_planned_and_drawn_in_the_mixture(toy):
 
 def test_it_is_dumped(toy, tmp_path, capsys, monkeypatch):
     script = ROOT / "Miscellaneous_scripts" / "Dump_negatives.py"
-    spec = importlib.util.spec_from_file_location("dump_with_toy", script)  # anew, for its --help and its choices
+    spec = importlib.util.spec_from_file_location(
+        "dump_with_toy", script
+    )  # a new module, so that --kind offers the toy
     dump = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(dump)
     where = ["--root", str(tmp_path), "--name", "tiny", "--split", "train"]

@@ -15,14 +15,14 @@ TEXT = vocabulary_lib.FILE.read_text(encoding="utf-8")
 
 
 def line_of(text, part):
-    """The number of the only line that holds a part."""
+    """The number of the only line that contains `part`."""
     (number,) = [number for number, line in enumerate(text.splitlines(), 1) if part in line]
     return number
 
 
-# What is replaced in the file, by what; then a part of the line that must be named, and what is said of it.
+# (old text of the file, new text, a part of the line that the error must name, a part of its message)
 MISTAKES = {
-    "unknown section": ("[fixed]", "[fixes]", "[fixes]", "unknown section 'fixes'; there are pools, near"),
+    "unknown section": ("[fixed]", "[fixes]", "[fixes]", "unknown section 'fixes'; expected one of pools, near"),
     "missing section": ("[picture]\n", "", "# The vocabulary of hard", "the section [picture] is missing"),
     "invalid TOML": ('number.digit = ["2"', 'number.digit = ["2', "number.digit =", "Unclosed array"),
     "text without an end": ('shades = "light', "shades = light", "shades = light", "Invalid value"),
@@ -36,23 +36,33 @@ MISTAKES = {
     "wrong type of a group": ('["boy", "girl"]', '["boy", 3]', 'gender.child = ["boy", 3]', "list of texts"),
     "empty group": ('["boy", "girl"]', '["boy", ""]', 'gender.child = ["boy", ""]', "has an empty text"),
     "one group": ('["boy", "girl"]', '["boy girl"]', 'gender.child = ["boy girl"]', "needs two groups or more"),
-    "no name of a pool": ("gender.child", "child", 'child = ["boy", "girl"]', "is named category.pool, not 'child'"),
+    "no name of a pool": (
+        "gender.child",
+        "child",
+        'child = ["boy", "girl"]',
+        "must be like colour.any (category.pool), not 'child'",
+    ),
     "word twice in a group": (
         '"green lime olive"',
         '"green lime green"',
         '"green lime green"',
-        "'green' stands",
+        "'green' is in one text of colour.any twice",
     ),
     "a word in two groups": (
         '"green lime olive"',
         '"green lime -red"',
         '"green lime -red"',
-        "'red' stands twice in colour.any",
+        "'red' is in colour.any twice",
     ),
-    "a mark alone": ('["boy", "girl"]', '["boy -", "girl"]', 'gender.child = ["boy -"', "a mark without a word"),
+    "a mark alone": (
+        '["boy", "girl"]',
+        '["boy -", "girl"]',
+        'gender.child = ["boy -"',
+        "(+, - or =) without a word",
+    ),
     "capital letter": ('["boy", "girl"]', '["boy", "Girl"]', 'gender.child = ["boy", "Girl"]', "must be lower case"),
     "unknown pool": ('object.tool = ["oar', 'object.tol = ["oar', 'object.tol = ["oar', "unknown pool 'object.tol'"),
-    "unknown word of a pool": ('"oar shovel"', '"oar showel"', '"oar showel"', "'showel' is no word of the pool"),
+    "unknown word of a pool": ('"oar shovel"', '"oar showel"', '"oar showel"', "'showel' is not a word of the pool"),
     "unknown pool in list": (
         "  object.tool object.table",
         "  object.tol object.table",
@@ -63,17 +73,22 @@ MISTAKES = {
         'star = "star"',
         'star = ["star"]',
         'star = ["star"]',
-        "must be a text: star = ",
+        "must be a text in quotes, such as star = ",
     ),
-    "a word twice in a list": ('star = "star"', 'star = "star star"', 'star = "star star"', "'star' stands twice"),
-    "unknown key": ('sided = "', 'sidded = "', 'sidded = "', "unknown key 'sidded' in [picture]"),
-    "missing key": ('shades = "', '# shades = "', "[exchange]", "[exchange] has no shades"),
+    "a word twice in a list": (
+        'star = "star"',
+        'star = "star star"',
+        'star = "star star"',
+        "'star' is in one text of star twice",
+    ),
+    "unknown key": ('sided = "', 'sidded = "', 'sidded = "', "[picture] unknown key 'sidded'"),
+    "missing key": ('shades = "', '# shades = "', "[exchange]", "[exchange] the key 'shades' is missing"),
     "unknown condition": ('has = "@jumping"', 'haz = "@jumping"', 'haz = "', "unknown condition 'haz'"),
     "unknown list": ('"@pouring"', '"@poring"', '"@poring"', "unknown list '@poring'"),
     "unknown category": ('{ near = "*animal" }', '{ near = "*animals" }', '{ near = "*animals" }', "unknown category"),
-    "wrong type of a condition": ("human = false", 'human = "no"', 'human = "no"', "human must be true or false"),
-    "wrong type of words": ('words = "bubble"', "words = 3", "words = 3", "words must be a text"),
-    "no": (
+    "wrong type of a condition": ("{ human = false", '{ human = "no"', '{ human = "no"', "human must be true or false"),
+    "wrong type of words": ('words = "bubble"', "words = 3", "words = 3", "words must be a text in quotes"),
+    "no row": (
         'state.curly = { noun = "hair" }',
         'state.curly = "hair"',
         'state.curly = "hair"',
@@ -91,13 +106,19 @@ MISTAKES = {
         '"ever"',
         '"only" or "always"',
     ),
-    "nothing to avoid": (', avoid = "@star"', "", 'pattern.mark = { has = "*animal" }', "each row of [avoid]"),
-    "unknown form": ("one_form =", "one_from =", "one_from =", "unknown key 'one_from' in [forms]"),
+    "nothing to avoid": (', avoid = "@star"', "", 'pattern.mark = { has = "*animal" }', "[avoid] every row needs"),
+    "avoid in fits": (
+        'state.curly = { noun = "hair" }',
+        'state.curly = { noun = "hair", avoid = "star" }',
+        'avoid = "star" }',
+        "[fits] unknown condition 'avoid' in state.curly",
+    ),
+    "unknown form": ("one_form =", "one_from =", "one_from =", "[forms] unknown key 'one_from'"),
 }
 
 
-@pytest.mark.parametrize(("old", "new", "place", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_named_with_its_line(tmp_path, old, new, place, said):
+@pytest.mark.parametrize(("old", "new", "place", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_the_error_names_the_line_and_the_mistake(tmp_path, old, new, place, expected):
     assert TEXT.count(old) >= 1
     text = TEXT.replace(old, new, 1)
     file = tmp_path / "words.toml"
@@ -106,13 +127,13 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, place, said):
         read(file)
     name, line, message = str(error.value).split(":", 2)
     assert (name, int(line)) == ("words.toml", line_of(text, place)), message
-    assert said in message
+    assert expected in message
 
 
 def test_the_line_of_a_word_in_a_long_text(tmp_path):
     """The second mention, lines below the first and the key."""
     (tmp_path / "words.toml").write_text(TEXT.replace("\n  cello\n", "\n  guitar\n"), encoding="utf-8")
-    with pytest.raises(ValueError, match="'guitar' stands twice in one text of instrument") as error:
+    with pytest.raises(ValueError, match="'guitar' is in one text of instrument twice") as error:
         read(tmp_path / "words.toml")
     assert int(str(error.value).split(":")[1]) == line_of(TEXT, "  cello")
 
@@ -132,8 +153,8 @@ assert "cat" in {word for group in pools()[slot.pool] for word in group.targets}
 """
 
 
-def test_a_word_is_added_in_the_file_alone(tmp_path):
-    """One word more in a group is read, inflected, found in a caption, and may be drawn."""
+def test_a_word_is_added_by_editing_only_the_file(tmp_path):
+    """A word that is added to a group is read, inflected, found in a caption, and can be drawn."""
     shutil.copytree(ROOT / "negatives", tmp_path / "negatives")
     assert TEXT.count('"kangaroo",') == 1
     file = tmp_path / "negatives" / "vocabulary.toml"
@@ -141,8 +162,8 @@ def test_a_word_is_added_in_the_file_alone(tmp_path):
     subprocess.run([sys.executable, "-c", ADDED, str(tmp_path)], cwd=tmp_path, check=True, env=os.environ)
 
 
-def test_a_category_without_a_rule_is_named(tmp_path):
-    """Words are added in the file; a new category needs a rule too, and says so."""
+def test_a_category_without_a_rule_is_an_error(tmp_path):
+    """New words need only the file; a new category also needs a rule, and the error says so."""
     shutil.copytree(ROOT / "negatives", tmp_path / "negatives")
     file = tmp_path / "negatives" / "vocabulary.toml"
     file.write_text(TEXT.replace("\nnumber.word =", '\nsound.any = ["bark", "meow"]\nnumber.word ='), encoding="utf-8")
@@ -152,7 +173,7 @@ def test_a_category_without_a_rule_is_named(tmp_path):
 
 
 def test_groups_do_not_overlap_within_a_pool():
-    """Not in any inflected form: the reader checks the words as they are written."""
+    """Also not in their inflected forms; the reader checks only the words as they are written."""
     for pool, groups in vocabulary_lib.pools().items():
         seen = Counter(word for group in groups for word in group.words)
         assert [word for word, count in seen.items() if count > 1] == [], pool
@@ -169,7 +190,7 @@ def test_groups_do_not_overlap_within_a_pool():
         ("food.dish", "hot dog", "sandwich"),
     ],
 )
-def test_what_may_be_true_as_well_is_avoided_both_ways(pool, word, other):
+def test_words_that_can_be_true_together_never_replace_each_other(pool, word, other):
     near = {
         entry.word: entry.near
         for found in vocabulary_lib.entries().values()
@@ -179,10 +200,10 @@ def test_what_may_be_true_as_well_is_avoided_both_ways(pool, word, other):
     assert other in near[word] and word in near[other]
 
 
-def test_near_words_that_are_joined_by_an_arrow_are_not_near_among_themselves():
+def test_words_after_an_arrow_can_replace_each_other():
     near = {entry.word: entry.near for found in vocabulary_lib.entries().values() for entry in found}
-    pairs = vocabulary_lib.VOCABULARY.near["food.mass"]
-    assert ({"cheese"}, {"pizza", "pasta", "bread"}) in pairs and ({"pizza", "pasta", "bread"}, {"cheese"}) in pairs
+    rows = vocabulary_lib.VOCABULARY.near["food.mass"]
+    assert ({"cheese"}, {"pizza", "pasta", "bread"}) in rows and ({"pizza", "pasta", "bread"}, {"cheese"}) in rows
     assert "pasta" not in near["pizza"] and "cheese" in near["pasta"]
 
 
@@ -211,8 +232,8 @@ def test_phrases_and_irregular_forms():
     assert "no one" in vocabulary_lib.VOCABULARY.fixed
 
 
-def test_every_list_is_asked_for():
-    """A list that nothing asks for is a leftover, or its rule has lost its name."""
+def test_every_list_is_used():
+    """A list that nothing uses is left over, or its name in a rule is misspelled."""
     code = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "negatives").glob("*.py")))
     lists = [*vocabulary_lib.LIST, *vocabulary_lib.VOCABULARY.exchange.lists]
     assert [name for name in lists if f'"{name}"' not in code and f"@{name}" not in TEXT] == []

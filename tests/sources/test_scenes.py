@@ -1,4 +1,4 @@
-"""sources.scenes: the drawn scenes, their captions, and the judge that says whether a caption is true."""
+"""sources.scenes: the drawn scenes, their captions, and `is_true`."""
 
 import os
 import random
@@ -42,7 +42,7 @@ def thing(text, box):
     return {"kind": kind, "colour": colour, "size": size, "pattern": pattern, "box": box}
 
 
-# Two blue cups at the left, one above the other; a red ball at the right, level with the upper cup.
+# Two blue cups at the left, one above the other; a red ball at the right, as high as the upper cup.
 CUPS = {
     "background": "beach",
     "objects": [
@@ -75,7 +75,11 @@ TRUTHS = [
     (CUPS, "There are two blue cups and three red balls on a beach.", False),
     (CUPS, "There are exactly a blue cups and one red ball on a beach.", False),
     (CUPS, "There is a blue cup, a cup and a ball on a beach.", True),
-    (CUPS, "There is a blue cup, a cup, a cup and a ball on a beach.", False),  # the listed differ
+    (
+        CUPS,
+        "There is a blue cup, a cup, a cup and a ball on a beach.",
+        False,
+    ),  # the members of a list differ
     (CUPS, "The picture shows a ball and a red ball on a beach.", False),
     (CUPS, "Two little cups on a beach.", True),
     (CUPS, "Two tiny cups on a beach.", True),
@@ -93,7 +97,7 @@ TRUTHS = [
     (CUPS, "The ball is to the left of two cups.", False),
     (CUPS, "The ball is to the below of two cups.", False),
     (CUPS, "The ball is above a cup.", True),  # one of the two
-    (CUPS, "The ball is above two cups.", False),  # level with the other
+    (CUPS, "The ball is above two cups.", False),  # as high as the other cup
     (CUPS, "The ball is behind two cups.", False),
     (CUPS, "Under one plain cup, there is a striped cup.", True),
     (CUPS, "Above one plain cup, there is a striped cup.", False),
@@ -105,7 +109,7 @@ TRUTHS = [
     (CUPS, "One cup is in the lower half of the picture.", True),  # the number counts the whole clause
     (CUPS, "One cup is in the lower left part of the picture.", True),
     (CUPS, "One cup is in the lower right part of the picture.", False),
-    (CUPS, "One cup is in the lower lower part of the picture.", False),  # says nothing sensible
+    (CUPS, "One cup is in the lower lower part of the picture.", False),  # nonsense is false
     (CUPS, "A striped cup is to the lower left of the ball.", True),
     (CUPS, "A striped cup is to the upper left of the ball.", False),
     (CUPS, "A plain cup is to the lower left of the ball.", False),
@@ -134,14 +138,14 @@ TRUTHS = [
 
 
 @pytest.fixture(scope="module")
-def told():
-    """[(scene, captions)] of the first 600 seeds."""
-    made = [(seed, scenes.make_scene(seed)) for seed in range(600)]
-    return [(scene, scenes.write_captions(scene, seed)) for seed, scene in made]
+def made_scenes():
+    """(scene, captions) for each of the first 600 seeds."""
+    numbered = [(seed, scenes.make_scene(seed)) for seed in range(600)]
+    return [(scene, scenes.write_captions(scene, seed)) for seed, scene in numbered]
 
 
 def single_swaps(caption):
-    """Every caption that differs in one word, by another word of the same category; and "a" by each number."""
+    """Yield (category, caption) with one word replaced by another of its category, or "a" by each number."""
     words = re.findall(r"[A-Za-z]+|[^A-Za-z]+", caption)
     for at, word in enumerate(words):
         lower = word.lower()
@@ -158,7 +162,7 @@ def single_swaps(caption):
 
 
 def test_same_seed_gives_the_same_everything_in_any_process():
-    """Also under another hash seed: nothing may depend on the order of a set or on `hash`."""
+    """Also with another hash seed: nothing may depend on the order of a set or on `hash`."""
     code = (
         "import sources.scenes as s, zlib\n"
         "for seed in range(20):\n"
@@ -179,14 +183,14 @@ def test_same_seed_gives_the_same_everything_in_any_process():
     assert len(outputs) == 1
 
 
-def test_different_seeds_differ(told):
-    assert len({str(scene) for scene, _ in told}) == len(told)
-    scene = told[3][0]
+def test_different_seeds_differ(made_scenes):
+    assert len({str(scene) for scene, _ in made_scenes}) == len(made_scenes)
+    scene = made_scenes[3][0]
     assert scenes.write_captions(scene, 1) != scenes.write_captions(scene, 2)
 
 
-def test_objects_lie_inside_and_apart(told):
-    for scene, _ in told:
+def test_objects_lie_inside_and_apart(made_scenes):
+    for scene, _ in made_scenes:
         boxes = [item["box"] for item in scene["objects"]]
         assert 1 <= len(boxes) <= 4
         for x0, y0, x1, y1 in boxes:
@@ -195,19 +199,19 @@ def test_objects_lie_inside_and_apart(told):
             assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
 
 
-def test_sizes_are_separable(told):
+def test_sizes_are_separable(made_scenes):
     sides = {size: [] for size in scenes.SIZES}
-    for scene, _ in told:
+    for scene, _ in made_scenes:
         for item in scene["objects"]:
             sides[item["size"]].append((item["box"][2] - item["box"][0]) * 128)
     assert max(sides["small"]) + 8 < min(sides["medium"])
     assert max(sides["medium"]) + 8 < min(sides["large"])
 
 
-def test_every_value_occurs_and_counts_mean_something(told):
+def test_every_value_occurs_and_some_scenes_repeat_a_kind(made_scenes):
     seen = Counter()
     several = 0
-    for scene, _ in told:
+    for scene, _ in made_scenes:
         seen[scene["background"]] += 1
         kinds = Counter(item["kind"] for item in scene["objects"])
         several += max(kinds.values()) > 1
@@ -221,11 +225,11 @@ def test_every_value_occurs_and_counts_mean_something(told):
         *scenes.BACKGROUNDS,
     }
     assert len(scenes.KINDS) >= 16 and len(scenes.COLOURS) == 10 and len(scenes.BACKGROUNDS) >= 5
-    assert 0.25 < several / len(told) < 0.45
+    assert 0.25 < several / len(made_scenes) < 0.45
 
 
-def test_drawing_stays_inside_its_box_and_carries_the_colour():
-    """Every kind in every colour: pixels change only inside the box, and the colour is a main one there."""
+def test_drawing_stays_inside_its_box_and_shows_its_colour():
+    """For every kind in every colour: pixels change only inside the box, and a quarter of them have the colour."""
     empty = np.asarray(scenes.draw({"background": "room", "objects": []}), dtype=int)
     for kind in scenes.KINDS:
         for colour, value in scenes.COLOURS.items():
@@ -235,9 +239,9 @@ def test_drawing_stays_inside_its_box_and_carries_the_colour():
             pixels = np.asarray(picture, dtype=int)
             rows, columns = np.nonzero((pixels != empty).any(axis=2))
             assert min(rows.min(), columns.min()) >= 38 and max(rows.max(), columns.max()) <= 89, kind
-            assert max(np.ptp(rows), np.ptp(columns)) >= 46, kind  # and they fill it, one way at least
-            share = (np.abs(pixels[rows, columns] - value).max(axis=1) < 6).mean()
-            assert share > 0.25, (kind, colour, share)
+            assert max(np.ptp(rows), np.ptp(columns)) >= 46, kind  # they fill the box in width or height
+            fraction = (np.abs(pixels[rows, columns] - value).max(axis=1) < 6).mean()
+            assert fraction > 0.25, (kind, colour, fraction)
 
 
 def test_patterns_change_the_body():
@@ -250,8 +254,8 @@ def test_patterns_change_the_body():
             assert (np.abs(a - b).max(axis=2) > 60).sum() > 15, kind
 
 
-def test_captions_are_true_and_different(told):
-    for scene, captions in told:
+def test_captions_are_true_and_different(made_scenes):
+    for scene, captions in made_scenes:
         assert len(captions) == len(set(captions)) == 5
         for caption in captions:
             assert scenes.is_true(caption, scene), (caption, scene)
@@ -259,8 +263,8 @@ def test_captions_are_true_and_different(told):
             assert caption[0].isupper() and caption.endswith(".")
 
 
-def test_captions_use_every_word(told):
-    text = " ".join(caption.lower() for _, captions in told for caption in captions)
+def test_captions_use_every_word(made_scenes):
+    text = " ".join(caption.lower() for _, captions in made_scenes for caption in captions)
     words = Counter(re.findall("[a-z]+", text))
     for category, options in CATEGORIES.items():
         for option in options:
@@ -272,10 +276,10 @@ def test_truth_table(scene, caption, truth):
     assert scenes.is_true(caption, scene) is truth
 
 
-def test_single_swaps_can_be_read_and_are_nearly_always_false(told):
-    """A swap stays true only where the scene holds both: a red ball swapped for the blue one beside it."""
+def test_single_swaps_can_be_read_and_are_nearly_always_false(made_scenes):
+    """A swap can be true only if the scene has both: "a red ball" -> "a blue ball" in a scene with both balls."""
     total, true = Counter(), Counter()
-    for scene, captions in told[:200]:
+    for scene, captions in made_scenes[:200]:
         for caption in captions:
             for category, swapped in single_swaps(caption):
                 total[category] += 1
@@ -285,9 +289,9 @@ def test_single_swaps_can_be_read_and_are_nearly_always_false(told):
     assert true["number"] == true["article"] == true["background"] == true["way"] == 0
 
 
-def test_double_swaps_can_be_read(told):
+def test_double_swaps_can_be_read(made_scenes):
     rng = random.Random(0)
-    for scene, captions in told[:150]:
+    for scene, captions in made_scenes[:150]:
         once = rng.choice(sorted(single_swaps(rng.choice(captions))))[1]
         twice = rng.choice(sorted(single_swaps(once)))[1]
         assert scenes.is_true(twice, scene) in (True, False)
@@ -336,12 +340,12 @@ def test_scenes_are_different_repeatable_and_have_captions():
     assert not {str(scene.scene) for scene in scenes} & {str(scene.scene) for scene in others}
 
 
-def test_equal_scenes_are_skipped_and_too_few_different_ones_are_told(monkeypatch):
+def test_equal_scenes_are_skipped_and_too_few_different_ones_are_an_error(monkeypatch):
     monkeypatch.setattr("sources.scenes.reader.SEEDS_PER_DATABASE", 20)
     monkeypatch.setattr("sources.scenes.reader.make_scene", lambda seed: {"n": seed // 2})
     monkeypatch.setattr("sources.scenes.reader.write_captions", lambda scene, seed: ["a dog"])
     scenes = of_type(Picture, read_scenes(3, seed=0))
     assert [scene.image_id for scene in scenes] == ["scene-000000", "scene-000002", "scene-000004"]
     assert len(of_type(Picture, read_scenes(10, seed=0))) == 10
-    with pytest.raises(ValueError, match="11 different scenes wanted, seed 0 gives 10"):
+    with pytest.raises(ValueError, match="--scenes 11: seed 0 gives only 10 different scenes"):
         list(read_scenes(11, seed=0))
