@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from negatives.caption import OBJECT_TAGS, Caption
 from negatives.text import Slot
 from negatives.vocabulary import CONTEXT_KEYS, FLAGS, LIST, VOCABULARY, Entry, Row, words_of
 
 NONE: frozenset[str] = frozenset()
+_Context: TypeAlias = Callable[[Caption, int, int], Iterable[str]]
+_Flag: TypeAlias = Callable[[Caption, int], bool]
 
 
 class _Rule(NamedTuple):
@@ -18,9 +20,10 @@ class _Rule(NamedTuple):
 
     words: frozenset[str]  # words of the pool that the row is for; empty: all
     not_words: frozenset[str]  # words of the pool that it is not for
-    # (name of a context, such as "before"; must or must not one of the words be there; the words)
-    conditions: tuple[tuple[str, bool, frozenset[str]], ...]
-    flags: tuple[tuple[str, bool], ...]
+    conditions: tuple[
+        tuple[_Context, bool, frozenset[str]], ...
+    ]  # (place; must one of the words be there, or none; words)
+    flags: tuple[tuple[_Flag, bool], ...]
     last_resort: str
     avoid: frozenset[str]
 
@@ -70,9 +73,13 @@ def _is_for(rule: _Rule, entry: Entry) -> bool:
 def _holds(caption: Caption, rule: _Rule, first: int, last: int) -> bool:
     if rule.last_resort == "only" and not caption.lenient:
         return False
-    return all(_FLAG[name](caption, last) is wanted for name, wanted in rule.flags) and all(
-        words.isdisjoint(_CONTEXT[name](caption, first, last)) is not wanted for name, wanted, words in rule.conditions
-    )
+    for flag, wanted in rule.flags:
+        if flag(caption, last) is not wanted:
+            return False
+    for context, wanted, words in rule.conditions:
+        if words.isdisjoint(context(caption, first, last)) is wanted:
+            return False
+    return True
 
 
 def _noun(caption: Caption, last: int) -> Iterable[str]:
@@ -80,7 +87,7 @@ def _noun(caption: Caption, last: int) -> Iterable[str]:
     return (caption.words[noun],) if noun >= 0 else ()
 
 
-_CONTEXT: Mapping[str, Callable[[Caption, int, int], Iterable[str]]] = {
+_CONTEXT: Mapping[str, _Context] = {  # the words at a place of the caption, around the tokens first..last
     "before": lambda caption, first, last: (caption.word(first - 1),),
     "after": lambda caption, first, last: (caption.word(last + 1),),
     "near": lambda caption, first, last: caption.words[last + 1 : last + 5],
@@ -92,7 +99,7 @@ _CONTEXT: Mapping[str, Callable[[Caption, int, int], Iterable[str]]] = {
     "tags": lambda caption, first, last: (caption.tags[first],),
     "after_tags": lambda caption, first, last: (caption.tag(last + 1),),
 }
-_FLAG: Mapping[str, Callable[[Caption, int], bool]] = {
+_FLAG: Mapping[str, _Flag] = {
     "object": lambda caption, last: caption.tag(last + 1) in OBJECT_TAGS,
     "human": lambda caption, last: caption.has_being(animals=False),
     "being": lambda caption, last: caption.has_being(),
@@ -115,9 +122,9 @@ def _rules() -> _Rules:
 
 def _rule(row: Row) -> _Rule:
     named = {key: _words(value) for key, value in row.items() if isinstance(value, str)}
-    conditions = [(key, True, named[key]) for key in CONTEXT_KEYS if key in named]
-    conditions += [(key, False, named[f"not_{key}"]) for key in CONTEXT_KEYS if f"not_{key}" in named]
-    flags = tuple((key, bool(row[key])) for key in FLAGS if key in row)
+    conditions = [(_CONTEXT[key], True, named[key]) for key in CONTEXT_KEYS if key in named]
+    conditions += [(_CONTEXT[key], False, named[f"not_{key}"]) for key in CONTEXT_KEYS if f"not_{key}" in named]
+    flags = tuple((_FLAG[key], bool(row[key])) for key in FLAGS if key in row)
     return _Rule(
         named.get("words", NONE),
         named.get("not_words", NONE),

@@ -90,7 +90,7 @@ _SYMMETRIC = tuple(tuple(link.split()) for link in "and|,|or|while|as|beside|nea
 
 def _offers(reading: Phrases) -> Iterator[Offer]:
     relations, clauses = list(reading.relations()), list(reading.clauses())
-    # Two phrases (by their first tokens) that cannot describe the same thing, whatever their nouns: they do different
+    # Two phrases (by their first tokens) that cannot describe the same thing, even with equal nouns: they do different
     # things, or one does something to the other.
     distinct = {frozenset((relation.subject.start, relation.object.start)) for relation in relations}
     distinct |= {frozenset((one.phrase.start, two.phrase.start)) for one, two in clauses}

@@ -102,7 +102,7 @@ def gender(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
     for i, word in enumerate(words):
         if word in own:
             tag = caption.tags[i]
-            if word == "her" and caption.tag(i + 1) in ("JJ", *ANY_NOUN):  # tagged PRP now and then
+            if word == "her" and caption.tag(i + 1) in ("JJ", *ANY_NOUN):  # sometimes tagged PRP
                 tag = "PRP$"
             repairs.append((i, _PRONOUNS.get((word, tag)) or _PRONOUNS[word, ""], True))
     return make_slot(entry, first, last, tuple(repairs), echoes=echoes)

@@ -219,7 +219,7 @@ class Phrases:
         return self.tags[i] if 0 <= i < self.size else ""
 
     def _phrases(self) -> Iterator[Phrase]:
-        """The noun phrases of the caption, in order; colours alone ("a man in red") are phrases too."""
+        """The noun phrases of the caption, in order. A colour without a noun ("a man in red") is a phrase too."""
         words, tags, known, nouns = self.words, self.tags, known_attributes(), known_nouns()
         i = sentence = 0
         while i < self.size:
