@@ -12,9 +12,9 @@ words in a context, that swaps insert more often than they remove. Each of these
 
 The first five have counts. The chance of a swap is a product of factors: one for each cell that the new word enters,
 one for the old word, and one for the pool of words. They are fitted until the inflow of each cell (swaps that insert
-the word there) equals its outflow (swaps that replace it there) over the training captions. With only the cells of words, this is
-Sinkhorn scaling of a symmetric matrix to the word frequencies (Sinkhorn 1964); with more cells it is iterative
-proportional fitting (Deming and Stephan 1940).
+the word there) equals its outflow (swaps that replace it there) over the training captions. With the cells of the type
+"word" only, this is Sinkhorn scaling of a symmetric matrix to the word frequencies (Sinkhorn 1964); with more cells it
+is iterative proportional fitting (Deming and Stephan 1940).
 
 Rare contexts must be as rare among negatives as among new captions. How rare the context of a caption's own word is, is
 therefore counted in the *other* captions (leave-one-out, as in Good-Turing estimation). All cells with fewer than

@@ -20,9 +20,8 @@ class _Rule(NamedTuple):
 
     words: frozenset[str]  # words of the pool that the row is for; empty: all
     not_words: frozenset[str]  # words of the pool that it is not for
-    conditions: tuple[
-        tuple[_Context, bool, frozenset[str]], ...
-    ]  # (place; must one of the words be there, or none; words)
+    # (words at a place of the caption; must one of these words be there, or none?; these words)
+    conditions: tuple[tuple[_Context, bool, frozenset[str]], ...]
     flags: tuple[tuple[_Flag, bool], ...]
     last_resort: str
     avoid: frozenset[str]
