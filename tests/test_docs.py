@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import functools
 import importlib
 import itertools
 import re
@@ -265,13 +266,18 @@ def messages(text: str) -> list[str]:
     return re.findall(r"^\w+\.py: error: (.*)$", text, re.MULTILINE)
 
 
-def unknown_messages(quoted: Sequence[str]) -> list[str]:
-    """Messages that no text of the program matches with at least 15 fixed characters."""
+@functools.cache
+def message_patterns() -> list[re.Pattern[str]]:
+    """Every text of the program with at least 15 fixed characters."""
     folders = ("common", "negatives", "sources", "training", "evaluation", "judging", "Miscellaneous_scripts")
     files = [*ROOT.glob("*.py"), *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
     patterns = {pattern for file in files for pattern, fixed in templates(file) if fixed >= 15}
-    compiled = [re.compile(pattern, re.DOTALL) for pattern in patterns]
-    return [message for message in quoted if not any(pattern.match(message) for pattern in compiled)]
+    return [re.compile(pattern, re.DOTALL) for pattern in sorted(patterns)]
+
+
+def unknown_messages(quoted: Sequence[str]) -> list[str]:
+    """Messages that begin with no text of the program."""
+    return [message for message in quoted if not any(pattern.match(message) for pattern in message_patterns())]
 
 
 def test_quoted_messages_are_those_of_the_program():
