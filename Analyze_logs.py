@@ -1,10 +1,10 @@
-"""Draw training logs: losses, balanced accuracy, learning rate, speed, and the threshold over the epochs.
+"""Plot training logs: losses, balanced accuracy, learning rate, speed and threshold over the epochs.
 
 python Analyze_logs.py [--model DIR [DIR ...]] [--watch] [--every SECONDS] [--out FOLDER]
 
-One run: metrics_over_training.png and threshold_over_training.png in its plots folder. Several share the panels, one
-colour each: metrics_of_A_B.png and threshold_of_A_B.png in the plots folder of the first. With --watch they follow the
-training and each epoch prints a line, until the last run is over; Ctrl-C ends it sooner.
+One run: metrics_over_training.png and threshold_over_training.png in its plots folder. Several runs share the panels:
+metrics_of_A_B.png and threshold_of_A_B.png in the plots folder of the first run. With --watch the plots follow the
+training, and each epoch prints a line, until all runs are over; Ctrl-C stops watching.
 """
 
 import math
@@ -18,6 +18,7 @@ from common.command_line import fail, read_command_line
 from Config import require
 from evaluation.log_plots import MOST_RUNS, draw
 from evaluation.logs import NotYet, Run, load
+from evaluation.style import FigureFormat
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class AnalyzeConfig:
     """Which runs to draw, and where."""
 
     model: tuple[str, ...] = ("Models/scenes",)
-    """One or several: folders of models (config.json tells where the log is), folders with a training_log.csv, or
-    such files. Several are drawn into the same panels."""
+    """One or several runs: folders of models, folders with a training_log.csv, or training_log.csv files. Several runs
+    share the panels."""
     watch: bool = False
-    """Draw again whenever a log has changed, until the training is over; a log that is not there yet is waited for."""
+    """Wait for the logs, and draw them again whenever they change, until the training is over."""
     every: float = 10.0
-    """Seconds between two looks of --watch."""
+    """Seconds between two checks for changes with --watch."""
     out: str | None = None
-    """Folder of the pictures, by default that of the first run's log."""
+    """Folder of the plots (default: the folder of the first log)."""
+    figures: FigureFormat = "png"
+    """Format of the plots; pdf and svg are vector graphics."""
 
     def __post_init__(self) -> None:
         runs = len(self.model)
@@ -48,31 +51,34 @@ def main(args: Sequence[str] | None = None) -> None:
             return
         runs = load(settings.model)
         print_notes(runs)
-        for path in draw(runs, settings.out):
+        for path in draw(runs, settings.out, settings.figures):
             print(f"written: {path}")
     except (ValueError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         if not settings.watch:
             fail("stopped", code=130)
-        print("no longer watched")  # the usual end of a watch, hence status 0
+        print("stopped watching")  # the usual end of a watch, hence status 0
 
 
 def watch(settings: AnalyzeConfig) -> None:
-    """Draw, print the new epochs, and look again, until every run is over. Waits until each has a finished epoch."""
+    """Draw the logs and print new epochs whenever a log changes, until every run is over.
+
+    Starts when every run has a finished epoch.
+    """
     waiting, drawn, known = "", "", set[str]()
     while True:
         try:
             runs = load(settings.model)
-        except (NotYet, FileNotFoundError) as wait:  # the latter: a training with --overwrite has just removed it
+        except (NotYet, FileNotFoundError) as wait:  # FileNotFoundError: a training with --overwrite just removed it
             if str(wait) != waiting:
                 waiting = str(wait)
                 print(f"waiting: {waiting}", flush=True)
             time.sleep(settings.every)
             continue
-        if repr(runs) != drawn:  # as text, in which NaN equals NaN
+        if repr(runs) != drawn:  # compared as text, in which NaN equals NaN
             print_notes(runs)
-            paths = draw(runs, settings.out)
+            paths = draw(runs, settings.out, settings.figures)
             if not drawn:
                 begin_watch(runs, paths)
             known = {line for run in runs for line in new_epochs(run, known, named=len(runs) > 1)}
@@ -84,20 +90,20 @@ def watch(settings: AnalyzeConfig) -> None:
 
 
 def begin_watch(runs: Sequence[Run], paths: Sequence[Path]) -> None:
-    """Print where the plots are, and which runs will have no end."""
+    """Print where the plots are, and which runs have no known end."""
     for path in paths:
-        print(f"written, and again after each epoch: {path}", flush=True)
+        print(f"written after each epoch: {path}", flush=True)
     for run in runs:
         if run.source.epochs is None:
             where = run.source.log
-            print(f"no config.json beside {where}, so its last epoch is not known: end with Ctrl-C", flush=True)
+            print(f"the last epoch is not known without a config.json beside {where}: stop with Ctrl-C", flush=True)
 
 
 def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
-    """Print the epochs whose line is not known yet; of a run that was started again all. Returns the lines of all.
+    """Print the lines of epochs that are not in `known`. Returns the lines of all epochs.
 
-    `named`: lines begin with the name of the run. The time left is printed with the last epoch only and is not part of
-    its line.
+    named: lines begin with the name of the run. The line of the last epoch is printed with the time left, which is not
+    part of the returned line.
     """
     lines, best = [], -math.inf
     rows = [dict(zip(run.columns, values)) for values in zip(*run.columns.values())]
@@ -108,7 +114,7 @@ def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
         lines.append(
             (f"{run.label}: " if named else "")
             + f"epoch {row['epoch']:3.0f}{of}{star} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-            f"balanced accuracy {row['balanced_accuracy']:.4f}  {row['pairs_per_second']:.0f} pairs/s"
+            f"quick check {100 * row['balanced_accuracy']:.1f} %  {row['pairs_per_second']:.0f} captions/s"
         )
         if lines[-1] not in known:
             left = time_left(run) if row is rows[-1] else ""
@@ -117,7 +123,8 @@ def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
 
 
 def time_left(run: Run) -> str:
-    """From the last three epochs, since epochs get longer once a backbone is unfrozen; without validation."""
+    """The training time left, without validation. Estimated from the last three epochs: epochs take longer once the
+    backbone is unfrozen."""
     last = [seconds for seconds in run.columns["seconds"][-3:] if math.isfinite(seconds)]
     if run.end or run.source.epochs is None or not last:
         return ""

@@ -1,8 +1,8 @@
-"""Choose the threshold on validation, judge the test split once, write results.json and the plots.
+"""Choose the threshold on the validation split, measure a model on the test split, write results.json and plots.
 
 python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DIR]
 
-With --model given twice or more, the models are compared on the same texts.
+If --model is given several times, each further model is compared with the first on the same texts.
 """
 
 import time
@@ -22,15 +22,16 @@ from Config import require
 from DataBase_functions import Database
 from evaluation.benchmarks import BENCHMARKS, read_benchmark
 from evaluation.benchmarks.pictures import find_pictures
-from evaluation.blind import blind_control
+from evaluation.blind import blind_scores
 from evaluation.comparison import compare
 from evaluation.external import evaluate_benchmark
 from evaluation.leaks import check_leaks
 from evaluation.pointing import point_at_words
-from evaluation.report import Evaluation, report
+from evaluation.report import Evaluation, refuse_to_overwrite, report
 from evaluation.retrieval import retrieve
 from evaluation.rows import make_rows
 from evaluation.scoring import Scores, score_split
+from evaluation.style import FigureFormat
 from evaluation.texts import Texts, collect_texts
 from judging import suggest
 from judging.judge import Judge
@@ -44,34 +45,38 @@ class EvaluateConfig:
     """Settings of one evaluation."""
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DIR")] = ()
-    """Folder of a trained model (Models/scenes); given again, the others are compared with the first."""
+    """Folder of a trained model (default: Models/scenes). Give it several times to compare models with the first."""
     threshold_for: Annotated[str | None, tyro.conf.arg(metavar="CRITERION")] = None
-    """What the threshold is best at on validation: balanced-accuracy (if not given), recall=0.95, specificity=0.95, f1,
-    or cost=5:1 (a false text that is accepted costs 5, a true one that is refused 1). With --database the model's
-    stored threshold is used unchanged if this is not given."""
+    """What the threshold maximises on the validation split: balanced-accuracy (the default), recall=0.95 (at least this
+    recall, then the most specificity), specificity=0.95, f1, or cost=5:1 (accepting a false text costs 5, refusing a
+    true one costs 1). With --database the default is the stored threshold of the model."""
     benchmark: Annotated[
         tuple[str, ...],
         tyro.conf.UseAppendAction,
         tyro.conf.arg(
             metavar="NAME=PATH",
-            help=f"An external benchmark as NAME=PATH: {', '.join(BENCHMARKS)} (pairs: your own CSV, TSV, JSONL or "
-            "Parquet with image, caption, label). May be given again.",
+            help=f"An external benchmark as NAME=PATH. Names: {', '.join(BENCHMARKS)}. pairs is a table of your own: "
+            "CSV, TSV, JSONL or Parquet with the columns image, caption and label. Can be given several times.",
         ),
     ] = ()
     images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder with the pictures of the benchmarks; by default that of PATH."""
+    """Folder of the benchmarks' pictures (default: the folder of PATH)."""
     allow_leak: bool = False
-    """Judge a benchmark although the model was trained on some of its photographs."""
+    """Evaluate even on photographs that the model was trained on."""
     database: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder of another database than the one that the model was trained on."""
+    """Folder of the database to evaluate on (default: the one that the model was trained on)."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     blind_captions: int = 30_000
-    """Training captions that the blind control learns from."""
+    """Training captions that the blind judges, two classifiers that see only the text, learn from."""
     corrections: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Ask for corrections of N swaps (see Predict.py --suggest): how often is the true word among the first?"""
+    """Suggest corrections for N swaps (as Predict.py --suggest does) and count how often they restore the caption."""
     resamples: int = metrics.RESAMPLES
-    """Bootstrap resamples of the photographs."""
+    """Bootstrap resamples of the photographs, for the 95 % intervals."""
+    full: bool = False
+    """Print every figure of results.json, in further tables."""
+    figures: FigureFormat = "png"
+    """Format of the plots; pdf and svg are vector graphics."""
 
     def __post_init__(self) -> None:
         require(self.corrections >= 0, f"--corrections {self.corrections}: must not be negative")
@@ -81,7 +86,7 @@ class EvaluateConfig:
 
     @property
     def folders(self) -> list[Path]:
-        """Each once."""
+        """The folders of the models, without repetitions."""
         return list(dict.fromkeys(Path(model) for model in self.model or ("Models/scenes",)))
 
 
@@ -91,15 +96,17 @@ def main(args: Sequence[str] | None = None) -> None:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = devices.choose_device(settings.device)
         models = {folder: checkpoints.load_model(folder, device) for folder in settings.folders}
-        # Whatever is missing, or must not be judged, is refused before minutes of work.
+        # Refuse what is missing or must not be evaluated before minutes of work.
         databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
+        for folder, loaded in models.items():
+            refuse_to_overwrite(folder, databases[folder], is_own(loaded, databases[folder]))
         images = Path(settings.images) if settings.images else None
         places = {spec: find_pictures(contents, images) for spec, contents in benchmarks.items()}
         leaks = {
             folder: check_leaks(folder, loaded, databases[folder], places, settings.allow_leak)
             for folder, loaded in models.items()
         }
-        texts: dict[str, dict[str, Texts]] = {}  # by fingerprint of the database: the same for all models
+        texts: dict[str, dict[str, Texts]] = {}  # by fingerprint of the database; all models share them
         evaluations = []
         for folder, loaded in models.items():
             database = databases[folder]
@@ -111,11 +118,11 @@ def main(args: Sequence[str] | None = None) -> None:
                 one.benchmarks[spec] = evaluate_benchmark(
                     loaded, one.threshold, contents, places[spec], one.leaks[spec], settings.resamples
                 )
-            report(one)
-            one.scores.clear()  # the vectors of all pictures and captions: a comparison needs only the samples
+            report(one, settings.full, settings.figures)
+            one.scores.clear()  # frees the vectors of all pictures and captions; a comparison needs only the samples
             evaluations.append(one)
         if len(evaluations) > 1:
-            compare(evaluations)
+            compare(evaluations, settings.figures)
     except (ValueError, OSError) as error:
         fail(str(error))
 
@@ -125,12 +132,20 @@ def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:
     database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
     for split in ("validation", "test"):
         if len({database.groups[row] for row in database.rows(split)}) < 2:
-            raise ValueError(f"the {split} split of {database.folder} has one photograph; an evaluation needs two")
+            raise ValueError(
+                f"the {split} split of {database.folder} has fewer than two photographs, too few for an evaluation; "
+                "build a larger database with python Database_create.py"
+            )
     return database
 
 
+def is_own(loaded: LoadedModel, database: Database) -> bool:
+    """Whether the model was trained on this database."""
+    return database.folder.resolve() == loaded.config.data.folder.resolve()
+
+
 def collect_splits(database: Database) -> dict[str, Texts]:
-    """The texts to score: of validation only those that choose the threshold."""
+    """The texts to score, by split. Of validation only the mixture: it chooses the threshold."""
     return {
         "validation": collect_texts(database, database.rows("validation"), ("mixture",)),
         "test": collect_texts(database, database.rows("test")),
@@ -140,21 +155,21 @@ def collect_splits(database: Database) -> dict[str, Texts]:
 def evaluate(
     folder: Path, loaded: LoadedModel, database: Database, texts: dict[str, Texts], settings: EvaluateConfig
 ) -> Evaluation:
-    """One model on the validation and test split of one database."""
+    """Evaluate one model on the validation and the test split of a database; texts: by split."""
     started = time.perf_counter()
     scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
-    own = database.folder.resolve() == loaded.config.data.folder.resolve()
+    own = is_own(loaded, database)
     chosen = own or settings.threshold_for is not None
     threshold = loaded.threshold
     if chosen:
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
         threshold = choose_threshold(texts["validation"], scores["validation"], loaded.threshold.epoch, criterion)
-    if own:  # one that is chosen on another database is for this report, not for the model's users
+    if own:  # a threshold that was chosen on another database is only for this report
         checkpoints.save_threshold(folder, threshold)
     groups = np.array([database.groups[row] for row in database.rows("test")])
     boot = Bootstrap(len(groups), settings.resamples)
     one = Evaluation(folder, loaded, database, own, chosen, threshold, texts, scores, boot, groups)
-    blind = blind_control(database, texts["test"], settings.blind_captions)
+    blind = blind_scores(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
     one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot)
@@ -165,14 +180,15 @@ def evaluate(
 
 
 def choose_threshold(texts: Texts, scores: Scores, epoch: int, criterion: Criterion) -> Threshold:
-    """From the mixture of the validation split."""
+    """The best threshold for the mixture of the validation split."""
     return Threshold.choose(scores.caption[texts.false["mixture"].of], scores.false["mixture"], epoch, criterion)
 
 
 def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:
-    """How often the first correction of a swap, or one of the first three, gives back its caption, and by chance.
+    """How often the first correction of a swap, or one of the first three, restores the caption; the same by chance.
 
-    Measured on `count` swaps, evenly spread over the test split. All words of the caption must be given back.
+    Measured on `count` swaps, evenly spread over the test split. A correction counts if all words are those of the
+    caption and it scores higher than the swap.
     """
     false, texts = one.texts["test"].false["swap"], one.texts["test"]
     some = np.linspace(0, len(false.of) - 1, min(count, len(false.of))).astype(int)
@@ -199,7 +215,7 @@ def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:
 
 
 def is_same_text(text: str, other: str) -> bool:
-    """The same words in the same order."""
+    """Whether both texts have the same words in the same order."""
     return [word.text for word in split_words(text)] == [word.text for word in split_words(other)]
 
 

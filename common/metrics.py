@@ -1,7 +1,7 @@
-"""Metrics, their intervals, the threshold and the calibration. Numbers in, numbers out: no torch, no files.
+"""Metrics, their intervals, the threshold and the calibration, as functions of arrays: no torch, no files.
 
-Shapes: N pictures, T texts, I scored texts ("items") of some photographs, R bootstrap resamples. Scores are cosines in
-[-1, 1], higher for a better match. A true text is a caption of the picture, a false one is not.
+Shapes: N photographs, T texts, I scored texts ("items"), R bootstrap resamples. Scores are cosines in [-1, 1]; a higher
+score is a better match. `positive` are scores of true texts, `negative` of false texts.
 """
 
 import math
@@ -16,13 +16,13 @@ from scipy.special import expit
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 RESAMPLES = 1000
-TIE = 1e-6  # the score of one pair differs by up to this much between matrix and vector products
-MEDIANS = 200  # resamples of a median rank or of Kendall's tau; each sorts again
+TIE = 1e-6  # a matrix product and a vector product can give scores of one pair that differ by this much
+MEDIANS = 200  # resamples of a median rank and of Kendall's tau, which sort in every resample
 BINS = 15  # of probabilities, as in Guo et al. 2017
 
 
 class Rates(NamedTuple):
-    """Recall = share of true captions accepted; specificity = share of false ones refused."""
+    """Recall: fraction of true texts that are accepted. Specificity: fraction of false texts that are refused."""
 
     balanced_accuracy: float
     recall: float
@@ -30,7 +30,7 @@ class Rates(NamedTuple):
 
 
 def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
-    """Rates at a threshold; a score equal to it is a match. A rate without scores is NaN."""
+    """Rates at a threshold. A score equal to the threshold is a match. A rate of no scores is NaN."""
     limit = np.float64(threshold)  # NumPy would round a plain float to the scores' own float32
     recall = float(np.mean(positive >= limit)) if len(positive) else math.nan
     specificity = float(np.mean(negative < limit)) if len(negative) else math.nan
@@ -38,7 +38,7 @@ def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
 
 
 class Curve(NamedTuple):
-    """Recall and specificity at every threshold that changes one of them, in rising order."""
+    """Recall and specificity at every threshold that changes one of them; thresholds rise."""
 
     thresholds: Floats
     recall: Floats
@@ -46,10 +46,10 @@ class Curve(NamedTuple):
 
 
 def threshold_curve(positive: Floats, negative: Floats) -> Curve:
-    """Exact rates at every distinct score, and just above the highest."""
+    """Exact rates at every distinct score, and just above the highest score. ValueError without scores."""
     if not len(positive) or not len(negative):
-        raise ValueError("a threshold needs scores of true and of false captions; got none of one kind")
-    # In float64 there is room between two neighbours of float32 for a threshold halfway.
+        raise ValueError(f"a threshold needs true and false texts; got {len(positive)} true and {len(negative)} false")
+    # float64 has room for a threshold between two neighbours of float32.
     positive, negative = np.sort(positive.astype(np.float64)), np.sort(negative.astype(np.float64))
     scores = np.unique(np.concatenate([positive, negative]))
     thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
@@ -59,16 +59,16 @@ def threshold_curve(positive: Floats, negative: Floats) -> Curve:
 
 
 def _written(number: float) -> str:
-    """With all its digits, since threshold.json stores the criterion."""
+    """All digits of a number, since threshold.json stores the criterion."""
     return np.format_float_positional(number, trim="-")
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """What the threshold optimises. f1 and cost assume that true and false texts are equally frequent.
+    """What the threshold maximises: balanced-accuracy, recall=R, specificity=S, f1 or cost=A:B.
 
-    balanced-accuracy; recall=R or specificity=S: at least that, with the most of the other; f1; cost=A:B: a false text
-    that is accepted costs A, a true one that is refused B.
+    recall=R: at least this recall, then the most specificity; specificity=S: the reverse. cost=A:B: accepting a false
+    text costs A, refusing a true text costs B. f1 and cost assume that true and false texts are equally frequent.
     """
 
     name: str = "balanced-accuracy"
@@ -90,7 +90,9 @@ class Criterion:
                     return cls(name, first, second)
         except ValueError:
             pass
-        raise ValueError(f"{text!r} is none of balanced-accuracy, recall=0.95, specificity=0.95, f1, cost=5:1")
+        raise ValueError(
+            f"{text!r} is not a criterion; choose balanced-accuracy, recall=0.95, specificity=0.95, f1 or cost=5:1"
+        )
 
     def __str__(self) -> str:
         match self.name:
@@ -119,17 +121,17 @@ BALANCED = Criterion()
 
 
 def best_threshold(positive: Floats, negative: Floats, criterion: Criterion = BALANCED) -> float:
-    """The exact optimum of a criterion, moved halfway to the next lower score to be robust to rounding."""
+    """The optimum of a criterion, moved halfway to the next lower score: then rounding changes no verdict."""
     curve = threshold_curve(positive, negative)
     best = int(np.argmax(criterion.gain(curve)))
     below = curve.thresholds[max(0, best - 1)]
-    # Between neighbouring floats there is no middle, and the lower one would accept what the optimum refuses.
+    # Neighbouring floats have no middle; the lower one would accept texts that the optimum refuses.
     middle = (below + curve.thresholds[best]) / 2
     return float(middle if middle > below else curve.thresholds[best])
 
 
 def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
-    """Threshold at which recall and specificity differ least."""
+    """The threshold at which recall and specificity differ least."""
     curve = threshold_curve(positive, negative)
     return float(curve.thresholds[np.argmin(np.abs(curve.recall - curve.specificity))])
 
@@ -138,7 +140,7 @@ def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
 
 
 class Calibration(NamedTuple):
-    """Probability that a text is true = sigmoid(slope * score + intercept), if true and false are equally frequent."""
+    """P(true) = sigmoid(slope * score + intercept), if true and false texts are equally frequent."""
 
     slope: float
     intercept: float
@@ -154,7 +156,7 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
     """
     scores = np.r_[positive, negative].astype(np.float64)
     mean, scale = scores.mean(), float(scores.std())
-    scale = scale if scale > 1e-9 else 1.0  # all scores are equal
+    scale = scale if scale > 1e-9 else 1.0  # equal scores
     x = (scores - mean) / scale
     labels = np.repeat(
         [(len(positive) + 1) / (len(positive) + 2), 1 / (len(negative) + 2)], [len(positive), len(negative)]
@@ -166,18 +168,18 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
         wrong = weights * (expit(logits) - labels)
         return float(weights @ (np.logaddexp(0, logits) - labels * logits)), np.array([wrong @ x, wrong.sum()])
 
-    from scipy.optimize import minimize  # with scipy.stats a seventh of the time until Predict.py's verdict
+    from scipy.optimize import minimize  # imported here: with scipy.stats it takes a seventh of the time of Predict.py
 
     slope, intercept = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     return Calibration(float(slope / scale), float(intercept - slope * mean / scale))
 
 
 class Reliability(NamedTuple):
-    """Probabilities against outcomes, in each bin that is not empty."""
+    """Probabilities and outcomes in each bin that is not empty."""
 
     probability: Floats  # mean of the bin
-    share: Floats  # of true texts in it
-    texts: Integers  # how many
+    fraction: Floats  # fraction of the texts that are true
+    texts: Integers  # number of texts
 
 
 def reliability(probability: Floats, label: NDArray[np.bool_], bins: int = BINS) -> Reliability:
@@ -185,13 +187,13 @@ def reliability(probability: Floats, label: NDArray[np.bool_], bins: int = BINS)
     count = np.bincount(which, minlength=bins)
     sums = (np.bincount(which, weights, bins) for weights in (probability, label))
     some = count > 0
-    mean, share = (total[some] / count[some] for total in sums)
-    return Reliability(mean, share, count[some])
+    mean, fraction = (total[some] / count[some] for total in sums)
+    return Reliability(mean, fraction, count[some])
 
 
 def calibration_error(found: Reliability) -> float:
-    """ECE: |probability - share of true texts| of the bins, averaged over the texts. Source: Guo et al. 2017."""
-    return float(np.abs(found.probability - found.share) @ found.texts / found.texts.sum())
+    """ECE: mean over the texts of |probability - fraction of true texts| of their bin. Source: Guo et al. 2017."""
+    return float(np.abs(found.probability - found.fraction) @ found.texts / found.texts.sum())
 
 
 # Intervals
@@ -206,10 +208,10 @@ class Interval(NamedTuple):
 
 
 class Bootstrap:
-    """Resamples of the photographs, the same for every figure measured on them, so that differences are paired.
+    """Resamples of the photographs. Every figure uses the same resamples, so differences of figures are paired.
 
-    Captions of one photograph are not independent: resampling captions would make the intervals too narrow.
-    Source: Efron 1979, percentile method.
+    It resamples photographs, not captions: captions of one photograph are not independent, and intervals would be too
+    narrow. Source: Efron 1979, percentile method.
     """
 
     def __init__(self, photographs: int, resamples: int = RESAMPLES, seed: int = 0):
@@ -225,19 +227,21 @@ class Bootstrap:
         return weights
 
     def mean(self, values: NDArray[Any], of: Integers) -> Floats:
-        """Mean of the values (I,) of photographs `of` (I,), then the mean in each resample: (1 + R,)."""
+        """Mean of values (I,), then their mean in each resample: (1 + R,). of: (I,) photograph of each value."""
         sums = np.stack(
             [np.bincount(of, values, self.photographs), np.bincount(of, minlength=self.photographs)], axis=1
         )
-        blocks = (self.weights[i : i + 100] for i in range(0, self.resamples, 100))  # a product in float64 copies them
+        blocks = (
+            self.weights[i : i + 100] for i in range(0, self.resamples, 100)
+        )  # a block at a time: the product copies it to float64
         total, count = np.concatenate([block @ sums for block in blocks]).T
-        with np.errstate(invalid="ignore"):  # a resample may lack all of a few photographs
+        with np.errstate(invalid="ignore"):  # a resample can lack all photographs of a few values
             resampled = total / count
         return np.r_[values.mean() if len(values) else math.nan, resampled]
 
 
 def interval(values: Floats) -> Interval:
-    """values: (1 + R,), the figure first, then its resamples; NaN resamples (without an observation) are left out."""
+    """The 95 % interval of values (1 + R,): the figure, then its value in each resample. NaN resamples are left out."""
     if np.isnan(values[1:]).all():
         return Interval(float(values[0]), math.nan, math.nan)
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
@@ -245,7 +249,7 @@ def interval(values: Floats) -> Interval:
 
 
 class Judged(NamedTuple):
-    """Figures of some true and false texts, each (1 + R,): the figure, then its value in each resample."""
+    """Figures of true and false texts, each (1 + R,): its value, then its value in each resample."""
 
     balanced_accuracy: Floats
     recall: Floats
@@ -260,7 +264,7 @@ class Judged(NamedTuple):
 def judged(
     positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
 ) -> Judged:
-    """All figures of true texts of the photographs `of_positive` and false ones of `of_negative`."""
+    """All figures of scored texts; of_positive, of_negative: the photograph of each text."""
     recall, specificity = _rates(positive, of_positive, negative, of_negative, threshold, boot)
     area, precision = _areas(positive, of_positive, negative, of_negative, boot)
     return Judged((recall + specificity) / 2, recall, specificity, area, precision)
@@ -269,7 +273,7 @@ def judged(
 def balanced_accuracy(
     positive: Floats, of_positive: Integers, negative: Floats, of_negative: Integers, threshold: float, boot: Bootstrap
 ) -> Floats:
-    """Only the balanced accuracy of `judged`, (1 + R,)."""
+    """The balanced accuracy of `judged` without the other figures, which take longer: (1 + R,)."""
     recall, specificity = _rates(positive, of_positive, negative, of_negative, threshold, boot)
     return (recall + specificity) / 2
 
@@ -291,7 +295,7 @@ def _areas(
 ) -> tuple[Floats, Floats]:
     """ROC-AUC and average precision, (1 + R,) each; a tie counts half.
 
-    Computed in blocks of resamples, so that memory does not grow with their number.
+    Computed in blocks of resamples: memory does not grow with their number.
     """
     if not len(positive) or not len(negative):
         return np.full(1 + boot.resamples, np.nan), np.full(1 + boot.resamples, np.nan)
@@ -321,9 +325,9 @@ def _areas(
 
 
 def brier_score(probability: Floats, label: NDArray[np.bool_], of: Integers, boot: Bootstrap) -> Floats:
-    """Mean squared difference of probability and label (I,) of texts of the photographs `of`. Source: Brier 1950.
+    """Mean squared difference of probability (I,) and label (I,), then in each resample: (1 + R,). Source: Brier 1950.
 
-    -> (1 + R,)
+    of: (I,) photograph of each text.
     """
     return boot.mean((probability - label) ** 2, of)
 
@@ -331,7 +335,10 @@ def brier_score(probability: Floats, label: NDArray[np.bool_], of: Integers, boo
 def calibration_figures(
     calibration: Calibration, scores: Floats, label: NDArray[np.bool_], of: Integers, boot: Bootstrap
 ) -> tuple[dict[str, Any], Reliability]:
-    """ECE and Brier score of the probabilities of texts of the photographs `of`, and the bins to plot."""
+    """Slope, intercept, ECE and Brier score of a calibration, and the bins of the reliability diagram.
+
+    scores, label: (I,) of texts; of: (I,) their photograph.
+    """
     probability = calibration.probability(scores)
     found = reliability(probability, label)
     figures = {
@@ -343,14 +350,17 @@ def calibration_figures(
     return figures, found
 
 
-def share_preferred(true: Floats, false: Floats) -> float:
-    """Share of pairs (K,) in which the true text scores higher; a tie counts half, as a guess would."""
+def fraction_preferred(true: Floats, false: Floats) -> float:
+    """How often (a fraction) a true text (K,) scores higher than its false text; a tie counts half."""
     return float(np.mean((true > false) + 0.5 * (true == false)))
 
 
 def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: Bootstrap) -> Floats:
-    """Kendall's tau-b or tau-c of scores with people's ratings, then in resamples: (1 + MEDIANS,)."""
-    from scipy.stats import kendalltau  # see `calibrate`
+    """Kendall's tau of scores (I,) and ratings (I,), then in each resample: (1 + MEDIANS,).
+
+    of: (I,) photograph of each text; variant: "b" or "c".
+    """
+    from scipy.stats import kendalltau  # imported here for the same reason as in `calibrate`
 
     values = [kendalltau(scores, ratings, variant=variant).statistic]
     for weights in boot.weights[:MEDIANS]:
@@ -363,32 +373,32 @@ def kendall(scores: Floats, ratings: Floats, of: Integers, variant: str, boot: B
 
 
 class RankCounter:
-    """Ranks of the right answers, from 0: how many wrong answers score as high or higher. A tie counts as lost.
+    """Ranks of the right answers, from 0: the number of wrong answers with the same or a higher score.
 
     Scores are added for a few pictures at a time, so the whole matrix is never in memory.
-    own: (T,) score of each text with its own picture; owner: (T,) which that is; groups: (N,) identity of each
-    photograph: the same photograph from two sources is no wrong answer; fold: (N,) only pictures and texts of the same
-    fold compete, and a negative fold is left out.
+    own: (T,) score of each text with its own picture. owner: (T,) number of this picture. groups: (N,) identity of each
+    photograph; another picture of the same photograph is not a wrong answer. fold: (N,) only pictures and texts of the
+    same fold compete; pictures with a negative fold are left out.
     """
 
     def __init__(self, own: Floats, owner: Integers, groups: NDArray[Any], fold: Integers | None = None):
         self.owner, self.groups = owner, np.unique(groups, return_inverse=True)[1]
         self.fold = np.zeros(len(groups), dtype=np.int64) if fold is None else fold
         best = np.full(len(groups), -np.inf)
-        np.maximum.at(best, owner, own)  # the best-placed caption of a picture counts
+        np.maximum.at(best, owner, own)  # the best caption of a picture counts
         self._best, self._own = best[:, None] - TIE, own - TIE
-        self.of_pictures = np.zeros(len(groups), dtype=np.int64)  # among the texts
-        self.of_texts = np.zeros(len(owner), dtype=np.int64)  # among the pictures
+        self.of_pictures = np.zeros(len(groups), dtype=np.int64)  # rank of each picture's best caption among the texts
+        self.of_texts = np.zeros(len(owner), dtype=np.int64)  # rank of each text's picture among the pictures
 
     def add(self, place: slice, scores: Floats) -> None:
-        """scores: (n, T) of the pictures at `place`."""
+        """Count the wrong answers in scores (n, T) of the pictures at `place` with all texts."""
         wrong = self.groups[place, None] != self.groups[self.owner]
         wrong &= self.fold[place, None] == self.fold[self.owner]
         self.of_texts += ((scores >= self._own) & wrong).sum(0)
         self.of_pictures[place] = ((scores >= self._best[place]) & wrong).sum(1)
 
     def recalls(self, boot: Bootstrap) -> dict[str, Floats]:
-        """Samples of recall@1/5/10 and of the median rank (from 1), in both directions, over all folds."""
+        """Samples of recall@1, @5, @10 and of the median rank (from 1), in both directions, over all folds."""
         result = {}
         pictures = np.flatnonzero(self.fold >= 0)
         texts = np.flatnonzero(self.fold[self.owner] >= 0)
@@ -405,9 +415,9 @@ class RankCounter:
 
 
 def hubness(scores: Floats, k: int = 10) -> Floats:
-    """Mean of the k best scores of each item with references, (A, references) -> (A,).
+    """Mean of the k best scores of each item with some references: (A, references) -> (A,).
 
-    Some captions ("hubs") score high with every picture and rank first for many. CSLS ranks by
+    Some captions ("hubs") score high with every picture and rank first for many pictures. CSLS ranks by
     2 * score - hubness of the picture - hubness of the text. Source: Conneau et al. 2018.
     """
     return np.sort(scores, axis=1)[:, -k:].mean(axis=1)

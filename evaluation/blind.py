@@ -1,8 +1,8 @@
-"""The blind control: how well texts can be judged without a picture.
+"""Blind judges: how well can texts be classified without a picture?
 
-Two judges that never see a picture are trained on captions and false texts of the train split and tested on those of
-the test split: TF-IDF of words and word pairs with logistic regression, and a small LSTM. If they do better than 0.5,
-the false texts give themselves away, and a model's figure is worth less.
+Two classifiers that see only the text learn from the captions and false texts of the train split and are tested on the
+test split: logistic regression on the TF-IDF of words and bigrams, and a small LSTM. If their balanced accuracy is
+above 0.5, the wording gives the false texts away, and the figure of a model is worth less.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-from tqdm import tqdm
 
+from common.jobs import progress
 from common.metrics import Floats
 from common.storage import write_atomically
 from DataBase_functions import Database, pad, seeded
@@ -26,19 +26,19 @@ from evaluation.rows import Blind
 from evaluation.texts import ALL_KINDS, SEED, Texts, collect_texts
 from Tokenizer_lib import Tokenizer, split_words
 
-FORMAT = 2  # of the file with the judges' scores
-FOLDS = 5  # of an external benchmark
-LEAST_TO_LEARN = 50  # texts of a class
+FORMAT = 2  # version of the file with the scores of the blind judges
+FOLDS = 5  # of the cross-validation on an external benchmark
+LEAST_TO_LEARN = 50  # texts of a class; with fewer there are no blind judges
 BATCH = 128
 
-BlindJudge = Callable[[Sequence[str]], Floats]  # texts -> scores, positive for a true caption
+BlindJudge = Callable[[Sequence[str]], Floats]  # texts -> scores; a positive score means "true"
 
 
-def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
-    """Scores that each blind judge gives the captions with a false text of a kind, and these false texts.
+def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
+    """Scores of each blind judge for the false texts of the test split and for their captions, by kind.
 
-    test: of the test split; most: captions of the train split to learn from. The first call takes a minute or two; the
-    scores are kept beside the plan, and later calls read them.
+    test: the texts of the test split; most: training captions to learn from. The first call takes a few minutes. It
+    stores the scores beside the plan, and later calls read them.
     """
     path = database.plan.folder / f"blind_{FORMAT}_{most}_{seed}.npz"
     if path.is_file():
@@ -50,14 +50,14 @@ def blind_control(database: Database, test: Texts, most: int, seed: int = SEED) 
             return found
     rows = [row for row, split in enumerate(database.split_of) if split == "train"]
     if len({database.groups[row] for row in rows}) < 2:
-        print(f"no blind control: {database.folder} has no two training photographs to learn from")
+        print(f"no blind judges: {database.folder} has fewer than two training photographs to learn from")
         return {}
     seeded(SEED, "blind").shuffle(rows)
     per_row = max(1, len(database.plan) // max(1, len(database)))
     train = collect_texts(database, rows[: max(2, most // per_row)])
     found = {}
     jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
-    for kind, name in tqdm(jobs, desc="blind control", unit="judge", leave=False):
+    for kind, name in progress(jobs, "blind judges", " judges"):
         if not len(train.false[kind].of) or not len(test.false[kind].of):
             continue
         judge = JUDGES[name](*_pairs(train, kind), seed)
@@ -74,7 +74,7 @@ def _save_arrays(path: Path, arrays: Mapping[str, Floats]) -> None:
 
 
 def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
-    """Captions that have a false text of the kind, and these false texts: as many of either."""
+    """The captions that have a false text of the kind, and these false texts: two lists of the same length."""
     false = texts.false[kind]
     return [texts.captions[i] for i in false.of], [negative.text for negative in false.texts]
 
@@ -82,10 +82,10 @@ def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
 def blind_across(
     texts: Sequence[str], label: NDArray[np.bool_], photographs: NDArray[np.int64], seed: int = SEED
 ) -> dict[str, Floats]:
-    """Scores (T,) that each blind judge gives labelled texts, trained on those of the other photographs.
+    """Scores (T,) of each blind judge for labelled texts, by cross-validation in FOLDS folds over the photographs.
 
-    texts, label, photographs: (T,). Cross-validation in FOLDS folds over the photographs; {} if a fold leaves fewer
-    than LEAST_TO_LEARN texts of a class.
+    texts, label, photographs: (T,). A judge learns from the texts of other photographs than those that it scores. {} if
+    there are fewer than LEAST_TO_LEARN texts of a class to learn from.
     """
     rng = np.random.default_rng(seed)
     fold = rng.permutation(photographs.max() + 1)[photographs] % FOLDS
@@ -95,7 +95,7 @@ def blind_across(
     for name, learn in JUDGES.items():
         said = found[name] = np.zeros(len(texts))
         for f in range(FOLDS):
-            # As many of either class: otherwise the judge learns their frequencies, and its threshold is not at 0.
+            # Classes of equal size: otherwise the judge learns their frequencies, and its threshold is not at 0.
             sides = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
             equal = min(map(len, sides))
             true, false = ([texts[i] for i in side[:equal].tolist()] for side in sides)
@@ -106,27 +106,27 @@ def blind_across(
 
 
 def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> BlindJudge:
-    """TF-IDF of words and word pairs with logistic regression."""
+    """Logistic regression on the TF-IDF of words and bigrams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     least = 2 if len(true) > 100 else 1
     classifier = make_pipeline(
-        TfidfVectorizer(analyzer=words_and_pairs, min_df=least),
+        TfidfVectorizer(analyzer=words_and_bigrams, min_df=least),
         LogisticRegression(C=10, max_iter=1000, random_state=seed),
     )
     classifier.fit([*true, *false], [True] * len(true) + [False] * len(false))
     return classifier.decision_function
 
 
-def words_and_pairs(text: str) -> list[str]:
+def words_and_bigrams(text: str) -> list[str]:
     words = [word.text for word in split_words(text)]
     return words + [f"{a} {b}" for a, b in zip(["<s>", *words], [*words, "</s>"])]
 
 
 def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> BlindJudge:
-    """A bidirectional LSTM of 64 units over the words, and the maximum of each output over them."""
+    """A bidirectional LSTM of 64 units, and a linear layer on the maximum of each output over the words."""
     tokenizer = Tokenizer.build(_counts(true), min_count=2)
     rng = random.Random(seed)
     with torch.random.fork_rng(devices=[]), _one_thread():
@@ -174,7 +174,7 @@ class _BlindLSTM(nn.Module):
         self.score = nn.Linear(2 * width, 1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Words (B, L) -> logits (B,) of "a true caption"."""
+        """Words (B, L) -> logits (B,); a positive logit means "true"."""
         lengths = (words > 0).sum(1).clamp(min=1)
         packed = pack_padded_sequence(
             self.dropout(self.embedding(words)), lengths.cpu(), batch_first=True, enforce_sorted=False
@@ -187,7 +187,7 @@ class _BlindLSTM(nn.Module):
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """A network this small is no faster on two cores; on two busy cores, waiting threads make it 40 times slower."""
+    """Compute on one thread. So small a network gains nothing from two; on two busy cores it takes 40 times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -197,7 +197,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _alike_in_length(texts: Sequence[Sequence[int]], rng: random.Random) -> Iterator[list[int]]:
-    """Random batches of texts of similar length: half the time of batches of any length, which need more padding."""
+    """Random batches of texts of similar length, which need less padding: half the time of purely random batches."""
     order = rng.sample(range(len(texts)), len(texts))
     batches = []
     for start in range(0, len(order), 20 * BATCH):

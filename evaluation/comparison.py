@@ -1,37 +1,55 @@
 """Models compared on the same texts: paired bootstrap differences, printed, drawn, and written as JSON."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from common import storage
 from common.metrics import Interval, interval
 from evaluation import plots
-from evaluation.printing import SECTIONS
+from evaluation.printing import SECTIONS, with_interval
 from evaluation.report import Evaluation, plain
 from evaluation.retrieval import RANKINGS
+from evaluation.screen import Column, Line, print_table, print_text
+from evaluation.style import FigureFormat
 
 NOT_COMPARED = {"recall", "specificity", "roc_auc", "average_precision"}  # of benchmarks
 Differences = dict[str, dict[str, Interval]]  # by section and row
 
 
-def compare(evaluations: Sequence[Evaluation]) -> None:
-    """Each further model minus the first."""
+def compare(evaluations: Sequence[Evaluation], figures: FigureFormat = "png") -> None:
+    """Print, draw and write the differences of each further model from the first; figures: the format of the plots."""
     first, *others = evaluations
     for other in others:
         if other.database.fingerprint != first.database.fingerprint:
-            print(f"{other.folder} and {first.folder} have different databases: compare them with --database DIR")
+            print_text(
+                f"not compared: {other.folder} and {first.folder} have different databases; name one for both with "
+                "--database DIR"
+            )
             continue
         found = differences(first, other)
-        title = f"{other.folder.name} minus {first.folder.name}"
+        names = names_of(other.folder, first.folder)
+        title = " minus ".join(names)
         print_differences(title, found)
-        name = f"Comparison_{other.folder.name}_minus_{first.folder.name}{first.suffix}"
-        plot, table = (first.loaded.config.plots_folder / f"{name}.{ending}" for ending in ("png", "json"))
+        stem = f"Comparison_{'_minus_'.join(names)}{first.suffix}".replace("/", "-")
+        plot, table = (first.loaded.config.plots_folder / f"{stem}.{ending}" for ending in (figures, "json"))
         plots.plot_differences(plot, title, found)
         storage.write_json(table, plain(found))
-        print(f"written: {table}, {plot}")
+        print(f"written: {table}, {plot.name}")
+
+
+def names_of(*folders: Path) -> list[str]:
+    """The names of the models' folders, with the folders above them if the names are equal."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    return ["/".join(folder.resolve().parts[-2:]) for folder in folders]
 
 
 def differences(first: Evaluation, other: Evaluation) -> Differences:
-    """Other minus first. Both are resampled with the same photographs, so the differences are paired."""
+    """Other minus first, by section and row.
+
+    Both models are resampled with the same photographs, so the differences are paired.
+    """
     sections: Differences = {}
     for mine, theirs in zip(first.rows, other.rows, strict=True):
         assert (mine.section, mine.name, mine.n) == (theirs.section, theirs.name, theirs.n)
@@ -51,8 +69,22 @@ def differences(first: Evaluation, other: Evaluation) -> Differences:
 
 
 def print_differences(title: str, sections: Differences) -> None:
-    print(f"\n{title}: balanced accuracy and recall; * where the 95 % interval does not hold 0")
-    for section, found in sections.items():
-        print(f"\n{section:44s}{'difference':>10s}  95 % interval")
-        for name, (value, low, high) in found.items():
-            print(f"{name:44s}   {value:+.4f}  [{low:+.4f}, {high:+.4f}]{'' if low <= 0 <= high else ' *'}")
+    print_text()
+    print_text(title, "bold")
+    tables = {
+        section: [
+            Line(name, [with_interval(difference, sign="+"), verdict(difference)]) for name, difference in found.items()
+        ]
+        for section, found in sections.items()
+    }
+    print_table([Column("difference"), Column("")], tables)
+    print_text(
+        "Differences in percentage points, with the 95 % interval of the paired differences: of balanced accuracy, if "
+        'no other figure is named. "better" and "worse": the interval does not contain 0.'
+    )
+
+
+def verdict(difference: Interval) -> str:
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else ""

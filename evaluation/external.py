@@ -1,4 +1,4 @@
-"""A model's results on an external benchmark."""
+"""The results of a model on an external benchmark."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from training.checkpoints import LoadedModel, Threshold
 
 
 class BenchmarkResult(NamedTuple):
-    """One benchmark: its part of results.json, and its rows for comparing models."""
+    """The part of results.json of one benchmark, and its rows with their bootstrap samples."""
 
     as_json: dict[str, Any]
     rows: list[Row]
@@ -35,9 +35,9 @@ def evaluate_benchmark(
     trained_on: Sequence[str],
     resamples: int,
 ) -> BenchmarkResult:
-    """Judge a benchmark at this threshold. ValueError if none of its pictures can be read.
+    """Evaluate a model on a benchmark, with this threshold. ValueError if no picture of the benchmark can be read.
 
-    places: picture files by their names in the benchmark; trained_on: names of those that the model was trained on.
+    places: picture files by their names in the benchmark; trained_on: names of pictures that the model was trained on.
     """
     benchmark = contents.benchmark
     unreadable: dict[str, ValueError | OSError] = {}
@@ -86,9 +86,9 @@ def benchmark_rows(
     threshold: float,
     boot: Bootstrap,
 ) -> list[Row]:
-    """A row for the whole benchmark and, if it has several subsets, one for each.
+    """A row for the whole benchmark and, if it has several subsets, a row for each subset.
 
-    scores, photographs: (I,) of the claims.
+    scores, photographs: (I,) score of each claim, and the number of its photograph.
     """
     scored = Scored(claims, scores, photographs, threshold, boot, {})
     if not benchmark.ratings:

@@ -1,4 +1,4 @@
-"""Leaks: photographs of a test that the model was trained on."""
+"""Leaks: photographs that a model was trained on and that it would be tested on."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
+from common.jobs import progress
 from common.pictures import MOST_BITS, MOST_COLOUR, fingerprint, open_picture
 from common.storage import PHOTOGRAPHS
 from Config import DatabaseConfig
 from DataBase_functions import Database
 from evaluation.benchmarks.pictures import identity_of
+from evaluation.screen import print_text
 from training.checkpoints import LoadedModel
 
-Identities = Mapping[str, str | None]  # of photographs by their names; None: not known
+Identities = Mapping[str, str | None]  # identity of each photograph by its name; None: not known
 Pictures = Callable[[], Iterable[Image.Image]]
 
 
@@ -27,15 +28,15 @@ def check_leaks(
     benchmarks: Mapping[str, Mapping[str, Path]],
     allowed: bool,
 ) -> dict[str, list[str]]:
-    """Photographs of the test split, then of each benchmark, that the model was trained on.
+    """Names of the photographs that the model was trained on: of the test split first, then of each benchmark.
 
-    benchmarks: the picture files of each, by name. Unless leaks are `allowed`, ValueError at the first.
+    benchmarks: for each benchmark its picture files by name. ValueError at the first leak unless leaks are `allowed`.
     """
     home = loaded.config.data.folder
     trained_on = Database(home) if (home / "manifest.json").is_file() else None
     rows = database.rows("test")
     identities: Identities = {database.ids[row]: database.groups[row] for row in rows}
-    # Within one database no photograph is in two splits; another may have a copy under another name.
+    # Within one database no photograph is in two splits. Another database can have a copy under another name.
     is_foreign = trained_on is None or database.fingerprint != trained_on.fingerprint
     pictures: Pictures | None = functools.partial(map, database.picture, rows) if is_foreign else None
     leaks = {}
@@ -45,7 +46,9 @@ def check_leaks(
         identities, pictures = {name: identity_of(name) for name in places}, functools.partial(_readable, places)
         leaks[title] = _check(folder, trained_on, title, identities, pictures, allowed)
     if benchmarks and trained_on is None:
-        print(f"{home} is not at hand: what {folder} was trained on is told by names alone, not by look")
+        print_text(
+            f"{home} is not there: photographs that {folder} was trained on are found only by name, not by content"
+        )
     return leaks
 
 
@@ -57,19 +60,19 @@ def _check(
     except ValueError as error:
         if not allowed:
             raise
-        print(f"not checked: {error}")
+        print_text(f"leaks are not checked: {error}")
         return []
     if leaks and not allowed:
         some = ", ".join(leaks[:3]) + (" ..." if len(leaks) > 3 else "")
         raise ValueError(
-            f"{folder} was trained on {len(leaks):,} photographs ({some}) of {title}; "
-            "--allow-leak judges them all the same"
+            f"{folder} was trained on {len(leaks):,} photographs ({some}) of {title}; to evaluate on them "
+            "all the same, add --allow-leak"
         )
     return leaks
 
 
 def _readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
-    """The pictures; for an unreadable one a grey square, which resembles no photograph."""
+    """The pictures; a grey square, which resembles no photograph, replaces an unreadable one."""
     for path in places.values():
         try:
             yield open_picture(path, DatabaseConfig.short_side)
@@ -78,11 +81,11 @@ def _readable(places: Mapping[str, Path]) -> Iterator[Image.Image]:
 
 
 def find_leaks(model: Path, home: Database | None, names: Identities, pictures: Pictures | None = None) -> list[str]:
-    """The photographs that the model was trained on, by identity and, with `pictures`, also by perceptual hash.
+    """Names of photographs that the model was trained on: by identity and, with `pictures`, by perceptual hash.
 
-    model: its folder, which lists the identities of its training photographs; home: the database that it was trained
-    on (without it pictures are not compared); names: the photographs, with their identity if it is known; pictures:
-    reads them in the same order. ValueError if neither the list nor the database is there.
+    model: its folder, which lists the identities of its training photographs. home: the database that it was trained
+    on; if None, pictures are not compared. names: the photographs to look up. pictures: reads them in the same order.
+    ValueError if neither the list nor the database is there.
     """
     listed = model / PHOTOGRAPHS
     known = set(listed.read_text(encoding="utf-8").split("\n")) if listed.is_file() else set()
@@ -90,8 +93,8 @@ def find_leaks(model: Path, home: Database | None, names: Identities, pictures: 
         known.update(group for group, split in zip(home.groups, home.split_of) if split == "train")
     if not known:
         raise ValueError(
-            f"{model} does not tell what it was trained on: no photographs.txt, and its database is not at hand; "
-            "--allow-leak judges it all the same"
+            f"it is not known what {model} was trained on: it has no {PHOTOGRAPHS}, and its database is not there; to "
+            "evaluate it all the same, add --allow-leak"
         )
     found = [name for name, identity in names.items() if identity in known]
     if home is None or pictures is None:
@@ -109,9 +112,9 @@ def find_leaks(model: Path, home: Database | None, names: Identities, pictures: 
 
 @functools.lru_cache(2)
 def _training_prints(folder: Path, fingerprint_of_database: str) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Perceptual hashes (N, 4) and thumbnails (N, 192) of a database's training photographs: 0.6 ms each."""
+    """Perceptual hashes (N, 4) and thumbnails (N, 192) of the training photographs, which take 0.6 ms each."""
     database = Database(folder)
     rows = database.rows("train")
-    prints = [fingerprint(database.picture(row)) for row in tqdm(rows, desc="training photographs", leave=False)]
+    prints = [fingerprint(database.picture(row)) for row in progress(rows, "leaks", " photographs")]
     bits = np.frombuffer(b"".join(one.bits for one in prints), np.uint64).reshape(len(rows), -1)
     return bits, np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(rows), -1)

@@ -1,4 +1,4 @@
-"""The plots of an evaluation. Numbers in, files out. A kind of false text has the same colour in all of them."""
+"""The plots of an evaluation. A kind of false text has the same colour in all plots."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,17 +8,24 @@ import numpy as np
 from PIL import Image
 
 from common.metrics import Floats, Interval, Reliability, equilibrium_threshold, rates, threshold_curve
+from evaluation.rows import FEW
 from evaluation.style import COLOURS, DARK, GREY, pyplot, save
 from evaluation.texts import SHOWN
 
 OF_KIND = {"true captions": GREY, **dict(zip(SHOWN, COLOURS)), "mixture": DARK}
-BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # judges that see no picture: name and marker
+BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # blind judges: name and marker
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
+DOT = {"marker": "o", "ls": "", "color": DARK, "ms": 5}
+FAINT = "#A6A6A6"
 EXAMPLES = 4  # pictures in a line of the page of errors
+LEGEND_OF_ERRORS = (
+    "Number: verdict score. Shade: word score, from orange (low) to blue (high). "
+    "Underlined: words that make a text false."
+)
 
 
 class Bar(NamedTuple):
-    """A figure with its interval, and those of the blind judges on the same texts."""
+    """A figure of the model and of each blind judge on the same texts, with intervals."""
 
     name: str
     n: int
@@ -27,16 +34,25 @@ class Bar(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """True and false scores of one kind."""
+    """Scores of the false texts of one kind, and of their captions."""
 
     true: Floats
     false: Floats
 
 
 def plot_thresholds(
-    path: Path, validation: Curves, test: Mapping[str, Curves], threshold: float, chosen: str, bars: Sequence[Bar]
+    path: Path,
+    validation: Curves,
+    mixture: Curves,
+    test: Mapping[str, Curves],
+    threshold: float,
+    chosen: str,
+    bars: Sequence[Bar],
 ) -> None:
-    """Four panels: rates over the threshold (validation); scores, ROC and balanced accuracy of each kind (test)."""
+    """Four panels: rates over the threshold on validation; on test the scores, ROC curves and balanced accuracies.
+
+    validation, mixture: scores of the mixture on validation and on test; test: scores by kind.
+    """
     figure, axes = pyplot().subplots(2, 2, figsize=(12, 9.5), layout="constrained")
     panel = axes[0, 0]
     curve = threshold_curve(*validation)
@@ -49,108 +65,114 @@ def plot_thresholds(
     panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"{chosen}: {threshold:.3f}")
     panel.plot(best, balanced.max(), "*", color=DARK, ms=12, label=f"best: {balanced.max():.3f} at {best:.3f}")
     panel.axvline(equal, color=GREY, ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
-    panel.set(title="The threshold (validation)", xlabel="threshold", ylabel="share", ylim=(0, 1.02))
+    panel.set(title="Rates by threshold (validation)", xlabel="threshold", ylabel="rate", ylim=(0, 1.02))
     panel.legend(ncols=2, **BELOW)
 
     panel = axes[0, 1]
-    everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin includes its upper edge
-    longest = max(test.values(), key=lambda curves: len(curves.true))
-    panel.hist(longest.true, bins, density=True, color=GREY, alpha=0.45, label=f"true captions ({len(longest.true):,})")
-    for kind, curves in test.items():
-        style = {"histtype": "step", "lw": 1.8, "color": OF_KIND.get(kind)}
-        panel.hist(curves.false, bins, density=True, label=f"{kind} ({len(curves.false):,})", **style)
-    panel.axvline(threshold, color=DARK, ls="--", lw=1)
-    panel.set(title="Scores (test)", xlabel="score", ylabel="density")
+    _histograms(panel, mixture, _bins([mixture]), f"mixture of false texts ({len(mixture.false):,})", COLOURS[5])
+    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"threshold: {threshold:.3f}")
+    panel.set(title="Verdict scores (test)", xlabel="verdict score", ylabel="density")
     panel.legend(ncols=3, **BELOW)
 
     _roc(axes[1, 0], test, threshold)
     _bars(axes[1, 1], bars)
-    axes[1, 1].set(title="Balanced accuracy (test), 95 % interval")
+    axes[1, 1].set(title="Balanced accuracy (test)")
     save(figure, path)
 
 
+def _bins(curves: Iterable[Curves]) -> Floats:
+    """Edges of 60 bins over all scores; the last bin includes its upper edge."""
+    everything = np.concatenate([scores for both in curves for scores in both])
+    return np.linspace(everything.min(), everything.max(), 60)
+
+
+def _histograms(panel: Any, curves: Curves, bins: Floats, label: str, colour: str | None) -> None:
+    panel.hist(curves.true, bins, density=True, color=GREY, alpha=0.45, label=f"true captions ({len(curves.true):,})")
+    panel.hist(curves.false, bins, density=True, color=colour, alpha=0.55, label=label)
+
+
 def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
-    for kind, curves in test.items():
+    for number, (kind, curves) in enumerate(test.items()):
         roc = threshold_curve(*curves)
         panel.plot(1 - roc.specificity, roc.recall, color=OF_KIND.get(kind), label=kind)
         at = rates(*curves, threshold)
-        panel.plot(1 - at.specificity, at.recall, "o", color=DARK, ms=5)
-    panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1)
-    panel.set(title="ROC (test), dot = threshold", xlabel="1 - specificity", ylabel="recall", aspect="equal")
+        panel.plot(1 - at.specificity, at.recall, label="" if number else "at the threshold", **DOT)
+    panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance")
+    panel.set(title="ROC (test)", xlabel="1 - specificity", ylabel="recall", aspect="equal")
     panel.legend(loc="lower right", fontsize=9, frameon=False)
 
 
 def _least(bars: Iterable[Bar]) -> float:
-    """Lower end of the axis, so that all bars are on it."""
+    """The lower end of an axis that shows all bars."""
     marks = [x - 0.01 for bar in bars for x in (bar.found.low, *(blind.value for blind in bar.blind.values()))]
     return float(np.nanmin([0.4, *marks]))
 
 
 def _bars(panel: Any, bars: Sequence[Bar]) -> None:
-    """A dot with its interval on each line, and a mark for each blind judge."""
+    """A dot with its interval on each line, and a mark for each blind judge; grey if there are few texts."""
     lines = np.arange(len(bars))[::-1]
     value, low, high = np.array([bar.found for bar in bars]).T
-    # With few photographs a figure may lie outside its interval; matplotlib refuses negative errors.
-    errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
-    panel.errorbar(value, lines, xerr=errors, fmt="o", color=COLOURS[0], ms=6, capsize=3, label="model")
+    # With few photographs a figure can lie outside its interval; matplotlib refuses negative errors.
+    errors = np.array([np.maximum(value - low, 0), np.maximum(high - value, 0)])
+    few = np.array([bar.n < FEW for bar in bars])
+    for some, colour, label in ((~few, COLOURS[0], "model, 95 % interval"), (few, FAINT, f"the same, n < {FEW}")):
+        if some.any():
+            style = {"fmt": "o", "color": colour, "ms": 6, "capsize": 3}
+            panel.errorbar(value[some], lines[some], xerr=errors[:, some], label=label, **style)
     for judge, (name, mark) in BLIND.items():
         known = [(bar.blind[judge].value, line) for bar, line in zip(bars, lines) if judge in bar.blind]
         if known:
             panel.plot(*np.array(known).T, mark, color=COLOURS[5], ms=9, mew=2, label=f"blind: {name}")
     panel.axvline(0.5, color=GREY, ls=":", lw=1)
     panel.set_yticks(lines, [f"{bar.name} ({bar.n:,})" for bar in bars], fontsize=9)
+    for label, is_few in zip(panel.get_yticklabels(), few):
+        label.set_color(FAINT if is_few else "black")
     panel.set_xlim(_least(bars), 1.01)
     handles, names = panel.get_legend_handles_labels()
-    panel.legend(handles[::-1], names[::-1], ncols=3, **BELOW)
+    panel.legend(handles[::-1], names[::-1], ncols=2 if few.any() and not few.all() else 3, **BELOW)
 
 
 def plot_scores(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
-    """A histogram of each kind of false text over that of its captions."""
+    """For each kind of false text a panel with two histograms: of the false texts and of their captions."""
     figure, axes = pyplot().subplots(
         *(len(test), 1), figsize=(8, 1.2 + 1.7 * len(test)), sharex=True, squeeze=False, layout="constrained"
     )
-    everything = np.concatenate([scores for curves in test.values() for scores in curves])
-    bins = np.linspace(everything.min(), everything.max(), 60)  # the last bin includes its upper edge
+    bins = _bins(test.values())
     for panel, (kind, curves) in zip(axes[:, 0], test.items()):
-        panel.hist(curves.true, bins, density=True, color=GREY, alpha=0.45, label="true captions")
-        colour = OF_KIND.get(kind)
-        panel.hist(curves.false, bins, density=True, color=colour, alpha=0.55, label=f"{kind} ({len(curves.false):,})")
-        panel.axvline(threshold, color=DARK, ls="--", lw=1)
-        panel.set_yticks([])
-        panel.legend(fontsize=9, frameon=False)
-    axes[0, 0].set_title("Scores (test), dashed = threshold")
-    axes[-1, 0].set_xlabel("score")
+        _histograms(panel, curves, bins, f"{kind} ({len(curves.false):,})", OF_KIND.get(kind))
+        panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"threshold: {threshold:.3f}")
+        panel.set_ylabel("density")
+        panel.legend(loc="upper left", fontsize=9, frameon=False)
+    axes[0, 0].set_title("Verdict scores (test)")
+    axes[-1, 0].set_xlabel("verdict score")
     save(figure, path)
 
 
 def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
-    """ROC, and precision over recall with as many false texts as true ones."""
+    """ROC curves, and precision over recall; every kind has as many false texts as captions."""
     figure, (left, right) = pyplot().subplots(1, 2, figsize=(11, 5.2), layout="constrained")
     _roc(left, test, threshold)
-    for kind, curves in test.items():
+    for number, (kind, curves) in enumerate(test.items()):
         curve = threshold_curve(*curves)
         precision = curve.recall / np.maximum(curve.recall + 1 - curve.specificity, 1e-12)
         some = curve.recall > 0.02  # below, precision of a few texts jumps between 0 and 1
         right.plot(curve.recall[some], precision[some], color=OF_KIND.get(kind), label=kind)
         at = rates(*curves, threshold)
         if accepted := at.recall + 1 - at.specificity:
-            right.plot(at.recall, at.recall / accepted, "o", color=DARK, ms=5)
-    right.axhline(0.5, color=GREY, ls=":", lw=1)
-    right.set(
-        title="Precision and recall (test), dot = threshold", xlabel="recall", ylabel="precision", ylim=(0.45, 1.01)
-    )
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=4, fontsize=9, frameon=False)
+            right.plot(at.recall, at.recall / accepted, label="" if number else "at the threshold", **DOT)
+    right.axhline(0.5, color=GREY, ls=":", lw=1, label="chance")
+    right.set(title="Precision and recall (test)", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    right.legend(loc="lower left", fontsize=9, frameon=False)
     save(figure, path)
 
 
 def plot_reliability(path: Path, found: Reliability, error: float, brier: float) -> None:
-    """Reliability diagram; calibrated probabilities lie on the diagonal."""
+    """A reliability diagram: calibrated probabilities lie on the diagonal."""
     layout = {"figsize": (6.5, 6.5), "height_ratios": (4, 1), "sharex": True, "layout": "constrained"}
     figure, (top, bottom) = pyplot().subplots(2, 1, **layout)
-    top.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="as it should be")
-    top.plot(found.probability, found.share, "o-", label=f"test: ECE {error:.3f}, Brier {brier:.3f}")
-    top.set(title="Calibration (test, mixture)", ylabel="share of true texts", ylim=(0, 1), xlim=(0, 1))
+    top.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect calibration")
+    top.plot(found.probability, found.fraction, "o-", label=f"model: ECE {error:.3f}, Brier score {brier:.3f}")
+    top.set(title="Calibration (test, mixture)", ylabel="fraction of true texts", ylim=(0, 1), xlim=(0, 1))
     top.legend(loc="upper left", fontsize=9)
     bottom.bar(found.probability, found.texts, width=0.04)
     bottom.set(xlabel="probability of a match", ylabel="texts")
@@ -158,7 +180,7 @@ def plot_reliability(path: Path, found: Reliability, error: float, brier: float)
 
 
 def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
-    """Balanced accuracy with intervals and blind marks, a panel for each section of the table."""
+    """Balanced accuracy of the model and of the blind judges; each section of the table has a panel."""
     counts = [len(bars) for bars in sections.values()]
     layout = {"figsize": (8, 1.6 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
     figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", sharex=True, **layout)
@@ -168,7 +190,7 @@ def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
         panel.set_ylim(-0.6, len(bars) - 0.4)
         if panel is not axes[-1, 0]:
             panel.get_legend().remove()
-    axes[-1, 0].set_xlim(_least(bar for bars in sections.values() for bar in bars), 1.01)  # one axis for all panels
+    axes[-1, 0].set_xlim(_least(bar for bars in sections.values() for bar in bars), 1.01)  # the panels share their axis
     axes[-1, 0].set_xlabel("balanced accuracy (test)")
     axes[-1, 0].get_legend().set_bbox_to_anchor((0.4, -0.7 / counts[-1] - 0.12), transform=axes[-1, 0].transAxes)
     save(figure, path)
@@ -194,7 +216,7 @@ def plot_differences(path: Path, title: str, sections: Mapping[str, Mapping[str,
 
 
 class Word(NamedTuple):
-    """A word of a text, its score, and whether it makes the text false."""
+    """A word of a text, its score, and whether the word makes the text false."""
 
     text: str
     score: float
@@ -210,12 +232,9 @@ class Example(NamedTuple):
 
 
 def plot_errors(path: Path, errors: Mapping[str, Sequence[Example]]) -> None:
-    """A page of pictures, a line for each kind of error; below each its text.
-
-    Words are coloured by their score, from orange (fits nowhere) to blue; what makes a text false is underlined.
-    """
+    """A page of pictures with their texts, a line for each kind of error; see LEGEND_OF_ERRORS."""
     cell = 3.15  # inches of a line: its title, the pictures, three lines of text
-    height = cell * max(1, len(errors)) + 0.1
+    height = cell * max(1, len(errors)) + 0.3
     figure = pyplot().figure(figsize=(3 * EXAMPLES, height))
     scores = [word.score for examples in errors.values() for example in examples for word in example.words]
     low, high = np.percentile(scores, (5, 95)) if scores else (0.0, 1.0)
@@ -230,13 +249,15 @@ def plot_errors(path: Path, errors: Mapping[str, Sequence[Example]]) -> None:
             below = figure.add_axes((left, (top - 3.05) / height, width, 0.7 / height))
             below.axis("off")
             _write(below, example, float(low), float(high))
-    if not errors:
+    if errors:
+        figure.text(0.01, 0.1 / height, LEGEND_OF_ERRORS, fontsize=9, color=GREY)
+    else:
         figure.text(0.5, 0.5, "no error in the test split", ha="center")
     save(figure, path)
 
 
 def _write(panel: Any, example: Example, low: float, high: float) -> None:
-    """Words one after the other, in lines as wide as the panel."""
+    """Write the score and the words, in lines as wide as the panel."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("fit", (COLOURS[1], "#FFFFFF", COLOURS[4]))

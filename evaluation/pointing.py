@@ -16,7 +16,7 @@ from training.checkpoints import LoadedModel
 
 
 def point_at_words(loaded: LoadedModel, texts: Texts, scores: Scores, boot: Bootstrap) -> dict[str, Any]:
-    """Pointing accuracy on the swaps of a split; see `pointing`."""
+    """Pointing accuracy on the swaps of a split, as a dict; see `pointing`."""
     false = texts.false["swap"]
     some = scoring.some_with_words(loaded, len(false.of))
     negatives = [false.texts[i] for i in some.tolist()]
@@ -28,15 +28,18 @@ def point_at_words(loaded: LoadedModel, texts: Texts, scores: Scores, boot: Boot
 def pointing(
     negatives: Sequence[Negative], scores: Sequence[Floats], of: Integers, categories: np.ndarray, boot: Bootstrap
 ) -> dict[str, Any]:
-    """Pointing accuracy and that of chance, for all texts and by category; {} if no changed word is read.
+    """Pointing accuracy: how often has a changed word the lowest score? With that of a random word, and by category.
 
-    scores: of the words that the model reads of each text; of, categories: (K,) photograph and category of each.
-    Source: Zhang et al. 2016, there for places in pictures instead of words.
+    negatives: K false texts; scores: for each the scores of the words that the model reads; of, categories: (K,) its
+    photograph and its category. {} if the model reads no changed word of any text. Source: Zhang et al. 2016, who point
+    at places in pictures instead of words.
     """
     changed = [
         changed_words(split_words(negative.text)[: len(line)], negative) for negative, line in zip(negatives, scores)
     ]
-    read = np.array([bool(each) for each in changed], dtype=bool)  # false: the change lies beyond what the model reads
+    read = np.array(
+        [bool(each) for each in changed], dtype=bool
+    )  # False: the change is in the part that the model cuts off
     hit = np.array([points_at(line, c) for c, line in zip(changed, scores)], dtype=bool)
     chance = np.array([len(c) / max(1, len(line)) for c, line in zip(changed, scores)])
 
@@ -51,7 +54,7 @@ def pointing(
 
 
 def points_at(scores: Floats, changed: Sequence[int]) -> bool:
-    """Is the lowest score that of a changed word? A tie with another word is lost."""
+    """Whether a changed word has the lowest score. A tie with another word does not count."""
     if not changed:
         return False
     others = np.delete(scores, changed)

@@ -1,145 +1,314 @@
-"""The tables of an evaluation on the screen."""
+"""The tables of an evaluation on the screen. Figures are in percent with one decimal, [...] is a 95 % interval."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from common.metrics import Interval
+from common.metrics import Interval, interval
+from evaluation.external import BenchmarkResult
 from evaluation.plots import BLIND
 from evaluation.retrieval import RANKINGS
-from evaluation.rows import Row
+from evaluation.rows import FEW, Row
+from evaluation.screen import FEW_MARK, NOT_BETTER, Column, Line, print_table, print_text, shorten
 
-SECTIONS = {  # as they are printed; others as they are
+SECTIONS = {  # titles of sections in plots and comparisons; other sections have their name
     "caption": "kind of caption",
     "length": "length of the caption",
     "category": "category of the swapped word",
     "kind": "kind of false text",
 }
+SHORT = {"kind": "false texts", "category": "swapped word", "length": "caption length", "caption": "caption kind"}
 BLIND_NAMES = {judge: name for judge, (name, _) in BLIND.items()}
-WIDTHS = (7, 8, 14, 1, 7, 7, 8, 8, 8, 8, 9, 14, 7, 7)
-HEADS = (
-    *("n", "bal.acc", "", "", *BLIND_NAMES.values()),
-    *("recall", "specif.", "ROC-AUC", "av.prec", "pairwise", "", *BLIND_NAMES.values()),
-)
+STANDARD = ("balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision")  # figures of `judged`
+HEADS = {"roc_auc": "ROC-AUC", "specificity": "specif."}
+NOTHING = "–"
+PATH = 38  # characters of a path in a heading
+LISTED = 3  # names of lost pictures; --full lists all
 
 
-def print_results(results: Mapping[str, Any], rows: Sequence[Row], chosen: bool) -> None:
-    """results: as in results.json, with `Interval`s; chosen: was the threshold chosen, or is it the stored one?"""
-    at = results["threshold"]
-    where_from = f"chosen for {at['criterion']} on validation" if chosen else f"as stored, for {at['criterion']}"
-    print(
-        f"\n{results['model']} on {results['database']}: threshold {at['threshold']:.4f}, {where_from}; recall equals "
-        f"specificity at {results['equilibrium_threshold']:.4f} on validation\n"
-        f"test: {results['test_photographs']:,} photographs, {results['test_captions']:,} captions; [95 % intervals], "
-        f"{results['resamples']:,} bootstrap resamples of photographs"
+class Figure(NamedTuple):
+    """A column of a table of rows, and its cell in a row."""
+
+    column: Column
+    cell: Callable[[Row], str]
+
+
+def print_results(
+    results: Mapping[str, Any], rows: Sequence[Row], benchmarks: Sequence[BenchmarkResult], chosen: bool, full: bool
+) -> None:
+    """results: as in results.json, with `Interval`s; chosen: was the threshold chosen, or is it the stored one?
+
+    full: every figure of results.json instead of the most important ones.
+    """
+    print_text()
+    print_text(f"{shorten(results['model'], PATH)} on {shorten(results['database'], PATH)}", "bold")
+    print_threshold(results, rows, chosen)
+    print_text()
+    print_figures(rows, [*standard_figures(), blind_figure()])
+    print_text(
+        f"In %, with 95 % intervals from {results['resamples']:,} bootstrap resamples of the "
+        f"{results['test_photographs']:,} test photographs ({results['test_captions']:,} captions). "
+        "n: false texts, each compared with its caption."
     )
-    if trained_on := results["trained_on"]:
-        print(f"{len(trained_on):,} of these photographs were trained on: the figures flatter the model")
-    print_rows(rows)
-    brier = "{:.4f} [{:.4f}, {:.4f}]".format(*results["calibration"]["brier"])
-    print(f"\ncalibration (mixture): ECE {results['calibration']['ece']:.4f}, Brier {brier}")
-    print_words(results["word_evidence"], results["corrections"])
-    print_retrieval(results["retrieval"])
-    for benchmark in results["benchmarks"]:
-        print_benchmark(benchmark)
-    print()
+    explained = print_legend(rows, set())
+    print_trained_on(results["trained_on"])
+    if full:
+        print_every_figure(rows)
+    print_text()
+    print_calibration("calibration (mixture)", results["calibration"])
+    print_words(results["word_evidence"], "swaps", full)
+    print_corrections(results["corrections"])
+    print_text()
+    print_retrieval(results["retrieval"], full)
+    print_text("CSLS lowers the scores of texts and pictures that score high with everything.")
+    for benchmark in benchmarks:
+        explained = print_benchmark(benchmark, full, explained)
+    print_text()
 
 
-def print_rows(rows: Sequence[Row]) -> None:
-    section = None
+def print_threshold(results: Mapping[str, Any], rows: Sequence[Row], chosen: bool) -> None:
+    at = results["threshold"]
+    where_from = f"chosen on validation for {at['criterion']}" if chosen else f"as stored, chosen for {at['criterion']}"
+    print_text(
+        f"threshold {at['threshold']:.4f}, {where_from}; on validation recall equals specificity at "
+        f"{results['equilibrium_threshold']:.4f}"
+    )
+    reached = [f"{percent(at['balanced_accuracy'])} % on validation"] if chosen else []
+    reached += [f"{percent(row.samples['balanced_accuracy'][0])} % on test" for row in rows if row.name == "mixture"]
+    if reached:
+        print_text(f"balanced accuracy on the mixture: {', '.join(reached)}")
+
+
+# Cells
+
+
+def percent(figure: float, sign: str = "") -> str:
+    """sign: "+" to write the sign of positive figures too."""
+    return NOTHING if math.isnan(figure) else f"{100 * figure:{sign}.1f}"
+
+
+def with_interval(found: Interval, sign: str = "") -> str:
+    if math.isnan(found.value):
+        return NOTHING
+    return f"{percent(found.value, sign)} [{percent(found.low, sign)}, {percent(found.high, sign)}]"
+
+
+def count(n: int) -> str:
+    return f"{n:,}{FEW_MARK if n < FEW else ''}"
+
+
+def best_blind(row: Row) -> str:
+    """The higher balanced accuracy of the blind judges, with a mark if the model is no better."""
+    best = max((samples[0] for samples in row.blind.values()), default=math.nan)
+    return percent(best) + (NOT_BETTER if row.beats_blind is False else "")
+
+
+# Columns
+
+
+def brief(name: str, head: str | None = None, optional: bool = False) -> Figure:
+    """A figure without its interval."""
+    column = Column(head or HEADS.get(name, name.replace("_", " ")), optional)
+    return Figure(column, lambda row: percent(row.samples[name][0]) if name in row.samples else NOTHING)
+
+
+def whole(name: str, optional: bool = False) -> Figure:
+    """A figure with its interval."""
+    column = Column(HEADS.get(name, name.replace("_", " ")), optional)
+    return Figure(column, lambda row: with_interval(row.figures[name]) if name in row.samples else NOTHING)
+
+
+def blind_figure(optional: bool = False) -> Figure:
+    return Figure(Column("blind", optional), best_blind)
+
+
+def standard_figures() -> list[Figure]:
+    return [whole("balanced_accuracy"), *(brief(name, optional=True) for name in ("recall", "specificity", "roc_auc"))]
+
+
+def benchmark_figures(rows: Sequence[Row]) -> list[Figure]:
+    """The figures that only this benchmark has, or else recall and specificity; and what a threshold reaches."""
+    names = {name: None for row in rows for name in row.samples}
+    own = [name for name in names if name not in STANDARD]
+    has_blind = any(row.blind for row in rows)
+    last = [blind_figure(optional=bool(own))] if has_blind else []
+    if not own:
+        return [*standard_figures(), *last]
+    many = len(own) > 2  # with their intervals they would not fit
+    found = [brief(name, name.replace("_", "\n")) if many else whole(name) for name in own]
+    if any(row.blind_pairwise for row in rows):
+        blind = Figure(Column("blind"), lambda row: percent(max(row.blind_pairwise.values(), default=math.nan)))
+        found.insert(1, blind)
+    if "balanced_accuracy" not in names:  # ratings
+        return [*found, whole("roc_auc", optional=True)]
+    return [*found, whole("balanced_accuracy", optional=True), *last]
+
+
+def print_figures(rows: Sequence[Row], figures: Sequence[Figure], counts: bool = True) -> None:
+    """A table of these rows and columns; counts: the first column is n."""
+    titles = {row.section for row in rows}
+    sections: dict[str, list[Line]] = {}
     for row in rows:
-        if row.section != section:
-            section = row.section
-            print(f"\n{SECTIONS.get(section, section):24s}" + table_line(HEADS))
-        print(f"{row.name:24s}" + table_line(cells(row)))
+        title = SHORT.get(row.section, row.section) if len(titles) > 1 else ""
+        cells = [count(row.n)] * counts + [figure.cell(row) for figure in figures]
+        sections.setdefault(title, []).append(Line(row.name, cells, faint=row.n < FEW))
+    print_table([Column("n")] * counts + [figure.column for figure in figures], sections)
+
+
+def print_every_figure(rows: Sequence[Row]) -> None:
+    """Tables of three figures each, with intervals; then those of each blind judge."""
+    names = list(dict.fromkeys(name for row in rows for name in row.samples))
+    for start in range(0, len(names), 3):
+        print_text()
+        print_figures(rows, [whole(name) for name in names[start : start + 3]], counts=False)
+    judges = [judge for judge in BLIND_NAMES if any(judge in row.blind for row in rows)]
+    if judges:
+        print_text()
+        print_figures(rows, list(every_blind_figure(judges)), counts=False)
+
+
+def every_blind_figure(judges: Sequence[str]) -> Iterator[Figure]:
+    """The balanced accuracy of each blind judge, then how often it prefers the caption."""
+
+    def balanced(judge: str) -> Callable[[Row], str]:
+        return lambda row: with_interval(interval(row.blind[judge])) if judge in row.blind else NOTHING
+
+    def pairwise(judge: str) -> Callable[[Row], str]:
+        return lambda row: percent(row.blind_pairwise.get(judge, math.nan))
+
+    for judge in judges:
+        yield Figure(Column(f"{BLIND_NAMES[judge]} (blind)\nbalanced accuracy"), balanced(judge))
+    for judge in judges:
+        yield Figure(Column(f"{BLIND_NAMES[judge]}\npairwise"), pairwise(judge))
+
+
+def print_legend(rows: Sequence[Row], explained: set[str]) -> set[str]:
+    """Explain "blind" and the marks that these rows have and that are not explained yet. Returns what now is."""
+    names = " and ".join(BLIND_NAMES.values())
+    legend = {}
+    if any(row.blind for row in rows):
+        legend["blind"] = f"blind: the better of two classifiers that see only the text ({names})."
     if any(row.beats_blind is False for row in rows):
-        print("= no better than a judge that sees no picture, as far as so many photographs tell")
+        legend[NOT_BETTER] = f"{NOT_BETTER} not significantly better than a blind judge or than chance."
+    if any(row.n < FEW for row in rows):
+        legend[FEW_MARK] = f"{FEW_MARK} n below {FEW}: too few for a conclusion."
+    for mark, meaning in legend.items():
+        if mark not in explained:
+            print_text(meaning)
+    return explained | legend.keys()
 
 
-def table_line(cells: Sequence[object]) -> str:
-    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS))
+def print_trained_on(photographs: Sequence[str]) -> None:
+    if photographs:
+        print_text(f"The model was trained on {len(photographs):,} of these photographs, so the figures are too high.")
 
 
-def cells(row: Row) -> list[str]:
-    found = row.figures
-    rest = [f"{found[name].value:.4f}" for name in ("recall", "specificity", "roc_auc", "average_precision")]
-    blind = [f"{row.blind[judge][0]:.4f}" if judge in row.blind else "–" for judge in BLIND_NAMES]
-    pairwise = [f"{row.blind_pairwise[judge]:.4f}" if judge in row.blind_pairwise else "–" for judge in BLIND_NAMES]
-    mark = "=" if row.beats_blind is False else ""
-    balanced, preferred = with_interval(found["balanced_accuracy"]), with_interval(found["pairwise"])
-    return [f"{row.n:,}", *balanced, mark, *blind, *rest, *preferred, *pairwise]
+def print_calibration(title: str, found: Mapping[str, Any]) -> None:
+    brier = "{:.3f} [{:.3f}, {:.3f}]".format(*found["brier"])
+    print_text(f"{title}: expected calibration error {percent(found['ece'])} %, Brier score {brier}")
 
 
-def with_interval(found: Interval) -> tuple[str, str]:
-    return f"{found.value:.4f}", f"[{found.low:.3f}, {found.high:.3f}]"
+def print_words(found: Mapping[str, Any], texts: str, full: bool) -> None:
+    """Pointing accuracy; texts: what the false texts are called."""
+    if not found:
+        return
+    print_text(
+        f"word evidence: in {with_interval(found['accuracy'])} % of {found['n']:,} {texts} a changed word has the "
+        f"lowest word score (by chance {percent(found['chance'])} %)"
+    )
+    if full and len(found["categories"]) > 1:
+        lines = [
+            Line(name or "(no subset)", [count(each["n"]), with_interval(each["accuracy"]), percent(each["chance"])])
+            for name, each in found["categories"].items()
+        ]
+        print_text()
+        print_table([Column("n"), Column("word evidence"), Column("by chance")], {"": lines})
+        print_text()
 
 
-def print_words(words: Mapping[str, Any], corrections: Mapping[str, Any]) -> None:
-    """Pointing accuracy, and how often a correction gives back the caption; each if it was measured."""
-    if words:
-        hit = words["accuracy"]
-        print(
-            f"word evidence: of {words['n']:,} swaps the lowest word score points at the swapped word in "
-            f"{hit.value:.1%} [{hit.low:.1%}, {hit.high:.1%}], by chance {words['chance']:.1%}"
+def print_corrections(found: Mapping[str, Any]) -> None:
+    """How often a correction restores the caption."""
+    if found:
+        first, three = (
+            f"{with_interval(found[f'first_{k}'])} % (by chance {percent(found[f'first_{k}_by_chance'])} %)"
+            for k in (1, 3)
         )
-    if corrections:
-        first, three = (corrections[f"first_{k}"] for k in (1, 3))
-        by_chance, among = (corrections[f"first_{k}_by_chance"] for k in (1, 3))
-        print(
-            f"corrections: of {corrections['n']:,} swaps the first gives back the caption in {first.value:.1%} "
-            f"[{first.low:.1%}, {first.high:.1%}], one of the first three in {three.value:.1%} [{three.low:.1%}, "
-            f"{three.high:.1%}], by chance {by_chance:.1%} and {among:.1%}"
+        print_text(
+            f"corrections of {found['n']:,} swaps: the first one restores the caption in {first}, one of the first "
+            f"three in {three}"
         )
 
 
-def print_retrieval(retrieval: Mapping[str, Mapping[str, Interval]]) -> None:
-    print(f"\n{'retrieval':30s}{'R@1':>22s} {'R@5':>8s} {'R@10':>8s} {'median rank':>12s}")
-    for ranking, found in retrieval.items():
-        for name in ("picture_to_text", "text_to_picture"):
-            first, fifth, tenth = (found[f"{name}_recall@{k}"] for k in (1, 5, 10))
-            label = name.replace("_", " ") + RANKINGS[ranking]
-            rank = found[f"{name}_median_rank"].value
-            print(
-                f"{label:30s}{' '.join(with_interval(first)):>22s} {fifth.value:8.4f} {tenth.value:8.4f} {rank:12.1f}"
-            )
+def print_retrieval(retrieval: Mapping[str, Mapping[str, Interval]], full: bool) -> None:
+    directions = ("picture_to_text", "text_to_picture")
+
+    def table(heads: Sequence[str], cells: Callable[[Mapping[str, Interval], str], list[str]]) -> None:
+        sections = {
+            f"retrieval{RANKINGS[ranking]}": [Line(name.replace("_", " "), cells(found, name)) for name in directions]
+            for ranking, found in retrieval.items()
+        }
+        print_table([Column(head) for head in heads], sections)
+
+    def recall(found: Mapping[str, Interval], name: str, k: int) -> Interval:
+        return found[f"{name}_recall@{k}"]
+
+    def median(found: Mapping[str, Interval], name: str) -> str:
+        rank = found[f"{name}_median_rank"]
+        return f"{rank.value:.1f} [{rank.low:.1f}, {rank.high:.1f}]" if full else f"{rank.value:.1f}"
+
+    if not full:
+        table(
+            ["recall@1", "@5", "@10", "median rank"],
+            lambda found, name: [
+                with_interval(recall(found, name, 1)),
+                *(percent(recall(found, name, k).value) for k in (5, 10)),
+                median(found, name),
+            ],
+        )
+        return
+    table(["recall@1", "recall@5"], lambda found, name: [with_interval(recall(found, name, k)) for k in (1, 5)])
+    print_text()
+    table(
+        ["recall@10", "median rank"],
+        lambda found, name: [with_interval(recall(found, name, 10)), median(found, name)],
+    )
 
 
-def print_benchmark(result: Mapping[str, Any]) -> None:
-    """Every figure of every row, with its interval and that of the blind judges, and what could not be counted."""
-    print(f"\n{result['benchmark']}: {result['photographs']:,} photographs, {result['claims']:,} claims")
+def print_benchmark(benchmark: BenchmarkResult, full: bool, explained: set[str]) -> set[str]:
+    """The figures of every row beside those of the blind judges, and what could not be counted.
+
+    Returns what the legend has explained, see `print_legend`.
+    """
+    result, rows = benchmark
+    print_text()
+    print_text(f"{result['benchmark']}: {result['photographs']:,} photographs, {result['claims']:,} claims", "bold")
+    print_lost(result, full)
+    print_figures(rows, benchmark_figures(rows))
+    if any(math.isnan(samples[0]) for row in rows for samples in row.samples.values()):
+        print_text(f"{NOTHING} not measured: all texts of the row have the same label.")
+    if not any(row.blind for row in rows) and "balanced_accuracy" in rows[0].samples:
+        print_text("no blind judge: there are too few true or false texts to learn from")
+    explained = print_legend(rows, explained)
+    if full:
+        print_every_figure(rows)
+    print_words(result.get("word_evidence", {}), "false texts", full)
+    if found := result.get("calibration"):
+        print_calibration("calibration", found)
+    return explained
+
+
+def print_lost(result: Mapping[str, Any], full: bool) -> None:
+    """What is not counted, and what should not be counted."""
     lost = [*result["missing_pictures"], *result["unreadable_pictures"]]
     if lost:
-        some, uncounted = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else ""), result["claims_without_picture"]
-        print(f"  {len(lost):,} pictures are missing or unreadable ({some}); {uncounted:,} claims are not counted")
-    if result["trained_on"]:
-        print(f"  {len(result['trained_on']):,} of the photographs were trained on: the figures flatter the model")
+        listed = ", ".join(lost if full else lost[:LISTED]) + ("" if full or len(lost) <= LISTED else " ...")
+        uncounted = result["claims_without_picture"]
+        print_text(f"{len(lost):,} pictures are missing or unreadable ({listed}): {uncounted:,} claims are not counted")
+    print_trained_on(result["trained_on"])
     for each in result["left_out"]:
         if each["what"] == "collection":
-            print(f"  left out: {each['reason']}")
-    if broken := [each for each in result["left_out"] if each["what"] != "collection"]:
-        first = broken[0]
-        print(f"  {len(broken):,} broken records are left out ({first['where']}: {first['reason']} ...)")
-    for row in result["rows"]:
-        print_benchmark_row(row)
-    if not any(row["blind_balanced_accuracy"] for row in result["rows"]):
-        print("  no blind control: there are too few true or false texts to learn from")
-    if words := result.get("word_evidence"):
-        print(f"  word evidence {words['accuracy'].value:.1%} of {words['n']:,}, by chance {words['chance']:.1%}")
-    if calibrated := result.get("calibration"):
-        print(f"  calibration: ECE {calibrated['ece']:.4f}, Brier {calibrated['brier'].value:.4f}")
-
-
-def print_benchmark_row(row: Mapping[str, Any]) -> None:
-    print(f"  {row['name']} (n {row['n']:,})")
-    balanced = {judge: found["value"] for judge, found in row["blind_balanced_accuracy"].items()}
-    blinds = {"balanced_accuracy": balanced, "pairwise": row["blind_pairwise"]}
-    for name, found in row.items():
-        if not isinstance(found, Mapping) or "value" not in found:
-            continue
-        line = f"    {name.replace('_', ' '):22s}"
-        if math.isnan(found["value"]):
-            print(f"{line}–: all texts have one label")
-            continue
-        blind = ", ".join(f"{BLIND_NAMES[judge]} {x:.4f}" for judge, x in blinds.get(name, {}).items())
-        line += f"{found['value']:7.4f} [{found['low']:.4f}, {found['high']:.4f}]"
-        print(line + (f"   blind: {blind}" if blind else ""))
+            print_text(f"left out: {each['reason']}")
+    broken = [f"{each['where']}: {each['reason']}" for each in result["left_out"] if each["what"] != "collection"]
+    if broken:
+        listed = "; ".join(broken if full else broken[:1]) + ("" if full or len(broken) == 1 else " ...")
+        print_text(f"{len(broken):,} broken records are left out ({listed})")

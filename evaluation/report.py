@@ -19,6 +19,7 @@ from evaluation.plots import Bar, Curves, Example, Word
 from evaluation.printing import SECTIONS, print_results
 from evaluation.rows import Row
 from evaluation.scoring import Scores
+from evaluation.style import FigureFormat
 from evaluation.texts import IN_BATCH, SHOWN, Texts
 from negatives.text import Negative
 from Tokenizer_lib import split_words
@@ -29,13 +30,13 @@ PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", 
 
 @dataclass
 class Evaluation:
-    """Everything that is known about one model on one database."""
+    """Everything that was measured of one model on one database."""
 
     folder: Path
     loaded: LoadedModel
     database: Database
-    own: bool  # the database is the one that the model was trained on
-    chosen: bool  # the threshold was chosen on this validation split; else it is the stored one
+    own: bool  # whether the model was trained on this database
+    chosen: bool  # whether the threshold was chosen on its validation split; else it is the stored threshold
     threshold: Threshold
     texts: dict[str, Texts]  # by split
     scores: dict[str, Scores]
@@ -46,32 +47,63 @@ class Evaluation:
     words: dict[str, Any] = field(default_factory=dict)  # pointing accuracy
     corrections: dict[str, Any] = field(default_factory=dict)
     benchmarks: dict[str, BenchmarkResult] = field(default_factory=dict)  # by NAME=PATH
-    leaks: dict[str, list[str]] = field(default_factory=dict)  # test split first, then benchmarks; see `check_leaks`
+    leaks: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # of the test split, then of benchmarks; see `check_leaks`
     seconds: float = 0.0
 
     @property
     def suffix(self) -> str:
-        return "" if self.own else f"_{self.database.folder.name}"
+        """What file names end with if the model was not trained on the database."""
+        return suffix_of(self.database, self.own)
 
     def curves(self, split: str, kind: str) -> Curves:
-        """Scores of the captions that have a false text of a kind, and of these false texts."""
+        """Scores of the false texts of a kind, and of their captions."""
         scores = self.scores[split]
         return Curves(scores.caption[self.texts[split].false[kind].of], scores.false[kind])
 
 
-def report(one: Evaluation) -> None:
-    """Write results.json, print the tables, and draw the plots."""
+def report(one: Evaluation, full: bool = False, figures: FigureFormat = "png") -> None:
+    """Write results.json, print the tables, and draw the plots.
+
+    full: print every figure of results.json; figures: the format of the plots.
+    """
     curves = one.curves("test", "mixture")
     label = np.repeat([True, False], [len(curves.true), len(curves.false)])
     of = one.texts["test"].owner[one.texts["test"].false["mixture"].of]
     scores, calibration = np.concatenate(curves), one.threshold.calibration
     calibrated, reliability = calibration_figures(calibration, scores, label, np.tile(of, 2), one.boot)
     results = results_of(one, calibrated)
-    place = one.folder / f"results{one.suffix}.json"
+    place = results_file(one.folder, one.database, one.own)
     storage.write_json(place, plain(results))
-    print_results(results, one.rows, one.chosen)
-    written = draw(one, reliability, calibrated)
+    print_results(results, one.rows, list(one.benchmarks.values()), one.chosen, full)
+    written = draw(one, reliability, calibrated, figures)
     print(f"written: {place}, {len(written)} plots in {written[0].parent}")
+
+
+def suffix_of(database: Database, own: bool) -> str:
+    return "" if own else f"_{database.folder.name}"
+
+
+def results_file(model: Path, database: Database, own: bool) -> Path:
+    return model / f"results{suffix_of(database, own)}.json"
+
+
+def refuse_to_overwrite(model: Path, database: Database, own: bool) -> None:
+    """ValueError if the model has results of a different database whose folder has the same name."""
+    place = results_file(model, database, own)
+    if own or not place.is_file():
+        return
+    try:
+        earlier = json.loads(place.read_text(encoding="utf-8"))
+        folder, fingerprint = Path(earlier["database"]), earlier["fingerprint"]
+    except (ValueError, KeyError, TypeError):  # the file holds no results
+        return
+    if fingerprint != database.fingerprint and folder.resolve() != database.folder.resolve():
+        raise ValueError(
+            f"{place} holds the results of another database, {folder}; move the file away, or rename the folder "
+            f"{database.folder}"
+        )
 
 
 def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,10 +146,10 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any]) -> list[Path]:
+def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any], figures: FigureFormat) -> list[Path]:
     """Draw all plots. Returns their files."""
     folder, at = one.loaded.config.plots_folder, one.threshold
-    paths = {what: folder / f"{what}_{one.folder.name}{one.suffix}.png" for what in PLOTS}
+    paths = {what: folder / f"{what}_{one.folder.name}{one.suffix}.{figures}" for what in PLOTS}
     kinds = {kind: one.curves("test", kind) for kind in SHOWN if len(one.texts["test"].false[kind].of)}
     sections: dict[str, list[Bar]] = {}
     for row in one.rows:
@@ -126,7 +158,8 @@ def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any
         sections.setdefault(SECTIONS.get(row.section, row.section), []).append(bar)
     overview = sections[SECTIONS["kind"]] + sections.get(SECTIONS["category"], [])
     validation, chosen = one.curves("validation", "mixture"), f"chosen for {at.criterion}" if one.chosen else "stored"
-    plots.plot_thresholds(paths["Threshold_Analysis"], validation, kinds, at.threshold, chosen, overview)
+    mixture = one.curves("test", "mixture")
+    plots.plot_thresholds(paths["Threshold_Analysis"], validation, mixture, kinds, at.threshold, chosen, overview)
     plots.plot_scores(paths["Scores"], kinds, at.threshold)
     plots.plot_curves(paths["Curves"], kinds, at.threshold)
     plots.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
@@ -136,24 +169,24 @@ def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any
 
 
 def worst_errors(one: Evaluation) -> dict[str, list[Example]]:
-    """The most confident errors on true captions and on each kind of false text, each of another photograph."""
+    """The most confident errors on captions and on each kind of false text, at most one for each photograph."""
     texts, scores, limit = one.texts["test"], one.scores["test"], one.threshold.threshold
     errors: dict[str, list[tuple[int, float, Negative]]] = {}  # photograph, score and text
     first = first_of_each(np.argsort(scores.caption), texts.owner, scores.caption < limit)
-    errors["true, but refused"] = [
+    errors["Refused captions"] = [
         (texts.owner[i], scores.caption[i], Negative(texts.captions[i], "", "", ())) for i in first
     ]
     for kind in SHOWN:
         false, its_scores = texts.false[kind], scores.false[kind]
         first = first_of_each(np.argsort(-its_scores), texts.owner[false.of], its_scores >= limit)
-        errors[f"false ({kind}), but accepted"] = [
+        errors[f"Accepted negatives: {kind}"] = [
             (texts.owner[false.of[i]], its_scores[i], false.texts[i]) for i in first
         ]
     return {title: examples_of(one, those) for title, those in errors.items() if those}
 
 
 def examples_of(one: Evaluation, errors: Sequence[tuple[int, float, Negative]]) -> list[Example]:
-    """What is drawn of them: the picture, and the text with the score of each word."""
+    """For each error its picture, and its text with the score of each word; errors: photograph, score and text."""
     photographs = np.array([photograph for photograph, _, _ in errors])
     texts = [negative.text for _, _, negative in errors]
     _, lines = scoring.score_words(one.loaded, one.scores["test"].pictures, texts, photographs)
@@ -161,7 +194,7 @@ def examples_of(one: Evaluation, errors: Sequence[tuple[int, float, Negative]]) 
     examples = []
     for (photograph, score, negative), line in zip(errors, lines):
         words = split_words(negative.text)[: len(line)]
-        # Nearly every word of a random caption is false: marking them would say nothing.
+        # In a random caption nearly every word is false, so marks would show nothing.
         marked = changed_words(words, negative) if negative.kind != IN_BATCH else []
         shown = [
             Word(negative.text[word.start : word.end], float(x), i in marked)
@@ -172,7 +205,7 @@ def examples_of(one: Evaluation, errors: Sequence[tuple[int, float, Negative]]) 
 
 
 def first_of_each(order: Integers, photographs: Integers, wrong: np.ndarray) -> list[int]:
-    """The first wrong texts in that order, each of another photograph, as many as fit a line of the page."""
+    """The first wrong texts in this order, at most one for each photograph, as many as a line of the page holds."""
     first: dict[int, int] = {}
     for i in order[wrong[order]].tolist():
         first.setdefault(int(photographs[i]), i)

@@ -1,4 +1,4 @@
-"""Retrieval on the test split: recall@k and median rank, as scored and with hubs removed by CSLS."""
+"""Retrieval on the test split: recall@k and median rank, by ranking scores and by scores that CSLS corrects."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from evaluation.texts import Texts
 from training.checkpoints import LoadedModel
 
 FOLD = 1000  # pictures of a gallery, as in published tables of COCO
-RANKINGS = {  # as they are printed
+RANKINGS = {  # what is printed behind "retrieval"
     "all": "",
     "all_csls": ", CSLS",
     "folds": f", {FOLD:,} at a time",
@@ -25,10 +25,10 @@ RANKINGS = {  # as they are printed
 def retrieve(
     loaded: LoadedModel, texts: Texts, test: Scores, validation: Scores, groups: np.ndarray, boot: Bootstrap
 ) -> dict[str, dict[str, Floats]]:
-    """Samples of each figure of each of RANKINGS; folds only if there are pictures for two galleries.
+    """Samples of each figure of each of RANKINGS. Folds are left out if there are too few pictures for two galleries.
 
     groups: (N,) identity of each test photograph. The references of CSLS are up to 1,000 photographs and captions of
-    the validation split, so it knows nothing of the test split. The whole matrix of scores is never held.
+    the validation split, so CSLS uses nothing of the test split. The whole matrix of scores is never in memory.
     """
     references = validation.pictures[:REFERENCES]
 
@@ -50,7 +50,7 @@ def retrieve(
     }
     if len(groups) >= 2 * FOLD:
         fold = np.random.default_rng(0).permutation(len(groups)) // FOLD
-        fold[fold == len(groups) // FOLD] = -1  # too few for another gallery
+        fold[fold == len(groups) // FOLD] = -1  # left out: too few pictures for another gallery
         counters["folds"] = RankCounter(own, texts.owner, groups, fold)
         counters["folds_csls"] = RankCounter(own_corrected, texts.owner, groups, fold)
     for place, scores in blocks(test.pictures, test.captions, "retrieval"):

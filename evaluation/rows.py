@@ -1,6 +1,6 @@
-"""The rows of an evaluation's tables: figures of true and false texts, with those of the blind judges beside them.
+"""The rows of the tables of an evaluation: figures of the model and of the blind judges on the same texts.
 
-K pairs of a caption and its false text; T captions; R bootstrap resamples.
+Shapes: K false texts, each with its caption; T captions; R bootstrap resamples.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.metrics import TIE, Bootstrap, Floats, Interval, balanced_accuracy, interval, judged, share_preferred
+from common.metrics import TIE, Bootstrap, Floats, Interval, balanced_accuracy, fraction_preferred, interval, judged
 from evaluation.texts import Texts
 from Tokenizer_lib import split_words
 
-LENGTHS = (  # most words, and the name of the row
+LENGTHS = (  # the largest number of words, and the name of the row
     (8, "1 to 8 words"),
     (12, "9 to 12 words"),
     (20, "13 to 20 words"),
     (40, "21 to 40 words"),
     (10**9, "41 words or more"),
 )
-Blind = dict[str, dict[str, tuple[Floats, Floats]]]  # kind -> judge -> its scores (K,) of the true and the false texts
+FEW = 30  # rows with fewer texts are marked: their figures are too uncertain for a conclusion
+Blind = dict[
+    str, dict[str, tuple[Floats, Floats]]
+]  # kind -> blind judge -> scores (K,) of the captions and of the false texts
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,11 @@ class Row:
 
     section: str  # kind, category, source, caption, length, or the name of a benchmark
     name: str
-    n: int  # false texts, each set against a caption; in benchmarks units, judgements or claims
+    n: int  # false texts; in benchmarks units, judgements or claims
     photographs: int
-    samples: dict[str, Floats]  # (1 + R,) each: the figure, then its value in each resample
+    samples: dict[str, Floats]  # by figure, (1 + R,): its value, then its value in each resample
     blind: dict[str, Floats] = field(default_factory=dict)  # balanced accuracy (1 + R,) of each blind judge
-    blind_pairwise: dict[str, float] = field(default_factory=dict)
+    blind_pairwise: dict[str, float] = field(default_factory=dict)  # how often each blind judge prefers the true text
 
     @property
     def figures(self) -> dict[str, Interval]:
@@ -44,10 +47,10 @@ class Row:
 
     @property
     def beats_blind(self) -> bool | None:
-        """Is the model above chance, and above each blind judge on the same photographs? None if there is no judge."""
-        mine = self.samples["balanced_accuracy"]
+        """Whether the model is significantly above chance and above each blind judge. None without blind judges."""
         if not self.blind:
             return None
+        mine = self.samples["balanced_accuracy"]
         return interval(mine).low > 0.5 and all(interval(mine - theirs).low > 0 for theirs in self.blind.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -63,7 +66,7 @@ class Row:
 def make_row(
     section: str, name: str, true: Floats, false: Floats, of: NDArray[np.int64], threshold: float, boot: Bootstrap
 ) -> Row:
-    """true, false: (K,) scores of a caption and of the false text set against it; of: (K,) their photograph."""
+    """true, false: (K,) scores of each caption and of its false text; of: (K,) their photograph."""
     samples = judged(true, of, false, of, threshold, boot)._asdict()
     samples["pairwise"] = boot.mean(true > false + TIE, of)
     return Row(section, name, len(false), len(np.unique(of)), samples)
@@ -72,11 +75,10 @@ def make_row(
 def make_rows(
     texts: Texts, true: Floats, false: Mapping[str, Floats], threshold: float, blind: Blind, boot: Bootstrap
 ) -> list[Row]:
-    """The table of a split: each kind of false text; swaps by category; the mixture by source, kind and length.
+    """The rows of a split: each kind of false text; swaps by category; the mixture by source, caption kind and length.
 
-    true: (T,) scores of the captions; false: by kind, scores (K,) of the false texts; blind: see `Blind`.
-    A caption counts in a row only if it has such a false text. So both classes have the same size, and the blind judges
-    are measured on the same texts.
+    true: (T,) scores of the captions; false: by kind, scores (K,) of the false texts; blind: see `Blind`. A row counts
+    only captions that have a false text in this row. So both classes have the same size.
     """
     rows = []
 
@@ -86,7 +88,7 @@ def make_rows(
         row = make_row(section, name, true[of], false[kind][some], owner, threshold, boot)
         judges = {judge: (yes[some], no[some]) for judge, (yes, no) in blind.get(kind, {}).items()}
         accuracy = {judge: balanced_accuracy(yes, owner, no, owner, 0.0, boot) for judge, (yes, no) in judges.items()}
-        pairwise = {judge: share_preferred(yes, no) for judge, (yes, no) in judges.items()}
+        pairwise = {judge: fraction_preferred(yes, no) for judge, (yes, no) in judges.items()}
         rows.append(replace(row, blind=accuracy, blind_pairwise=pairwise))
 
     for kind, those in texts.false.items():
@@ -106,6 +108,6 @@ def make_rows(
             ("length", length, [name for _, name in LENGTHS]),
         ):
             values = np.unique(labels).tolist()
-            for value in values if len(values) > 1 else ():  # one alone is the mixture once more
+            for value in values if len(values) > 1 else ():  # a single row would repeat the mixture
                 add(section, value if names is None else names[value], "mixture", labels == value)
     return rows

@@ -1,4 +1,4 @@
-"""Scores of many pictures and texts: each is encoded once, and memory grows with their number, never with its square.
+"""Scores of many pictures and texts. Each is encoded once; memory is linear in their number.
 
 Shapes: N pictures, T texts, L words of the longest text of a block, V vectors of a picture or text, D their width.
 """
@@ -25,11 +25,11 @@ from training.checkpoints import LoadedModel
 from training.features import FeatureCache
 
 PICTURES = 32  # encoded at once
-LEFT_OUT = 500  # texts whose words are scored by a model without word vectors, which needs one encoding per word
-TEXTS = 256  # encoded at once, in order of their length: 5,000 captions take 1.6 s, in stored order 2.6
+LEFT_OUT = 500  # texts whose words a model without word vectors scores: it needs one encoding per word
+TEXTS = 256  # encoded at once, sorted by length: 5,000 captions take 1.6 s, in stored order 2.6 s
 PAIRS = 1024  # scored at once
 REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
-COSINES = 2**25  # of patches with words held at once by `score_blocks`, 128 MB
+COSINES = 2**25  # of patches with words that `score_blocks` computes at once, 128 MB
 
 Use = Callable[[Scorer, ScoreParts], Tensor]  # Scorer.verdict or Scorer.ranking
 
@@ -42,7 +42,7 @@ class TextBlock(NamedTuple):
 
 
 def autocast(loaded: LoadedModel) -> torch.autocast:
-    """The precision that training has on this device, so that scores agree with the threshold."""
+    """Autocast with the precision that training uses on this device, so that scores agree with the threshold."""
     device = loaded.model.device
     return devices.autocast(device, devices.choose_precision(loaded.config.precision, device))
 
@@ -68,7 +68,7 @@ def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int,
 def prepare_files(
     loaded: LoadedModel, places: Mapping[str, Path], errors: dict[str, ValueError | OSError]
 ) -> Iterator[Tensor]:
-    """Picture files as input of the model; an unreadable one gives a black picture and an entry in `errors`."""
+    """Picture files as input of the model; an unreadable file becomes a black picture and an entry in `errors`."""
     side = loaded.config.data.side
     for name, path in places.items():
         try:
@@ -79,7 +79,7 @@ def prepare_files(
 
 
 def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
-    """Vectors (N, V, D) of a database's pictures, from the cached features of a frozen backbone if there are any."""
+    """Vectors (N, V, D) of pictures of a database, from the cached features of a frozen backbone if they exist."""
     config = loaded.config
     precision = devices.choose_precision(config.precision, loaded.model.device)
     cache = None
@@ -124,9 +124,10 @@ def score_pairs(
     title: str = "texts",
     use: Use = Scorer.verdict,
 ) -> Floats:
-    """Scores (T,) of each text with picture number `of`; equal texts are encoded once.
+    """Scores (T,) of each text with its picture; equal texts are encoded once.
 
-    pictures: (N, V, D) from `encode_pictures`; use: Scorer.verdict or Scorer.ranking.
+    pictures: (N, V, D) from `encode_pictures`; of: (T,) number of each text's picture; use: Scorer.verdict or
+    Scorer.ranking.
     """
     number: dict[str, int] = {}
     which = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
@@ -145,16 +146,16 @@ def score_pairs(
 
 
 class Scores(NamedTuple):
-    """A model's verdict scores of a split's texts, and the vectors for retrieval."""
+    """Verdict scores of a model for the texts of a split, and the vectors for retrieval."""
 
     caption: Floats  # (T,)
     false: dict[str, Floats]  # by kind, one score for each false text
     pictures: Tensor  # (N, V, D)
-    captions: list[TextBlock]  # of the validation split only the first REFERENCES captions
+    captions: list[TextBlock]  # on the validation split only of the first REFERENCES captions
 
 
 def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
-    """Score a split. Each picture is encoded once; each different text once here, and captions once for retrieval.
+    """Score a split. Each picture is encoded once; captions are encoded twice, for their scores and for retrieval.
 
     ValueError if a score is NaN or infinite.
     """
@@ -166,7 +167,9 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
     scores = score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
     if not np.isfinite(scores).all():
-        raise ValueError("the model's scores are NaN or infinite; train it again with a lower --optim.lr")
+        raise ValueError(
+            "the scores of the model are NaN or infinite; train it again with --overwrite and a lower --optim.lr"
+        )
     ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
     caption, *rest = np.split(scores, ends[:-1])
     return Scores(caption, dict(zip(kinds, rest)), pictures, captions)
@@ -176,11 +179,13 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
 def score_blocks(
     loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str, use: Use = Scorer.verdict
 ) -> Iterator[tuple[slice, Floats]]:
-    """Scores (n, T) of a few pictures at a time with all texts, in the order of the texts' numbers; use: Scorer.verdict
-    or Scorer.ranking."""
+    """Scores (n, T) of a few pictures at a time with all texts, sorted by the numbers of the texts.
+
+    use: Scorer.verdict or Scorer.ranking.
+    """
     count = sum(len(block.numbers) for block in texts)
     widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
-    step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: what a ranking makes of the scores
+    step = max(1, COSINES // max(widest * pictures.shape[1], 4 * count))  # 4: arrays of this size that a ranking makes
     for start in progress(range(0, len(pictures), step), title, " blocks"):
         some = pictures[start : start + step]
         scores = np.empty((len(some), count), dtype=np.float32)
@@ -190,7 +195,7 @@ def score_blocks(
 
 
 def some_with_words(loaded: LoadedModel, count: int) -> Integers:
-    """Which of `count` texts to score words of: all, or LEFT_OUT evenly spread ones if each word takes an encoding."""
+    """Numbers of the texts whose words are scored: all, or LEFT_OUT of them if each word needs an encoding."""
     if loaded.model.scores_words or count <= LEFT_OUT:
         return np.arange(count)
     return np.linspace(0, count - 1, LEFT_OUT).astype(int)
@@ -200,10 +205,10 @@ def some_with_words(loaded: LoadedModel, count: int) -> Integers:
 def score_words(
     loaded: LoadedModel, pictures: Tensor, texts: Sequence[str], of: Integers
 ) -> tuple[Floats, list[Floats]]:
-    """Verdict scores (T,) of each text with picture number `of`, and the scores of the words that the model reads.
+    """Verdict scores (T,) of each text with picture number `of`, and scores (L,) of the words that the model reads.
 
-    A word's score is its cosine with its best patch. A model with only the pooled score has no word vectors; there it
-    is the drop of the text's score without the word, which takes one encoding per word.
+    The score of a word is its cosine with its best patch. A model with only the pooled score has no word vectors: there
+    the score of a word is the drop of the text's score if the word is removed, which needs one encoding per word.
     """
     words = [words_of(loaded, text) for text in texts]
     scores = [np.zeros(len(line), dtype=np.float32) for line in words]
@@ -216,7 +221,7 @@ def score_words(
             for i, line in zip(block.numbers, best_cosines(patches, vectors).cpu().numpy()):
                 scores[i] = line[: len(words[i])]
         return whole, scores
-    places = [(i, k) for i, line in enumerate(words) for k in range(len(line) + 1)]  # the last k: no word is left out
+    places = [(i, k) for i, line in enumerate(words) for k in range(len(line) + 1)]  # the last k removes no word
     shortened = [[*words[i][:k], *words[i][k + 1 :]] for i, k in places]
     for block in encode_words(loaded, shortened, "words"):
         mine = torch.from_numpy(of[[places[j][0] for j in block.numbers]]).to(pictures.device)

@@ -1,13 +1,18 @@
-"""The style of all plots.
+"""The style of all plots, and how they are written.
 
 Colours are safe for colour blindness (Okabe & Ito 2008).
 """
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from common.storage import write_atomically
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 DARK, GREY = "#222222", "#767676"
+DPI = 200
+FigureFormat = Literal["png", "pdf", "svg"]
 
 
 def pyplot() -> Any:
@@ -25,12 +30,14 @@ def pyplot() -> Any:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "font.size": 11,
+            "pdf.fonttype": 42,  # TrueType: many journals refuse matplotlib's default, Type 3
         }
     )
     return plt
 
 
 def save(figure: Any, path: Path) -> None:
+    """Write a figure in the format that the file name ends with, atomically: a viewer may open it at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_atomically(path, partial(figure.savefig, dpi=DPI, format=path.suffix[1:]))
     pyplot().close(figure)

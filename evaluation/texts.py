@@ -1,6 +1,6 @@
-"""What a model is tested on: all captions of a split, and false texts of each kind set against them.
+"""What a model is tested on: all captions of a split, and for each caption a false text of each kind.
 
-The false texts depend on the database and its plan alone, so all models are tested on the same ones.
+The false texts depend only on the database and its plan, so all models are tested on the same texts.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from negatives.text import Negative
 SEED = 0  # of the false texts
 MIXTURE = NegativesConfig()  # the kinds as training mixes them by default
 IN_BATCH = "in-batch"  # a random caption of another photograph
-SHOWN = (*KINDS, IN_BATCH)  # in the plots
+SHOWN = (*KINDS, IN_BATCH)  # kinds in the plots
 ALL_KINDS = ("mixture", *SHOWN)
 
 
 class FalseTexts(NamedTuple):
-    """False texts of one kind, at most one for each caption."""
+    """K false texts of one kind, at most one for each caption."""
 
     texts: list[Negative]
-    of: NDArray[np.int64]  # (K,) the caption that each is set against
+    of: NDArray[np.int64]  # (K,) number of the caption that each is compared with
 
     @property
     def categories(self) -> NDArray[np.str_]:
@@ -36,19 +36,19 @@ class FalseTexts(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """The captions of a split, and what is false of their photographs."""
+    """The T captions of a split, and false texts about the same photographs."""
 
     captions: list[str]
-    owner: NDArray[np.int64]  # (T,) picture of each caption, counted within the split
+    owner: NDArray[np.int64]  # (T,) number of each caption's picture within the split
     false: dict[str, FalseTexts]  # by kind
-    sources: NDArray[np.str_]  # (T,) the data set that each comes from
-    kinds: NDArray[np.str_]  # (T,) caption, narrative or dense
+    sources: NDArray[np.str_]  # (T,) data set of each caption
+    kinds: NDArray[np.str_]  # (T,) kind of each caption: caption, narrative or dense
 
 
 def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] = ALL_KINDS) -> Texts:
-    """All captions of some rows, with a false text of each of these kinds where there is one.
+    """All captions of some rows of a database, with a false text of each of these kinds if the plan has one.
 
-    ValueError if all are of one photograph, so that there is no caption of another.
+    ValueError if in-batch texts are asked for and all rows show the same photograph.
     """
     plan = database.plan
     numbers = [(n, row, caption) for n, row in enumerate(rows) for caption in plan.captions(row)]
@@ -82,7 +82,7 @@ def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] 
 
 
 def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
-    """For each caption the number of a random one of another photograph. ValueError if there is none."""
+    """For each caption the number of a random caption of another photograph. ValueError if there is none."""
     if len(np.unique(groups)) < 2:
         raise ValueError("a split needs at least two photographs to be evaluated")
     rng = np.random.default_rng(SEED)

@@ -28,7 +28,7 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> Path:
 def make_model(
     root: Path, name: str, rows: list[dict[str, float]] | None, epochs: int = 12, patience: int = 10
 ) -> Path:
-    """A model folder as training begins it, and its log, if there are rows."""
+    """A model folder as at the start of a training, and its log, if there are rows."""
     config = Config(name=name, plots=str(root / "Plots"), optim=OptimConfig(epochs=epochs, patience=patience))
     folder = root / "Models" / name
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Analyze_logs: what is drawn of one log and of several, a watch from before the first epoch, every error."""
+"""Analyze_logs.py: plots of one log and of several logs, --watch, and every error."""
 
 import contextlib
 import json
@@ -21,19 +21,19 @@ from training.log import LOG_COLUMNS, append_log
 
 
 def drawn(folder: Path, *names: str) -> None:
-    """Exactly these pictures: PNG, sharp at 900 pixels, and not only white."""
+    """The folder has exactly these pictures: PNG of 9 inches at 200 dpi, and not only white."""
     assert {path.name for path in folder.iterdir() if path.suffix == ".png"} == set(names)
-    assert not list(folder.glob(".*")), "a part of a picture was left"
+    assert not list(folder.glob(".*")), "a temporary file was left"
     for name in names:
         with Image.open(folder / name) as image:
             assert image.format == "PNG"
-            assert image.width == 1350
-            assert 600 <= image.height <= 1500
+            assert image.width == 1800
+            assert 800 <= image.height <= 2000
             assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 
 
 def refused(*args: object) -> str:
-    """The one line that is told."""
+    """The one line of the error."""
     done = run_script("Analyze_logs.py", "--model", *args, status=2)
     assert done.stderr.startswith("Analyze_logs.py: error: ")
     assert done.stderr.count("\n") == 1
@@ -47,7 +47,7 @@ def test_logs_become_pictures(trained, tmp_path):
     drawn(tmp_path / "small", "metrics_over_training.png", "threshold_over_training.png")
 
 
-def test_an_empty_log_is_told(tmp_path):
+def test_an_empty_log_is_refused(tmp_path):
     folder = make_model(tmp_path, "small", [])
     assert "has no finished epoch yet; wait for the first one" in refused(folder)
     (tmp_path / "Plots" / "small" / "training_log.csv").write_text("")
@@ -79,11 +79,11 @@ def test_a_log_twice_is_refused(tmp_path):
     assert "twice" in refused(log, log.parent)
 
 
-def test_a_cut_off_last_line_is_left_out_and_told(tmp_path):
+def test_a_cut_off_last_line_is_left_out_with_a_note(tmp_path):
     log = write_log(tmp_path / "cut", [row(1), row(2), row(3)])
     log.write_bytes(log.read_bytes()[:-30])
     done = run_script("Analyze_logs.py", "--model", log)
-    assert done.stderr == f"Analyze_logs.py: note: the last line of {log} is cut off and left out\n"
+    assert done.stderr == f"Analyze_logs.py: note: the last line of {log} is cut off, so it is left out\n"
     assert read(log)[0]["epoch"] == [1, 2]
 
 
@@ -102,7 +102,7 @@ def test_every_error_has_its_line(tmp_path):
     log.write_text(log.read_text().replace("\n2,", "\ntwo,"))
     assert f"line 3 of {log} is damaged" in refused(log)
     log = write_log(tmp_path / "unnumbered", [row(1), row(2) | {"epoch": math.nan}])
-    assert "an epoch that is NaN or infinite" in refused(log)
+    assert "the number of an epoch is NaN or infinite" in refused(log)
 
     folder = make_model(tmp_path, "odd", None)
     (folder / "config.json").write_text(json.dumps({"name": "odd"}))
@@ -117,7 +117,7 @@ def test_every_error_has_its_line(tmp_path):
 
 
 def test_a_run_of_another_version_is_drawn(tmp_path):
-    """Of its settings only those of the log and the end are needed."""
+    """Only the settings of the log and of the end are read."""
     folder = make_model(tmp_path, "old", [row(1)])
     config = json.loads((folder / "config.json").read_text())
     del config["loss"]
@@ -127,7 +127,7 @@ def test_a_run_of_another_version_is_drawn(tmp_path):
 
 @pytest.fixture
 def started():
-    """Starts a watch whose lines can be awaited; after two minutes it is killed, so that they end."""
+    """Starts a watch whose lines a test can read; it is killed after two minutes, so that a test ends."""
     with contextlib.ExitStack() as stack:
 
         def start(*args: object) -> subprocess.Popen[str]:
@@ -144,7 +144,7 @@ def started():
 
 
 def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
-    """It begins before there is a model, as beside a training that still builds its database."""
+    """The watch starts before there is a model, as during a training that still builds its database."""
     folder, log = tmp_path / "Models" / "run", tmp_path / "Plots" / "run" / "training_log.csv"
     process = started("--model", folder)
     line = process.stdout.readline
@@ -154,16 +154,16 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     log.parent.mkdir(parents=True)
     append_log(log, row(1))
     both = ("metrics_over_training.png", "threshold_over_training.png")
-    assert [line(), line()] == [f"written, and again after each epoch: {log.parent / name}\n" for name in both]
+    assert [line(), line()] == [f"written after each epoch: {log.parent / name}\n" for name in both]
     left = "  about 4 min of training left\n"
-    assert line() == "epoch   1 of 3* loss 3.000 / 3.200  balanced accuracy 0.7000  201 pairs/s" + left
+    assert line() == "epoch   1 of 3* loss 3.000 / 3.200  quick check 70.0 %  201 captions/s" + left
     before = (log.parent / both[0]).read_bytes()
     append_log(log, row(2, 0.65))
     left = "  about 2 min of training left\n"
-    assert line() == "epoch   2 of 3  loss 1.500 / 1.700  balanced accuracy 0.6500  202 pairs/s" + left
+    assert line() == "epoch   2 of 3  loss 1.500 / 1.700  quick check 65.0 %  202 captions/s" + left
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
     append_log(log, row(3))
-    assert line() == "epoch   3 of 3* loss 1.000 / 1.200  balanced accuracy 0.8000  203 pairs/s\n"
+    assert line() == "epoch   3 of 3* loss 1.000 / 1.200  quick check 80.0 %  203 captions/s\n"
     assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: all 3 epochs are done\n", "", 0)
     drawn(log.parent, *both)
 
@@ -174,30 +174,30 @@ def test_a_watch_of_two_runs_names_them(tmp_path):
     shown = run_script("Analyze_logs.py", "--model", first, second, "--watch").stdout
     assert "\nfirst: epoch   1 of 1* loss" in shown
     assert "\nsecond: epoch   2 of 12  loss" in shown
-    ends = ["first: all 1 epochs are done", "second: no better validation score for 1 epochs: stopped early"]
+    ends = ["first: all 1 epochs are done", "second: stopped early: no better epoch for 1 epochs"]
     assert shown.splitlines()[-2:] == ends
 
 
-def test_a_run_that_begins_anew_is_told_anew(tmp_path, capsys):
-    def told(rows: list[dict[str, float]], known: set[str]) -> tuple[set[str], list[str]]:
+def test_a_run_that_starts_again_is_printed_again(tmp_path, capsys):
+    def printed(rows: list[dict[str, float]], known: set[str]) -> tuple[set[str], list[str]]:
         (run,) = load([str(write_log(tmp_path / "run", rows))])
         known = set(Analyze_logs.new_epochs(run, known, named=False))
         return known, [line[:9] for line in capsys.readouterr().out.splitlines()]
 
-    known, lines = told([row(1), row(2)], set())
+    known, lines = printed([row(1), row(2)], set())
     assert lines == ["epoch   1", "epoch   2"]
-    known, lines = told([row(1), row(2), row(3)], known)
+    known, lines = printed([row(1), row(2), row(3)], known)
     assert lines == ["epoch   3"]
-    known, lines = told([row(1, 0.55)], known)
+    known, lines = printed([row(1, 0.55)], known)
     assert lines == ["epoch   1"]
 
 
 def test_ctrl_c_ends_a_watch_normally(tmp_path, started):
-    """A log without config.json, of which no end is known."""
+    """Without a config.json the end of a log is not known."""
     log = write_log(tmp_path / "run", [row(1)])
     process = started("--model", log)
     lines = [process.stdout.readline() for _ in range(4)]
-    assert lines[2].startswith(f"no config.json beside {log}, so its last epoch is not known")
-    assert lines[3] == "epoch   1* loss 3.000 / 3.200  balanced accuracy 0.7000  201 pairs/s\n"
+    assert lines[2].startswith(f"the last epoch is not known without a config.json beside {log}")
+    assert lines[3] == "epoch   1* loss 3.000 / 3.200  quick check 70.0 %  201 captions/s\n"
     process.send_signal(signal.SIGINT)
-    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("no longer watched\n", "", 0)
+    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("stopped watching\n", "", 0)

@@ -1,4 +1,4 @@
-"""Evaluate_test: a whole evaluation, honest about where its threshold comes from, with blind figures beside it."""
+"""Evaluate_test.py: a whole evaluation, its threshold, its benchmarks and its errors."""
 
 import contextlib
 import csv
@@ -27,7 +27,7 @@ from training import checkpoints
 
 
 def evaluate(*args, status=0):
-    """Evaluate_test.main in this process; its exit status must be `status`. Returns stdout and stderr."""
+    """Run Evaluate_test.main in this process; its exit status must be `status`. Returns stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     found = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -39,8 +39,17 @@ def evaluate(*args, status=0):
     return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
 
 
+def joined(shown):
+    """Paragraphs as one line each, however they were wrapped."""
+    return " ".join(shown.split())
+
+
 PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
+
+
+def in_percent(found):
+    return f"{100 * found['value']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
 
 def is_picture(path, least=400):
@@ -58,7 +67,7 @@ def evaluated(trained):
     (folder / "threshold.json").write_bytes(chosen_in_training)
 
 
-def test_an_evaluation_reports_every_kind_with_intervals_and_what_the_blind_reach(evaluated):
+def test_an_evaluation_reports_every_kind_with_intervals_and_a_blind_figure(evaluated):
     root, results, shown = evaluated
     rows = {(row["section"], row["name"]): row for row in results["test"]}
     assert len(rows) == len(results["test"])
@@ -74,15 +83,17 @@ def test_an_evaluation_reports_every_kind_with_intervals_and_what_the_blind_reac
             assert 0 <= row[name]["low"] <= row[name]["high"] <= 1
         assert set(row["blind_balanced_accuracy"]) == set(row["blind_pairwise"]) == {"tfidf", "lstm"}
     for (_, name), row in rows.items():
-        (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
-        found = row["balanced_accuracy"]
-        blind = "  ".join(f"{row['blind_balanced_accuracy'][judge]['value']:.4f}" for judge in ("tfidf", "lstm"))
-        assert f" {found['value']:.4f} [{found['low']:.3f}, {found['high']:.3f}]" in line and blind in line
-        assert line.split()[-2:] == [f"{row['blind_pairwise'][judge]:.4f}" for judge in ("tfidf", "lstm")]
+        (line,) = (line for line in shown.splitlines() if line.startswith(f"  {name} "))
+        wanted = [f"{row['n']:,}{'*' if row['n'] < 30 else ''}", *in_percent(row["balanced_accuracy"]).split()]
+        wanted += [f"{100 * row[figure]['value']:.1f}" for figure in ("recall", "specificity", "roc_auc")]
+        blind = max(found["value"] for found in row["blind_balanced_accuracy"].values())
+        assert line.removeprefix(f"  {name} ").split()[:-1] == wanted
+        assert line.split()[-1].removesuffix("=") == f"{100 * blind:.1f}"
+    assert max(map(len, shown.splitlines())) <= 80 and "\x1b" not in shown
     assert all(is_picture(root / "Plots" / "small" / f"{name}_small.png") for name in PLOTS)
 
 
-def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
+def test_the_report_is_complete(evaluated):
     root, results, _ = evaluated
     assert set(results) == {
         *("model", "database", "fingerprint", "plan", "config", "threshold", "equilibrium_threshold"),
@@ -108,14 +119,29 @@ def test_the_report_holds_all_that_it_needs_to_be_read_later(evaluated):
     assert counted == {kind: len(false.of) for kind, false in texts.false.items() if len(false.of)}
     assert results["config"] == json.loads((root / "Models" / "small" / "config.json").read_text())
     assert {"ece", "brier", "slope", "intercept"} == set(results["calibration"])
-    assert set(results["retrieval"]) == {"all", "all_csls"}, "so few pictures fill no gallery of 1,000"
+    assert set(results["retrieval"]) == {"all", "all_csls"}, "there are too few pictures for a gallery of 1,000"
     assert results["retrieval"]["all"]["text_to_picture_recall@5"].keys() == {"value", "low", "high"}
     assert 0 <= results["word_evidence"]["accuracy"]["value"] <= 1
     assert 0.05 < results["word_evidence"]["chance"] < 0.3
     assert set(results["word_evidence"]["categories"]) >= {"colour"}
 
 
-def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
+def test_full_tables_and_vector_figures(trained, tmp_path):
+    folder = shutil.copytree(trained / "Models" / "small", tmp_path / "vectors")
+    shown = evaluate(
+        *("--model", folder, "--blind-captions", 200, "--resamples", 20, "--full", "--figures", "svg")
+    ).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    for row in json.loads((folder / "results.json").read_text())["test"]:
+        assert all(in_percent(row[name]) in shown for name in FIGURES)
+        assert all(in_percent(found) in shown for found in row["blind_balanced_accuracy"].values())
+    for name in PLOTS:
+        plot = trained / "Plots" / "small" / f"{name}_vectors.svg"
+        assert plot.read_text().lstrip().startswith("<?xml") and "<svg" in plot.read_text()
+        assert not plot.with_suffix(".png").exists()
+
+
+def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
     root, results, _ = evaluated
     folder = root / "Models" / "small"
     loaded = checkpoints.load_model(folder, torch.device("cpu"))
@@ -130,7 +156,7 @@ def test_the_threshold_is_that_of_validation_and_is_stored(evaluated):
     assert loaded.threshold.threshold == pytest.approx(expected)
 
 
-def test_a_threshold_for_recall_refuses_few_captions_and_is_what_predict_uses(trained, tmp_path):
+def test_a_threshold_for_recall_is_stored_for_predict(trained, tmp_path):
     folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
     evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 100)
     stored = json.loads((folder / "threshold.json").read_text())
@@ -139,7 +165,7 @@ def test_a_threshold_for_recall_refuses_few_captions_and_is_what_predict_uses(tr
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
 
 
-def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_path):
+def test_another_database_does_not_change_the_stored_threshold_or_results(evaluated, tmp_path):
     root = evaluated[0]
     folder = root / "Models" / "small"
     before = {name: (folder / name).read_bytes() for name in ("threshold.json", "results.json")}
@@ -148,6 +174,13 @@ def test_another_database_changes_nothing_for_the_model_s_users(evaluated, tmp_p
     assert {name: (folder / name).read_bytes() for name in before} == before
     found = json.loads((folder / "results_other.json").read_text())
     assert found["threshold"] == json.loads(before["threshold.json"]), "used unchanged"
+    changed = found | {"database": str(tmp_path / "elsewhere" / "other"), "fingerprint": "of another database"}
+    (folder / "results_other.json").write_text(json.dumps(changed))
+    done = evaluate("--model", folder, "--database", tmp_path / "other", "--blind-captions", 100, status=2)
+    assert (
+        f"results_other.json holds the results of another database, {tmp_path / 'elsewhere' / 'other'}" in done.stderr
+    )
+    assert json.loads((folder / "results_other.json").read_text()) == changed, "no result is lost"
 
 
 def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path):
@@ -225,7 +258,7 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
 
 @pytest.fixture
 def pairs(evaluated, tmp_path):
-    """A benchmark of the test split's pictures, under new names, with a broken record and an absent picture."""
+    """A table of pairs: pictures of the test split under new names, a broken record and a missing picture."""
     root = evaluated[0]
     database = Database(checkpoints.load_model(root / "Models" / "small", torch.device("cpu")).config.data.folder)
     texts = collect_texts(database, database.rows("test"))
@@ -246,8 +279,8 @@ def pairs(evaluated, tmp_path):
     return root / "Models" / "small", tmp_path, database
 
 
-def test_own_pairs_are_judged_as_the_test_split_is(evaluated, pairs):
-    """The same texts and pictures by way of a file give the figures of the row of swaps."""
+def test_a_table_of_pairs_has_the_figures_of_the_test_split(evaluated, pairs):
+    """A table of the swaps of the test split has the figures of the row of swaps."""
     folder, place, _ = pairs
     spec = f"pairs={place / 'pairs.csv'}"
     shown = evaluate(
@@ -258,8 +291,8 @@ def test_own_pairs_are_judged_as_the_test_split_is(evaluated, pairs):
     assert found["missing_pictures"] == ["absent.png"]
     assert list(found["unreadable_pictures"]) == ["broken.png"]
     assert found["claims_without_picture"] == 2 and len(found["left_out"]) == 1
-    assert "2 pictures are missing or unreadable (absent.png, broken.png); 2 claims are not counted" in shown
-    assert "1 broken records are left out (pairs.csv:" in shown
+    assert "2 pictures are missing or unreadable (absent.png, broken.png): 2 claims are not counted" in joined(shown)
+    assert "1 broken records are left out (pairs.csv:" in joined(shown)
     (row,) = found["rows"]
     swap = next(row for row in evaluated[1]["test"] if row["name"] == "swap")
     for name in ("balanced_accuracy", "recall", "specificity", "roc_auc"):
@@ -273,23 +306,24 @@ def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
     flags = ("--model", folder, "--benchmark", f"pairs={place / 'pairs.csv'}", "--images", place / "pictures")
     done = evaluate(*flags, "--blind-captions", 200, "--resamples", 50, status=2)
     assert "was trained on 1 photographs (holiday 0.png" in done.stderr
-    assert "threshold" not in done.stdout, "it is told before minutes pass"
+    assert "threshold" not in done.stdout, "it is refused before minutes pass"
     evaluate(*flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
     assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["trained_on"] == ["holiday 0.png"]
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "words"),
     [
         (("--benchmark", "nothing=here"), "winoground"),
         (("--benchmark", "pairs=absent.csv"), "absent.csv"),
         (("--threshold-for", "accuracy"), "recall=0.95"),
         (("--resamples", 1), "at least 10"),
+        (("--figures", "gif"), "svg"),
     ],
 )
-def test_wrong_flags_get_one_line(trained, flags, told):
+def test_wrong_flags_get_one_line(trained, flags, words):
     done = evaluate("--model", trained / "Models" / "small", *flags, status=2)
-    assert told in done.stderr and done.stderr.count("\n") == 1
+    assert words in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_no_model_gets_one_line(tmp_path):
@@ -299,7 +333,7 @@ def test_no_model_gets_one_line(tmp_path):
 
 
 def test_corrections_are_counted(monkeypatch):
-    """Five swaps whose own caption is first, third, fourth, first but no better than the swap, and no candidate."""
+    """Five swaps. The caption is suggested first, third, fourth, first with a score below the swap, and not at all."""
     captions = [f"a red ball {n}" for n in range(5)]
     texts = [f"a blue ball {n}" for n in range(5)]
     right, wrong = 0, 1

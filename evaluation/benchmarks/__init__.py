@@ -1,6 +1,6 @@
-"""External benchmarks, one file each: what it expects, how it is read, and how its authors count.
+"""External benchmarks. Each has one file: which files it expects, how it reads them, and which figures it reports.
 
-To add one, write `evaluation/benchmarks/NAME.py` with a `Benchmark` and enter it in `BENCHMARKS` below.
+To add a benchmark, write `evaluation/benchmarks/NAME.py` with a `Benchmark` and enter it in `BENCHMARKS` below.
 """
 
 from evaluation.benchmarks.flickr8k import FLICKR8K_CF, FLICKR8K_EXPERT
@@ -27,8 +27,8 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def read_benchmark(spec: str) -> Contents:
-    """Read the benchmark that NAME=PATH names. ValueError lists the known names; see also `Benchmark.read`."""
+    """Read the benchmark NAME=PATH. ValueError lists the known names; for other errors see `Benchmark.read`."""
     name, _, path = spec.partition("=")
     if name not in BENCHMARKS or not path:
-        raise ValueError(f"{spec!r} is no NAME=PATH of a benchmark; known names: {', '.join(BENCHMARKS)}")
+        raise ValueError(f"--benchmark {spec!r}: expected NAME=PATH; known names: {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name].read(path)

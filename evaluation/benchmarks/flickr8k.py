@@ -1,4 +1,4 @@
-"""People's judgements of Flickr8k's pictures with captions, most of them of other pictures.
+"""People's ratings of pictures of Flickr8k with captions, most of which belong to other pictures.
 
 Sources: Hodosh et al. 2013; Hessel et al. 2021 (CLIPScore).
 """
@@ -18,10 +18,10 @@ TOKENS = "Flickr8k.token.txt"
 
 
 def _read_expert(contents: Contents) -> None:
-    """Three experts' scores of 1 (does not describe the picture at all) to 4 (does); each is a claim of its own.
+    """Ratings of three experts for each pair, from 1 (does not describe the picture at all) to 4 (describes it).
 
-    A pair is a unit. Pairs of a picture and one of its own captions are left out, as in the literature (Anderson et al.
-    2016, SPICE): 158 of 5,822, so 16,992 judgements are left.
+    A pair is a unit, each rating a claim. Pairs of a picture and one of its own captions are left out, as in the
+    literature (Anderson et al. 2016, SPICE): 158 of 5,822 pairs, so 16,992 ratings are left.
     """
 
     def scores(fields: list[str]) -> list[float]:
@@ -32,22 +32,23 @@ def _read_expert(contents: Contents) -> None:
 
 
 def _read_cf(contents: Contents) -> None:
-    """The share, 0 to 1, of CrowdFlower's workers who said that the caption describes the picture; 47,830 pairs."""
+    """The fraction of CrowdFlower workers who said that the caption describes the picture; 47,830 pairs."""
 
-    def share(fields: list[str]) -> list[float]:
+    def fraction(fields: list[str]) -> list[float]:
         value = float(fields[0]) if re.fullmatch(r"[0-9.eE+-]+", fields[0]) else math.nan
-        check(0 <= value <= 1, f"a share is 0 to 1, got {fields[0][:80]!r}")
+        check(0 <= value <= 1, f"the fraction must be 0 to 1, got {fields[0][:80]!r}")
         return [value]
 
-    _read_judgements(contents, "CrowdFlowerAnnotations.txt", share, 1, own=True)
+    _read_judgements(contents, "CrowdFlowerAnnotations.txt", fraction, 1, own=True)
 
 
 def _read_judgements(
     contents: Contents, usual: str, ratings: Callable[[list[str]], list[float]], claims: int, own: bool
 ) -> None:
-    """Lines of image, caption id and three fields, from which `ratings` makes `claims` labels.
+    """Read lines of image, caption id and three fields.
 
-    usual: the file in a folder; own: whether a picture's own captions count.
+    usual: the name of the file in a folder. ratings: makes the labels of a line, `claims` in number, from the three
+    fields. own: whether pairs of a picture and one of its own captions count.
     """
     path, benchmark = contents.path, contents.benchmark
     file = find_file(path, usual) if path.is_dir() else path
@@ -60,9 +61,9 @@ def _read_judgements(
             fields = [field.strip() for field in decoded(line).split("\t")]
             check(len(fields) == 5, f"expected five fields separated by tabs, got {len(fields)}")
             picture, key = fields[:2]
-            check(bool(picture), "the image is no file name")
+            check(bool(picture), "the image has no file name")
             labels = ratings(fields[2:])
-            # By identity, since the token file calls one picture 2258277193_586949ec62.jpg.1
+            # By identity: the token file calls one picture 2258277193_586949ec62.jpg.1
             if not own and flickr_identity(picture) == flickr_identity(key.rpartition("#")[0]):
                 of_itself += 1
                 continue
@@ -76,7 +77,7 @@ def _read_judgements(
 
 
 def _read_captions(contents: Contents, file: Path) -> dict[str, str]:
-    """Captions by id ("NAME.jpg#2"). A broken line costs no claim here, but every judgement of its caption does."""
+    """Captions by id ("NAME.jpg#2"). A broken line is left out; later, every rating of its caption is left out too."""
     if not file.is_file():
         name, expects = contents.benchmark.name, contents.benchmark.expects
         raise FileNotFoundError(f"the captions are not there: {file}; {name} expects {expects}")
@@ -93,12 +94,12 @@ def _read_captions(contents: Contents, file: Path) -> dict[str, str]:
 
 
 def _expert_figures(scored: Scored) -> Figures:
-    """The literature gives tau-c. ROC-AUC of the clear cases, 4 against 1."""
+    """tau-c, as in the literature, and ROC-AUC of ratings 4 against 1."""
     return rating_figures(scored, "c", scored.label == 4, scored.label == 1)
 
 
 def _cf_figures(scored: Scored) -> Figures:
-    """The literature gives tau-b. ROC-AUC of the majority."""
+    """tau-b, as in the literature, and ROC-AUC of majorities for against majorities against."""
     return rating_figures(scored, "b", scored.label > 0.5, scored.label < 0.5)
 
 
@@ -112,7 +113,7 @@ FLICKR8K_EXPERT = Benchmark(
 )
 FLICKR8K_CF = Benchmark(
     "flickr8k-cf",
-    f"CrowdFlowerAnnotations.txt with {TOKENS} beside it, or their folder: image, caption id, share of yes and two "
+    f"CrowdFlowerAnnotations.txt with {TOKENS} beside it, or their folder: image, caption id, fraction of yes and two "
     "counts, separated by tabs",
     _read_cf,
     _cf_figures,

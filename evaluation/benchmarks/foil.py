@@ -1,4 +1,4 @@
-"""FOIL and VALSE: a caption of a picture against the same caption with a false part.
+"""FOIL and VALSE: a caption of a picture and a foil, which is the same caption with a false part.
 
 Sources: Shekhar et al. 2017 (FOIL), Parcalabescu et al. 2022 (VALSE).
 """
@@ -16,17 +16,16 @@ from sources.files import stream_json
 from sources.items import LeftOut
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
-FOIL_HEAD = re.compile(
-    rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:info|images|licenses|annotations|categories|type)"\s*:'
-)  # COCO's
-JOINED_BY = ("foil_id", "id")
+# The beginning of a file in COCO's format, which FOIL has
+FOIL_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:info|images|licenses|annotations|categories|type)"\s*:')
+JOINED_BY = ("foil_id", "id")  # keys that join a foil to its caption
 
 
 def _read(contents: Contents) -> None:
-    """Both formats, told apart by how a file begins. In a folder each file is a subset.
+    """Read either format, recognised by the beginning of a file. In a folder each file is a subset.
 
-    Of VALSE, as with its authors, a record counts if at least two of three annotators found the caption true of the
-    picture, and not the foil; the others are one entry of `left_out`.
+    As its authors do, count a record of VALSE only if at least two of three annotators chose the caption and not the
+    foil. The other records are one entry of `left_out`.
     """
     for file in contents.json_files():
         with file.open("rb") as stream:
@@ -35,21 +34,23 @@ def _read(contents: Contents) -> None:
 
 
 class _Annotation(NamedTuple):
-    """One caption of FOIL."""
+    """A caption or a foil in a file of FOIL."""
 
     image: int
     text: str
     is_foil: bool
     word: object
+    """The false word of a foil."""
     target: object
-    """The word that was there before."""
+    """The word of the caption that it replaces."""
     ids: dict[str, Hashable]
+    """Values of the keys JOINED_BY."""
 
 
 def _read_foil(contents: Contents, file: Path) -> None:
-    """FOIL, as a stream, since the file has 50 to 100 MB. A caption and its foils are one unit."""
+    """Read FOIL as a stream, since the file has 50 to 100 MB. A caption and its foils are a unit."""
     names: dict[object, str] = {}
-    with contextlib.suppress(ValueError):  # it has no images; if it is damaged, the next pass raises
+    with contextlib.suppress(ValueError):  # a file without images; in a damaged file the next pass raises
         for _, image in stream_json(file, "images.item"):
             if isinstance(image, dict) and type(image.get("id")) is int and isinstance(image.get("file_name"), str):
                 names[image["id"]] = image["file_name"]
@@ -71,23 +72,23 @@ def _read_foil(contents: Contents, file: Path) -> None:
 
 
 def _annotation(record: Any, number: int) -> _Annotation:
-    """ValueError if it is broken."""
+    """Check a record of FOIL. ValueError says what is broken."""
     text = text_of(record, "caption")
     image, is_foil = record.get("image_id"), record.get("foil")
-    check(type(image) is int, "image_id is no number")
+    check(type(image) is int, "image_id is not a number")
     check(isinstance(is_foil, bool), "foil is neither true nor false")
     ids: dict[str, Hashable] = {}
     for key in JOINED_BY:
-        value = record.get(key)  # a caption without it is joined to no foil
+        value = record.get(key)  # a caption without the key has no foil
         ids[key] = (image, value) if isinstance(value, int | str) else number
     return _Annotation(image, text, is_foil, record.get("foil_word"), record.get("target_word"), ids)
 
 
 def _join(annotations: list[_Annotation]) -> tuple[str, dict[Hashable, str]]:
-    """The key that gives most foils their caption, and the captions by its values.
+    """The key by which most foils have a caption, and the captions by their value of this key.
 
-    Descriptions of the format disagree: a caption and its foils share `foil_id`, or, as programs that read the authors'
-    file have it, `id`, which is that of COCO's caption.
+    Descriptions of the format disagree on the key that a caption and its foils share: `foil_id`, or `id`, the id of the
+    caption in COCO, which programs for the authors' file use.
     """
     best, most = ("", dict[Hashable, str]()), -1
     for key in JOINED_BY:
@@ -99,7 +100,7 @@ def _join(annotations: list[_Annotation]) -> tuple[str, dict[Hashable, str]]:
 
 
 def _read_valse(contents: Contents, file: Path) -> None:
-    """VALSE, an object of records. Its first version has lists of captions and `foils`; the first of each counts."""
+    """Read VALSE, an object of records. Its first version has lists `caption` and `foils`; the first of each counts."""
     refused = 0
     for place, record in contents.json_records(file):
         with contents.record(f"{file.name}:{place}", 2):
@@ -110,8 +111,9 @@ def _read_valse(contents: Contents, file: Path) -> None:
                 if votes["caption"] < 2:
                     refused += 1
                     continue
-            told = record.get("linguistic_phenomena")
-            subset = file.stem if contents.path.is_dir() else told.strip() if isinstance(told, str) else ""
+            phenomenon = record.get("linguistic_phenomena")
+            named = phenomenon.strip() if isinstance(phenomenon, str) else ""
+            subset = file.stem if contents.path.is_dir() else named
             unit = next(contents.units)
             contents.add(Claim(picture, caption, 1.0, subset, unit))
             contents.add(Claim(picture, foil, 0.0, subset, unit, _changed_part(caption, foil)))
@@ -121,7 +123,7 @@ def _read_valse(contents: Contents, file: Path) -> None:
 
 
 def _spans_of_word(foil: _Annotation, original: str | None) -> tuple[Span, ...]:
-    """Where a foil has its false word, as a whole word in any case, except where the original caption has it too."""
+    """Where the false word is in a foil: as a whole word, in any case, except where the caption has the word too."""
     words = [word.strip().lower() if isinstance(word, str) else "" for word in (foil.word, foil.target)]
     if not words[0]:
         return ()
@@ -132,7 +134,7 @@ def _spans_of_word(foil: _Annotation, original: str | None) -> tuple[Span, ...]:
     before = [] if original is None else [word.lower() for word in pattern.findall(original)]
     if words[0] not in before:
         return tuple(spans)
-    if len(before) == len(places):  # one word replaced by one: the places correspond
+    if len(before) == len(places):  # one word replaces one: the places correspond
         kept = {place.span() for place, word in zip(places, before) if word != words[0]}
         return tuple(span for span in spans if span in kept)
     changed = _changed_part(original or "", foil.text)
@@ -140,7 +142,7 @@ def _spans_of_word(foil: _Annotation, original: str | None) -> tuple[Span, ...]:
 
 
 def _changed_part(caption: str, foil: str) -> tuple[Span, ...]:
-    """The characters of the foil between the words that both texts begin and end with, whatever their case."""
+    """The characters of the foil between the first words and the last words that both texts share, in any case."""
     words = list(WORD.finditer(foil))
     before, after = [w.casefold() for w in WORD.findall(caption)], [w[0].casefold() for w in words]
     start = _common(before, after)
@@ -149,7 +151,7 @@ def _changed_part(caption: str, foil: str) -> tuple[Span, ...]:
 
 
 def _common(first: list[str], second: list[str]) -> int:
-    """The number of words that both begin with."""
+    """The number of words at the beginning that both lists share."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second)))
 
 

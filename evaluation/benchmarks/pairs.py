@@ -1,4 +1,4 @@
-"""The user's own texts, in a table with image, caption and optionally label and subset."""
+"""A table of the user's own pairs with the columns image, caption and optionally label and subset."""
 
 from evaluation.benchmarks.figures import Claim, label_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, check
@@ -7,7 +7,7 @@ from sources.tables import PAIR_COLUMNS, read_table
 
 
 def _read(contents: Contents) -> None:
-    """A text without a label counts as true. The unit is the number of the row, from 0."""
+    """Read the table. A text without a label counts as true. The unit is the number of the row, from 0."""
     rows = read_table(contents.file(), wanted=(*PAIR_COLUMNS, "subset"))
     for number, (place, row) in enumerate(rows):
         with contents.record(f"{contents.path.name}:{place}", 1):

@@ -1,4 +1,4 @@
-"""Which photograph a file name of a benchmark means, and where its picture lies."""
+"""Find the pictures of a benchmark by their file names, and the identities of their photographs."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from sources.flickr import flickr_identity
 ENDINGS = (".jpg", ".jpeg", ".png")
 COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
 COCO_SPELLINGS = ("{:012d}.jpg", "COCO_val2014_{:012d}.jpg", "COCO_train2014_{:012d}.jpg")
-FOLDERS = ("images", "Flicker8k_Dataset", "flickr30k-images")  # the second as its authors spell it
+FOLDERS = ("images", "Flicker8k_Dataset", "flickr30k-images")  # "Flicker" is its authors' spelling
 
 
 def find_pictures(contents: Contents, images: Path | None) -> dict[str, Path]:
-    """Where the pictures lie, by their names in the benchmark: below `images`, by default beside its file.
+    """The picture files of a benchmark by their names in it; pictures that are not found are left out.
 
-    ValueError if none is there.
+    images: the folder to search, by default the folder of the benchmark. ValueError if no picture is found.
     """
     path = contents.path
     images = images or (path if path.is_dir() else path.parent)
@@ -35,11 +35,11 @@ def find_pictures(contents: Contents, images: Path | None) -> dict[str, Path]:
 
 
 def identity_of(name: str) -> str | None:
-    """Identity of the photograph by its file name, as in the `group` of a database; None if the name has none.
+    """The identity of a photograph by its file name, as in the `group` of a database; None if the name has none.
 
     "coco:85329" for "000000085329.jpg" and "COCO_val2014_000000085329.jpg", "flickr:1056338697" for
-    "1056338697_4f7d7ce270.jpg". COCO's numbers have six digits after six zeros. A JPEG whose
-    name is a bare number of five to ten digits counts as Flickr30k's (36979.jpg, 1000092795.jpg).
+    "1056338697_4f7d7ce270.jpg". Numbers of COCO have six digits after six zeros. A JPEG whose name is a number of five
+    to ten digits counts as one of Flickr30k (36979.jpg, 1000092795.jpg).
     """
     last = PurePosixPath(name.strip().replace("\\", "/")).name
     if re.fullmatch(r"(?:COCO_(?:train|val|test)20\d\d_)?0{6}\d{6}(?:\.\w+)?", last, re.ASCII):
@@ -50,7 +50,7 @@ def identity_of(name: str) -> str | None:
 
 
 class PictureFinder:
-    """Finds the pictures of a benchmark below a folder. Each folder is listed once, on first use."""
+    """Finds pictures below a folder. Each folder is listed only once, when it is first needed."""
 
     def __init__(self, images: Path):
         self.images = images
@@ -58,10 +58,10 @@ class PictureFinder:
         self._listed: dict[PurePosixPath, frozenset[str]] = {}
 
     def find(self, name: str) -> Path | None:
-        """The file of that name, or None; never one outside of the folder.
+        """The file of a picture, or None; never a file outside the folder.
 
-        Tried in this order: the name as it is; its last part; both with each of ENDINGS; COCO's other spellings of the
-        same number, here and in COCO_FOLDERS; the first three in FOLDERS.
+        Tried in this order: the whole name; its last part; both with each of ENDINGS; COCO's other spellings of the
+        same number, in COCO_FOLDERS; the first three again, in FOLDERS.
         """
         if name not in self._found:
             places = (place for place in self._places(name) if place.name in self._files(place.parent))
@@ -88,7 +88,7 @@ class PictureFinder:
     def _files(self, folder: PurePosixPath) -> frozenset[str]:
         if folder not in self._listed:
             names: frozenset[str] = frozenset()
-            # ValueError: a name with a zero byte, which no folder has.
+            # ValueError: the name has a zero byte.
             with contextlib.suppress(OSError, ValueError), os.scandir(self.images / folder) as entries:
                 names = frozenset(entry.name for entry in entries if entry.is_file())
             self._listed[folder] = names

@@ -12,7 +12,10 @@ NOT_PUBLISHED = {"add_rel.json", "swap_rel.json"}  # of these nine
 
 
 def _read(contents: Contents) -> None:
-    """A caption against one in which something was added, replaced or swapped. Source: Hsieh et al. 2023."""
+    """A caption and a negative to which words were added, or in which words were replaced or swapped.
+
+    Source: Hsieh et al. 2023.
+    """
     path = contents.path
     files = [path]
     if path.is_dir():
@@ -25,12 +28,15 @@ def _read(contents: Contents) -> None:
 
 
 def _read_pp(contents: Contents) -> None:
-    """The same with a paraphrase of the caption: both must score above the negative. Source: Dumpala et al. 2024."""
+    """SugarCrepe with a paraphrase of each caption: caption and paraphrase must score above the negative.
+
+    Source: Dumpala et al. 2024.
+    """
     _read_files(contents, contents.json_files(), ("caption", "caption2"))
 
 
 def _read_files(contents: Contents, files: Iterable[Path], true: tuple[str, ...]) -> None:
-    """true: keys of the true captions of a record."""
+    """Read files of records; true: the keys of the true texts of a record."""
     for file in files:
         for place, record in contents.json_records(file):
             with contents.record(f"{file.name}:{place}", len(true) + 1):

@@ -11,7 +11,7 @@ PAIRS = ((0, 0), (1, 1), (0, 1), (1, 0))  # picture and caption of a unit's four
 
 
 def _read(contents: Contents) -> None:
-    """The subset is `collapsed_tag`, or `tag` where there is none."""
+    """Read the file. The subset of a record is its `collapsed_tag`, or else its `tag`."""
     for number, line in read_lines(contents.file()):
         with contents.record(f"{contents.path.name}:{number}", 4):
             record = json_line(line)
@@ -23,9 +23,9 @@ def _read(contents: Contents) -> None:
 
 
 def _figures(scored: Scored) -> Figures:
-    """Text score: each picture prefers its caption; image score: each caption its picture; group score: both.
+    """Text score: both pictures prefer their caption. Image score: both captions prefer their picture. Group: both.
 
-    A tie is lost.
+    A tie does not count.
     """
     figures, units = label_figures(scored), scored.units(4)
     if not units:

@@ -38,7 +38,7 @@ def scored_texts(draw):
 
 
 def thresholds_that_differ(positive, negative):
-    """Below all scores, between every two of them, and above all."""
+    """Thresholds below all scores, between every two scores, and above all scores."""
     scores = np.unique(np.r_[positive, negative])
     return [scores[0] - 1, *(scores[1:] + scores[:-1]) / 2, scores[-1] + 1]
 
@@ -48,7 +48,7 @@ def test_rates_by_hand():
     assert rates == (pytest.approx((0.5 + 2 / 3) / 2), 0.5, pytest.approx(2 / 3))
 
 
-def test_the_rate_of_a_kind_that_is_absent_is_nan():
+def test_a_rate_of_no_scores_is_nan():
     some, none = np.array([0.9, 0.1]), np.array([])
     assert metrics.rates(some, none, 0.5) == pytest.approx((math.nan, 0.5, math.nan), nan_ok=True)
     assert metrics.rates(none, some, 0.5) == pytest.approx((math.nan, math.nan, 0.5), nan_ok=True)
@@ -73,14 +73,14 @@ def test_threshold_curve_agrees_with_rates_and_equilibrium_is_where_they_meet():
         assert metrics.rates(positive, negative, curve.thresholds[i])[1:] == (curve.recall[i], curve.specificity[i])
     at = metrics.rates(positive, negative, metrics.equilibrium_threshold(positive, negative))
     assert at.recall == pytest.approx(at.specificity, abs=0.01)
-    with pytest.raises(ValueError, match="of true and of false captions"):
+    with pytest.raises(ValueError, match="needs true and false texts; got 200 true and 0 false"):
         metrics.best_threshold(positive, negative[:0])
 
 
 @given(SCORES, SCORES)
 @FEW
 def test_the_curve_is_exact_at_every_threshold(positive, negative):
-    """Equal to the last bit, or a share of exactly R would not count as "at least R"."""
+    """Equal to the last bit: otherwise a rate of exactly R would not count as "at least R"."""
     curve = metrics.threshold_curve(positive, negative)
     for threshold, *expected in zip(*curve):
         assert [*metrics.rates(positive, negative, threshold)[1:]] == expected
@@ -95,7 +95,7 @@ def test_a_threshold_fits_between_neighbouring_floats():
 
 @pytest.mark.parametrize("low", [0.5, math.nextafter(0.5, 1)])
 def test_a_threshold_fits_between_neighbours_of_float64(low):
-    """Nothing is between them, and halfway is rounded to one or the other."""
+    """There is no float between them: the middle is rounded to one of them."""
     high = math.nextafter(low, 1)
     threshold = metrics.best_threshold(np.array([high]), np.array([low]))
     assert metrics.rates(np.array([high]), np.array([low]), threshold).balanced_accuracy == 1
@@ -138,14 +138,14 @@ WRONG_CRITERIA = [
 
 
 @pytest.mark.parametrize("text", WRONG_CRITERIA)
-def test_a_wrong_criterion_is_told_with_the_right_ones(text):
-    with pytest.raises(ValueError, match=r"is none of balanced-accuracy, recall=0\.95, .*, f1, cost=5:1") as error:
+def test_the_error_for_a_wrong_criterion_lists_the_right_ones(text):
+    with pytest.raises(ValueError, match=r"choose balanced-accuracy, recall=0\.95, .*, f1 or cost=5:1") as error:
         Criterion.parse(text)
     assert str(error.value).startswith(repr(text))
 
 
 def worth(criterion, positive, negative, threshold):
-    """The criterion from its words alone."""
+    """The criterion, computed from its definition."""
     recall, specificity = metrics.rates(positive, negative, threshold)[1:]
     match criterion.name:
         case "recall":
@@ -171,8 +171,8 @@ def test_no_threshold_is_better_than_the_best(text, positive, negative):
 
 
 @pytest.mark.parametrize("text", ["specificity=1", "cost=5:1"])
-def test_where_accepting_nothing_is_best_nothing_is_accepted(text):
-    """The false text has the highest score. Halfway to the next float above it is rounded to the score itself."""
+def test_nothing_is_accepted_if_that_is_best(text):
+    """The false text has the highest score. The middle to the next float above is rounded to this score."""
     positive, negative = np.array([0.1], dtype=np.float32), np.array([0.5], dtype=np.float32)
     threshold = metrics.best_threshold(positive, negative, Criterion.parse(text))
     assert metrics.rates(positive, negative, threshold).specificity == 1
@@ -202,7 +202,7 @@ def test_exactly_the_recall_that_is_asked_for_is_enough():
 
 def test_costs_by_hand():
     positive, negative = np.array([0.2, 0.6, 0.8, 0.9]), np.array([0.1, 0.3, 0.7, 0.75])
-    # Where a false one costs 5, refuse all four and lose two of the true ones; where a true one does, accept all four.
+    # If a false text costs 5, refuse all four and lose two true texts; if a true text does, accept all four.
     for text, expected in (("cost=5:1", (0.5, 1)), ("cost=1:5", (1, 0.25))):
         threshold = metrics.best_threshold(positive, negative, Criterion.parse(text))
         assert metrics.rates(positive, negative, threshold)[1:] == expected
@@ -210,7 +210,7 @@ def test_costs_by_hand():
 
 @given(st.integers(1, 15).flatmap(lambda n: st.tuples(*[st.lists(st.integers(-8, 8), min_size=n, max_size=n)] * 2)))
 @FEW
-def test_f1_is_that_of_scikit_learn_where_classes_are_of_equal_size(both):
+def test_f1_is_that_of_scikit_learn_if_classes_are_of_equal_size(both):
     positive, negative = (np.array(scores) / 8 for scores in both)
     labels, scores = np.repeat([True, False], len(positive)), np.r_[positive, negative]
     found = metrics.best_threshold(positive, negative, Criterion("f1"))
@@ -232,9 +232,12 @@ def test_calibration_finds_the_logistic_curve_that_scores_were_drawn_from():
 
 
 def test_calibration_is_logistic_regression_with_balanced_classes():
-    """But for Platt's softened labels, which differ by 1 / 5,000."""
+    """Except for Platt's smoothed labels, which differ by 1 / 5,000."""
     rng = np.random.default_rng(1)
-    positive, negative = rng.beta(4, 3, 5000), rng.beta(2, 4, 8000)  # no normal distributions: the curve only fits best
+    positive, negative = (
+        rng.beta(4, 3, 5000),
+        rng.beta(2, 4, 8000),
+    )  # not normal distributions, so the curve is only the best fit
     found = metrics.calibrate(positive, negative)
     model = LogisticRegression(C=1e8, class_weight="balanced", tol=1e-8)
     model.fit(np.r_[positive, negative][:, None], np.repeat([1, 0], [5000, 8000]))
@@ -269,8 +272,8 @@ def test_scores_that_a_threshold_separates_give_a_finite_curve(count):
     assert probability.max() < 1
 
 
-def test_scores_that_tell_nothing_give_an_even_chance_everywhere():
-    """A model that has collapsed scores all alike; its curve must not be a step at that score."""
+def test_scores_without_information_give_an_even_chance_everywhere():
+    """A collapsed model gives every text the same score; the curve must not be a step at this score."""
     same = np.full(7, 0.3, dtype=np.float32)
     found = metrics.calibrate(same, same[:5])
     np.testing.assert_allclose(found.probability([-1.0, 0.29, 0.3, 0.31, 1.0]), 0.5, atol=0.02)
@@ -289,7 +292,7 @@ def test_reliability_and_calibration_error_by_hand():
     probability, label = np.array([0.1, 0.2, 0.6, 0.9, 1.0]), np.array([0, 1, 1, 0, 1], dtype=bool)
     found = metrics.reliability(probability, label, bins=4)
     np.testing.assert_allclose(found.probability, [0.15, 0.6, 0.95])  # the second bin is empty; 1 is in the last
-    np.testing.assert_allclose(found.share, [0.5, 1, 0.5])
+    np.testing.assert_allclose(found.fraction, [0.5, 1, 0.5])
     assert found.texts.tolist() == [2, 1, 2]
     assert metrics.calibration_error(found) == pytest.approx((2 * 0.35 + 0.4 + 2 * 0.45) / 5)
 
@@ -316,7 +319,7 @@ def test_brier_score_by_hand_and_by_scikit_learn():
 # Intervals
 
 
-def test_a_seed_gives_the_same_resamples_each_of_as_many_photographs():
+def test_a_seed_gives_the_same_resamples_of_all_photographs():
     boot = Bootstrap(40, 30, seed=3)
     assert boot.weights.shape == (30, 40)
     assert (boot.weights == Bootstrap(40, 30, seed=3).weights).all()
@@ -329,11 +332,11 @@ def test_a_seed_gives_the_same_resamples_each_of_as_many_photographs():
 def test_each_photograph_is_drawn_equally_often():
     weights = Bootstrap(10, 5000).weights
     np.testing.assert_allclose(weights.mean(0), 1, atol=0.06)
-    np.testing.assert_allclose((weights == 0).mean(0), 0.9**10, atol=0.03)  # none of ten draws
+    np.testing.assert_allclose((weights == 0).mean(0), 0.9**10, atol=0.03)  # the probability that ten draws miss it
 
 
 def by_hand(*weights):
-    """A bootstrap of these resamples."""
+    """A bootstrap with these weights."""
     boot = Bootstrap(len(weights[0]), len(weights))
     boot.weights = np.array(weights, dtype=np.float32)
     return boot
@@ -368,7 +371,7 @@ def test_interval_by_hand():
 
 
 def test_resamples_without_the_few_photographs_of_a_kind_are_left_out():
-    """Two of 50 photographs have such a text: 13 % of the resamples hold neither of them."""
+    """Two of 50 photographs have a text: 13 % of the resamples have neither photograph."""
     boot = Bootstrap(50, 400)
     values, of = np.array([0.0, 1.0]), np.array([7, 31])
     found = boot.mean(values, of)
@@ -380,7 +383,7 @@ def test_resamples_without_the_few_photographs_of_a_kind_are_left_out():
 
 
 def test_the_interval_covers_the_truth_if_photographs_are_resampled_and_not_if_captions_are():
-    """The captions of a photograph are all accepted or all refused here, so there are 60 observations and not 300."""
+    """All captions of a photograph are accepted or all are refused, so there are 60 observations, not 300."""
     rng, truth = np.random.default_rng(0), 0.7
     of_photographs, of_captions = Bootstrap(60, 200), Bootstrap(300, 200)
     photograph, caption, nothing = np.repeat(np.arange(60), 5), np.arange(300), np.zeros(0)
@@ -392,16 +395,16 @@ def test_the_interval_covers_the_truth_if_photographs_are_resampled_and_not_if_c
             assert found.value == score.mean()
             covered[i] += found.low <= truth <= found.high
     assert 0.88 <= covered[0] / 200 <= 0.99
-    assert covered[1] / 200 < 0.75  # of 300 observations the interval would be 1 / sqrt(5) as wide
+    assert covered[1] / 200 < 0.75  # intervals of 300 observations are 1 / sqrt(5) as wide
 
 
-def test_a_random_score_is_worth_half_within_its_interval():
+def test_the_interval_of_random_scores_contains_a_half():
     boot = Bootstrap(60, 200)
     of = np.repeat(np.arange(60), 4)
     held = dict.fromkeys(("balanced_accuracy", "roc_auc", "pairwise"), 0)
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        photograph = rng.normal(size=60)[of]  # scores of some photographs are high, for true and false alike
+        photograph = rng.normal(size=60)[of]  # some photographs have high scores, of true and of false texts
         positive, negative = (photograph + rng.normal(size=240) for _ in range(2))
         judged = metrics.judged(positive, of, negative, of, rng.normal(), boot)
         found = {**judged.intervals(), "pairwise": metrics.interval(boot.mean(positive > negative, of))}
@@ -416,7 +419,7 @@ def test_a_random_score_is_worth_half_within_its_interval():
 @given(scored_texts(), scored_texts(), st.integers(-9, 9))
 @settings(max_examples=25, deadline=None)
 def test_figures_of_all_and_of_each_resample_are_those_of_scikit_learn(true, false, eighths):
-    """With the weights of the photographs as weights of their texts. Scores, and the threshold with them, may tie."""
+    """scikit-learn gets the weights of the photographs as weights of the texts. Scores and the threshold can tie."""
     boot = Bootstrap(PHOTOGRAPHS, 6, seed=1)
     threshold = eighths / 8
     found = metrics.judged(*true, *false, threshold, boot)
@@ -461,7 +464,7 @@ def test_blocks_of_resamples_change_nothing(block):
         np.testing.assert_array_equal(one, other)
 
 
-def test_texts_of_one_kind_alone_have_their_rate_and_no_area():
+def test_texts_of_one_class_have_a_rate_but_no_area():
     some, of, none = np.array([0.9, 0.1]), np.array([0, 1]), np.zeros(0)
     found = metrics.judged(none, none.astype(int), some, of, 0.5, Bootstrap(2, 8)).intervals()
     assert found["specificity"].value == 0.5
@@ -469,7 +472,7 @@ def test_texts_of_one_kind_alone_have_their_rate_and_no_area():
 
 
 def test_a_threshold_is_compared_in_float64():
-    """0.1 is a float32 just above the float64 of that name, whose neighbour below it would be rounded up to it."""
+    """The float32 0.1 is above the float64 0.1. Rounded to float32, the float64 just below 0.1 would equal it."""
     score = np.array([0.1], dtype=np.float32)
     for threshold, accepted in ((float(score[0]), 1), (math.nextafter(float(score[0]), 1), 0)):
         found = metrics.judged(score, np.zeros(1, int), score, np.zeros(1, int), threshold, Bootstrap(1, 2))
@@ -514,7 +517,7 @@ def test_kendall_is_that_of_scipy_and_of_each_resample(variant):
 
 
 def count_ranks(scores, owner, groups=None, fold=None, block=None):
-    """Scores (N, T), a few pictures at a time."""
+    """Give a counter the scores (N, T) of a few pictures at a time."""
     groups = np.arange(len(scores)) if groups is None else groups
     counter = RankCounter(scores[owner, np.arange(len(owner))], owner, groups, fold)
     for start in range(0, len(scores), block or len(scores)):
@@ -524,7 +527,7 @@ def count_ranks(scores, owner, groups=None, fold=None, block=None):
 
 
 def retrieval(scores, owner, *arguments):
-    """The figures alone."""
+    """The figures without their resamples."""
     found = count_ranks(scores, owner, *arguments).recalls(Bootstrap(len(scores), 3))
     return {name: values[0] for name, values in found.items()}
 
@@ -545,18 +548,18 @@ def test_retrieval_by_hand(block):
 
 
 def test_retrieval_of_resamples_by_hand():
-    """A caption goes where its picture goes: resample 1 has picture 0 twice, so its two captions as well."""
+    """A resample has the captions of its pictures: resample 1 has picture 0 twice, and its two captions twice."""
     owner = np.array([0, 0, 1, 2])
     scores = np.array([[0.9, 0.1, 0.8, 0.0], [0.2, 0.1, 0.7, 0.6], [0.3, 0.4, 0.5, 0.6]])
     found = count_ranks(scores, owner).recalls(by_hand([2, 0, 1], [0, 3, 0]))
-    # Texts 0, 0, 1, 1, 3 of ranks 1, 1, 3, 3, 2; then text 2 of rank 2 three times.
+    # Texts 0, 0, 1, 1, 3 have the ranks 1, 1, 3, 3, 2; then text 2 with rank 2 three times.
     assert found["text_to_picture_recall@1"] == pytest.approx([0.25, 0.4, 0])
     assert found["text_to_picture_recall@5"] == pytest.approx([1, 1, 1])
     assert found["text_to_picture_median_rank"] == pytest.approx([2, 2, 2])
     assert found["picture_to_text_recall@1"] == pytest.approx([1, 1, 1])
 
 
-def test_each_figure_has_a_sample_of_each_resample():
+def test_each_figure_has_a_value_in_each_resample():
     boot = Bootstrap(20, metrics.MEDIANS + 50)
     scores = np.random.default_rng(0).normal(size=(20, 40))
     found = count_ranks(scores, np.repeat(np.arange(20), 2)).recalls(boot)
@@ -568,7 +571,7 @@ def test_each_figure_has_a_sample_of_each_resample():
         assert interval.low < interval.high
 
 
-def test_a_photograph_that_is_there_twice_is_no_wrong_answer():
+def test_another_picture_of_the_same_photograph_is_not_a_wrong_answer():
     owner = np.array([0, 1, 2])
     scores = np.array([[0.5, 0.9, 0.1], [0.9, 0.5, 0.1], [0.0, 0.0, 0.9]])
     assert retrieval(scores, owner)["picture_to_text_recall@1"] == pytest.approx(1 / 3)
@@ -579,12 +582,12 @@ def test_a_photograph_that_is_there_twice_is_no_wrong_answer():
 def test_a_constant_score_retrieves_nothing():
     found = retrieval(np.zeros((20, 40)), np.repeat(np.arange(20), 2))
     assert found["picture_to_text_recall@10"] == found["text_to_picture_recall@10"] == 0
-    assert found["picture_to_text_median_rank"] == 39  # behind the 38 captions of others
+    assert found["picture_to_text_median_rank"] == 39  # behind the 38 captions of other pictures
     assert found["text_to_picture_median_rank"] == 20
 
 
-def test_scores_that_differ_by_rounding_alone_are_a_tie():
-    """The same pair, once of a product of matrices and once of vectors."""
+def test_scores_that_differ_only_by_rounding_are_a_tie():
+    """The same pair, scored by a matrix product and by a vector product."""
     owner, apart = np.arange(2), 5e-7
     assert 0 < apart < metrics.TIE
     scores = np.array([[0.5, 0.5 - apart], [0.0, 0.5]], dtype=np.float32)
@@ -596,7 +599,7 @@ def test_scores_that_differ_by_rounding_alone_are_a_tie():
 
 @st.composite
 def retrievals(draw):
-    """Scores with ties, owners of which some pictures may have no text, photographs that are there twice, folds."""
+    """Scores with ties, pictures that can be without a text, photographs that occur twice, folds."""
     pictures = draw(st.integers(1, 6))
     owner = np.array(draw(st.lists(st.integers(0, pictures - 1), min_size=1, max_size=10)))
     scores = draw(st.lists(st.integers(-2, 2), min_size=pictures * len(owner), max_size=pictures * len(owner)))
@@ -639,21 +642,23 @@ def test_folds_compete_only_among_themselves():
         assert together.of_pictures[mine].tolist() == alone.of_pictures.tolist()
         assert together.of_texts[texts].tolist() == alone.of_texts.tolist()
         parts.append(alone.recalls(Bootstrap(9, 1)))
-    # The folds are of one size, so recall over all is their mean: pictures of no fold (-1) count nowhere.
+    # Folds have the same size, so the overall recall is the mean of theirs. Pictures without a fold (-1) do not count.
     found = together.recalls(Bootstrap(30, 1))
     for name in (name for name in found if "recall" in name):
         assert found[name][0] == pytest.approx(np.mean([part[name][0] for part in parts]))
     assert (
         found["picture_to_text_recall@1"][0]
         > count_ranks(scores, owner).recalls(Bootstrap(30, 1))["picture_to_text_recall@1"][0]
-    )  # the fewer compete, the easier
+    )  # fewer competitors are easier
 
 
 def test_hubness_by_hand():
     scores = np.array([[0.1, 0.2, -0.5], [0.7, 0.5, 0.6]])
     np.testing.assert_allclose(metrics.hubness(scores, k=2), [0.15, 0.65])
     np.testing.assert_allclose(metrics.hubness(scores, k=1), [0.2, 0.7])
-    np.testing.assert_allclose(metrics.hubness(scores), [-0.2 / 3, 0.6])  # of fewer than ten, all
+    np.testing.assert_allclose(
+        metrics.hubness(scores), [-0.2 / 3, 0.6]
+    )  # the mean of all, since there are fewer than ten
     assert scores[0].tolist() == [0.1, 0.2, -0.5]
 
 

@@ -10,7 +10,7 @@ from evaluation.texts import collect_texts
 
 @pytest.fixture(scope="session")
 def tiny(databases, tmp_path_factory):
-    """A copy: what the judges reach is kept beside the plan."""
+    """A copy, since the scores of the blind judges are stored beside the plan."""
     folder = tmp_path_factory.mktemp("evaluated") / "tiny"
     shutil.copytree(databases / "tiny", folder, ignore=lambda _, names: {"features"} & {*names})
     return Database(folder)

@@ -1,4 +1,4 @@
-"""The blind control: judges that find what gives false texts away, and only that."""
+"""The blind judges find what gives false texts away, and nothing else."""
 
 import random
 from collections import Counter
@@ -12,7 +12,7 @@ from false_texts import scenes_texts, texts_of
 from common.metrics import Bootstrap
 from DataBase_functions import Database
 from evaluation import blind
-from evaluation.blind import JUDGES, blind_across, blind_control
+from evaluation.blind import JUDGES, blind_across, blind_scores
 from evaluation.rows import make_rows
 from evaluation.texts import ALL_KINDS, IN_BATCH, collect_texts
 
@@ -37,16 +37,16 @@ def test_judges_find_a_word_that_gives_false_texts_away(name, word):
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_judges_guess_where_false_texts_are_captions_themselves(name):
+def test_judges_guess_if_the_false_texts_are_captions(name):
     captions = scenes_texts(range(200))
     true, false = captions[::2], captions[1::2]
     judge = JUDGES[name](true[:300], false[:300], 0)
     assert accuracy(judge, true[300:], false[300:]) == pytest.approx(0.5, abs=0.08)
-    assert accuracy(judge, true[:300], false[:300]) > 0.6, "it has learned these by heart, so it does learn"
+    assert accuracy(judge, true[:300], false[:300]) > 0.6, "it does learn: it has memorised these"
 
 
-def test_the_lstm_finds_an_order_that_no_pair_of_words_tells():
-    """Captions name their animals in the order of the alphabet. Both texts have the same neighbours, equally often."""
+def test_the_lstm_finds_an_order_that_no_bigram_shows():
+    """Captions name their animals in alphabetical order. Captions and false texts have the same bigrams."""
     rng = random.Random(0)
 
     def texts(backwards, count):
@@ -54,8 +54,8 @@ def test_the_lstm_finds_an_order_that_no_pair_of_words_tells():
         return [f"There is a {one} and a {two} and a bird." for one, two in named]
 
     true, false = texts(False, 1000), texts(True, 1000)
-    assert Counter(blind.words_and_pairs(true[0])) == Counter(
-        blind.words_and_pairs("There is a {} and a {} and a bird.".format(*_animals(true[0])[::-1]))
+    assert Counter(blind.words_and_bigrams(true[0])) == Counter(
+        blind.words_and_bigrams("There is a {} and a {} and a bird.".format(*_animals(true[0])[::-1]))
     )
     reached = {name: accuracy(JUDGES[name](true, false, 0), texts(False, 200), texts(True, 200)) for name in JUDGES}
     assert reached["lstm"] > 0.95
@@ -67,7 +67,7 @@ def _animals(text):
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_a_judge_is_the_same_each_time_and_leaves_torch_as_it_was(name):
+def test_a_judge_is_reproducible_and_leaves_the_state_of_torch_unchanged(name):
     true, false = scenes_texts(range(30)), [f"Here: {text}" for text in scenes_texts(range(30))]
     torch.manual_seed(5)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -80,7 +80,7 @@ def test_a_judge_is_the_same_each_time_and_leaves_torch_as_it_was(name):
     assert verdict.dtype.kind == "f" and verdict.shape == (300,)
 
 
-def test_the_thread_count_comes_back_after_an_error_too():
+def test_the_thread_count_is_restored_after_an_error():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -92,28 +92,28 @@ def test_the_thread_count_comes_back_after_an_error_too():
         torch.set_num_threads(threads)
 
 
-def test_the_blind_control_judges_every_kind_and_is_kept(tiny, monkeypatch):
+def test_the_blind_scores_of_every_kind_are_stored(tiny, monkeypatch):
     test = collect_texts(tiny, tiny.rows("test"))
-    found = blind_control(tiny, test, 150)
+    found = blind_scores(tiny, test, 150)
     kinds = {kind for kind in ALL_KINDS if len(test.false[kind].of)}
     assert set(found) == kinds >= {"mixture", "swap", "mined", IN_BATCH}
     for kind, said in found.items():
         assert set(said) == set(JUDGES)
         assert all(len(side) == len(test.false[kind].of) for both in said.values() for side in both)
 
-    monkeypatch.setattr(blind, "JUDGES", dict.fromkeys(JUDGES, lambda *_: pytest.fail("it was judged again")))
-    again = blind_control(Database(tiny.folder), test, 150)
+    monkeypatch.setattr(blind, "JUDGES", dict.fromkeys(JUDGES, lambda *_: pytest.fail("it was scored again")))
+    again = blind_scores(Database(tiny.folder), test, 150)
     for kind, said in found.items():
         for judge, both in said.items():
             np.testing.assert_array_equal(again[kind][judge], both)
     (kept,) = tiny.plan.folder.glob("blind_*_150_*.npz")
     kept.unlink()
-    with pytest.raises(pytest.fail.Exception, match="judged again"):
-        blind_control(tiny, test, 150)
+    with pytest.raises(pytest.fail.Exception, match="scored again"):
+        blind_scores(tiny, test, 150)
 
 
-def test_the_blind_control_by_hand(tmp_path, monkeypatch):
-    """A judge that takes every text with an "x" for true learns from the train split, and judges the test split."""
+def test_the_blind_scores_by_hand(tmp_path, monkeypatch):
+    """A judge that accepts every text with an "x" learns from the train split and scores the test split."""
     learned = []
 
     def judge(true, false, seed):
@@ -139,24 +139,24 @@ def test_the_blind_control_by_hand(tmp_path, monkeypatch):
     test = texts_of(["x a", "b"], {"swap": [("x e", "colour", 0), ("f", "number", 1)]})
     monkeypatch.setattr(blind, "JUDGES", {"x": judge})
     monkeypatch.setattr(blind, "collect_texts", lambda *_: train)
-    found = blind_control(database, test, 10)
+    found = blind_scores(database, test, 10)
     assert learned == [(["x a", "b"], ["c", "d"])]
     np.testing.assert_array_equal(found["swap"]["x"], [[1, -1], [1, -1]])
     true, false = np.array([0.9, 0.2]), {kind: np.zeros(0) for kind in ALL_KINDS} | {"swap": np.array([0.1, 0.3])}
     swap, colour, number = make_rows(test, true, false, 0.5, found, Bootstrap(2, 20))
-    # Of colour: its caption is taken (right) and so is its false text (wrong). Of number: both are refused.
+    # colour: the caption is accepted (right), the false text too (wrong). number: both are refused.
     assert [row.blind["x"][0] for row in (swap, colour, number)] == [0.5] * 3
-    assert swap.blind_pairwise == {"x": 0.5}, "two ties: it would guess"
+    assert swap.blind_pairwise == {"x": 0.5}, "two ties: each counts half"
 
 
-def test_without_training_photographs_there_is_no_blind_control(tiny, tmp_path, capsys):
+def test_without_training_photographs_there_are_no_blind_scores(tiny, tmp_path, capsys):
     database = SimpleNamespace(plan=SimpleNamespace(folder=tmp_path), folder="coco", split_of=["test"], groups=["a"])
-    assert blind_control(database, collect_texts(tiny, tiny.rows("test")), 100) == {}
-    assert "no blind control: coco has no two training photographs" in capsys.readouterr().out
+    assert blind_scores(database, collect_texts(tiny, tiny.rows("test")), 100) == {}
+    assert "no blind judges: coco has fewer than two training photographs" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
-def test_blind_judges_of_a_benchmark_never_learn_from_the_photographs_they_judge(monkeypatch):
+def test_blind_judges_of_a_benchmark_never_learn_from_the_photographs_that_they_score(monkeypatch):
     def judge(true, false, seed):
         learned = {text.split()[-1] for text in (*true, *false)}
         return lambda some: np.array([pytest.fail(text) if text.split()[-1] in learned else 1.0 for text in some])
@@ -168,8 +168,8 @@ def test_blind_judges_of_a_benchmark_never_learn_from_the_photographs_they_judge
     assert (said["strict"] == 1).all()
 
 
-def test_blind_judges_of_a_benchmark_cut_in_the_middle_where_classes_are_unequal():
-    """Four captions to one false text, and nothing to learn: who learned their share would take all for true."""
+def test_blind_judges_of_a_benchmark_accept_half_if_classes_are_unequal():
+    """Four captions for each false text, and nothing to learn. A judge that learns the frequencies accepts all."""
     captions = scenes_texts(range(200))
     said = blind_across(captions, np.arange(1000) % 5 > 0, np.arange(1000) // 5)
     assert all(0.3 < (scores >= 0).mean() < 0.7 for scores in said.values())

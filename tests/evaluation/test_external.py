@@ -1,4 +1,4 @@
-"""The rows of benchmarks by hand, one way of counting each."""
+"""The rows of benchmarks by hand, for each set of figures."""
 
 import numpy as np
 import pytest
@@ -36,16 +36,16 @@ def test_ratings_by_hand():
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.05])
     benchmark = BENCHMARKS["flickr8k-expert"]
     (row,) = benchmark_rows(benchmark, claims, scores, np.arange(5), 0.5, Bootstrap(5, 50))
-    # Of 10 pairs one is tied, 6 agree, 3 (with the last) do not: tau-c = 2 (6 - 3) / (25 (4 - 1) / 4)
+    # 10 comparisons: 1 tie, 6 agree, 3 (with the last score) disagree. tau-c = 2 (6 - 3) / (25 (4 - 1) / 4)
     assert row.figures["kendall_tau_c"].value == pytest.approx(2 * 3 / (25 * 3 / 4))
-    assert row.figures["roc_auc"].value == 0.5  # 4 against 1: 0.4 is above 0.1, and 0.05 is not
+    assert row.figures["roc_auc"].value == 0.5  # rating 4 against 1: 0.4 is above 0.1, 0.05 is below
 
 
 @pytest.mark.parametrize(
     ("scores", "text", "image"),
     [
         ([0.9, 0.8, 0.1, 0.2], 1, 1),
-        ([0.9, 0.3, 0.1, 0.5], 0, 1),  # picture 1 prefers caption 0, which prefers picture 0 all the same
+        ([0.9, 0.3, 0.1, 0.5], 0, 1),  # picture 1 prefers caption 0, but caption 0 prefers picture 0
         ([0.9, 0.3, 0.5, 0.1], 1, 0),
         ([0.5, 0.5, 0.5, 0.5], 0, 0),
     ],

@@ -1,4 +1,4 @@
-"""What is drawn of one log and of several."""
+"""The plots of one log and of several logs."""
 
 import math
 
@@ -12,7 +12,7 @@ from training.log import LOG_COLUMNS
 
 
 def curves(panel) -> list[tuple[str, str, list[float]]]:
-    """Colour, dash and values of what has data and is a line."""
+    """Colour, dash and values of each line that has data."""
     lines = [line for line in panel.get_lines() if len(line.get_xdata()) and line.get_marker() != "*"]
     return [(line.get_color(), line.get_linestyle(), list(line.get_ydata())) for line in lines]
 
@@ -22,27 +22,27 @@ def stars(panel) -> list[tuple[float, float]]:
     return [(line.get_xdata()[0], line.get_ydata()[0]) for line in lines]
 
 
-def test_what_is_drawn_of_one_run(tmp_path):
+def test_the_plots_of_one_run(tmp_path):
     log = write_log(tmp_path / "one", [row(1, 0.6), row(2, 0.75), row(3, 0.75), row(4, 0.7)])
     (run,) = load([str(log)])
     figure = metrics_figure([run])
     panels = {panel.get_title(): panel for panel in figure.axes}
     assert [values for *_, values in curves(panels["Loss"])] == [[3, 1.5, 1, 0.75], [3.2, 1.7, 1.2, 0.95]]
-    rates = [values for *_, values in curves(panels["Captions against hard negatives"])]
+    rates = [values for *_, values in curves(panels["Quick check on validation"])]
     assert rates[0] == [0.6, 0.75, 0.75, 0.7]
     assert rates[1:] == [run.columns["recall"], run.columns["specificity"]]
-    assert stars(panels["Captions against hard negatives"]) == [(2, 0.75)], "the first of two that are equal is kept"
+    assert stars(panels["Quick check on validation"]) == [(2, 0.75)], "of two equal epochs the first is kept"
     assert [values for *_, values in curves(panels["Waiting for data"])] == [[5.0] * 4], "in %"
     assert [values for *_, values in curves(panels["Speed"])] == [[201, 202, 203, 204]]
     assert curves(panels["Learning rate"])[0][2] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4]), "in thousandths"
     assert all(panel.get_xlabel() == "epoch" and panel.get_ylabel() for panel in figure.axes)
-    assert figure.get_suptitle() == "one: 0.7500 in epoch 2 (balanced accuracy of the epoch that is kept)"
+    assert figure.get_suptitle() == "one: 0.7500 in epoch 2 (balanced accuracy, quick check)"
     (threshold,) = threshold_figure([run]).axes
     assert [values for *_, values in curves(threshold)] == [[0.4] * 4]
     assert stars(threshold) == [(2, 0.4)]
 
 
-def test_what_is_drawn_of_several_runs(tmp_path):
+def test_the_plots_of_several_runs(tmp_path):
     logs = [write_log(tmp_path / f"r{i}", [row(1, 0.6), row(2, 0.7 + 0.01 * i)]) for i in range(9)]
     runs = load([str(log) for log in logs])
     figure = metrics_figure(runs)
@@ -53,9 +53,9 @@ def test_what_is_drawn_of_several_runs(tmp_path):
     assert stars(rates) == [(2, 0.7 + 0.01 * i) for i in range(9)]
     looks = [(colour, dash) for colour, dash, _ in curves(rates)]
     assert len(set(looks)) == 9
-    assert [dash for _, dash in looks] == ["-"] * 7 + ["--"] * 2, "a second round of the colours has another dash"
-    told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert told == [f"r{i}: {0.7 + 0.01 * i:.4f} in epoch 2" for i in range(9)]
+    assert [dash for _, dash in looks] == ["-"] * 7 + ["--"] * 2, "when the colours repeat, the dash changes"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [f"r{i}: {0.7 + 0.01 * i:.4f} in epoch 2" for i in range(9)]
 
 
 def test_no_legend_covers_a_curve(tmp_path):
@@ -74,7 +74,7 @@ def test_no_legend_covers_a_curve(tmp_path):
 
 
 def test_nan_is_a_gap_and_never_the_best(tmp_path):
-    """Epoch 3 stands alone between two gaps: without a marker it would not be seen, in a long log either."""
+    """Epoch 3 is between two gaps: without a marker it would be invisible."""
     rows = [row(epoch, 0.6) for epoch in range(1, 31)]
     for epoch in (2, 4):
         rows[epoch - 1] |= {"balanced_accuracy": math.nan, "val_loss": math.inf, "seconds": math.nan}
@@ -83,7 +83,7 @@ def test_nan_is_a_gap_and_never_the_best(tmp_path):
     (run,) = load([str(log)])
     assert run.best == 0
     assert marked_epochs(run.columns["balanced_accuracy"], dots=True) == [0, 2]
-    assert marked_epochs(run.columns["val_loss"], dots=True) == [0, 2], "infinite is a gap, too"
+    assert marked_epochs(run.columns["val_loss"], dots=True) == [0, 2], "an infinite value is a gap too"
     blank = {name: math.nan for name in LOG_COLUMNS if name != "epoch"}
     log = write_log(tmp_path / "blank", [row(1) | blank, row(2) | blank])
     run_script("Analyze_logs.py", "--model", log)

@@ -1,4 +1,4 @@
-"""Training runs as their logs tell them."""
+"""Training runs as their logs show them."""
 
 import math
 import subprocess
@@ -11,7 +11,7 @@ from logs import make_model, row, write_log
 from evaluation.logs import Source, labels, load, locate
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+def test_runs_of_one_name_get_their_folders_as_labels(tmp_path):
     places = ["a/x/frozen", "b/x/frozen", "b/y/frozen", "other"]
     sources = [locate(write_log(tmp_path / place, [row(1)])) for place in places]
     assert labels(sources) == ["a/x/frozen", "b/x/frozen", "y/frozen", "other"]
@@ -23,14 +23,14 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
     ("balanced", "end"),
     [
         ([0.6, 0.7, 0.6], ""),
-        ([0.6, 0.7, 0.6, 0.7], "no better validation score for 2 epochs: stopped early"),
-        ([0.6, 0.7, 0.6, math.nan], "no better validation score for 2 epochs: stopped early"),
+        ([0.6, 0.7, 0.6, 0.7], "stopped early: no better epoch for 2 epochs"),
+        ([0.6, 0.7, 0.6, math.nan], "stopped early: no better epoch for 2 epochs"),
         ([0.6, 0.5, 0.7, 0.6], ""),
         ([0.6, 0.7, 0.8, 0.7, 0.9], "all 5 epochs are done"),
         ([0.6, 0.7, 0.8, 0.7, 0.7], "all 5 epochs are done"),
     ],
 )
-def test_the_end_is_that_of_training(tmp_path, balanced, end):
+def test_a_run_ends_by_the_conditions_of_training(tmp_path, balanced, end):
     rows = [row(epoch) | {"balanced_accuracy": value} for epoch, value in enumerate(balanced, 1)]
     folder = make_model(tmp_path, "run", rows, epochs=5, patience=2)
     (run,) = load([str(folder)])
@@ -38,7 +38,7 @@ def test_the_end_is_that_of_training(tmp_path, balanced, end):
 
 
 def test_reading_logs_imports_neither_torch_nor_numpy():
-    """So that --watch starts at once, beside a training that needs the memory."""
+    """--watch starts at once, and leaves the memory to the training."""
     code = "import sys, Analyze_logs; print(*sorted({'torch', 'numpy', 'matplotlib'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"

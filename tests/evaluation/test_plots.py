@@ -1,4 +1,4 @@
-"""evaluation/plots.py: what the reader of a plot must not miss."""
+"""What the plots of an evaluation show."""
 
 import pytest
 
@@ -10,7 +10,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize("last", [Interval(0.7, 0.6, 0.8), Interval(NAN, NAN, NAN)])
-def test_all_bars_lie_on_the_axis_whatever_panel_they_are_in(tmp_path, monkeypatch, last):
+def test_the_axis_shows_the_bars_of_all_panels(tmp_path, monkeypatch, last):
     kept = []
     monkeypatch.setattr(plots, "save", lambda figure, path: kept.append(figure))
     low = Bar("pattern", 14, Interval(0.43, 0.353, 0.5), {"lstm": Interval(0.25, 0.2, 0.3)})

@@ -9,7 +9,7 @@ from negatives.text import Negative
 
 
 def test_pointing_by_hand():
-    """The lowest score is at the changed word, at another one, and at one that the model does not read."""
+    """The lowest score is at the changed word, then at another word; the third changed word is cut off."""
     negatives = [
         Negative("a red ball", "swap", "colour", ((2, 5),)),
         Negative("a red ball", "swap", "colour", ((2, 5),)),
@@ -24,5 +24,5 @@ def test_pointing_by_hand():
 @pytest.mark.parametrize(
     ("changed", "hit"), [([1], False), ([1, 2], True), ([0], False), ([], False), ([0, 1, 2], True)]
 )
-def test_a_tie_points_at_nothing(changed, hit):
+def test_a_tie_does_not_count(changed, hit):
     assert points_at(np.array([0.9, 0.1, 0.1]), changed) is hit

@@ -1,4 +1,4 @@
-"""Rows of the tables, by hand and for models that know nothing."""
+"""Rows of the tables, by hand and for random models."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from evaluation.texts import ALL_KINDS
 
 
 def test_rows_of_kinds_and_categories_by_hand():
-    """Three captions, of which the last has no swap: its score counts in no row."""
+    """Three captions. The last has no swap, so its score counts in no row."""
     texts = texts_of(["x", "y", "z"], {"swap": [("a", "colour", 0), ("b", "number", 1)]})
     false = {kind: np.zeros(0) for kind in ALL_KINDS} | {"swap": np.array([0.6, 0.1])}
     swap, colour, number = make_rows(texts, np.array([0.9, 0.2, 0.1]), false, 0.5, {}, Bootstrap(3, 50))
-    # 0.9 is taken and 0.2 refused; of the false ones 0.6 is taken and 0.1 refused. 0.9 beats both, 0.2 beats 0.1.
+    # Captions: 0.9 is accepted, 0.2 refused. False texts: 0.6 is accepted, 0.1 refused. 0.9 beats both, 0.2 beats 0.1.
     assert (swap.section, swap.name, swap.n, swap.photographs) == ("kind", "swap", 2, 2)
     values = {name: found.value for name, found in swap.figures.items()}
     assert values == pytest.approx(
@@ -33,7 +33,7 @@ def test_rows_of_kinds_and_categories_by_hand():
     assert as_json["recall"].keys() == {"value", "low", "high"} and as_json["n"] == 2
 
 
-def test_the_mixture_is_told_apart_by_source_kind_and_length():
+def test_the_mixture_has_rows_by_source_kind_and_length():
     captions = ["two words", "one two three four five six seven eight nine", "a b c"]
     false = {"mixture": [("a", "colour", 0), ("b", "colour", 1), ("c", "colour", 2)]}
     texts = texts_of(captions, false, sources=["coco", "coco", "ade20k"], kinds=["caption", "narrative", "caption"])
@@ -51,8 +51,8 @@ def test_the_mixture_is_told_apart_by_source_kind_and_length():
     }
 
 
-def test_a_random_model_reaches_a_half_within_its_interval_everywhere(tiny, texts):
-    """Of 95 % intervals one in twenty misses; over ten random models of all rows at most one in ten may."""
+def test_the_intervals_of_random_models_contain_a_half(tiny, texts):
+    """One in twenty 95 % intervals misses. At most one in ten may, over all rows of ten random models."""
     boot = Bootstrap(len(tiny.rows("train")), 300)
     missed = total = 0
     for seed in range(10):
@@ -68,8 +68,8 @@ def test_a_random_model_reaches_a_half_within_its_interval_everywhere(tiny, text
     assert missed / total < 0.1
 
 
-def test_a_model_that_sees_only_the_text_is_caught_by_the_blind_column():
-    """Its false texts end in a word that no caption has, and it looks for that word alone."""
+def test_a_model_that_uses_only_the_text_does_not_beat_the_blind_judges():
+    """The false texts end in a word that no caption has, and the model looks only for this word."""
     captions = scenes_texts(range(60))
     count = len(captions)
     owner = np.arange(count) // 5
@@ -88,10 +88,10 @@ def test_a_model_that_sees_only_the_text_is_caught_by_the_blind_column():
     honest = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, guessing, Bootstrap(60, 100))[0]
     assert honest.beats_blind is True
     unknown = make_rows(texts, cheat[:count], {"mixture": cheat[count:]}, 0.5, {}, Bootstrap(60, 100))[0]
-    assert unknown.beats_blind is None, "without a judge nobody can tell"
+    assert unknown.beats_blind is None, "not known without a blind judge"
 
 
-def test_a_pairwise_tie_within_rounding_is_lost():
+def test_a_pairwise_tie_within_rounding_does_not_count():
     texts = texts_of(["x", "y"], {"swap": [("a", "colour", 0), ("b", "colour", 1)]})
     false = {kind: np.zeros(0) for kind in ALL_KINDS} | {"swap": np.array([0.5, 0.5])}
     row = make_rows(texts, np.array([0.5 + 1e-7, 0.6]), false, 0.5, {}, Bootstrap(2, 20))[0]

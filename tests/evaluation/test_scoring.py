@@ -1,4 +1,4 @@
-"""evaluation.scoring: however pictures and texts are cut into blocks, a score is that of the pair encoded alone."""
+"""Scores in blocks of any size equal the score of each pair that is encoded alone."""
 
 import shutil
 from dataclasses import replace
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 def random_model(settings):
-    """Untrained, but with every learned weight that begins at zero drawn."""
+    """An untrained model; weights that start at zero are drawn at random too."""
     torch.manual_seed(0)
     tokenizer = Tokenizer([f"word{i}" for i in range(40)])
     data = DataConfig(side=64, max_words=MAX_WORDS)
@@ -58,14 +58,14 @@ def loaded(request, models):
 
 
 def some_pictures(count=PICTURES, seed=0):
-    """Coarse patches of colour: those of noise would all look the same to a convolution."""
+    """Pictures of coarse patches of colour; to a convolution, pictures of noise would all look the same."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     return (255 * F.interpolate(coarse, (64, 64))).to(torch.uint8)
 
 
 def some_texts(loaded, count, seed=0):
-    """Of 1 to 11 words of the vocabulary; then one without a word, one of unknown words, and one that is cut."""
+    """Texts of 1 to 11 known words; then a text without words, one of unknown words, and one that is cut off."""
     rng = np.random.default_rng(seed)
     known = loaded.tokenizer.words[2:]
     texts = [" ".join(rng.choice(known, rng.integers(1, MAX_WORDS))) for _ in range(count - 3)]
@@ -83,7 +83,7 @@ def text_alone(loaded, words):
 
 
 def scores_alone(loaded, pictures, texts):
-    """(N, T), each pair encoded and scored without any other."""
+    """Scores (N, T) of pairs that are each encoded alone."""
     pictures = [picture_alone(loaded, picture) for picture in pictures]
     texts = [text_alone(loaded, loaded.tokenizer.encode(text, loaded.config.data.max_words)) for text in texts]
     with torch.no_grad():
@@ -106,7 +106,7 @@ def encode(loaded, pictures):
 
 
 def count_texts(monkeypatch, loaded):
-    """A list to which the words of every text that is encoded are added, call by call."""
+    """A list that receives, call by call, the words of every text that is encoded."""
     calls, encode_texts = [], loaded.model.encode_texts
 
     def counting(words):
@@ -157,11 +157,11 @@ def test_a_text_is_cut_to_the_words_that_the_model_reads(models):
 
 @pytest.mark.parametrize("order", [1, -1, "shuffled"])
 def test_scores_of_pairs_are_those_of_each_pair_alone(loaded, blocks, order):
-    """Of more pairs than fit into a block, with texts of every length, of which most are there several times."""
+    """More pairs than a block holds, with texts of every length, most of them several times."""
     rng = np.random.default_rng(1)
     pictures, texts = some_pictures(), some_texts(loaded, 11)
     expected = scores_alone(loaded, pictures, texts)
-    # A score with the wrong picture or text would be seen.
+    # The scores differ so much that a wrong picture or text would be noticed.
     assert np.ptp(expected, axis=0).max() > 1e-2
     assert np.ptp(expected, axis=1).min() > 1e-2
     which = np.r_[np.arange(11), rng.integers(11, size=18), [2] * 12]
@@ -195,7 +195,7 @@ def test_equal_texts_are_encoded_once(monkeypatch, loaded):
 
 @pytest.mark.parametrize("cosines", [1, 1500, 2**25])
 def test_blocks_of_all_scores_are_those_of_each_pair_alone(monkeypatch, loaded, blocks, cosines):
-    """Their columns are in the order of the texts, which are encoded in the order of their length."""
+    """Columns are in the order of the texts, although texts are encoded in the order of their length."""
     monkeypatch.setattr(scoring, "COSINES", cosines)
     pictures, texts = some_pictures(), some_texts(loaded, 14, seed=2)
     vectors, encoded = encode(loaded, pictures), list(scoring.encode_texts(loaded, texts))
@@ -215,7 +215,7 @@ def test_blocks_of_all_scores_are_those_of_each_pair_alone(monkeypatch, loaded, 
         np.testing.assert_allclose(scores[:, block.numbers], expected, atol=1e-5)
 
 
-def test_what_ranks_is_another_score_than_what_decides(models):
+def test_the_ranking_score_and_the_verdict_score_differ(models):
     loaded = models["both"]
     pictures, texts = some_pictures(), some_texts(loaded, 7)
     vectors, of = encode(loaded, pictures), np.arange(7) % PICTURES
@@ -261,7 +261,7 @@ def test_the_words_of_a_plain_average_have_its_score(models):
     np.testing.assert_allclose([line.mean() for line in words], whole, atol=1e-5)
 
 
-def test_without_vectors_of_words_a_word_scores_what_the_text_loses_without_it(models, blocks):
+def test_without_word_vectors_the_score_of_a_word_is_the_drop_without_it(models, blocks):
     loaded = models["pooled"]
     pictures, texts = some_pictures(), [*some_texts(loaded, 8), "word3", "word3 word3"]
     of = np.random.default_rng(0).integers(PICTURES, size=10)
@@ -276,7 +276,7 @@ def test_without_vectors_of_words_a_word_scores_what_the_text_loses_without_it(m
 
         expected = [score(words) - score(words[:k] + words[k + 1 :]) for k in range(len(words))]
         np.testing.assert_allclose(scores, expected, atol=1e-5)
-    assert abs(found[8][0]) > 1e-3  # a text of one word loses all of its score
+    assert abs(found[8][0]) > 1e-3  # without its only word a text loses its whole score
     assert found[9][0] == pytest.approx(found[9][1], abs=1e-6)
 
 
@@ -285,7 +285,7 @@ def test_without_vectors_of_words_a_word_scores_what_the_text_loses_without_it(m
 
 @pytest.fixture(scope="module")
 def database(databases, tmp_path_factory):
-    """A copy of `tiny`, where a cache may lie."""
+    """A copy of `tiny`, in which a test can make a cache."""
     folder = tmp_path_factory.mktemp("cached") / "tiny"
     shutil.copytree(databases / "tiny", folder, ignore=shutil.ignore_patterns("features"))
     return Database(folder)
@@ -293,20 +293,20 @@ def database(databases, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frozen(models):
-    """A frozen ResNet-50 by its settings alone: the small backbone stands in for it, which is 100 times as fast."""
+    """A model with the settings of a frozen ResNet-50. It has the small backbone, which is 100 times as fast."""
     loaded = models["both"]
     backbone = BackboneConfig(name="resnet50", unfreeze_epoch=None, views=2)
     return loaded._replace(config=replace(loaded.config, backbone=backbone))
 
 
-def test_rows_are_encoded_from_the_feature_cache_if_training_left_one(monkeypatch, database, frozen):
+def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, database, frozen):
     rows = [5, 0, 31, 17]
     pictures = torch.stack([prepare(database.picture(row), 64) for row in rows])
     texts, of = some_texts(frozen, 12), np.arange(12) % len(rows)
     expected = scores_alone(frozen, pictures, texts)[of, np.arange(12)]
     without = scoring.encode_rows(frozen, database, rows, "rows")
     np.testing.assert_allclose(scoring.score_pairs(frozen, without, texts, of), expected, atol=1e-5)
-    assert not (database.folder / "features").exists()  # looking for one leaves nothing
+    assert not (database.folder / "features").exists()  # the search creates no folder
 
     with torch.no_grad():
         FeatureCache.open(database, frozen.model, 64, 2, frozen.model.features, torch.float32)
@@ -319,9 +319,9 @@ def test_rows_are_encoded_from_the_feature_cache_if_training_left_one(monkeypatc
     assert found.shape == without.shape
     assert not torch.equal(found, without)  # the cache is in float16
     np.testing.assert_allclose(scoring.score_pairs(frozen, found, texts, of), expected, atol=1e-2)
-    assert np.abs(np.subtract.outer(expected, expected)).max() > 2e-2  # so those of other rows would be seen
+    assert np.abs(np.subtract.outer(expected, expected)).max() > 2e-2  # so features of other rows would be noticed
 
-    # Of another precision, side or number of views it is another cache.
+    # A cache is only for its precision, side and number of views.
     other = frozen._replace(config=replace(frozen.config, precision="bfloat16"))
     with pytest.raises(AssertionError, match="picture 5 was read"):
         scoring.encode_rows(other, database, rows, "rows")
@@ -340,12 +340,12 @@ def test_a_backbone_that_was_trained_has_no_cache(monkeypatch, database, models)
 
 
 def test_scores_are_computed_in_the_precision_of_the_training(models):
-    """The threshold holds for that one alone."""
+    """The threshold was chosen in this precision."""
     loaded = models["both"]
     half = loaded._replace(config=replace(loaded.config, precision="bfloat16"))
     pictures, text = some_pictures(), "word1 word7 word3"
     words = torch.tensor([scoring.words_of(loaded, text)])
-    # In bfloat16 another memory format alone makes 8e-5 of difference on some processors.
+    # In bfloat16 another memory format changes scores by 8e-5 on some processors.
     as_encoded = pictures.contiguous(memory_format=torch.channels_last)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         expected = loaded.model.encode_pictures(as_encoded), loaded.model.encode_texts(words)

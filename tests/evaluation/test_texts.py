@@ -1,4 +1,4 @@
-"""False texts that depend on the database alone."""
+"""The false texts of an evaluation depend only on the database."""
 
 import random
 
@@ -12,7 +12,7 @@ from Negative_map import KINDS
 from Tokenizer_lib import split_words
 
 
-def test_false_texts_depend_on_the_database_alone(tiny, texts):
+def test_false_texts_depend_only_on_the_database(tiny, texts):
     random.seed(3)
     np.random.seed(3)  # noqa: NPY002
     torch.manual_seed(3)
@@ -40,7 +40,7 @@ def test_captions_and_owners_are_those_of_the_rows(tiny, texts):
     assert list(zip(texts.owner.tolist(), texts.captions)) == expected
 
 
-def test_every_kind_is_there_and_set_against_its_caption(texts):
+def test_every_kind_has_false_texts_of_its_captions(texts):
     assert tuple(texts.false) == ALL_KINDS
     for kind in KINDS:
         false = texts.false[kind]

@@ -14,7 +14,7 @@ from training import checkpoints
 
 
 def read_toy(contents):
-    """One claim a line: the picture, +, - or something else, and the text."""
+    """One claim a line: picture|label|text, with the label + or -."""
     for number, line in enumerate(contents.file().read_text().splitlines(), 1):
         with contents.record(f"{contents.path.name}:{number}", 1):
             picture, label, text = line.split("|")
@@ -22,7 +22,7 @@ def read_toy(contents):
 
 
 def toy_figures(scored):
-    """And the mean score, which no other benchmark has."""
+    """`label_figures`, and the mean score, which no other benchmark has."""
     figures = label_figures(scored)
     mean = scored.boot.mean(scored.scores, scored.photographs)
     return figures._replace(samples=figures.samples | {"mean_score": mean})
@@ -60,7 +60,9 @@ def test_a_toy_benchmark_is_evaluated_end_to_end(toy, capsys):
     assert np.isfinite(row["mean_score"]["low"]) and row["mean_score"]["low"] <= row["mean_score"]["high"]
     shown = capsys.readouterr().out
     assert "\ntoy: 2 photographs, 4 claims\n" in shown
-    assert f"    mean score            {row['mean_score']['value']:7.4f} [" in shown
+    heads, line = shown.split("\ntoy: ")[1].splitlines()[2:4]
+    assert heads.split() == ["n", "mean", "score", "balanced", "accuracy"]
+    assert line.split()[:3] == ["all", "4*", f"{100 * row['mean_score']['value']:.1f}"]
 
 
 def test_what_a_toy_expects_ends_the_error_messages(toy, capsys):

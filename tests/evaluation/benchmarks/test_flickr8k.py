@@ -1,4 +1,4 @@
-"""Judgements of Flickr8k: exactly the claims of their files, and their figures."""
+"""Ratings of Flickr8k: exactly the claims of their files, and their figures."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_flickr8k_expert(tmp_path):
         f"{A}\t{B}#2\t1\t2.5\t1",
         f"{A}\t{B}#4\t1\t1\t1",
         f"{A}\t{ODD}#0\t1\t1\t1",
-        f"{ODD}\t{ODD}.1#0\t4\t4\t4",  # its own, too
+        f"{ODD}\t{ODD}.1#0\t4\t4\t4",  # its own caption too
         f"{ODD}\t{B}#2\t1\t1\t1",
         f"\t{B}#2\t1\t1\t1",
         b"\xff",
@@ -51,7 +51,7 @@ def test_flickr8k_expert(tmp_path):
         LeftOut("line", f"{place}:6", "scores are 1 to 4, got ['1', '2.5', '1']", captions=3),
         LeftOut("line", f"{place}:7", f"Flickr8k.token.txt has no caption '{B}#4'", captions=3),
         LeftOut("line", f"{place}:8", f"Flickr8k.token.txt has no caption '{ODD}#0'", captions=3),
-        LeftOut("line", f"{place}:11", "the image is no file name", captions=3),
+        LeftOut("line", f"{place}:11", "the image has no file name", captions=3),
         LeftOut("line", f"{place}:12", "not UTF-8: byte 0xff at position 0", captions=3),
         LeftOut("collection", f"{place}:own captions", "2 pairs of a picture and one of its own captions", captions=6),
     ]
@@ -80,12 +80,12 @@ def test_flickr8k_cf(tmp_path):
         (A, "Trois", 0, 2),
     ]
     assert found.left_out[:3] == TOKENS_LEFT_OUT
-    assert [told.where for told in found.left_out[3:]] == [f"CrowdFlowerAnnotations.txt:{n}" for n in (4, 5, 6, 7, 8)]
-    assert {told.captions for told in found.left_out[3:]} == {1}
+    assert [entry.where for entry in found.left_out[3:]] == [f"CrowdFlowerAnnotations.txt:{n}" for n in (4, 5, 6, 7, 8)]
+    assert {entry.captions for entry in found.left_out[3:]} == {1}
 
 
 @pytest.mark.parametrize("name", ["flickr8k-expert", "flickr8k-cf"])
-def test_what_judgements_lack_is_named_with_its_place(tmp_path, name):
+def test_a_missing_file_is_named(tmp_path, name):
     usual = {"flickr8k-expert": "ExpertAnnotations.txt", "flickr8k-cf": "CrowdFlowerAnnotations.txt"}[name]
     with pytest.raises(FileNotFoundError, match=re.escape(f"{usual} is not in {tmp_path}; {name} expects {usual}")):
         read_benchmark(f"{name}={tmp_path}")

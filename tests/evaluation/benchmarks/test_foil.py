@@ -18,8 +18,8 @@ from sources.items import LeftOut
 def foil(number: int, image: int, caption: str, word: str = "ORIG", target: str = "ORIG", **ids: Any) -> dict[str, Any]:
     """An annotation of FOIL with all its keys."""
     is_foil = word != "ORIG"
-    told = {"id": number, "image_id": image, "caption": caption, "foil": is_foil}
-    return {**told, "foil_word": word, "target_word": target, **ids}
+    fields = {"id": number, "image_id": image, "caption": caption, "foil": is_foil}
+    return {**fields, "foil_word": word, "target_word": target, **ids}
 
 
 def foil_file(*annotations: Any, images: Any = None) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def test_foil(tmp_path):
     ]
 
 
-def test_foils_are_joined_by_id_where_that_joins_more(tmp_path):
-    """In the authors' file `id` is that of COCO's caption; a program may have numbered either."""
+def test_foils_are_joined_by_id_if_it_joins_more(tmp_path):
+    """In the authors' file `id` is the id of the caption in COCO."""
     by_id = foil_file(
         foil(1, 9, "A dog.", foil_id=1),
         foil(1, 9, "A cat.", "cat", "dog", foil_id=2),
@@ -62,7 +62,7 @@ def test_foils_are_joined_by_id_where_that_joins_more(tmp_path):
     write(tmp_path, {"by_id.json": by_id})
     assert [claim.unit for claim in whole(read_benchmark(f"foil={tmp_path / 'by_id.json'}"))] == [0, 0, 1, 1]
     for annotation in by_id["annotations"]:
-        annotation["foil_id"] = 5  # now both join all, and foil_id comes first
+        annotation["foil_id"] = 5  # now both keys join all foils, and foil_id comes first
     write(tmp_path, {"by_id.json": by_id})
     assert [claim.unit for claim in whole(read_benchmark(f"foil={tmp_path / 'by_id.json'}"))] == [0, 0, 0, 0]
 
@@ -97,14 +97,14 @@ def test_the_false_word_of_a_foil_is_found_where_it_is_new(tmp_path, original, c
     [
         ({"image_id": 9, "foil": True, "foil_word": "cat"}, "lacks caption"),
         (foil(1, 9, "  ", foil_id=1), "caption is empty"),
-        (foil(1, 9, 7, foil_id=1), "caption is no text"),
-        (foil(1, "9", "A dog.", foil_id=1), "image_id is no number"),
-        (foil(1, True, "A dog.", foil_id=1), "image_id is no number"),
+        (foil(1, 9, 7, foil_id=1), "caption is not a text"),
+        (foil(1, "9", "A dog.", foil_id=1), "image_id is not a number"),
+        (foil(1, True, "A dog.", foil_id=1), "image_id is not a number"),
         ({**foil(1, 9, "A dog.", foil_id=1), "foil": "yes"}, "foil is neither true nor false"),
-        ("A dog.", "no JSON object"),
+        ("A dog.", "not a JSON object"),
     ],
 )
-def test_a_broken_annotation_of_foil_is_told_and_the_rest_is_kept(tmp_path, annotation, reason):
+def test_a_broken_annotation_of_foil_is_reported_and_the_rest_is_kept(tmp_path, annotation, reason):
     good = foil(1, 9, "A dog.", foil_id=1)
     write(tmp_path, {"foilv1.0_TRAIN.json": foil_file(good, annotation, foil(2, 9, "A cat.", "cat", "dog"), good)})
     found = read_benchmark(f"foil={tmp_path / 'foilv1.0_TRAIN.json'}")
@@ -124,13 +124,13 @@ def test_a_foil_file_that_is_cut_off_is_refused_in_one_line(tmp_path, cut):
 
 def valse(caption: Any, false: Any, votes: Any = 3, **more: Any) -> dict[str, Any]:
     """A record of VALSE; votes: how many annotators chose the caption."""
-    told = {
+    fields = {
         "dataset": "VisDial_v1.0",
         "original_split": "val2018",
         "dataset_idx": 1,
         "image_file": "V_000000185565.jpg",
     }
-    return {**told, "caption": caption, "foil": false, "mturk": {"foil": 0, "caption": votes, "other": 0}, **more}
+    return {**fields, "caption": caption, "foil": false, "mturk": {"foil": 0, "caption": votes, "other": 0}, **more}
 
 
 def test_valse(tmp_path):
@@ -176,14 +176,14 @@ def test_a_folder_of_foils_has_a_subset_for_each_file(tmp_path):
     )
     found = read_benchmark(f"foil={tmp_path}")
     assert [(claim.subset, claim.unit) for claim in found.claims] == [("actant-swap", 0)] * 2 + [("foil-it", 1)] * 2
-    assert found.left_out == [LeftOut("collection", "other.json", "not one record fits: no JSON object")]
+    assert found.left_out == [LeftOut("collection", "other.json", "no record fits: not a JSON object")]
 
 
 WORDS = st.lists(st.sampled_from(["a", "dog", "Dog", "café", ",", "3"]), max_size=8)
 
 
 @given(before=WORDS, after=WORDS)
-def test_what_lies_outside_of_the_changed_part_is_the_captions(before, after):
+def test_the_rest_of_a_foil_is_the_rest_of_its_caption(before, after):
     caption, foil_text = " ".join(before), " ".join(after)
     spans = _changed_part(caption, foil_text)
     old, new = [w.casefold() for w in WORD.findall(caption)], [w.casefold() for w in WORD.findall(foil_text)]

@@ -1,4 +1,4 @@
-"""The user's own texts, in every format."""
+"""Tables of pairs in every format."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_own_pairs_need_neither_label_nor_subset(tmp_path, ending):
     assert found == [Claim("1.jpg", f"{n} dogs", 1, "", n) for n in range(3)]
 
 
-def test_a_broken_row_of_own_pairs_is_told_and_keeps_its_number(tmp_path):
+def test_a_broken_row_of_own_pairs_is_reported_and_keeps_its_number(tmp_path):
     rows: list[Any] = [
         {"image": "1.jpg", "caption": " "},
         {"image": "1.jpg"},
@@ -70,7 +70,7 @@ def test_a_broken_row_of_own_pairs_is_told_and_keeps_its_number(tmp_path):
     write(tmp_path, {"own.jsonl": OWN_FORMATS["jsonl"](rows)})
     found = read_benchmark(f"pairs={tmp_path / 'own.jsonl'}")
     assert found.claims == [Claim("1.jpg", "A dog", 0, "", 4)]
-    assert [told.where for told in found.left_out] == [f"own.jsonl:{n}" for n in (1, 2, 3, 4, 6)]
+    assert [entry.where for entry in found.left_out] == [f"own.jsonl:{n}" for n in (1, 2, 3, 4, 6)]
     reasons = [
         "the caption is empty",
         "the caption is not a text",
@@ -78,4 +78,4 @@ def test_a_broken_row_of_own_pairs_is_told_and_keeps_its_number(tmp_path):
         "unknown label",
         "not a JSON object",
     ]
-    assert all(told.reason.startswith(reason) for told, reason in zip(found.left_out, reasons))
+    assert all(entry.reason.startswith(reason) for entry, reason in zip(found.left_out, reasons))

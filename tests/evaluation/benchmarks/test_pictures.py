@@ -1,4 +1,4 @@
-"""The identity that a file name tells, and where a picture lies."""
+"""Identities by file name, and where pictures are found."""
 
 import pytest
 from claims import UNHURRIED, A, write
@@ -26,14 +26,14 @@ from evaluation.benchmarks.pictures import PictureFinder, identity_of
         ("1056338697.png", None),
         ("123456789012.jpg", None),
         ("0000000085329.jpg", None),
-        ("20210304_123456.jpg", None),  # a phone's
+        ("20210304_123456.jpg", None),  # a photograph of a phone
         ("V_000000185565.jpg", None),
         ("ex_0_img_0", None),
         ("", None),
         ("²345678.jpg", None),
     ],
 )
-def test_the_identity_that_a_name_tells(name, identity):
+def test_the_identity_by_file_name(name, identity):
     assert identity_of(name) == identity
 
 
@@ -87,7 +87,7 @@ def test_a_folder_is_listed_once(tmp_path):
 
 @UNHURRIED
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "sub", "a.jpg", "outside.jpg", "C:", "\\", "~"]), max_size=5))
-def test_nothing_outside_of_the_folder_is_ever_found(tmp_path, parts):
+def test_nothing_outside_the_folder_is_found(tmp_path, parts):
     images = write(tmp_path / "pictures", {"a.jpg": b"", "sub/a.jpg": b""})
     write(tmp_path, {"outside.jpg": b""})
     found = PictureFinder(images).find("/".join(parts))

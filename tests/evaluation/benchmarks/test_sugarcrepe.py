@@ -44,21 +44,21 @@ def test_sugarcrepe(tmp_path):
         ({"filename": "1.jpg", "caption": "A dog."}, "lacks negative_caption"),
         ({**SWAPPED, "filename": ""}, "filename is empty"),
         ({**SWAPPED, "caption": " \n"}, "caption is empty"),
-        ({**SWAPPED, "caption": None}, "caption is no text"),
-        ({**SWAPPED, "negative_caption": ["A cat."]}, "negative_caption is no text"),
+        ({**SWAPPED, "caption": None}, "caption is not a text"),
+        ({**SWAPPED, "negative_caption": ["A cat."]}, "negative_caption is not a text"),
         ({**SWAPPED, "caption": "half of \ud83d"}, "caption is not UTF-8"),
-        ("A dog.", "no JSON object"),
-        (None, "no JSON object"),
+        ("A dog.", "not a JSON object"),
+        (None, "not a JSON object"),
     ],
 )
-def test_a_broken_record_of_sugarcrepe_is_told_and_the_rest_is_kept(tmp_path, record, reason):
+def test_a_broken_record_of_sugarcrepe_is_reported_and_the_rest_is_kept(tmp_path, record, reason):
     write(tmp_path, {"swap_att.json": {"0": record, "1": SWAPPED}})
     found = read_benchmark(f"sugarcrepe={tmp_path}")
     assert broken(found) == [LeftOut("line", "swap_att.json:0", reason, captions=2)]
     assert [claim.unit for claim in found.claims] == [0, 0]
 
 
-def test_a_byte_that_is_no_utf_8_spoils_its_record_only(tmp_path):
+def test_a_byte_that_is_not_utf_8_breaks_only_its_record(tmp_path):
     record = json.dumps(SWAPPED).encode()
     spoilt = record.replace(b"small cat", b"small c\xe4t")
     write(tmp_path, {"swap_att.json": b'\xef\xbb\xbf{"0": ' + spoilt + b', "1": ' + record + b"}"})
@@ -70,8 +70,8 @@ def test_a_byte_that_is_no_utf_8_spoils_its_record_only(tmp_path):
 TRIPLE = {**SWAPPED, "caption2": "A small cat, a café and a big dog."}
 
 
-def test_sugarcrepe_pp_has_three_claims_a_unit_and_passes_by_other_files(tmp_path):
-    """Its authors' files are lists; both kinds are read. croissant.json lies beside them."""
+def test_sugarcrepe_pp_has_three_claims_a_unit_and_leaves_other_files_out(tmp_path):
+    """Lists and objects are read. croissant.json, which the authors publish too, is left out."""
     write(
         tmp_path,
         {
@@ -91,8 +91,8 @@ def test_sugarcrepe_pp_has_three_claims_a_unit_and_passes_by_other_files(tmp_pat
     ]
     assert (found.benchmark.name, found.benchmark.figures) == ("sugarcrepe++", pairwise_figures)
     assert found.left_out == [
-        LeftOut("collection", "croissant.json", "not one record fits: lacks filename"),
-        LeftOut("collection", "empty.json", "not one record fits: it is empty"),
+        LeftOut("collection", "croissant.json", "no record fits: lacks filename"),
+        LeftOut("collection", "empty.json", "no record fits: it is empty"),
         LeftOut("line", "swap_att.json:[1]", "lacks caption2", captions=3),
     ]
     assert len(whole(read_benchmark(f"sugarcrepe++={tmp_path / 'sugarcrepe_pp_swap_obj.json'}"))) == 3

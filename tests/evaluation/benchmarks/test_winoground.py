@@ -10,13 +10,13 @@ from evaluation.benchmarks.winoground import WINOGROUND
 
 
 def wino(**more: Any) -> dict[str, Any]:
-    told = {
+    fields = {
         "id": 0,
         "image_0": "ex_0_img_0",
         "image_1": "ex_0_img_1",
         "caption_0": "an old, “wise” person kisses a young",
     }
-    return {**told, "caption_1": "a young person kisses an old, “wise”", "tag": "Adjective-Age", **more}
+    return {**fields, "caption_1": "a young person kisses an old, “wise”", "tag": "Adjective-Age", **more}
 
 
 def test_winoground(tmp_path):
@@ -37,15 +37,15 @@ def test_winoground(tmp_path):
         for unit, subset in enumerate(["Object", "Adjective-Age"])
         for picture, text, label in ((0, first, 1), (1, second, 1), (0, second, 0), (1, first, 0))
     ]
-    assert [(told.where, told.captions) for told in found.left_out] == [
+    assert [(entry.where, entry.captions) for entry in found.left_out] == [
         (f"examples.jsonl:{n}", 4) for n in (2, 3, 4, 5, 7, 8)
     ]
     reasons = [
         "caption_1 is empty",
-        "image_0 is no text",
+        "image_0 is not a text",
         "lacks image_1",
-        "no JSON object",
+        "not a JSON object",
         "not JSON: ",
         "not JSON: ",
     ]
-    assert all(told.reason.startswith(reason) for told, reason in zip(found.left_out, reasons))
+    assert all(entry.reason.startswith(reason) for entry, reason in zip(found.left_out, reasons))
