@@ -168,7 +168,7 @@ def legend_columns(runs: Sequence[Run]) -> int:
 
 def legend_height(runs: Sequence[Run]) -> float:
     """Height of the legend in inches."""
-    return 0.0 if len(runs) == 1 else 0.3 + 0.2 * math.ceil(len(runs) / legend_columns(runs))
+    return 0.0 if len(runs) == 1 else 0.5 + 0.2 * math.ceil(len(runs) / legend_columns(runs))
 
 
 def finish(figure: Any, runs: Sequence[Run]) -> None:
@@ -179,17 +179,17 @@ def finish(figure: Any, runs: Sequence[Run]) -> None:
     for panel in figure.axes:
         panel.set(xlabel="epoch", xlim=(1 - margin, last + margin))
         panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    figure.supxlabel(quick_check(runs), fontsize=9, color=GREY)
     if len(runs) == 1:
+        figure.supxlabel(quick_check(runs), fontsize=9, color=GREY)
         figure.suptitle(f"{headline(runs[0])} (balanced accuracy, quick check)", fontsize=12)
         return
     handles = [pyplot().Line2D([], [], **Style.of(i).look) for i in range(len(runs))]
     place = {
         "loc": "outside lower center",
         "ncols": legend_columns(runs),
-        "title": "Balanced accuracy of the epoch that is kept, quick check",
+        "title": f"Balanced accuracy of the epoch that is kept\n{quick_check(runs)}",
     }
-    figure.legend(handles, [headline(run) for run in runs], **place, fontsize=9, title_fontsize=10, frameon=False)
+    figure.legend(handles, [headline(run) for run in runs], **place, fontsize=9, title_fontsize=9, frameon=False)
 
 
 def quick_check(runs: Sequence[Run]) -> str:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 from conftest import run_script
-from logs import row, write_log
+from logs import make_model, row, write_log
 
+from Config import Config
 from evaluation.log_plots import headline, joined, marked_epochs, metrics_figure, threshold_figure
 from evaluation.logs import load
 from training.log import LOG_COLUMNS
@@ -56,6 +57,27 @@ def test_the_plots_of_several_runs(tmp_path):
     assert [dash for _, dash in looks] == ["-"] * 7 + ["--"] * 2, "when the colours repeat, the dash changes"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == [f"r{i}: {0.7 + 0.01 * i:.4f} in epoch 2" for i in range(9)]
+
+
+@pytest.mark.parametrize(("settings", "some"), [(2, "2 captions"), (1, "1 caption"), (None, "some captions")])
+def test_the_figure_of_training_is_named_so_that_nobody_takes_it_for_that_of_an_evaluation(tmp_path, settings, some):
+    log = write_log(tmp_path / "one", [row(1), row(2)])
+    (run,) = load([str(log)])
+    run = run._replace(source=run.source._replace(captions=settings))
+    note = f"Quick check: {some} of each validation photograph. Evaluate_test.py measures all captions."
+    single, several = metrics_figure([run]), metrics_figure([run, run._replace(label="two")])
+    assert single.get_supxlabel() == note
+    assert several.legends[0].get_title().get_text() == f"Balanced accuracy of the epoch that is kept\n{note}"
+    assert [figure.axes[1].get_ylabel() for figure in (single, several)] == [
+        "rate, quick check",
+        "balanced accuracy, quick check",
+    ]
+
+
+def test_the_quick_check_has_the_captions_of_the_settings(tmp_path):
+    folder = make_model(tmp_path, "run", [row(1)])
+    (run,) = load([str(folder)])
+    assert run.source.captions == Config().data.captions_per_picture == 2
 
 
 def test_no_legend_covers_a_curve(tmp_path):

@@ -1,10 +1,12 @@
 """What the plots of an evaluation show."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from common.metrics import Interval
 from evaluation import plots
-from evaluation.plots import Bar
+from evaluation.plots import Bar, Curves
 
 NAN = float("nan")
 
@@ -18,3 +20,66 @@ def test_the_axis_shows_the_bars_of_all_panels(tmp_path, monkeypatch, last):
     for panel in kept[0].axes:
         assert panel.get_xlim() == pytest.approx((0.24, 1.01))
     plots.pyplot().close(kept[0])
+
+
+RNG = np.random.default_rng(0)
+SCORES = Curves(RNG.normal(0.7, 0.1, 200), RNG.normal(0.3, 0.1, 200))
+TEST = {"swap": SCORES, "mined": SCORES._replace(false=np.full(200, 0.99))}
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The figures that would be saved."""
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+    yield figures
+    for figure in figures:
+        plots.pyplot().close(figure)
+
+
+def legend_of(panel):
+    return [text.get_text() for text in panel.get_legend().get_texts()]
+
+
+def test_the_score_panel_shows_only_the_captions_and_the_mixture(tmp_path, kept):
+    bars = [Bar("swap", 200, Interval(0.9, 0.8, 1), {})]
+    plots.plot_thresholds(tmp_path / "x.png", SCORES, SCORES, TEST, 0.5, "chosen", bars)
+    panel = kept[0].axes[1]
+    assert panel.get_xlabel() == "verdict score" and panel.get_ylabel() == "density"
+    assert set(legend_of(panel)) == {"true captions (200)", "mixture of false texts (200)", "threshold: 0.500"}
+    assert {"swap", "mined", "at the threshold", "chance"} == set(legend_of(kept[0].axes[2]))
+
+
+def test_the_scores_of_each_kind_have_an_axis(tmp_path, kept):
+    plots.plot_scores(tmp_path / "x.png", TEST, 0.5)
+    for panel in kept[0].axes:
+        assert panel.get_ylabel() == "density" and len(panel.get_yticks()) > 1
+
+
+def test_the_precision_axis_is_not_cut(tmp_path, kept):
+    """The false texts of "mined" score higher than nearly all captions: precision falls towards 0."""
+    plots.plot_curves(tmp_path / "x.png", TEST, 0.5)
+    precision = kept[0].axes[1]
+    low, high = precision.get_ylim()
+    values = np.concatenate([line.get_ydata() for line in precision.get_lines()])
+    assert (low, values.min() < 0.3) == (0, True) and values.max() <= high
+
+
+def test_rows_of_few_texts_are_grey(tmp_path, kept):
+    few, many = (Bar(f"row {n}", n, Interval(0.9, 0.8, 1), {"lstm": Interval(0.5, 0.4, 0.6)}) for n in (29, 30))
+    plots.plot_bars(tmp_path / "x.png", {"category": [few, many]})
+    (panel,) = kept[0].axes
+    assert [label.get_color() == plots.FAINT for label in panel.get_yticklabels()] == [True, False]
+    dots = {line.get_ydata()[0]: line.get_color() for line in panel.get_lines() if line.get_marker() == "o"}
+    assert dots == {1: plots.FAINT, 0: plots.COLOURS[0]}
+    assert "the same, n < 30" in legend_of(panel) and "model, 95 % interval" in legend_of(panel)
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_a_figure_has_the_format_of_its_file_name(tmp_path, ending, begins):
+    plots.plot_scores(tmp_path / f"scores.{ending}", TEST, 0.5)
+    assert (tmp_path / f"scores.{ending}").read_bytes().startswith(begins)
+    assert [path.name for path in tmp_path.iterdir()] == [f"scores.{ending}"], "no temporary file is left"
+    if ending == "png":
+        with Image.open(tmp_path / "scores.png") as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1) and image.width == 1600
