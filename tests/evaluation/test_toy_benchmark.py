@@ -1,5 +1,6 @@
 """A benchmark is one object in one table: a toy of four claims, from its file to results.json."""
 
+import itertools
 import json
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_a_toy_benchmark_is_evaluated_end_to_end(toy, capsys):
     shown = capsys.readouterr().out
     assert "\ntoy: 2 photographs, 4 claims\n" in shown
     lines = shown.split("\ntoy: ")[1].splitlines()
-    heads, line = next(two for two in zip(lines, lines[1:]) if "mean score" in two[0])
+    heads, line = next(two for two in itertools.pairwise(lines) if "mean score" in two[0])
     assert heads.split() == ["n", "mean", "score", "balanced", "accuracy"]
     assert line.split()[:3] == ["all", "4*", f"{100 * row['mean_score']['value']:.1f}"]
 
