@@ -125,6 +125,8 @@ def main(args: Sequence[str] | None = None) -> None:
             compare(evaluations, settings.figures)
     except (ValueError, OSError) as error:
         fail(str(error))
+    except KeyboardInterrupt:
+        fail("stopped", code=130)
 
 
 def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:

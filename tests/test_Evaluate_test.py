@@ -326,6 +326,15 @@ def test_wrong_flags_get_one_line(trained, flags, words):
     assert words in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_ctrl_c_gets_one_line(trained, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Evaluate_test, "evaluate", interrupted)
+    done = evaluate("--model", trained / "Models" / "small", status=130)
+    assert done.stderr.endswith("error: stopped\n") and "Traceback" not in done.stderr
+
+
 def test_no_model_gets_one_line(tmp_path):
     done = run_script("Evaluate_test.py", "--model", tmp_path, status=2)
     assert "train a model with: python Main_train.py" in done.stderr

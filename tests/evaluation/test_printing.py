@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.metrics import Interval, interval
-from evaluation.comparison import print_differences
+from evaluation.comparison import names_of, print_differences
 from evaluation.external import BenchmarkResult
 from evaluation.printing import STANDARD, count, percent, print_results, with_interval
 from evaluation.retrieval import RANKINGS
@@ -107,6 +107,11 @@ def test_a_comparison_fits_80_columns_and_names_what_is_better(capsys):
     assert found["mixture"] == ["+1.2", "[+0.3,", "+2.0]", "better"]
     assert found["mined"][-3:] == ["-10.0", "[-20.0,", "+10.0]"]
     assert any(line.endswith("-1.2 [-2.0, -0.3]   worse") for line in lines)
+
+
+def test_models_of_one_name_are_compared_with_their_folders(tmp_path):
+    assert names_of(tmp_path / "a" / "x", tmp_path / "b" / "y") == ["x", "y"]
+    assert names_of(tmp_path / "a" / "x", tmp_path / "b" / "x") == ["a/x", "b/x"]
 
 
 def test_a_row_shows_its_figures_in_percent_and_the_better_blind_judge(capsys):
