@@ -9,7 +9,16 @@ from evaluation.external import BenchmarkResult
 from evaluation.plots import BLIND
 from evaluation.retrieval import RANKINGS
 from evaluation.rows import FEW, Row
-from evaluation.screen import FEW_MARK, NOT_BETTER, Column, Line, print_table, print_text, shorten
+from evaluation.screen import (
+    FEW_MARK,
+    NOT_BETTER,
+    Column,
+    Line,
+    columns_that_fit,
+    print_table,
+    print_text,
+    shorten,
+)
 
 SECTIONS = {  # titles of sections in plots and comparisons; other sections have their name
     "caption": "kind of caption",
@@ -156,15 +165,17 @@ def print_figures(rows: Sequence[Row], figures: Sequence[Figure], counts: bool =
 
 
 def print_every_figure(rows: Sequence[Row]) -> None:
-    """Tables of three figures each, with intervals; then those of each blind judge."""
-    names = list(dict.fromkeys(name for row in rows for name in row.samples))
-    for start in range(0, len(names), 3):
-        print_text()
-        print_figures(rows, [whole(name) for name in names[start : start + 3]], counts=False)
+    """Tables of all figures with intervals, then of those of each blind judge, as many in a table as fit."""
+    names = dict.fromkeys(name for row in rows for name in row.samples)
     judges = [judge for judge in BLIND_NAMES if any(judge in row.blind for row in rows)]
-    if judges:
-        print_text()
-        print_figures(rows, list(every_blind_figure(judges)), counts=False)
+    fitting = columns_that_fit()
+    for figures, most in (
+        ([whole(name) for name in names], fitting),
+        (list(every_blind_figure(judges)), 4 if fitting > 2 else fitting),  # half of them have no interval
+    ):
+        for start in range(0, len(figures), most):
+            print_text()
+            print_figures(rows, figures[start : start + most], counts=False)
 
 
 def every_blind_figure(judges: Sequence[str]) -> Iterator[Figure]:

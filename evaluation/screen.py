@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH = 80
-LEAST_WIDTH = 40
+LEAST_WIDTH = 60  # a narrower terminal wraps lines
 LEAST_NAME = 12  # columns that the names of a table keep; longer names take several lines
 WIDEST_HEAD = 20  # columns, the width of "100.0 [100.0, 100.0]"; longer heads take several lines
 GAP = 2  # between columns
@@ -52,6 +52,11 @@ def width() -> int:
     if not sys.stdout.isatty():
         return WIDTH
     return max(LEAST_WIDTH, min(WIDTH, shutil.get_terminal_size().columns))
+
+
+def columns_that_fit() -> int:
+    """How many columns with intervals a table can have."""
+    return (width() - LEAST_NAME) // (WIDEST_HEAD + GAP)
 
 
 def print_text(text: str = "", style: str = "") -> None:

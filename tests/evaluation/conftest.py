@@ -1,6 +1,8 @@
 """The database `tiny` and the texts of its train split."""
 
+import io
 import shutil
+import sys
 
 import pytest
 
@@ -19,3 +21,25 @@ def tiny(databases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def texts(tiny):
     return collect_texts(tiny, tiny.rows("train"))
+
+
+class Terminal(io.StringIO):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes stdout a terminal of so many columns."""
+
+    def start(columns, **variables):
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        for name in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"TERM": "xterm", "COLUMNS": str(columns), **variables}.items():
+            monkeypatch.setenv(name, value)
+        return sys.stdout
+
+    return start

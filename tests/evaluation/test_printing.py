@@ -95,6 +95,18 @@ def test_every_line_fits_80_columns(capsys, full, chosen):
     assert max(map(len, lines)) > 72, "the tables use the room that there is"
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_narrow_terminal_cuts_no_figure(terminal, full):
+    stdout = terminal(60, NO_COLOR="1")
+    print_results(RESULTS, ROWS, BENCHMARKS, True, full)
+    lines = stdout.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum("…" in line for line in lines) == 2, "only the paths of the model and of the database are cut"
+    for one in ROWS:
+        for name in one.samples if full else ("balanced_accuracy",):
+            assert with_interval(one.figures[name]) in stdout.getvalue()
+
+
 def test_a_comparison_fits_80_columns_and_names_what_is_better(capsys):
     sections = {
         "kind of false text": {"mixture (3,835)": Interval(0.012, 0.003, 0.02), "mined (3)": Interval(-0.1, -0.2, 0.1)},
