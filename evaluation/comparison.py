@@ -34,7 +34,7 @@ def compare(evaluations: Sequence[Evaluation], figures: FigureFormat = "png") ->
         plot, table = (first.loaded.config.plots_folder / f"{stem}.{ending}" for ending in (figures, "json"))
         plots.plot_differences(plot, title, found)
         storage.write_json(table, plain(found))
-        print(f"written: {table}, {plot.name}")
+        print(f"written: {table}\nwritten: {plot}")
 
 
 def names_of(*folders: Path) -> list[str]:

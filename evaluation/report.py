@@ -78,7 +78,7 @@ def report(one: Evaluation, full: bool = False, figures: FigureFormat = "png") -
     storage.write_json(place, plain(results))
     print_results(results, one.rows, list(one.benchmarks.values()), one.chosen, full)
     written = draw(one, reliability, calibrated, figures)
-    print(f"written: {place}, {len(written)} plots in {written[0].parent}")
+    print(f"written: {place}\nwritten: {len(written)} plots in {written[0].parent}")
 
 
 def suffix_of(database: Database, own: bool) -> str:
