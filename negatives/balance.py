@@ -65,6 +65,8 @@ ROUNDS = 100  # of fitting; 60 leave 3 to 11 % more imbalance
 # words can only replace each other (upper, lower), a step of 0.3 oscillates: 9 % imbalance on Scenes, with 0.12 0.2 %.
 STEP = 0.12
 SHRINKAGE = 3.0  # swaps; keeps the factor of a cell with few swaps near 1
+# Without the rate, which would leave no room for the imbalance on a terminal of 80 columns.
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rounds [{elapsed}<{remaining}{postfix}]"
 CONTEXTS = ("before", "after", "governor", "dependent")
 CELL_TYPES = ("word", *CONTEXTS, "topic")
 
@@ -180,7 +182,7 @@ class Balance:
     """The chances of swaps, fitted to training captions. All factors are stored as logarithms."""
 
     def __init__(self, train: Sequence[ParsedCaption]):
-        """Fits the factors: 1 s for 1,000 captions, about 2 minutes for 30,000, with progress bars."""
+        """Fit the factors, with progress bars."""
         self.counts = Counts(train)
         self._topics = Topics(train, self.counts.surfaces)
         self._tables: dict[tuple[str, str], Table] = {}
@@ -313,7 +315,7 @@ class Balance:
         wanted *= len(np.unique(swaps.caption_of_slot)) / wanted.sum()
         starts = np.flatnonzero(np.r_[True, np.diff(swaps.caption_of) > 0])
         lengths = np.diff(np.r_[starts, len(swaps.caption_of)])
-        rounds = progress(range(ROUNDS), "negatives: balance swaps", " rounds")
+        rounds = progress(range(ROUNDS), "negatives: balance", " rounds", bar_format=BAR)
         for _ in rounds:
             score = factor_new[swaps.new_cells].sum(0)
             score += (factor_of_pool[pool] - factor_old[swaps.old_cells[0]])[swaps.slot_of]

@@ -48,7 +48,7 @@ def avoided(caption: Caption, entry: Entry, first: int, last: int) -> frozenset[
 
 @lru_cache(maxsize=4096)
 def union(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    """The union, cached: the sets of verbs have hundreds of forms, and captions repeat a few combinations of sets."""
+    """The union, cached: sets of verbs have hundreds of forms, and few combinations of sets occur."""
     return some | others
 
 

@@ -111,7 +111,7 @@ def read_facts(caption: ParsedCaption) -> Facts:
 
 
 def contradiction(facts: Facts, photograph: Photograph) -> float:
-    """How surely a caption is false of a photograph: 0 for no contradiction, 1 for one certain one, or more.
+    """How surely a caption is false of a photograph: 0 if nothing contradicts, 1 for one certain contradiction.
 
     It sums the weights of the caption's claims that answer a question differently than the photograph's captions, and
     `UNNAMED_WEIGHT` for each of its words that they lack.

@@ -114,23 +114,23 @@ def colour(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None
 
 
 @lru_cache(maxsize=1)
-def _unmeasured() -> frozenset[str]:
-    """Nouns that can be small or large but are not replaced by or from "medium": people, animals, "one"."""
+def _never_medium() -> frozenset[str]:
+    """Nouns whose size is not swapped with "medium": the smaller of two dogs could also be called medium."""
     return LIST["person"] | words_of("animal") | {"one"}
 
 
 def modifier(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
     """A word for material, pattern, shape, size or state before a noun that it describes."""
     tag, pool = caption.tags[last], entry.pool
-    if pool in _MARKS:
-        return _MARKS[pool](caption, entry, first, last)
+    if pool in _SPECIAL_POOLS:
+        return _SPECIAL_POOLS[pool](caption, entry, first, last)
     if tag not in ("JJ", "NN", "VBN", "VBG", "VBD", "JJR", "RB"):
         return None
     noun = caption.noun_after(last)
     if noun < 0 or tag == "RB" or (tag == "NN" and entry.category in ("state", "size")):
         return None
     head, avoid = caption.words[noun], NONE
-    if pool == "size.any" and (caption.word(first - 1) == "very" or head in _unmeasured()):
+    if pool == "size.any" and (caption.word(first - 1) == "very" or head in _never_medium()):
         if entry.word in LIST["middling"]:
             return None
         avoid = LIST["middling"]
@@ -168,7 +168,7 @@ def _figure(caption: Caption, entry: Entry, first: int, last: int) -> Slot | Non
     return swap_noun(caption, entry, first, last)
 
 
-_MARKS: dict[str, Callable[[Caption, Entry, int, int], Slot | None]] = {
+_SPECIAL_POOLS: dict[str, Callable[[Caption, Entry, int, int], Slot | None]] = {
     "state.open": _openable,
     "state.sleep": _anywhere,
     "state.shade": _anywhere,

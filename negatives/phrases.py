@@ -148,6 +148,7 @@ def known_attributes() -> dict[str, tuple[str, int]]:
 
 
 def verb_forms(verbs: Iterable[str]) -> frozenset[str]:
+    """The forms of some infinitives, without the past participle."""
     return frozenset(inflect(verb, form) for verb in verbs for form in ("VB", "VBZ", "VBG", "VBD"))
 
 

@@ -122,6 +122,7 @@ class _Reader:
         return rules
 
     def row(self, row: Any, section: str, pool: str) -> None:
+        """Check one row of conditions."""
         if not isinstance(row, dict):
             self.fail(f'{pool} must be a row of conditions, such as {pool} = {{ before = "the" }}', section, pool)
         if section == "avoid" and "avoid" not in row:
@@ -174,6 +175,7 @@ class _Reader:
         )
 
     def pool(self, pool: str) -> tuple[tuple[str, ...], ...]:
+        """The groups of a pool, as they are written; each word must be in one group only."""
         if pool.count(".") != 1:
             self.fail(f"the name of a pool must be like colour.any (category.pool), not {pool!r}", "pools", pool)
         groups = self.groups("pools", pool)
@@ -188,6 +190,7 @@ class _Reader:
         return groups
 
     def near(self, pool: str, pools: Mapping[str, tuple[tuple[str, ...], ...]]) -> tuple[tuple[Words, Words], ...]:
+        """(words, words that must not replace them) for a pool. "a > b c" gives ({a}, {b, c}) and ({b, c}, {a})."""
         if pool not in pools:
             self.fail(f"unknown pool {pool!r}", "near", pool)
         known = {entry.lstrip("+-=") for group in pools[pool] for entry in group}
@@ -202,6 +205,7 @@ class _Reader:
         return tuple(near)
 
     def names(self, section: str, key: str, known: Mapping[str, set[str]], what: str) -> tuple[str, ...]:
+        """Names of pools or categories under a key. what: the key of `known` that must have them."""
         names = self.words(section, key)
         for name in names:
             if name not in known[what]:
@@ -209,12 +213,14 @@ class _Reader:
         return names
 
     def groups(self, section: str, key: str) -> tuple[tuple[str, ...], ...]:
+        """The words of each text in a list of texts."""
         groups = self.sections[section][key]
         if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
             self.fail(f'{key} must be a list of texts, such as {key} = ["red", "blue navy"]', section, key)
         return tuple(self.split(group, section, key) for group in groups)
 
     def words(self, section: str, key: str) -> tuple[str, ...]:
+        """The words of a text."""
         text = self.sections[section].get(key)
         if not isinstance(text, str):
             self.fail(f'{key} must be a text in quotes, such as {key} = "red blue"', section, key)

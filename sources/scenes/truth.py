@@ -68,6 +68,7 @@ class _Clause:
         self.objects, self.background = scene["objects"], scene["background"]
 
     def is_true(self) -> bool:
+        """Parse the whole clause, and look for different objects that fit all of its noun phrases and tests."""
         tests = []
         if self.next in _PLACING:
             tests.append(self.place())
@@ -95,6 +96,7 @@ class _Clause:
         return any(all(item in items for item, items in zip(choice, slots)) for choice in choices)
 
     def headline(self) -> list[Test]:
+        """ "The picture shows", "a beach with": a test of the background, or none."""
         start = self.at
         number, words = self.noun_phrase()
         if self.take("shows", "has", "with"):
@@ -122,6 +124,7 @@ class _Clause:
         return tests
 
     def place(self) -> Test:
+        """Parse a place or a direction: "on a beach", "above two cups", "on the left side of the picture"."""
         preposition = self.take("on", "in", "at", "to")
         start = self.at
         self.take(*_COUNTS)
@@ -154,10 +157,12 @@ class _Clause:
         return lambda item: some(all(is_off(item, way, other, CLEAR) for way in ways) for other in targets)
 
     def is_background(self, number: int | None, words: list[str]) -> Test:
+        """A test that is the same for all objects: does the noun phrase name the background?"""
         truth = number in (None, 1) and words in ([self.background], [self.background + "s"])
         return lambda item: truth
 
     def noun_phrase(self) -> tuple[int | None, list[str]]:
+        """Parse a noun phrase: its number, None for "at least one", and its words without articles."""
         exactly = self.take("exactly")
         number = _COUNTS[self.need(*_COUNTS)] or (1 if exactly else None)
         words = self.content()
@@ -166,6 +171,7 @@ class _Clause:
         return number, words
 
     def content(self) -> list[str]:
+        """Parse all content words that follow, perhaps none."""
         start = self.at
         while self.is_content(self.next):
             self.at += 1
@@ -180,12 +186,14 @@ class _Clause:
         return self.words[self.at]
 
     def take(self, *options: str) -> str | None:
+        """The next word, which is passed, if it is one of these; else None."""
         if self.next not in options:
             return None
         self.at += 1
         return self.words[self.at - 1]
 
     def need(self, *options: str) -> str:
+        """The same, but any other word is an error."""
         word = self.take(*options)
         if word is None:
             raise _Unreadable(f"unexpected {self.next!r} at word {self.at + 1}")
