@@ -1,7 +1,13 @@
-"""Train the judge: python Main_train.py [scenes|scenes-small|frozen|finetune] [--section.field VALUE ...]
+"""Train the judge: python Main_train.py [PRESET] [--section.field VALUE ...]
 
-Reads a database, writes Models/NAME (weights, vocabulary, config, threshold) and Plots/NAME/training_log.csv.
-Several devices, or machines: torchrun --nproc-per-node N Main_train.py finetune ...
+Reads a database and writes Models/NAME (weights, vocabulary, config, threshold) and Plots/NAME/training_log.csv.
+
+python Main_train.py PRESET --help lists all settings, with their values in that preset.
+
+Several devices or machines: torchrun --nproc-per-node N Main_train.py finetune
+
+After each epoch a quick check measures balanced accuracy on some validation captions, each with hard negatives drawn
+for it. It serves to choose the epoch whose weights are kept. Evaluate_test.py measures all captions.
 """
 
 import contextlib
@@ -28,35 +34,36 @@ from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
 from common.command_line import fail, read_command_line
 from common.parallel import ALONE, Group, is_loss_of_a_peer
-from common.storage import CONFIG, FAILED, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS
+from common.storage import FAILED
 from Config import PRESETS, Config, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
-from training import checkpoints, throughput
+from training import checkpoints, folders, throughput
 from training.features import FeatureCache
 from training.log import LOG, append_log
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
+from training.pace import EpochPace
 
 
 @dataclass
 class Progress:
-    """How far a run has come; with the weights and generators it is all that --resume needs."""
+    """How far a run has come. --resume needs this, the weights and the states of the random generators."""
 
     epoch: int = 0  # completed epochs
     step: int = 0  # completed steps of the current epoch
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # sum of the losses of these steps
-    pairs: int = 0  # captions in these steps
+    captions: int = 0  # in these steps; so are the next three
     pictures: int = 0
-    seconds: float = 0.0  # time of these steps
-    waiting: float = 0.0  # part of `seconds` spent waiting for the loader
-    best: float = -math.inf  # validation result of the best epoch, higher is better; see OptimConfig.keep_by
-    best_epoch: int = 0  # epoch of the weights that are kept
+    seconds: float = 0.0
+    waiting: float = 0.0  # part of `seconds` in which the loader had no batch ready
+    best: float = -math.inf  # Config.quality of the best epoch, higher is better
+    best_epoch: int = 0  # the epoch whose weights are kept
 
 
 @dataclass
 class Run:
-    """All that a training run holds."""
+    """Everything that a training run uses: model, optimizer, data, and how far it has come."""
 
     config: Config
     device: torch.device
@@ -71,10 +78,11 @@ class Run:
     train_sampler: EpochSampler
     val_loader: DataLoader
     database: Database
+    pace: EpochPace
     group: Group = ALONE
     progress: Progress = field(default_factory=Progress)
     saved_at: float = field(default_factory=time.monotonic)
-    stop: int = 0  # the signal that asked for it
+    stop: int = 0  # number of the signal that asked the run to stop
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""
@@ -94,7 +102,7 @@ class Run:
 
 
 class Stopped(Exception):
-    """A signal asked for the end of the run, and all is saved."""
+    """The run was stopped by a signal, after a checkpoint was saved."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -103,15 +111,12 @@ def main(args: Sequence[str] | None = None) -> None:
         train(run)
     run.group.leave()
     keep_by = run.config.optim.keep_by.replace("_", " ")
-    tell(
-        run,
-        f"kept are the weights of epoch {run.progress.best_epoch}, whose validation {keep_by} is the best; "
-        f"next: python Evaluate_test.py --model {run.config.model_folder}",
-    )
+    print_line(run, f"kept the weights of epoch {run.progress.best_epoch}, which has the best validation {keep_by}")
+    print_line(run, f"next: python Evaluate_test.py --model {run.config.model_folder}")
 
 
 def start(config: Config) -> Run:
-    """A run at its first step, or where --resume finds it; a line and exit status 2 if that cannot be."""
+    """A run before its first step, or at the last checkpoint with --resume. An error is one line and exit status 2."""
     group = ALONE
     try:
         config = settle_backbone(config)
@@ -123,7 +128,7 @@ def start(config: Config) -> Run:
     except (ValueError, OSError) as error:
         end(group, str(error))
     except KeyboardInterrupt:
-        end(group, "stopped before the first step; the same command starts again", code=130)
+        end(group, "stopped before the first step; run the same command to start again", code=130)
     return run
 
 
@@ -135,7 +140,7 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         yield
     except Stopped:
         name = signal.Signals(run.stop).name
-        end(run.group, f"stopped by {name} {where(run)}; all is saved, {go_on}", code=128 + run.stop)
+        end(run.group, f"stopped by {name} {where(run)}; everything is saved, {go_on}", code=128 + run.stop)
     except FloatingPointError as error:
         end(run.group, str(error), code=1)
     except RuntimeError as error:
@@ -143,31 +148,35 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         if is_loss_of_a_worker(error):
             fail(f"{reason.rstrip('. ')}; {go_on}", code=1)
         if is_loss_of_a_peer(error):
-            fail(f"process {run.group.rank} lost another one ({reason}); {go_on}", code=1)
+            fail(f"process {run.group.rank} lost the connection to another process ({reason}); {go_on}", code=1)
         raise
     except (ValueError, OSError) as error:
-        fail(f"{error}; what was saved last stays valid, go on with --resume")
+        fail(f"{error}; the last checkpoint is still valid, go on with --resume")
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
-    """One line and an exit status; if one of several processes fails, its rank is printed."""
+    """Print one line and exit. A process of rank 1 or higher puts its rank in front."""
     fail(message if group.writes else f"process {group.rank}: {message}", code)
 
 
 def train(run: Run) -> None:
-    """Epochs until the last one, or until validation no longer gets better."""
+    """Run the remaining epochs; stop early after `patience` epochs without a better validation result."""
     while run.progress.epoch < run.config.optim.epochs:
         waited = run.progress.epoch - run.progress.best_epoch
         if waited >= run.config.optim.patience:
-            tell(run, f"no better validation score for {waited} epochs: stopped early")
+            print_line(run, f"no better validation score for {waited} epochs: stopped early")
             break
+        began, whole = time.perf_counter(), run.progress.step == 0
         train_epoch(run)
         loss, threshold = validate(run)
         finish_epoch(run, loss, threshold)
+        if whole:
+            print_line(run, run.pace.after_epoch(time.perf_counter() - began, run.progress.epoch))
 
 
-def tell(run: Run, message: str) -> None:
-    if run.group.writes:
+def print_line(run: Run, message: str) -> None:
+    """Print a line above the progress bar, in one process only. An empty message prints nothing."""
+    if message and run.group.writes:
         tqdm.write(message)
 
 
@@ -176,17 +185,20 @@ def where(run: Run) -> str:
 
 
 def build_missing_scenes(config: Config, group: Group) -> None:
-    """Draw the embedded default database if it is asked for and not there yet."""
+    """Build the default database of drawn scenes if the run uses it and it does not exist."""
     if group.writes and config.data.name == "scenes" and not config.data.folder.exists():
         script = Path(__file__).with_name("Database_create.py")
         done = subprocess.run([sys.executable, script, "--root", config.data.root], check=False)
         if done.returncode:
             raise SystemExit(done.returncode)
-    group.merge(None)  # the others wait until it is there
+    group.merge(None)  # the other processes wait here
 
 
 def build_run(config: Config, group: Group = ALONE) -> Run:
-    """Everything before the first step. ValueError or OSError says what is wrong and the command that fixes it."""
+    """Open the data and make the model and the optimizer.
+
+    ValueError or OSError says what is wrong, and the command that fixes it.
+    """
     refuse_what_cannot_work(config, group)
     device = devices.choose_device(config.device)
     precision = devices.choose_precision(config.precision, device)
@@ -204,13 +216,13 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    # A CPU has nothing to wait for, so it looks after each step. On a GPU a look costs the overlap of host and device;
-    # with float16 it is needed all the same, see NaNGuard.
-    look_every = 1 if device.type == "cpu" or scaler.is_enabled() else 20
+    # Reading the NaN guard's flag makes the host wait for a GPU, so it is read every 20 steps. A CPU has no such wait,
+    # and float16 needs the flag after each step, see NaNGuard.
+    check_every = 1 if device.type == "cpu" or scaler.is_enabled() else 20
     if config.compile:
         model.backbone.compile()
     if group.writes:
-        prepare_folders(config, tokenizer, trained_on=sorted({database.groups[row] for row in rows["train"]}))
+        folders.prepare(config, tokenizer, trained_on=sorted({database.groups[row] for row in rows["train"]}))
     run = Run(
         config=config,
         device=device,
@@ -220,34 +232,30 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         scheduler=make_scheduler(optimizer, config.optim, len(train_loader), config.backbone.unfreeze_epoch),
         scaler=scaler,
         average=WeightAverage(trained, config.optim.ema),
-        guard=NaNGuard(optimizer, device, look_every),
+        guard=NaNGuard(optimizer, device, check_every),
         train_loader=train_loader,
         train_sampler=train_sampler,
         val_loader=val_loader,
         database=database,
+        pace=EpochPace(config.optim.epochs, len(train_loader)),
         group=group,
     )
     if group.rank:
-        torch.manual_seed(config.seed + group.rank)  # from here on only dropout draws, and each process its own
+        torch.manual_seed(config.seed + group.rank)  # only dropout draws from it, and each process needs other masks
     weights = sum(p.numel() for p in model.parameters())
-    tell(
+    processes = f", {group.size} processes" if group.size > 1 else ""
+    print_line(
         run,
-        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer)} words, {len(rows['train'])} training and "
-        f"{len(rows['validation'])} validation photographs; {devices.hardware(device)}, {precision}"
-        + (f", {group.size} processes" if group.size > 1 else ""),
+        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer):,} words, {len(rows['train']):,} training and "
+        f"{len(rows['validation']):,} validation photographs\n"
+        f"on {devices.hardware(device)}, {str(precision).removeprefix('torch.')}{processes}",
     )
     return run
 
 
-def earlier_results(config: Config) -> list[Path]:
-    """What an earlier run of this name has left, if anything."""
-    return [path for name in (POINTER, WEIGHTS) if (path := config.model_folder / name).exists()]
-
-
 def refuse_what_cannot_work(config: Config, group: Group) -> None:
-    """ValueError before any work: an earlier run of this name, or more processes than pictures in a batch."""
-    if earlier_results(config) and not (config.resume or config.overwrite):
-        raise ValueError(f"{config.model_folder} holds an earlier run; add --resume, --overwrite or --name OTHER")
+    """ValueError before any work: results of an earlier run, or more processes than pictures in a batch."""
+    folders.refuse_earlier_run(config)
     if config.data.batch_pictures < group.size:
         raise ValueError(f"--data.batch-pictures {config.data.batch_pictures} is less than {group.size} processes")
 
@@ -261,8 +269,10 @@ def make_loaders(
     device: torch.device,
     group: Group,
 ) -> tuple[DataLoader, EpochSampler, DataLoader]:
-    """Training loader and its sampler, validation loader. Processes share training batches, and take validation
-    batches in turn."""
+    """Training loader, its sampler, validation loader.
+
+    Several processes divide each training batch; a validation batch is computed by one of them.
+    """
     data, seed = config.data, config.seed
     one_swap = replace(config.negatives, most_swaps=1)
     train_set = PairDataset(
@@ -274,30 +284,10 @@ def make_loaders(
     return train_loader, sampler, val_loader
 
 
-def prepare_folders(config: Config, tokenizer: Tokenizer, trained_on: Sequence[str]) -> None:
-    """Remove what an earlier run left, and write what does not change during training.
-
-    trained_on: photographs; an evaluation refuses to count them, also where the database is not at hand.
-    """
-    folder = config.model_folder
-    if not config.resume:
-        log = config.plots_folder / LOG
-        stale = [path for pattern in ("last*", "failed*", "*.json") for path in folder.glob(pattern)]
-        for old in (*stale, *earlier_results(config), log):
-            old.unlink(missing_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        config.plots_folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(to_json(replace(config, overwrite=False)), encoding="utf-8")
-        tokenizer.save(folder / VOCABULARY)
-    listed = folder / PHOTOGRAPHS
-    if folder.exists() and not (config.resume and listed.exists()):
-        listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
-
-
 def open_feature_cache(
     config: Config, database: Database, model: SiameseModel, device: torch.device, precision: torch.dtype
 ) -> FeatureCache:
-    """The cached features of the frozen backbone; computed now if they are missing."""
+    """The cached features of the frozen backbone; computes those that are missing."""
     model.eval()
 
     @torch.no_grad()
@@ -313,7 +303,7 @@ def open_feature_cache(
 def train_step(run: Run, batch: Batch) -> Tensor:
     """One update from one batch: encode, gather, loss, backward, clip, update.
 
-    Returns this process's share of the loss, still on the device; the shares add up to the loss of the batch.
+    Returns the loss of this process's share, still on the device; the shares add up to the loss of the batch.
     """
     batch = to_device(batch, run.device)
     loss = Functions.backward_in_chunks(
@@ -327,11 +317,11 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     run.group.average(Functions.running_statistics(run.model))
     run.scaler.unscale_(run.optimizer)
     norm = clip_grad_norm_(run.model.parameters(), run.config.optim.max_norm)
-    # With float16 an infinite gradient is nothing unusual: the scaler skips that step and lowers its scale.
+    # With float16 infinite gradients are normal: the scaler skips that step and lowers its scale.
     run.guard.watch(run.progress.step, batch.rows, *([loss] if run.scaler.is_enabled() else [loss, norm]))
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    with torch.no_grad():  # clamp the weight, not its use: beyond the limit its gradient would be 0, and it stuck there
+    with torch.no_grad():  # clamps the weight itself: a clamp in the forward pass would have gradient 0 at the limit
         run.model.log_scale.clamp_(max=math.log(run.config.loss.max_logit_scale))
     run.average.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -340,9 +330,9 @@ def train_step(run: Run, batch: Batch) -> Tensor:
 
 
 def gather(group: Group, batch: Batch, pictures: Tensor, texts: Tensor) -> WholeBatch | None:
-    """The vectors of all pictures (N, V, D) and captions (T, V, D), if this process has only a share of them.
+    """The vectors of all pictures (N, V, D) and captions (T, V, D) of the batch; None for a single process.
 
-    Hard negatives are not gathered: each is compared with its own picture alone.
+    Hard negatives are not gathered: each is compared only with its own picture.
     """
     if group.size == 1:
         return None
@@ -352,11 +342,13 @@ def gather(group: Group, batch: Batch, pictures: Tensor, texts: Tensor) -> Whole
 
 
 def train_epoch(run: Run) -> None:
-    """One pass over the training photographs, or the rest of an interrupted one; its sums are in run.progress.
+    """One epoch, or the rest of an interrupted one. Counts and sums are in run.progress.
 
-    FloatingPointError for a NaN or infinite loss, Stopped if a signal came.
+    FloatingPointError for a NaN or infinite loss, Stopped after a signal.
     """
     now, unfreeze = run.progress, run.config.backbone.unfreeze_epoch
+    if now.epoch == unfreeze:
+        run.pace.restart()
     run.model.train()
     run.model.backbone.requires_grad_(unfreeze is not None and now.epoch >= unfreeze)
     run.train_sampler.epoch, run.train_sampler.start = now.epoch, now.step
@@ -367,12 +359,14 @@ def train_epoch(run: Run) -> None:
             waited = time.perf_counter() - began
             now.loss += train_step(run, batch)
             now.step += 1
-            now.pairs += len(batch.owner)
+            now.captions += len(batch.owner)
             now.pictures += len(batch.rows)
             now.waiting += waited
-            now.seconds += time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            now.seconds += seconds
             began = time.perf_counter()
             bar.update()
+            print_line(run, run.pace.after_step(seconds, now.epoch, now.step))
             between_steps(run)
 
 
@@ -390,7 +384,7 @@ def between_steps(run: Run) -> None:
     if (bad := run.guard.bad_step()) is not None:
         stop_at_nan(run, *bad)
     due = time.monotonic() - run.saved_at > 60 * run.config.optim.save_minutes
-    # All processes leave at the same step, or the others would wait for one that is gone.
+    # All processes must stop at the same step: the others would wait for one that has stopped.
     stops, dues = zip(*run.group.merge((run.stop, due)))
     run.stop = max(stops)
     if run.stop or dues[0]:
@@ -400,16 +394,16 @@ def between_steps(run: Run) -> None:
 
 
 def stop_at_nan(run: Run, step: int, rows: tuple[int, ...]) -> None:
-    """The optimizer has changed nothing since that step, so the weights are those before it."""
+    """Save the weights and the batch, and raise FloatingPointError. The weights are those before the bad step."""
     names = [run.database.ids[row] for row in rows]
     path = run.config.model_folder / FAILED
-    state = state_of(run) | {"step": step, "photographs": names}  # all processes give their part
+    state = state_of(run) | {"step": step, "photographs": names}  # needs all processes
     if run.group.writes:
         storage.write_atomically(path, lambda p: checkpoints.save_torch(state, p))
     some = ", ".join(names[:3])
     raise FloatingPointError(
         f"the loss or its gradient is NaN or infinite in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
-        f"{len(names)} photographs {some} ...; {path} holds the weights before it and the ids of all photographs. "
+        f"{len(names)} photographs {some} ...; {path} holds the weights before that step and all their ids. "
         "Train again with --overwrite and a lower --optim.lr or --precision float32"
     )
 
@@ -423,16 +417,16 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 @torch.no_grad()
 def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
-    """Loss, and the best threshold with its rates, on the validation split.
+    """The quick check: loss, and the best threshold with its rates, on the validation split.
 
-    Uses the same hard negatives in every epoch, and the averaged weights if there is an average. Processes take
-    batches in turn.
+    It measures `captions_per_picture` captions of each photograph with drawn hard negatives, the same in every epoch,
+    and uses the averaged weights if there is an average. Each of several processes computes every size-th batch.
     """
     run.model.eval()
     losses, positive, negative = [], [], []
     with run.average.in_place():
         for batch in run.val_loader:
-            if run.stop and run.group.size == 1:  # several would have to agree on a batch
+            if run.stop and run.group.size == 1:  # several processes would have to agree on a batch
                 break
             batch = to_device(batch, run.device)
             patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
@@ -441,7 +435,7 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
             scores = run.model.pair_scores(patches[owner], words)
             positive.append(scores[: len(batch.owner)])
             negative.append(scores[len(batch.owner) :])
-    if run.stop and run.group.size == 1:  # here, since a checkpoint holds the weights, not their average
+    if run.stop and run.group.size == 1:  # outside `in_place`: a checkpoint holds the weights, not their average
         save(run)
         raise Stopped
     own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
@@ -454,7 +448,7 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
 
 
 def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> None:
-    """Log, keep the best weights, and save what --resume needs."""
+    """Write the log, keep the weights if they are the best so far, save a checkpoint, and print a line."""
     config, now = run.config, run.progress
     epoch = threshold.epoch
     row = {
@@ -464,7 +458,7 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
         **{name: getattr(threshold, name) for name in ("balanced_accuracy", "recall", "specificity", "threshold")},
         "learning_rate": run.optimizer.param_groups[0]["lr"],
         "seconds": round(now.seconds, 2),
-        "pairs_per_second": round(now.pairs / max(1e-9, now.seconds), 1),
+        "pairs_per_second": round(now.captions / max(1e-9, now.seconds), 1),
         "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
     reached = quality(config.optim.keep_by, loss, threshold.balanced_accuracy)
@@ -477,17 +471,18 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
                 checkpoints.save_best(config.model_folder, run.model, threshold)
         append_log(config.plots_folder / LOG, row)
     save(run)
-    tell(
+    slow = f", {row['waiting']:.0%} waiting for data" if row["waiting"] >= 0.1 else ""
+    accuracy = f"{row['balanced_accuracy']:.3f}".removeprefix("0")
+    print_line(
         run,
-        f"epoch {epoch:3d}{'*' if better else ' '} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-        f"balanced accuracy {row['balanced_accuracy']:.4f} at {row['threshold']:.3f}  "
-        f"{row['pairs_per_second']:.0f} pairs/s  {now.seconds:.0f} s, "
-        f"{row['waiting']:.1%} waiting for data{throughput_of(run, now)}",
+        f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f}/{row['val_loss']:.3f}  "
+        f"quick check: balanced accuracy {accuracy}  {row['pairs_per_second']:.0f} captions/s"
+        f"{slow}{throughput_of(run, now)}",
     )
 
 
 def throughput_of(run: Run, now: Progress) -> str:
-    """On a GPU that trains its backbone or runs it: pictures a second and MFU."""
+    """Pictures a second and MFU (see training.throughput); "" on a CPU and for a frozen backbone."""
     if run.config.backbone.frozen:
         return ""
     share = throughput.utilisation(
@@ -502,7 +497,7 @@ def throughput_of(run: Run, now: Progress) -> str:
 
 @contextlib.contextmanager
 def stop_signals(run: Run) -> Iterator[None]:
-    """SIGINT and SIGTERM let the step end, save and stop; the same signal once more ends the process at once."""
+    """Inside, SIGINT or SIGTERM saves and stops the run after the current step; a second one ends it at once."""
 
     def note(number: int, frame: Any) -> None:
         run.stop = number
@@ -519,7 +514,7 @@ def stop_signals(run: Run) -> Iterator[None]:
 
 
 def save(run: Run) -> None:
-    """A checkpoint; the generators of all processes go into it."""
+    """Write a checkpoint. It holds the random generators of all processes, so all must call this."""
     state = state_of(run)
     if run.group.writes:
         checkpoints.save_state(run.config.model_folder, run.progress.epoch, run.progress.step, state)
@@ -527,7 +522,7 @@ def save(run: Run) -> None:
 
 
 def state_of(run: Run) -> dict[str, Any]:
-    """What a later process needs to go on as if nothing had happened; weights of a frozen backbone are left out."""
+    """What --resume needs to give the results of an uninterrupted run, without the weights of a frozen backbone."""
     weights = run.model.state_dict()
     if run.config.backbone.frozen:
         weights = {name: value for name, value in weights.items() if not name.startswith("backbone.")}
@@ -547,7 +542,7 @@ def state_of(run: Run) -> dict[str, Any]:
 
 
 def resume(run: Run) -> None:
-    """Go on from the last checkpoint. ValueError if the settings are not those of the run."""
+    """Load the last checkpoint. ValueError if settings, database, negatives or number of processes have changed."""
     state = checkpoints.load_state(run.config.model_folder)
     before, now = state["config"], to_json(replace(run.config, resume=False, overwrite=False))
     if before != now:
@@ -555,7 +550,7 @@ def resume(run: Run) -> None:
         raise ValueError(f"resume with the flags that the run began with; it had {'; '.join(differ)}")
     if state["database"] != run.database.fingerprint:
         raise ValueError(
-            f"{run.config.data.folder} was rebuilt since the run began, and its vocabulary may differ; "
+            f"{run.config.data.folder} was rebuilt since the run began, so its vocabulary can differ; "
             "train again with --overwrite"
         )
     if state["plan"] != run.database.plan.folder.name:
@@ -573,7 +568,7 @@ def resume(run: Run) -> None:
     run.average.load_state_dict(state["average"])
     devices.set_rng_state(state["rng"][run.group.rank])
     run.progress = Progress(**state["progress"], loss=state["loss"][run.group.rank])
-    tell(run, f"resumed {where(run)}" if run.progress.step else f"resumed after epoch {run.progress.epoch}")
+    print_line(run, f"resumed {where(run)}" if run.progress.step else f"resumed after epoch {run.progress.epoch}")
 
 
 if __name__ == "__main__":

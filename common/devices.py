@@ -1,5 +1,6 @@
-"""Random seeds, devices and precision: the one way in which training, evaluation and prediction compute."""
+"""Random seeds, devices and precision, the same for training, evaluation and prediction."""
 
+import difflib
 import os
 import platform
 import random
@@ -10,16 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
+USUAL = ("auto", "cpu", "cuda", "cuda:1", "mps")  # devices
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries below us draw from the global state
+    np.random.seed(seed)  # noqa: NPY002 - libraries draw from the global state
     torch.manual_seed(seed)
 
 
 def rng_state() -> dict[str, Any]:
-    """State of torch's generators: CPU, every CUDA device, Apple's MPS."""
+    """States of torch's random generators: CPU, every CUDA device, Apple's MPS."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -28,6 +31,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: Mapping[str, Any]) -> None:
+    """Restore what `rng_state` returned."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
@@ -36,9 +40,9 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """auto is CUDA, else Apple's MPS, else the CPU; of several GPUs each process of torchrun has its own.
+    """The device of a name. auto is CUDA, else Apple's MPS, else the CPU; each process of torchrun has its own GPU.
 
-    ValueError names what is there instead.
+    ValueError names the usual devices.
     """
     if wanted in ("auto", "cuda") and torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -48,6 +52,11 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wanted)
+    except RuntimeError as error:
+        near = ["cuda"] if wanted.lower().startswith("gpu") else difflib.get_close_matches(wanted.lower(), USUAL, 1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"--device {wanted}: {guess}choose from {', '.join(USUAL)}") from error
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {wanted}: {str(error).splitlines()[0]}; use --device cpu") from error
@@ -55,10 +64,10 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """auto is bfloat16 where the hardware computes with it, else float16 on CUDA, else float32.
+    """auto is bfloat16 where the hardware has units for it, else float16 on CUDA, else float32.
 
-    On a CPU with bfloat16 units it pays (ResNet-50 here: 7 pictures/s in float32, 44 in bfloat16); without them it
-    is emulated and slower than float32.
+    On a CPU with bfloat16 units ResNet-50 encodes 44 pictures/s in bfloat16 and 7 in float32. Without them bfloat16 is
+    emulated and slower than float32.
     """
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
@@ -71,12 +80,12 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """The one way in which training, evaluation and prediction compute, so that their scores agree."""
+    """Used by training, evaluation and prediction alike, so that their scores agree."""
     return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
 
 def hardware(device: torch.device) -> str:
-    """The device that numbers were measured on, in words."""
+    """The name of the device, for logs and tables of results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

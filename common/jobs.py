@@ -1,8 +1,8 @@
-"""Long work: progress bars, and jobs on the processes of this machine or on a Ray cluster.
+"""Progress bars, and jobs on several processes of this machine or on a Ray cluster.
 
-A job is an object with `run()`; it is pickled to a worker and only its small result comes back. Whatever it produces
-it writes itself, to a file that takes its name when it is whole. So both engines run the same jobs, and a job that ran
-twice, or was cut off, does no harm.
+A job is an object with `run()`. It is pickled to a worker, and only its small result comes back. A job writes its
+output itself, to a file that gets its final name when it is complete. So both engines run the same jobs, and a job can
+be interrupted or run twice without harm.
 """
 
 import importlib.util
@@ -23,59 +23,63 @@ from tqdm import tqdm
 
 Result = TypeVar("Result", covariant=True)
 AnyJob = TypeVar("AnyJob", bound="Job")
-AHEAD = 3  # jobs per worker that wait or are not fetched; more would only use memory
+AHEAD = 3  # jobs per worker that are waiting or whose result is not fetched; more would only use memory
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class EngineError(RuntimeError):
-    """A node or a process of the cluster is lost, or there is no cluster."""
+    """The cluster cannot be reached, or one of its nodes or processes was lost."""
 
 
 class Job(Protocol[Result]):
-    """A piece of work that knows all it needs."""
+    """A piece of work, with all its inputs as attributes."""
 
     def run(self) -> Result: ...
 
 
 def progress(items: Iterable | None, what: str, unit: str, total: int | None = None, **options: Any) -> tqdm:
-    """A bar with rate and time left, gone when it is done; in a log file a line every half minute, not ten a second."""
+    """A progress bar with rate and time left, removed at the end. In a log file it writes a line every 30 seconds."""
     pause = 0.1 if sys.stderr.isatty() else 30
     options = {"delay": 1, "leave": False, **options}  # what takes under a second needs no bar
     return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, **options)
 
 
 def run_jobs(jobs: Iterable[AnyJob], engine: str = "local", workers: int = 1) -> Iterator[tuple[AnyJob, Any]]:
-    """Run jobs on an engine, "local" or "ray"; yields each with its result, in their order.
+    """Run jobs on an engine, "local" or "ray"; yields (job, result) in the order of the jobs.
 
-    The first error of a job ends the run. Jobs are taken from the iterator as they are needed.
+    Raises the first error of a job. Jobs are taken from the iterator as they are needed.
     """
     return run_on_ray(jobs) if engine == "ray" else run_locally(jobs, workers)
 
 
 def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, Any]]:
     """Run jobs on `workers` processes of this machine. BrokenProcessPool if one of them was killed."""
-    # Each worker computes on one core; BLAS threads of its own would fight with the other workers'.
-    os.environ |= {name: os.environ.get(name, value) for name, value in ONE_THREAD.items()}
-    # "spawn" is the start method that every system has, and the safe one beside threads.
+    # Each worker computes on one core; more BLAS threads would compete with the other workers. They are set for the
+    # workers that start now, and unset for whatever this process starts later.
+    added = {name: value for name, value in ONE_THREAD.items() if name not in os.environ}
+    os.environ |= added
+    # "spawn" exists on every system, and is safe in a process with threads.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     running: deque[tuple[AnyJob, Future]] = deque()
     try:
         for job in jobs:
-            # Submitting starts the processes, and they inherit deafness to Ctrl-C: the terminal sends it to all of
-            # them, and the parent alone shall answer.
-            answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # A terminal sends Ctrl-C to all processes, but only the parent must react. `submit` starts the workers,
+            # and they inherit that SIGINT is ignored.
+            handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
             running.append((job, pool.submit(_run, job)))
-            signal.signal(signal.SIGINT, answer)
+            signal.signal(signal.SIGINT, handler)
             if len(running) > AHEAD * workers:
                 yield _result_of_next(running)
         while running:
             yield _result_of_next(running)
     except BaseException:
-        for process in multiprocessing.active_children():  # nobody waits for what they are doing
+        for process in multiprocessing.active_children():  # their results are no longer needed
             process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _result_of_next(running: deque[tuple[AnyJob, Future]]) -> tuple[AnyJob, Any]:
@@ -90,10 +94,10 @@ def _run(job: Job[Result]) -> Result:
 def _start_worker() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "only a pool starts workers"
-    # The workers of a pool do not notice that their parent was killed, and would wait for ever.
+    # Workers of a pool do not notice that their parent was killed, and would wait for ever.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Windows does not hand the deafness down
-    warnings.simplefilter("ignore")  # Pillow's, about odd metadata of single files
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
+    warnings.simplefilter("ignore")  # Pillow warns about odd metadata of single files
 
 
 def _end_with(process: multiprocessing.process.BaseProcess) -> None:
@@ -102,14 +106,14 @@ def _end_with(process: multiprocessing.process.BaseProcess) -> None:
 
 
 def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
-    """Run jobs on the Ray cluster that RAY_ADDRESS names, or on a Ray that is started on this machine.
+    """Run jobs on the Ray cluster at RAY_ADDRESS, or start Ray on this machine.
 
-    Every node must see this program and all files of the jobs under the same paths (a shared file system). A job
-    whose node or process dies is run again by Ray, up to three times.
+    Every node must find this program and all files of the jobs under the same paths (a shared file system). If a
+    job's node or process dies, Ray runs the job again, up to three times.
     """
     if importlib.util.find_spec("ray") is None:
         raise ModuleNotFoundError("--engine ray needs Ray: python -m pip install -r requirements-cluster.txt")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unasked
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send usage statistics
     import ray
 
     started_here = not ray.is_initialized()
@@ -129,7 +133,7 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
             done, reference = running.popleft()
             yield done, ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from None  # the job's own
+        raise error.cause from None  # the error that the job raised
     except ray.exceptions.RayError as error:
         raise EngineError(f"the cluster failed: {str(error).splitlines()[0]}") from None
     finally:

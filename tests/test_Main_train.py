@@ -134,6 +134,29 @@ def test_an_earlier_run_is_kept_unless_told(trained, databases):
     assert 'it had "epochs": 2; "lr": 0.001' in other.stderr
 
 
+def test_the_log_of_a_run_with_another_models_folder_is_not_overwritten(trained, databases, tmp_path):
+    flags = ["scenes", *training_flags(trained, databases, "small"), "--models", str(tmp_path)]
+    log = trained / "Plots" / "small" / "training_log.csv"
+    before = log.read_text()
+    with pytest.raises(ValueError, match="is the log of another run; add --name OTHER, --plots OTHER or --overwrite"):
+        Main_train.build_run(read_command_line(PRESETS, "", flags))
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        Main_train.resume(Main_train.build_run(read_command_line(PRESETS, "", [*flags, "--resume"])))
+    assert log.read_text() == before
+    assert not (tmp_path / "small" / "config.json").exists()
+    Main_train.build_run(read_command_line(PRESETS, "", [*flags, "--overwrite"]))
+    assert not log.exists()
+    log.write_text(before)
+
+
+def test_main_leaves_no_global_state(databases, tmp_path, capsys):
+    state = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), dict(os.environ)]
+    Main_train.main(["scenes", *training_flags(tmp_path, databases, "one"), "--optim.epochs", "1"])
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), dict(os.environ)] == state
+    shown = capsys.readouterr().out
+    assert re.search(r"^epoch  1\* loss \d.* quick check: balanced accuracy [01]?\.\d{3}  \d+ captions/s", shown, re.M)
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
@@ -292,7 +315,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path):
     _, error = limited.communicate(timeout=120)
     assert limited.returncode == 2
     assert "File too large" in error
-    assert "; what was saved last stays valid, go on with --resume" in error
+    assert "; the last checkpoint is still valid, go on with --resume" in error
     assert "Traceback" not in error
     assert (folder / "last.json").read_text() == before
     assert not list(folder.glob(".*.part"))

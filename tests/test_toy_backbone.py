@@ -38,7 +38,7 @@ def toy(monkeypatch):
 def test_a_toy_backbone_is_trained_saved_loaded_and_judges(toy, databases, tmp_path, capsys):
     flags = training_flags(tmp_path, databases, "toy")
     Main_train.main(["scenes", *flags, "--backbone.name", "toy", "--data.side", "0", "--optim.epochs", "1"])
-    assert "kept are the weights of epoch 1" in capsys.readouterr().out
+    assert "kept the weights of epoch 1" in capsys.readouterr().out
     loaded = load_model(tmp_path / "Models" / "toy", torch.device("cpu"))
     model, config = loaded.model, loaded.config
     assert (config.backbone.name, config.data.side) == ("toy", 48)

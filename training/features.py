@@ -1,9 +1,10 @@
-"""The cache of a frozen backbone's output."""
+"""The cache of a frozen backbone's features: computed once, then read from disk in every epoch."""
 
 import contextlib
 import hashlib
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,26 +21,25 @@ from Architectures import SiameseModel
 from common.augment import random_box, resize
 from Config import BackboneConfig, usable_cores
 from DataBase_functions import Database, seeded
+from training.pace import Pace, duration
 
-PREPROCESSING = 2  # of the feature cache: counts up when pictures are prepared in another way
-
-
-DECODED_AHEAD = 64  # rows; two batches, so that a slow one among them makes no backbone wait
+PREPROCESSING = 2  # raised when pictures are prepared in another way: older caches are then not used
+DECODED_AHEAD = 64  # rows; two batches, so that the backbone does not wait for a slow picture
 
 
 class FeatureCache:
-    """Output of a frozen backbone for every picture, computed once and memory-mapped after that.
+    """Features of a frozen backbone for every picture, memory-mapped.
 
-    Of training pictures there are several views, since their output cannot be augmented: the whole picture is number
-    0, its mirror image 1, and every further pair is a random crop and the mirror image of another. Other pictures have
-    number 0 alone. What a view shows depends on its row and number, not on the seed of a run.
+    A training picture has several views, since features cannot be augmented: view 0 is the whole picture, view 1 its
+    mirror image, later views with even numbers are random crops, those with odd numbers mirrored random crops. Other
+    pictures have only view 0. A view depends on its row and number, not on the seed of a run.
 
-    The folder's name is a hash of all that the numbers depend on: pictures, splits, weights, side, views, precision
-    and preprocessing. Another value of any of them is another folder, so a wrong cache cannot be met.
+    The folder's name is a hash of everything that the features depend on: pictures, splits, weights, side, views,
+    precision and preprocessing. A change of any of them gives another folder, so a wrong cache is never read.
     """
 
     def __init__(self, folder: Path, views: Sequence[int], shape: tuple[int, ...]):
-        """views: how many each row has; shape: (C, h, w)."""
+        """views: number of views of each row; shape: (C, h, w) of one view."""
         self.folder = folder
         self._first = np.concatenate([[0], np.cumsum(views)])  # entry of each row's view 0
         self.shape = (int(self._first[-1]), *shape)
@@ -47,7 +47,7 @@ class FeatureCache:
 
     @property
     def array(self) -> np.ndarray:
-        """(entries, C, h, w) float16, the views of a row beside each other; opened in each process on first use."""
+        """(views of all rows, C, h, w) float16, in the order of the rows; each process opens the file on first use."""
         if self._array is None:
             self._array = np.load(self.folder / "features.npy", mmap_mode="r")
         return self._array
@@ -56,11 +56,11 @@ class FeatureCache:
         return {**vars(self), "_array": None}
 
     def views_of(self, row: int) -> int:
-        """How many views there are of a row; those of odd numbers are mirror images."""
+        """Number of views of a row; views with odd numbers are mirror images."""
         return int(self._first[row + 1] - self._first[row])
 
     def read(self, row: int, view: int = 0) -> Tensor:
-        """Features (C, h, w) of a view of a picture in float16."""
+        """Features (C, h, w) of a view of a row, in float16."""
         assert 0 <= view < self.views_of(row), f"row {row} has no view {view}"
         return torch.from_numpy(self.array[self._first[row] + view].copy())
 
@@ -76,11 +76,11 @@ class FeatureCache:
         batch: int = 32,
         crop: float = BackboneConfig.view_crop,
     ) -> "FeatureCache":
-        """The cache of this backbone for this database; what of it is absent is computed, with a progress bar.
+        """The cache of this backbone for this database. Missing features are computed, with a progress bar.
 
-        views: of each training picture; crop: smallest share of the area that a view keeps; encode: pictures
-        (N, 3, side, side) of bytes -> features (N, C, h, w), on whatever device. An interrupted computation goes on
-        where it was.
+        views: of each training picture; crop: smallest fraction of the picture's area that a crop keeps; encode:
+        pictures (N, 3, side, side) of bytes -> features (N, C, h, w), on any device. An interrupted computation is
+        resumed.
         """
         folder = cls._place(database, model, side, views, precision, crop)
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class FeatureCache:
     def find(
         cls, database: Database, model: SiameseModel, side: int, settings: BackboneConfig, precision: torch.dtype
     ) -> "FeatureCache | None":
-        """The cache that a training with these settings left, if it is whole; nothing is computed."""
+        """The complete cache that training with these settings has written, or None. Computes nothing."""
         folder = cls._place(database, model, side, settings.views, precision, settings.view_crop)
         if not (folder / "features.npy").is_file():
             return None
@@ -117,7 +117,7 @@ class FeatureCache:
         return [views if split == "train" else 1 for split in database.split_of]
 
     def _compute(self, draw: Callable[[int], Tensor], encode: Callable[[Tensor], Tensor], batch: int) -> None:
-        """draw: row -> its views (V, 3, side, side)."""
+        """Compute and write the features. draw: row -> its views (views, 3, side, side)."""
         part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
         done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
         size = int(np.prod(self.shape)) * 2
@@ -125,14 +125,19 @@ class FeatureCache:
         if not done and free < size:
             raise OSError(f"the feature cache needs {size / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free")
         tqdm.write(f"feature cache: {self.shape[0]:,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
+        pace = Pace(-(-self.shape[0] // batch))
         array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
         bar = tqdm(total=len(array), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
         pictures = self._pictures(draw, done)
         with bar, contextlib.closing(pictures), torch.no_grad():
+            began = time.perf_counter()
             for step, start in enumerate(range(done, len(array), batch)):
                 some = torch.stack(list(itertools.islice(pictures, batch)))
                 array[start : start + batch] = encode(some).to(torch.float16).cpu().numpy()
                 bar.update(len(some))
+                if left := pace.after_step(time.perf_counter() - began, step + 1 + done // batch):
+                    tqdm.write(f"about {duration(left)} for the feature cache")
+                began = time.perf_counter()
                 if step % 20 == 19:
                     array.flush()
                     done_file.write_text(str(start + len(some)))
@@ -142,10 +147,10 @@ class FeatureCache:
         done_file.unlink(missing_ok=True)
 
     def _pictures(self, draw: Callable[[int], Tensor], done: int) -> Generator[Tensor, None, None]:
-        """The prepared views (3, side, side) in the order of the entries, from number `done` on.
+        """The prepared views (3, side, side) in the order of the rows, without the first `done`.
 
-        Threads decode ahead, since Pillow works beside Python: a device that takes 2,000 pictures/s gets 840 from one
-        thread beside it, where it got 430 before.
+        Threads decode ahead, since Pillow releases the GIL: a device that can encode 2,000 pictures/s gets 840
+        pictures/s with one such thread, and 430 without.
         """
         row = int(np.searchsorted(self._first, done, side="right")) - 1
         skip = done - int(self._first[row])
@@ -159,10 +164,9 @@ class FeatureCache:
 
 
 def draw_views(database: Database, row: int, count: int, side: int, crop: float) -> Tensor:
-    """The first `count` views (V, 3, side, side) of a picture; see FeatureCache.
+    """The first `count` views (count, 3, side, side) of a picture; see FeatureCache.
 
-    Mirrored and put together by numpy: torch would start as many threads as there are cores in each of those that
-    decode.
+    numpy mirrors and stacks them: torch would start as many threads as there are cores in each decoding thread.
     """
     picture = database.picture(row)
     views = np.empty((count, 3, side, side), dtype=np.uint8)

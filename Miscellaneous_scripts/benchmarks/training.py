@@ -42,7 +42,7 @@ def frozen(work: Workspace) -> tuple[Measure, Measure]:
 
     def plain() -> dict[str, float]:
         rate = plain_rate()
-        return {"pairs/s": rate, "its epochs that the cache takes": cache_seconds * rate / run.progress.pairs}
+        return {"pairs/s": rate, "its epochs that the cache takes": cache_seconds * rate / run.progress.captions}
 
     ours()  # starts the loader's processes
     return ours, plain
@@ -121,4 +121,4 @@ def epoch_of(run: Any, epoch: int) -> tuple[float, int]:
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
         start = time.perf_counter()
         Main_train.train_epoch(run)
-        return time.perf_counter() - start, run.progress.pairs
+        return time.perf_counter() - start, run.progress.captions
