@@ -6,7 +6,7 @@
 
 N pictures, T texts, B pairs of a picture and a text; H x W pixels; C channels and h x w cells of the backbone's
 features, P = h * w patches; L words of the longest text; D width of patch and word vectors; V vectors of a picture or a
-text: some rows for the whole of it (pooled score), then its P patches or L words (patch-word score).
+text: rows for the whole picture or text (pooled score), then its P patches or L words (patch-word score).
 
 To add a backbone: one class with the protocol of `Backbone`, and one line in BACKBONES.
 """
@@ -28,58 +28,58 @@ from Config import BackboneConfig, Config, ModelConfig, require
 RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
 # Weight of the pooled score in the verdict score. The pooled score finds a picture's own caption among thousands, but
-# not one false word among twelve. On 491 photographs, with weights 0, 0.1, 0.2 and 0.5, balanced accuracy was .720,
-# .716, .713 and .681 on hard negatives, and .898, .910, .922 and .938 on captions of other photographs. It is not
-# learned: a single number moves by at most the learning rate a step and stays near its start, and the pooled score has
-# memorised the captions of the training photographs.
+# does not detect one false word among twelve. On 491 photographs, with weights 0, 0.1, 0.2 and 0.5, balanced accuracy
+# was .720, .716, .713 and .681 on hard negatives, and .898, .910, .922 and .938 on captions of other photographs. The
+# weight is not learned: a single number changes by at most the learning rate in a step and stays near its initial
+# value, and the pooled score has memorised the captions of the training photographs.
 VERDICT_BLEND = 0.1
 
 
 class Backbone(nn.Module):
-    """The network under the image branch: normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R).
+    """The first part of the image branch: normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R).
 
-    A subclass sets `channels` and `reduction` and defines `forward`. The other defaults suit a network that is trained
-    from scratch.
+    A subclass sets `channels` and `reduction` and defines `forward`. The other defaults are those of a network that is
+    trained from scratch.
     """
 
     channels: int  # C of the features
     reduction: int  # R, pixels of a feature cell's side
-    mean: tuple[float, ...] = IMAGENET_MEAN  # of pixels in 0 to 1; pictures are normalised with it
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of pixels in 0 to 1; pictures are normalised with mean and std
     std: tuple[float, ...] = IMAGENET_STD
-    pretrained = False  # whether `load` finds weights; only such a backbone can be frozen
+    pretrained = False  # whether `load` fills in pretrained weights; only then can the backbone be frozen
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
-        """side: of the pictures in pixels, for a network that reads pictures of one size only; 0 is `own_side`."""
+        """side: of the pictures in pixels, for a network with a fixed input size; 0 means `own_side`."""
         super().__init__()
         self.reduce: nn.Module | None = None  # averages the features to a grid
 
     @classmethod
     def check(cls, settings: BackboneConfig) -> None:
-        """ValueError if such a backbone cannot be built; called before any work."""
+        """ValueError if a backbone with these settings cannot be built; called before any work."""
         freezes = settings.unfreeze_epoch != 0
         require(cls.pretrained or not freezes, f"the {settings.name} backbone has no weights to freeze")
 
     @classmethod
     def own_side(cls, settings: BackboneConfig) -> int:
-        """The side in pixels that `--data.side 0` stands for."""
+        """The side in pixels that `--data.side 0` means."""
         return 224
 
     def load(self, weights: str) -> None:
-        """Fill in the pretrained weights that `--backbone.weights` names; a backbone without such stays as it is.
+        """Load the pretrained weights that `--backbone.weights` names; does nothing if the class has none.
 
         ValueError or FileNotFoundError says how to get them.
         """
 
     def extra_repr(self) -> str:
-        """Part of repr(backbone). The feature cache is named by a hash of that and of the weights, so whatever else the
-        features depend on must be in it."""
+        """Part of repr(backbone). The feature cache is named by a hash of repr(backbone) and of the weights, so repr
+        must show everything else that the features depend on."""
         if (self.mean, self.std) == (IMAGENET_MEAN, IMAGENET_STD):
             return ""
         return f"mean={self.mean}, std={self.std}"
 
 
 class ResidualBlock(nn.Module):
-    """x + two 3x3 convolutions of it, (N, C, h, w) -> the same; starts as the identity, since the last gain is 0."""
+    """x + two 3x3 convolutions of x, (N, C, h, w) -> (N, C, h, w). At first it is relu(x): the last gain is 0."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -97,10 +97,10 @@ class SmallBackbone(Backbone):
     """A network to train from scratch, with a receptive field of 128 pixels.
 
     pictures (N, 3, H, W) -> features (N, 8 * settings.channels, H / 16, W / 16)
-    Batch norm is needed to learn shapes: after 3 epochs of telling the 22 kinds of Scenes apart, the average precision
-    was 0.93 with batch norm (one more after the first convolution), 0.13 with group norm instead, and 0.13 with group
-    norm outside the residual blocks only; 57, 66 and 54 s.
-    With `accumulation` above 1 it normalises over the pictures of a chunk.
+    Batch norm is needed to learn shapes. Trained for 3 epochs to classify the 22 kinds of Scenes, the average precision
+    was 0.93 with batch norm (and one more after the first convolution), 0.13 with group norm instead, and 0.13 with
+    group norm outside the residual blocks only; in 57, 66 and 54 s.
+    With `accumulation` above 1, batch norm normalises over the pictures of a chunk.
     """
 
     reduction = 16
@@ -129,14 +129,14 @@ class SmallBackbone(Backbone):
 
 
 class PretrainedBackbone(Backbone, ABC):
-    """What backbones with pretrained weights share: a grid of features, and batch norm that keeps its statistics."""
+    """A backbone with pretrained weights: its features can be averaged to a grid, its batch norm stays in eval mode."""
 
     pretrained = True
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
         super().__init__(settings, side)
         self.from_scratch = settings.weights == RANDOM
-        if settings.grid:  # larger pictures then show more, and cost no more in all that follows
+        if settings.grid:  # larger pictures then show more detail, at the same cost after the backbone
             self.reduce = nn.AdaptiveAvgPool2d(settings.grid)
 
     @abstractmethod
@@ -144,12 +144,12 @@ class PretrainedBackbone(Backbone, ABC):
         """Normalised pictures (N, 3, H, W) -> features (N, C, H / R, W / R)."""
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """As `features`, averaged to (N, C, grid, grid) if a grid is given."""
+        """`features`, averaged to (N, C, grid, grid) if a grid is given."""
         features = self.features(pictures)
         return features if self.reduce is None else self.reduce(features.float())  # a mean of bfloat16 loses digits
 
     def train(self, mode: bool = True) -> "PretrainedBackbone":
-        """Training mode for all but pretrained batch norm: its statistics would follow the batch and drift."""
+        """Training mode for everything except pretrained batch norm, whose statistics would drift with the batches."""
         super().train(mode)
         for module in () if self.from_scratch else self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -163,11 +163,11 @@ class PretrainedBackbone(Backbone, ABC):
 
     @abstractmethod
     def load_pretrained(self, weights: str) -> None:
-        """`load` of a name or a file."""
+        """Load weights by name or from a file."""
 
 
 def read_backbone_weights(weights: str, ways: str) -> dict[str, Tensor]:
-    """A file with a state dict, in float32. ValueError or FileNotFoundError ends with `ways`, how to get one."""
+    """The state dict in a file, in float32. The message of ValueError or FileNotFoundError ends with `ways`."""
     path = Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"no backbone weights at {path}; {ways}")
@@ -177,7 +177,7 @@ def read_backbone_weights(weights: str, ways: str) -> dict[str, Tensor]:
 def as_floats(state: Any, weights: str, ways: str) -> dict[str, Tensor]:
     """A state dict in float32. ValueError unless every value is a tensor."""
     if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
-        raise ValueError(f"{weights} holds no plain state dict, name by name a tensor; {ways}")
+        raise ValueError(f"{weights} does not hold a plain state dict of names and tensors; {ways}")
     return {name: value.float() for name, value in state.items()}
 
 
@@ -193,8 +193,8 @@ class ResNet50Backbone(PretrainedBackbone):
         super().__init__(settings, side)
         network = import_torchvision().models.resnet50(weights=None)
         if settings.stride_in_1x1:
-            # The stride is in the first 1x1 convolution in He et al. 2015, in the 3x3 one in torchvision. The weights
-            # of one load into the other without an error and lose 10 points of ImageNet accuracy.
+            # He et al. 2015 have the stride in the first 1x1 convolution, torchvision in the 3x3 one. The weights of
+            # one load into the other without an error, and lose 10 points of ImageNet accuracy.
             for stage in (network.layer2, network.layer3, network.layer4):
                 stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
         del network.avgpool, network.fc
@@ -224,16 +224,16 @@ class ResNet50Backbone(PretrainedBackbone):
         absent = [name for name in absent if not name.endswith("num_batches_tracked")]
         if absent or unknown:
             raise ValueError(
-                f"{weights} is no ResNet-50 of torchvision's layout: absent {absent[:3]}, unknown {unknown[:3]}; {ways}"
+                f"{weights} is not a ResNet-50 as in torchvision: absent {absent[:3]}, unknown {unknown[:3]}; {ways}"
             )
 
 
 class TimmBackbone(PretrainedBackbone):
-    """A model of timm without its head: `timm:MODEL`, or `timm:MODEL.TAG` for other weights than the default ones.
+    """A model of timm without its head: `timm:MODEL`, or `timm:MODEL.TAG` for weights other than the default.
 
-    pictures (N, 3, H, W) -> features (N, C, H / R, W / R), or (N, C, grid, grid), see `timm_features`. The mean and
-    standard deviation of the pixels are those that the weights were trained with. A model of a fixed size (ViT, Swin)
-    is built for pictures of `side` pixels; timm resamples its position embeddings.
+    pictures (N, 3, H, W) -> features (N, C, H / R, W / R), or (N, C, grid, grid), see `timm_features`. Pixels are
+    normalised as when the weights were trained. A model with a fixed input size (ViT, Swin) is built for pictures of
+    `side` pixels; timm resamples its position embeddings.
     """
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
@@ -246,10 +246,10 @@ class TimmBackbone(PretrainedBackbone):
             self.network = timm_network(self.name, self.side)
             with torch.no_grad():
                 features = self.eval().features(torch.zeros(1, 3, self.side, self.side))
-        except Exception as error:  # of timm: assertions, and whatever its models raise
-            own, told = self.own_side(settings), one_line(error)
+        except Exception as error:  # timm's models raise assertions and errors of many kinds
+            own, reason = self.own_side(settings), one_line(error)
             advice = "choose another model" if self.side == own else f"use --data.side {own}"
-            raise ValueError(f"{settings.name} has no features for {self.side} pixels ({told}); {advice}") from error
+            raise ValueError(f"{settings.name} has no features for {self.side} pixels ({reason}); {advice}") from error
         self.train()
         self.channels, self.reduction = features.shape[1], round(self.side / features.shape[2])
 
@@ -266,7 +266,7 @@ class TimmBackbone(PretrainedBackbone):
         return timm_features(self.network, pictures)
 
     def load_pretrained(self, weights: str) -> None:
-        """weights: a file with a state dict in timm's layout; the default of `--backbone.weights` is timm's own."""
+        """weights: a file with a state dict in timm's layout; the default of `--backbone.weights` means timm's own."""
         ways = (
             "either let timm download them once (no --backbone.weights, needs a network), or give a file in timm's "
             "layout: --backbone.weights FILE.safetensors, or none for random weights"
@@ -274,9 +274,9 @@ class TimmBackbone(PretrainedBackbone):
         if weights == BackboneConfig.weights:
             try:
                 network = timm_network(self.name, self.side, pretrained=True)
-            except Exception as error:  # of timm, huggingface_hub and the libraries under it
-                told = f"cannot download the weights of timm:{self.name} ({one_line(error)})"
-                raise FileNotFoundError(f"{told}; {ways}") from error
+            except Exception as error:  # timm, huggingface_hub and their libraries each raise their own
+                message = f"cannot download the weights of timm:{self.name} ({one_line(error)})"
+                raise FileNotFoundError(f"{message}; {ways}") from error
         else:
             state = read_backbone_weights(weights, ways)
             try:
@@ -297,9 +297,9 @@ BACKBONES: dict[str, type[Backbone]] = {
 
 
 def backbone_class(name: str) -> type[Backbone]:
-    """The class that `--backbone.name` means: a key of BACKBONES, or KEY:MODEL where it ends in a colon.
+    """The class of a `--backbone.name`: a key of BACKBONES, or KEY:MODEL if the key ends with a colon.
 
-    ValueError for another name lists them.
+    ValueError lists the known names.
     """
     key, colon, _ = name.partition(":")
     kind = BACKBONES.get(key + colon)
@@ -312,7 +312,7 @@ def backbone_class(name: str) -> type[Backbone]:
 def settle_backbone(config: Config) -> Config:
     """The settings with `--data.side 0` replaced by the backbone's own side.
 
-    ValueError if there is no such backbone, or it cannot be built. Called before any work of a training run.
+    ValueError if the backbone is unknown or cannot be built. Called before any work of a training run.
     """
     kind = backbone_class(config.backbone.name)
     kind.check(config.backbone)
@@ -322,12 +322,12 @@ def settle_backbone(config: Config) -> Config:
 
 
 class Neck(nn.Module):
-    """1x1 convolution of backbone features, plus a linear map of each patch's position, to unit vectors.
+    """Backbone features to unit vectors: a 1x1 convolution, plus a linear map of each patch's position.
 
     features (N, C, h, w) -> (N, V, D): if `whole` is not 0, whole / D rows for the whole picture; then, if `patches`,
     its h * w patches.
-    The position is an input because convolutions hardly know it, and captions say "on the left". Dropout drops a
-    channel in all patches of a picture: a mask for each number would take 0.17 s for 128 pictures.
+    The position is an input because captions say "on the left", and features of convolutions hardly contain it. Dropout
+    drops a channel in all patches of a picture: a mask for every number would take 0.17 s for 128 pictures.
     """
 
     def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):
@@ -336,7 +336,7 @@ class Neck(nn.Module):
         if patches:
             self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
             self.place = nn.Linear(2, width, bias=False)
-            nn.init.zeros_(self.place.weight)  # torch's default drowns the features: 0.60 instead of 0.71
+            nn.init.zeros_(self.place.weight)  # torch's default is too large beside the features: .60, not .71
         if whole:
             self.project_whole = nn.Linear(channels, whole)
         self.width, self.whole, self.patches = width, whole, patches
@@ -353,7 +353,7 @@ class Neck(nn.Module):
             y = torch.linspace(-1, 1, height, device=features.device)
             x = torch.linspace(-1, 1, width, device=features.device)
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
-            # Contiguous: on a CPU, a bfloat16 product with a transposed view takes 0.65 s instead of 0.07 s.
+            # Contiguous: on a CPU, a bfloat16 product with a transposed tensor takes 0.65 s instead of 0.07 s.
             patches = features.flatten(2).transpose(1, 2).contiguous()
             vectors.append(F.normalize((self.project(patches) + self.place(places)).float(), dim=-1))
         return torch.cat(vectors, dim=1)
@@ -363,9 +363,9 @@ class BidirectionalLSTM(nn.Module):
     """One LSTM reads each text forwards, another reads it backwards from its own last word.
 
     x (T, L, D), backwards (T, L, 1) from `reversed_positions` -> (T, L, D)
-    Padding comes after the real words in both directions, so it does not change them. A packed sequence (384 captions
-    of 6 to 14 words, 2 cores) takes the same time in float32 and 1.6 times as long in bfloat16, and it needs the
-    lengths on the host, which synchronises a GPU.
+    Padding comes after the real words in both directions, so it does not change their vectors. Packed sequences (384
+    captions of 6 to 14 words, 2 cores) take the same time in float32 and 1.6 times as long in bfloat16, and they need
+    the lengths on the host, for which the host must wait for a GPU.
     """
 
     def __init__(self, width: int):
@@ -394,8 +394,8 @@ class TextEncoder(nn.Module):
 
     words (T, L) indices, 0 is padding -> (T, V, D): if `whole` is not 0, whole / D rows for the whole text, together a
     unit vector; then, if `words`, its L words.
-    The length of a word's vector is its weight: the weights of a text add up to 1, and are equal unless `weigh_words`.
-    Padding is the zero vector.
+    The length of a word's vector is its weight. The weights of a text add up to 1; they are equal unless
+    `weigh_words`. Padding is the zero vector.
     """
 
     def __init__(self, vocabulary: int, model: ModelConfig, whole: int, words: bool):
@@ -413,7 +413,7 @@ class TextEncoder(nn.Module):
             self.project_whole = nn.Linear(width, whole)
         self.weigh = nn.Linear(width, 1, bias=False) if words and model.weigh_words else None
         if self.weigh is not None:
-            nn.init.zeros_(self.weigh.weight)  # at first all words count the same
+            nn.init.zeros_(self.weigh.weight)  # at first all words have the same weight
         self.width, self.whole, self.words = model.width, whole, words
 
     def forward(self, words: Tensor) -> Tensor:
@@ -422,25 +422,25 @@ class TextEncoder(nn.Module):
         x = self.widen(self.dropout(self.embed(words)))
         for lstm, norm in zip(self.layers, self.norms):
             x = x + self.dropout(lstm(norm(x), backwards))
-        share = mask / mask.sum(1, keepdim=True).clamp(min=1)
+        weights = mask / mask.sum(1, keepdim=True).clamp(min=1)
         vectors = []
         if self.whole:
-            text = self.project_whole((x.float() * share.unsqueeze(-1)).sum(1))
+            text = self.project_whole((x.float() * weights.unsqueeze(-1)).sum(1))
             text = F.normalize(text.float(), dim=-1) * mask.any(1, keepdim=True)
-            vectors.append(text.view(words.shape[0], -1, self.width))  # len() would be a constant of an export
+            vectors.append(text.view(words.shape[0], -1, self.width))  # len() would become a constant in an export
         if self.words:
             if self.weigh is not None:
                 logits = self.weigh(x).float().squeeze(-1)
-                share = logits.masked_fill(~mask, OUT).softmax(dim=-1) * mask
-            vectors.append(F.normalize(self.project(x).float(), dim=-1) * share.unsqueeze(-1))
+                weights = logits.masked_fill(~mask, OUT).softmax(dim=-1) * mask
+            vectors.append(F.normalize(self.project(x).float(), dim=-1) * weights.unsqueeze(-1))
         return torch.cat(vectors, dim=1)
 
 
 def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Tensor:
-    """encoder(words), (T, L) -> (T, V, D), in groups of `size` texts of similar length without needless padding.
+    """encoder(words), (T, L) -> (T, V, D), in groups of `size` texts of similar length, which need less padding.
 
-    The result is the same. 504 captions of 6 to 25 words take 0.6 s instead of 0.9 s on a CPU. A GPU would wait for the
-    lengths, so there all texts are encoded at once.
+    The result is the same. On a CPU 504 captions of 6 to 25 words take 0.6 s instead of 0.9 s. On a GPU all texts are
+    encoded at once, since the host would have to wait for the lengths.
     """
     if words.device.type != "cpu" or len(words) <= size:
         return encoder(words)
@@ -449,13 +449,16 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     parts = []
     for some in order.split(size):
         longest = max(1, int(lengths[some[-1]]))
-        padding = words.shape[1] - longest if encoder.words else 0  # rows of the whole text are never padded
+        padding = words.shape[1] - longest if encoder.words else 0  # rows of the whole text have no padding
         parts.append(F.pad(encoder(words[some, :longest]), (0, 0, 0, padding)))
     return torch.cat(parts)[order.argsort()]
 
 
 class ScoreParts(NamedTuple):
-    """Both scores in [-1, 1], of pairs (B,) or of all pictures and texts (N, T); None if the model lacks it."""
+    """The pooled and the patch-word score in [-1, 1]: (B,) of pairs, or (N, T) of all pictures with all texts.
+
+    A score that the model does not have is None.
+    """
 
     pooled: Tensor | None
     patch_word: Tensor | None
@@ -469,10 +472,10 @@ class ScoreParts(NamedTuple):
 
 
 class Scorer(nn.Module, ABC):
-    """Scores from the vectors of both branches. They come from a `SiameseModel`, or from its branches as exported.
+    """Scores from the vectors of pictures and texts. Subclasses make the vectors: `SiameseModel`, or an exported model.
 
-    The verdict score says whether a text is true of a picture: a threshold decides on it. The ranking score orders the
-    texts of a picture, and the pictures of a text.
+    The threshold is compared with the verdict score. The ranking score orders the texts of a picture, and the pictures
+    of a text.
     """
 
     def __init__(self, model: ModelConfig):
@@ -486,7 +489,7 @@ class Scorer(nn.Module, ABC):
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """The device that pictures and texts must be on."""
+        """The device where pictures and texts must be."""
 
     @abstractmethod
     def encode_pictures(self, pictures: Tensor) -> Tensor:
@@ -497,8 +500,10 @@ class Scorer(nn.Module, ABC):
         """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, V, D) of either branch -> the whole picture or text (B, whole width), and its patches or words
-        (B, P or L, D). Without the pooled score the first is empty, with it alone the second."""
+        """Split vectors (B, V, D) into whole pictures or texts (B, whole width) and patches or words (B, P or L, D).
+
+        A part that the model does not use is empty.
+        """
         return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :]
 
     def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
@@ -526,20 +531,20 @@ class Scorer(nn.Module, ABC):
         )
 
     def verdict(self, scores: ScoreParts) -> Tensor:
-        """The verdict score: mostly patch_word, if the model has both scores; see VERDICT_BLEND."""
+        """The verdict score: patch_word with some of pooled if the model has both, see VERDICT_BLEND."""
         if scores.pooled is None or scores.patch_word is None:
             return scores.decisive
         return torch.lerp(scores.patch_word, scores.pooled, VERDICT_BLEND)
 
     def ranking(self, scores: ScoreParts) -> Tensor:
-        """The ranking score: a learned weighted mean, if the model has both scores."""
+        """The ranking score: a learned weighted mean if the model has both scores."""
         if scores.pooled is None or scores.patch_word is None or self.ranking_blend is None:
             return scores.decisive
         return torch.lerp(scores.patch_word, scores.pooled, self.ranking_blend.sigmoid())
 
 
 class SiameseModel(Scorer):
-    """Two branches, one score: `encode_pictures`, `encode_texts`, then `pair_scores` or `all_scores` of both."""
+    """The network: `encode_pictures` and `encode_texts`, then `pair_scores` or `all_scores` of the vectors."""
 
     mean: Tensor
     std: Tensor
@@ -548,14 +553,14 @@ class SiameseModel(Scorer):
         self, vocabulary: int, backbone: BackboneConfig, model: ModelConfig, temperature: float = 0.07, side: int = 0
     ):
         """vocabulary: number of words; temperature: at the start of training; side: of the pictures in pixels, for a
-        backbone that reads pictures of one size only; 0 is the backbone's own."""
+        backbone with a fixed input size; 0 means the backbone's own."""
         super().__init__(model)
         whole, words = self.whole_rows * model.width, self.scores_words
         self.backbone = backbone_class(backbone.name)(backbone, side)
         self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
         self.text = TextEncoder(vocabulary, model, whole, words)
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
-        self.match_at = nn.Parameter(torch.tensor(0.5))  # the score at which a match is as likely as not
+        self.match_at = nn.Parameter(torch.tensor(0.5))  # the score where the probability of a match is 0.5
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(self.backbone.std).view(3, 1, 1), persistent=False)
 

@@ -1,6 +1,6 @@
-"""Every setting of the program: frozen dataclasses and named presets. The command line is made from them.
+"""Every setting of the program: frozen dataclasses and named presets. `common/command_line.py` makes flags of them.
 
-The docstring under a field is its `--help`. Values are only checked here; what can be derived is a property.
+The docstring under a field is its `--help`, on one line. `__post_init__` checks values and changes none.
 Published results are presets; flags are for one-off changes.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
-    with contextlib.suppress(AttributeError):  # macOS and Windows do not tell
+    """Number of cores that this process can use."""
+    with contextlib.suppress(AttributeError):  # macOS and Windows lack this function
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -31,36 +31,36 @@ def require(condition: bool, message: str) -> None:
 
 
 class SourceField(NamedTuple):
-    """What a field of DatabaseConfig that selects a source says about it."""
+    """Facts about a source, stored in the field of DatabaseConfig that selects it."""
 
     module: str
-    """`sources/MODULE.py` reads it."""
+    """`sources/MODULE.py` reads the source."""
     about: tuple[str, ...]
-    """It has texts alone; they describe the pictures of these sources."""
+    """The source has texts only, for the pictures of these sources. Empty if it has pictures."""
     captions: str | None
-    """The other source that its captions come from; None if it has its own."""
+    """The source that has the captions of these pictures; None if they have their own."""
     is_default: bool
-    """It is used where no other source is named."""
+    """Whether the source is used if no other one is selected."""
 
 
 def source(
     module: str, *, default: Any = None, about: tuple[str, ...] = (), captions: str | None = None
 ) -> Any:  # what dataclasses.field returns
-    """A field of DatabaseConfig that selects a source. The name of the field is the source's name and its flag."""
+    """A field of DatabaseConfig that selects a source. The field's name is the name of the source and of its flag."""
     facts = SourceField(module, about, captions, is_default=default is not None)
     return field(default=() if about else default, metadata={"source": facts})
 
 
 @dataclass(frozen=True)
 class DatabaseConfig:
-    """What Database_create.py builds."""
+    """What Database_create.py builds, and from which files."""
 
     name: str = "scenes"
-    """Name of the database; it is written to ROOT/NAME."""
+    """Name of the database. It is written to ROOT/NAME."""
     root: str = "Database"
     """Folder of all databases."""
     scenes: int = source("scenes", default=8000)
-    """Number of drawn scenes, used when no folder of photographs is given."""
+    """Number of scenes to draw, if no photographs are given."""
     coco: str | None = source("coco")
     """Folder with train2017/ and val2017/ (or those of 2014) and annotations/, or a dataset_coco.json."""
     flickr30k: str | None = source("flickr")
@@ -68,33 +68,33 @@ class DatabaseConfig:
     flickr8k: str | None = source("flickr")
     """Folder with Flicker8k_Dataset/ and Flickr8k.token.txt and its lists, captions.txt or dataset_flickr8k.json."""
     ade20k: str | None = source("ade20k", captions="narratives")
-    """Folder with images/training/ and images/validation/; its captions come from --narratives."""
+    """Folder with images/training/ and images/validation/. Its captions come from --narratives."""
     narratives: tuple[str, ...] = source("narratives", about=("coco", "flickr30k", "ade20k"))
     """JSONL files of Localized Narratives, for the pictures of COCO, Flickr30k and ADE20K."""
     sharegpt4v: tuple[str, ...] = source("sharegpt4v", about=("coco",))
     """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
     pairs: str | None = source("pairs")
-    """Your own CSV, TSV, JSONL or Parquet file with the columns image and caption, and optionally label and split."""
+    """Your own table (CSV, TSV, JSONL, Parquet) with the columns image and caption; optional: label, split."""
     images: str | None = None
-    """Folder of the images of --pairs; by default the folder of that file."""
+    """Folder of the pictures of --pairs; by default the folder of that table."""
     hold_out: str | None = None
-    """File with ids or file names, one a line. These photographs go to the test split, whatever their sources say."""
+    """File with ids or file names, one a line. These photographs go to the test split, whatever the source says."""
     short_side: int = 256
-    """Photographs are reduced until their short side has this many pixels; they are never enlarged."""
+    """Pictures are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
     """Quality of the stored JPEG, 1 to 95. An upright colour JPEG that already fits is stored as it is."""
     workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 300 MB
-    """Processes of --engine local, by default one a core and at most 16. The database does not depend on it."""
+    """Processes of --engine local; by default one a core, at most 16. The database is the same for any number."""
     engine: Literal["local", "ray"] = "local"
     """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
     """Seed of the drawn scenes."""
     negatives: bool = True
-    """Plan the hard negatives too; otherwise they are planned when the database is first used."""
+    """Plan the hard negatives now; otherwise they are planned when the database is first used."""
     overwrite: bool = False
     """Replace a database of the same name."""
     reparse: bool = False
-    """Parse the captions of the finished database NAME again; pictures, splits and all else stay as they are."""
+    """Only parse the captions of the existing database NAME again; pictures and splits stay the same."""
 
     NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse", "negatives"}
 
@@ -116,7 +116,7 @@ class DatabaseConfig:
         require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
 
     def _check_sources(self) -> None:
-        """Photographs need a name, texts need pictures, and pictures need captions."""
+        """ValueError if photographs have no database name, texts have no pictures, or pictures have no captions."""
         require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
         known, named = self.sources(), self.named_sources
         texts = [name for name, facts in known.items() if facts.about]
@@ -136,13 +136,13 @@ class DatabaseConfig:
 
     @classmethod
     def sources(cls) -> dict[str, SourceField]:
-        """Every field that selects a source, those with pictures first."""
+        """Name -> facts of every source; sources with pictures come first."""
         found = {known.name: known.metadata["source"] for known in dataclasses.fields(cls) if known.metadata}
         return dict(sorted(found.items(), key=lambda item: bool(item[1].about)))
 
     @property
     def named_sources(self) -> dict[str, Any]:
-        """Name -> value of the sources that a database is built from: those that are named, else the default."""
+        """Name -> value of the sources to build from: those that are given, or else the default one."""
         known = self.sources()
         values = {name: getattr(self, name) for name in known}
         default = {name: values.pop(name) for name in known if known[name].is_default}
@@ -159,7 +159,7 @@ class DatabaseConfig:
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """The settings that the rows of the database depend on."""
+        """The settings that change the rows of the database."""
         return {name: value for name, value in vars(self).items() if name not in self.NOT_SHAPING}
 
     @classmethod
@@ -181,25 +181,24 @@ class DatabaseConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which database, and how batches are made of it."""
+    """Which database, and how batches are made from it."""
 
     name: str = "scenes"
     """Name of the database."""
     root: str = "Database"
     """Folder of all databases."""
     side: int = 128
-    """Pictures enter the model as SIDE x SIDE pixels; 0 is the size that the backbone was made for. A timm model of a
-    fixed size (ViT, Swin) is built for SIDE."""
+    """Pictures enter the model as SIDE x SIDE pixels; 0 is the size that the backbone was trained with."""
     batch_pictures: int = 32
-    """Pictures in one batch; the contrastive loss sees them all at once."""
+    """Pictures in one batch. The contrastive loss compares all of them with all their captions."""
     captions_per_picture: int = 2
-    """Captions of each picture in one batch."""
+    """Captions drawn for each picture, in training and in the quick check after each epoch."""
     max_words: int = 64
     """Longer captions are cut after this many words."""
     min_count: int = 1
-    """Words rarer than this in the training captions become <unk>."""
+    """Words with fewer occurrences in the training captions become <unk>."""
     workers: int = 1
-    """Loader processes; 0 loads in the training process."""
+    """Processes that load batches; 0 loads in the training process."""
 
     def __post_init__(self) -> None:
         require(self.side >= 32 or self.side == 0, f"--data.side {self.side}: must be at least 32, or 0")
@@ -215,18 +214,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Changes of the picture that leave its captions true."""
+    """Random changes of training pictures. Captions stay true: see flip, jitter and grey."""
 
     crop: float = 1.0
-    """Smallest share of the picture's area that a random crop keeps; 1 is no crop."""
+    """Smallest fraction of the picture's area that a random crop keeps; 1 is no crop."""
     shift: float = 0.0
-    """Largest random shift, as a share of the side; the border is repeated."""
+    """Largest random shift, as a fraction of the side; the border is repeated."""
     flip: float = 0.0
-    """Probability of a mirror image; never where a caption speaks of left or right, or of writing."""
+    """Probability of a mirror image; never if a caption mentions left, right or writing."""
     jitter: float = 0.0
-    """Strength of random brightness, contrast and saturation; never where a caption names a colour."""
+    """Strength of random brightness, contrast and saturation; never if a caption names a colour."""
     grey: float = 0.0
-    """Probability of a picture without colours; never where a caption names one."""
+    """Probability of a picture without colours; never if a caption names a colour."""
     blur: float = 0.0
     """Probability of a Gaussian blur, of 0.1 to 2 pixels at side 224."""
 
@@ -243,26 +242,26 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class NegativesConfig:
-    """Hard negatives: false captions that differ in little from a true one, in a mixture of kinds."""
+    """Hard negatives: false texts that differ little from a caption. They are drawn from a mixture of kinds."""
 
     swap: float = 0.6
-    """How often, against the other kinds: one word is replaced by another of its category."""
+    """Weight of the kind swap in the mixture: a word is replaced by another one of its category."""
     exchange: float = 0.2
-    """How often: two phrases of the caption change places. Captions without such phrases get another kind."""
+    """Weight of exchange: two phrases change places. A caption without two such phrases gets another kind."""
     mined: float = 0.2
-    """How often: a real caption of another photograph that is near this one and contradicts it."""
+    """Weight of mined: a caption of another photograph, similar to this one and in contradiction to it."""
     in_batch: float = 1.0
-    """Weight of the batch's other captions in the contrastive loss, against the hard negatives'; 0 leaves them out."""
+    """Weight of the batch's other captions in the contrastive loss; a hard negative has 1. 0 leaves them out."""
     per_caption: int = 2
     """Hard negatives drawn for each caption in each epoch."""
     most_swaps: int = 1
-    """A swap replaces one to this many words."""
+    """Largest number of words that a swap replaces."""
 
     NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps"}
 
     @property
     def weights(self) -> dict[str, float]:
-        """How often each kind of hard negative is drawn, against the others. The kinds are `Negative_map.KINDS`."""
+        """Kind of hard negative -> its weight in the mixture. The kinds are `Negative_map.KINDS`."""
         return {name: value for name, value in vars(self).items() if name not in self.NOT_WEIGHTS}
 
     def __post_init__(self) -> None:
@@ -275,30 +274,27 @@ class NegativesConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The network under the image branch; Architectures.BACKBONES lists them."""
+    """The network that turns pixels into features."""
 
     name: str = "small"
-    """small: 10 convolutions trained from scratch. resnet50: pretrained on ImageNet. timm:MODEL: a model of timm, for
-    example timm:convnext_tiny.fb_in22k, with its own pixel mean and std (needs requirements-timm.txt)."""
+    """small: from scratch. resnet50: pretrained on ImageNet. timm:MODEL, such as timm:convnext_tiny.fb_in22k."""
     weights: str = "IMAGENET1K_V2"
-    """resnet50: a name of torchvision's ResNet50_Weights (downloaded once). timm: by default those of MODEL (downloaded
-    once). Both: a file with a state dict, or none for random weights."""
+    """A name of torchvision's ResNet50_Weights, a file with a state dict, or none (random). timm: default of MODEL."""
     stride_in_1x1: bool = False
-    """resnet50: the file holds a v1 network, with each stride in the first 1x1 convolution of its block."""
+    """For a resnet50 file of version 1, with the stride in the first 1x1 convolution of a block."""
     unfreeze_epoch: int | None = 0
-    """The backbone is trained from this epoch on; None keeps it frozen and caches its output."""
+    """First epoch (from 0) in which the backbone is trained; None keeps it frozen and caches its features."""
     views: int = 1
-    """Frozen: cached views of each training picture, 1 to 16: itself, its mirror image, then crops of which every
-    second is mirrored; each takes 200 KB at side 224."""
+    """Frozen backbone: cached views of a training picture, 1 to 16: itself, its mirror image, then crops."""
     view_crop: float = 0.6
-    """Frozen: smallest share of the picture's area that such a crop keeps."""
+    """Frozen backbone: smallest fraction of the picture's area that a cached crop keeps."""
     grid: int = 0
-    """resnet50, timm: features are averaged to GRID x GRID patches; 0 leaves them as they are (resnet50: SIDE / 32)."""
+    """resnet50, timm: features are averaged to GRID x GRID patches; 0: no averaging (resnet50: SIDE / 32)."""
     channels: int = 32
-    """small: channels after the first convolution; they double at each of three reductions."""
+    """small: channels after the first convolution; each of three reductions doubles them."""
 
     def __post_init__(self) -> None:
-        require(self.unfreeze_epoch is None or self.unfreeze_epoch >= 0, "--backbone.unfreeze-epoch: negative")
+        require(self.unfreeze_epoch is None or self.unfreeze_epoch >= 0, "--backbone.unfreeze-epoch: is negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
         require(0 <= self.grid <= 64, f"--backbone.grid {self.grid}: must be 0 to 64")
@@ -310,27 +306,26 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The two branches above the backbone, and their score."""
+    """The image branch and the text branch, and how their vectors are scored."""
 
     width: int = 128
-    """D, the width of patch and word vectors."""
+    """Width of patch and word vectors, even."""
     whole_width: int = 0
-    """Width of the vectors of a whole picture and a whole text, a multiple of WIDTH; 0 is WIDTH."""
+    """Width of the vectors of a whole picture and a whole text, a multiple of --model.width; 0: the same."""
     word_width: int = 128
-    """Width of a word's embedding before the LSTM."""
+    """Width of a word's embedding, the input of the LSTM."""
     lstm_width: int = 0
-    """Width of the LSTM layers, both directions together; 0 is WIDTH."""
+    """Width of an LSTM layer, both directions together; 0: --model.width."""
     lstm_layers: int = 2
-    """Residual bidirectional LSTM layers."""
+    """Number of residual bidirectional LSTM layers."""
     dropout: float = 0.0
     """Dropout on embeddings, between LSTM layers, and on channels of backbone features."""
     score: Literal["patch_word", "pooled", "both"] = "patch_word"
-    """patch_word: each word's best patch. pooled: cosine of the whole picture and the whole text. both: patch_word
-    decides, with some of pooled, and texts are ranked by a learned mean."""
+    """patch_word: best patch of each word. pooled: cosine of whole picture and whole text. both: mixtures."""
     weigh_words: bool = False
-    """patch_word: how much each word counts is learned; else all count the same."""
+    """patch_word: learn a weight for each word; otherwise all words have the same weight."""
     sharpness: float = 5.0
-    """patch_word: 0 averages the words; larger values lean on the worst word, since one false word suffices."""
+    """patch_word: 0 is the mean over words; larger values approach the minimum, since one false word is enough."""
 
     def __post_init__(self) -> None:
         require(self.width >= 2 and self.width % 2 == 0, "--model.width: must be even")
@@ -346,24 +341,24 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """InfoNCE in both directions, a triplet margin on the hard negatives, and one threshold for all."""
+    """The total loss is a weighted sum of these losses."""
 
     contrastive: float = 1.0
-    """Weight of the contrastive loss."""
+    """Weight of the contrastive loss (InfoNCE, picture to text and text to picture) of the ranking score."""
     whole: float = 0.0
-    """Score both: weight of another contrastive loss, of the pooled score alone and without hard negatives."""
+    """--model.score both: weight of a contrastive loss of the pooled score, without hard negatives."""
     triplet: float = 1.0
-    """Weight of the triplet loss."""
+    """Weight of the triplet loss: a caption scores higher than its hard negative."""
     match: float = 1.0
-    """Weight of the match loss: one learned threshold must separate all captions from all hard negatives."""
+    """Weight of the match loss: one learned threshold separates all captions from all hard negatives."""
     word: float = 1.0
-    """Weight of the word loss: the changed word of a hard negative fits nowhere (patch_word only)."""
+    """patch_word: weight of the word loss: the replaced word of a swap fits no patch."""
     margin: float = 0.2
-    """The caption must beat its hard negative by this much cosine."""
+    """Triplet loss: a caption's cosine must be higher than its hard negative's by this margin."""
     temperature: float = 0.07
-    """Temperature at the start; it is learned."""
+    """Temperature at the start of training; it is learned."""
     max_logit_scale: float = 100.0
-    """1/temperature never grows past this (Radford et al. 2021)."""
+    """Upper limit of the logit scale, 1 / temperature (Radford et al. 2021)."""
 
     def __post_init__(self) -> None:
         weights = (self.contrastive, self.whole, self.triplet, self.match, self.word)
@@ -373,32 +368,30 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW with warm-up and cosine decay."""
+    """AdamW, with warm-up and cosine decay of the learning rates."""
 
     epochs: int = 12
-    """Passes over the training photographs."""
+    """Number of passes over the training photographs."""
     lr: float = 1e-3
     """Highest learning rate of the two branches."""
     backbone_lr: float = 1e-3
-    """Highest learning rate of the backbone, once it is unfrozen."""
+    """Highest learning rate of the backbone, from --backbone.unfreeze-epoch on."""
     weight_decay: float = 0.01
-    """Decoupled weight decay; not on norms, biases, embeddings and the temperature."""
+    """Decoupled weight decay, but none of norms, biases, embeddings and the temperature."""
     warmup: float = 0.05
-    """Share of the steps in which the learning rate rises."""
+    """Fraction of the steps in which the learning rate rises."""
     max_norm: float = 1.0
     """Gradients are clipped to this norm."""
     accumulation: int = 1
-    """The batch is encoded in this many chunks; loss and gradient stay those of the whole batch (the small backbone's
-    batch norm alone sees one chunk at a time)."""
+    """Encode a batch in this many chunks to save memory. Loss and gradient are still those of the whole batch."""
     keep_by: Literal["balanced_accuracy", "loss"] = "balanced_accuracy"
-    """Which epoch's weights are kept: that of the highest validation balanced accuracy, or of the lowest loss."""
+    """Keep the weights of the epoch with the highest balanced accuracy of the quick check, or lowest loss of it."""
     patience: int = 10
-    """Stop after this many epochs in which validation, by `keep_by`, was no better."""
+    """Stop after this many epochs without a better value of --optim.keep-by."""
     ema: float = 0.0
-    """Decay of the weights' moving average, which is what gets evaluated and kept; 0 is no average. (Batch norm
-    statistics of the small backbone are those of the last weights.)"""
+    """Decay of a moving average of the weights. The average is validated and kept; 0 is no average."""
     save_minutes: float = 10.0
-    """A checkpoint is written at least this often, and after every epoch."""
+    """Minutes between checkpoints. There is also one after every epoch."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "--optim.epochs: must be at least 1")
@@ -411,7 +404,7 @@ class OptimConfig:
 
 
 def quality(keep_by: str, loss: float, balanced_accuracy: float) -> float:
-    """What decides which epoch's weights are kept, higher is better; -inf for NaN."""
+    """The value of an epoch that `keep_by` compares, higher is better; -inf for NaN."""
     value = -loss if keep_by == "loss" else balanced_accuracy
     return -math.inf if math.isnan(value) else value
 
@@ -421,21 +414,21 @@ class Config:
     """All settings of one training run."""
 
     name: str = "scenes"
-    """Name of the run: the model goes to Models/NAME, its log and plots to Plots/NAME."""
+    """Name of the run. The model is written to MODELS/NAME, its log and plots to PLOTS/NAME."""
     models: str = "Models"
     """Folder of all models."""
     plots: str = "Plots"
     """Folder of all logs and plots."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of all random numbers."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps ..."""
+    """auto, cpu, cuda, cuda:1, mps. auto takes a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: bfloat16 where the device computes with it, else float16 on CUDA, else float32."""
+    """auto: bfloat16 if the device has units for it, else float16 on CUDA, else float32."""
     compile: bool = False
-    """Compile the backbone (torch.compile): minutes at the start, fewer passes over memory after that."""
+    """Compile the backbone with torch.compile: takes minutes at the start and makes steps faster."""
     resume: bool = False
-    """Go on from the last checkpoint of this run as if nothing had happened."""
+    """Go on from the last checkpoint of this run. The result is that of an uninterrupted run."""
     overwrite: bool = False
     """Replace an earlier run of the same name."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -469,11 +462,11 @@ class Config:
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "scenes": (
-        "the embedded default: drawn scenes, everything from scratch, minutes on a laptop CPU",
+        "drawn scenes, all weights from scratch; about 26 min on one CPU core, drawing included",
         Config(),
     ),
     "scenes-small": (
-        "the same with a third of the weights: how Models/scenes-small, which comes with the program, was made",
+        "the same with a third of the weights, the shipped model; about 21 min on one CPU core",
         Config(
             name="scenes-small",
             backbone=BackboneConfig(channels=16),
@@ -482,7 +475,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "frozen": (
-        "photographs on a CPU: ResNet-50 stays frozen and its output is cached once",
+        "photographs on a CPU, with a frozen ResNet-50; about 50 min for 8,000 photographs on 2 cores",
         Config(
             name="frozen",
             data=DataConfig(name="photos", side=320, batch_pictures=128, captions_per_picture=5, min_count=2),
@@ -500,13 +493,13 @@ PRESETS: dict[str, tuple[str, Config]] = {
                 sharpness=8.0,
             ),
             loss=LossConfig(whole=1.0),
-            # From epoch 6 on the balanced accuracy moves by less than its standard error, 0.008 with 491 photographs,
-            # while recall@1 goes on to gain 9 points: its highest value once was that of epoch 6.
+            # After epoch 6 the balanced accuracy changes by less than its standard error (0.008 with 491 photographs),
+            # but recall@1 still gains 9 points. So the loss chooses the epoch.
             optim=OptimConfig(epochs=20, lr=1e-3, warmup=0.1, weight_decay=0.05, keep_by="loss", patience=20),
         ),
     ),
     "finetune": (
-        "photographs on a GPU: frozen warm-up, then ResNet-50 is trained at its own lower rate",
+        "photographs on a GPU: ResNet-50 is frozen for 3 epochs, then trained at a lower rate",
         Config(
             name="finetune",
             data=DataConfig(name="photos", side=224, batch_pictures=256, min_count=2, workers=8),
@@ -519,7 +512,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
 }
 
 
-TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # a trained model does not depend on them
+TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # using a trained model needs none of these
 
 
 def to_json(config: Config) -> str:
@@ -530,8 +523,8 @@ def to_json(config: Config) -> str:
 def from_json(text: str) -> Config:
     """Rebuild a configuration from `to_json`.
 
-    A setting of training alone that an earlier version did not have has its default, which is what that version did.
-    ValueError if the text was written by a version with other settings.
+    A training setting that is absent gets its default: that is what the earlier version did that lacks it. ValueError
+    if the text has unknown settings, or lacks others.
     """
     return _build(Config, json.loads(text))
 

@@ -1,7 +1,7 @@
-"""The opened database, its batches with augmentation and fresh hard negatives, and their loader.
+"""An opened database, batches of it with augmentation and hard negatives, and their loader.
 
-Everything random is drawn from (seed, epoch, row), never from a shared generator. So a sample does not depend on the
-number of loader processes, on the order in which samples are read, or on whether a run was resumed.
+Random numbers depend on (seed, epoch, row), never on a shared generator. So a sample does not depend on the number of
+loader processes, on the order in which samples are read, or on whether a run was resumed.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Caption(NamedTuple):
 
 
 class Database:
-    """A database folder, memory-mapped: opening reads no picture, and a row is read when it is asked for."""
+    """A database folder, memory-mapped. A row is read from the disk when it is used."""
 
     def __init__(self, folder: Path):
         """FileNotFoundError or ValueError names the command that fixes it."""
@@ -59,11 +59,11 @@ class Database:
             )
         if (found := state.get("parse_format", 1)) != PARSE_FORMAT:
             raise ValueError(
-                f"{self.folder} has parse format {found}, this version reads {PARSE_FORMAT}; parse its captions anew "
-                f"with: {DatabaseConfig.command(self.folder, '--reparse')}"
+                f"{self.folder} has parse format {found}, this version reads {PARSE_FORMAT}; parse its captions "
+                f"again with: {DatabaseConfig.command(self.folder, '--reparse')}"
             )
         self.fingerprint: str = state["fingerprint"]
-        # Of the build that stored the pictures: after --reparse their cached features stay valid.
+        # That of the build that stored the pictures: cached features stay valid after --reparse.
         self.picture_fingerprint: str = state.get("picture_fingerprint", self.fingerprint)
         files = [self.folder / part["filename"] for part in state["_data_files"]]
         with ThreadPoolExecutor(16) as pool:  # on a cold disk 176 files open in 0.6 s, one after the other in 1 s
@@ -90,22 +90,22 @@ class Database:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What went in and what was left out. Read on first use, since it may be long."""
+        """What was stored and what was left out. Read on first use, since it can be long."""
         return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
     @cached_property
     def word_counts(self) -> dict[str, int]:
-        """How often each word stands in the captions of the train split."""
+        """Word -> number of its occurrences in the captions of the train split."""
         return json.loads((self.folder / "word_counts.json").read_text(encoding="utf-8"))
 
     def picture(self, row: int) -> Image.Image:
         """The stored picture, RGB."""
         stored = self.table.column("image")[row].as_py()
         picture = Image.open(io.BytesIO(stored["bytes"]))
-        return picture if picture.mode == "RGB" else picture.convert("RGB")  # which copies 0.1 ms long
+        return picture if picture.mode == "RGB" else picture.convert("RGB")  # converting copies: 0.1 ms
 
     def scene(self, row: int) -> dict[str, Any] | None:
-        """What was drawn, for Scenes."""
+        """The description of a drawn scene; None for a photograph."""
         text = self.table.column("scene")[row].as_py()
         return None if text is None else json.loads(text)
 
@@ -121,7 +121,7 @@ class Database:
 
     @cached_property
     def plan(self) -> Plan:
-        """What hard negatives are drawn from; its captions are those of the rows, in their order."""
+        """What hard negatives are drawn from. It numbers the captions of all rows, in their order."""
         return Plan.open(self)
 
 
@@ -137,7 +137,7 @@ def _open_arrow(file: Path) -> pa.Table:
 
 
 def seeded(*key: object) -> random.Random:
-    """A generator that depends on the key alone, on every machine."""
+    """A generator that depends only on the key, and is the same on every machine."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return random.Random(int.from_bytes(digest, "big"))
 
@@ -147,7 +147,7 @@ def draw_negatives(
 ) -> list[Negative]:
     """Up to `count` different hard negatives of a caption; see `Plan.draw`."""
     found: dict[str, Negative] = {}
-    for _ in range(2 * count):  # a few more tries, since two draws may agree
+    for _ in range(2 * count):  # more draws than needed, since two can be equal
         negative = plan.draw(caption, rng, settings, within)
         if negative is not None:
             found.setdefault(negative.text, negative)
@@ -157,17 +157,17 @@ def draw_negatives(
 
 
 def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
-    """Which words of a hard negative were changed; words: those of its text."""
+    """Positions of the changed words of a hard negative. words: the words of its text."""
     return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
 
 
 def may_mirror(words: Set[str]) -> bool:
-    """A mirror image keeps captions of these words true."""
+    """Whether captions with these words stay true of a mirror image."""
     return not any(part in SIDED or part in WRITTEN for word in words for part in word.split("-"))
 
 
 def may_recolour(words: Set[str]) -> bool:
-    """Another tint, or none, keeps captions of these words true."""
+    """Whether captions with these words stay true if the picture's colours change."""
     return not any(part in COLOURED for word in words for part in word.split("-"))
 
 
@@ -175,19 +175,19 @@ def may_recolour(words: Set[str]) -> bool:
 class Batch:
     """What one step of training or evaluation needs.
 
-    N pictures, T captions, K hard negatives, L words of the longest text. If a batch is divided among processes, each
-    holds all texts, and n of the pictures: those of its share.
+    N pictures, T captions, K hard negatives, L words of the longest text. If several processes divide a batch, each
+    has all texts, and the n pictures of its share.
     """
 
     pictures: Tensor  # (n, 3, side, side) bytes, or (n, C, h, w) cached features; n = N in a single process
     words: Tensor  # (T + K, L) indices: captions, then hard negatives; 0 is padding
     owner: Tensor  # (T,) picture of each caption
     negative_of: Tensor  # (K,) caption of each hard negative
-    changed: Tensor  # (K, L) which of its words were changed
-    groups: Tensor  # (N,) identity of each photograph
+    changed: Tensor  # (K, L) True for the words of a hard negative that were changed
+    groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
     rows: tuple[int, ...]  # database rows of all N pictures
-    shares: tuple[Share, ...]  # what each process encodes, by rank
-    rank: int = 0  # of the process that has `pictures`
+    shares: tuple[Share, ...]  # of all processes, by rank
+    rank: int = 0  # of this process, which has `pictures`
 
     def to(self, device: torch.device) -> "Batch":
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
@@ -205,7 +205,7 @@ class Batch:
 
     @property
     def own_words(self) -> Tensor:
-        """(t + k, L): those of this process's share."""
+        """(t + k, L) the words of this process's share: captions, then hard negatives."""
         captions, negatives = self.words.split([len(self.owner), len(self.negative_of)])
         return torch.cat([captions[self.share.captions], negatives[self.share.negatives]])
 
@@ -215,45 +215,45 @@ class Batch:
 
 
 class Key(NamedTuple):
-    """Which variant of which row: what the sampler hands to the dataset."""
+    """What the sampler gives to the dataset: a row, and the epoch that its random numbers depend on."""
 
     epoch: int
     row: int
 
 
 class DrawnNegative(NamedTuple):
-    """A hard negative, and what the model reads of it."""
+    """A hard negative with the words that the model reads."""
 
     negative: Negative
-    words: list[int]
+    words: list[int]  # indices
     changed: list[int]  # positions of the words that are known to be false
 
 
 class DrawnCaption(NamedTuple):
-    """A caption of the plan by its number, and what the model reads of it."""
+    """A caption with the words that the model reads."""
 
-    number: int
-    words: list[int]
-    said: frozenset[str]  # all its words, also those beyond the ones that the model reads
+    number: int  # in the plan
+    words: list[int]  # indices
+    said: frozenset[str]  # all words of the caption, also those after the first `max_words`
     negatives: list[DrawnNegative]
 
 
 class Features(Protocol):
-    """Cached output of a frozen backbone, as `training.features.FeatureCache` keeps it."""
+    """Cached features of a frozen backbone; implemented by `training.features.FeatureCache`."""
 
     def views_of(self, row: int) -> int:
-        """How many views there are of a row; those of odd numbers are mirror images."""
+        """Number of views of a row; views with odd numbers are mirror images."""
 
     def read(self, row: int, view: int = 0) -> Tensor:
-        """Features (C, h, w) of a view of a picture in float16."""
+        """Features (C, h, w) of a view of a row, in float16."""
 
 
 class PairDataset(Dataset):
-    """Photographs with some of their captions and fresh hard negatives; an item is a whole batch.
+    """Photographs with some of their captions and newly drawn hard negatives; an item is a whole batch.
 
-    With `features` it hands out cached backbone output instead of pictures. With `part`, (rank, number of processes),
-    it makes all texts of a batch, but only this process' pictures: texts take 0.2 ms of the 1.3 ms of a photograph,
-    and so every process knows the sizes of the whole batch without asking the others.
+    features: cached features, used instead of pictures. part: (rank, number of processes); the batch then has all
+    texts, but only the pictures of this process. Texts take 0.2 ms of the 1.3 ms of a photograph, and so every process
+    knows the sizes of the whole batch without communication.
     """
 
     def __init__(
@@ -285,7 +285,7 @@ class PairDataset(Dataset):
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             texts.append(self.texts(key.row, rng))
-            if first <= n < after:  # last of all that is drawn from the key: leaving it out changes no text
+            if first <= n < after:  # after the texts, so that they are the same in all processes
                 said = set().union(*(caption.said for caption in texts[-1]))
                 pictures.append(self._picture(key.row, said, rng))
         captions = [caption for own in texts for caption in own]
@@ -311,7 +311,7 @@ class PairDataset(Dataset):
         )
 
     def texts(self, row: int, rng: random.Random) -> list[DrawnCaption]:
-        """Some captions of a photograph, each with fresh hard negatives."""
+        """Some captions of a photograph, each with newly drawn hard negatives."""
         most, found = self.data.max_words, []
         everything = self.plan.captions(row)
         for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
@@ -322,7 +322,7 @@ class PairDataset(Dataset):
             for negative in draw_negatives(self.plan, which, self.negatives.per_caption, rng, self.negatives, within):
                 its_words = split_words(negative.text)[:most]
                 encoded = self.tokenizer.encode_words(its_words)
-                if encoded == caption:  # as far as the model reads; the label would be the opposite
+                if encoded == caption:  # the model reads the same words as in the caption, which is true
                     continue
                 are_false = KINDS[negative.kind].changed_words_are_false
                 changed = changed_words(its_words, negative) if are_false else []
@@ -341,7 +341,7 @@ class PairDataset(Dataset):
 
 
 def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], processes: int) -> tuple[Share, ...]:
-    """A batch in shares, by rank: pictures in equal parts, and each text where its picture is.
+    """The shares of a batch, by rank: equal numbers of pictures, and each text with its picture.
 
     owner: the picture of each caption; negative_of: the caption of each hard negative; both in ascending order.
     """
@@ -353,7 +353,7 @@ def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], proc
 
 
 def pad(texts: Sequence[Sequence[int]]) -> Tensor:
-    """Lists of word indices -> (T, L), padded with 0 to the longest."""
+    """Lists of word indices -> (T, L), padded with 0."""
     padded = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
     for line, words in zip(padded, texts):
         line[: len(words)] = words
@@ -361,11 +361,11 @@ def pad(texts: Sequence[Sequence[int]]) -> Tensor:
 
 
 class EpochSampler(Sampler[list[Key]]):
-    """Batches of keys: reshuffled in each epoch (training), or always the same, in stored order (validation).
+    """Batches of keys: shuffled in each epoch (training), or always the same, in stored order (validation).
 
-    Set `epoch` before each pass. Set `start` to resume in the middle of a pass: that many batches are skipped, and the
-    others are the same as without it. `start` stays until it is set again.
-    part: (rank, number of processes); each process gets every size-th batch, beginning with number `rank`.
+    Set `epoch` before each pass. Set `start` to resume in the middle of a pass: so many batches are skipped, and the
+    others do not change. `start` keeps its value until it is set again.
+    part: (rank, number of processes); a process gets batch `rank` and every size-th batch after it.
     """
 
     def __init__(self, rows: Sequence[int], batch: int, seed: int, shuffle: bool, part: tuple[int, int] = (0, 1)):
@@ -373,19 +373,19 @@ class EpochSampler(Sampler[list[Key]]):
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
-        """Batches of a whole pass, whatever `start` is: learning rate schedule and progress bar count whole passes."""
+        """Number of batches of a whole pass, also with `start`: the learning rate schedule counts whole passes."""
         return len(self._starts)
 
     @property
     def _starts(self) -> range:
-        """Where each batch begins among the rows."""
+        """Position of the first row of each batch."""
         rank, world = self.part
         end = len(self.rows) // self.batch * self.batch if self._drop_last else len(self.rows)
         return range(rank * self.batch, end, world * self.batch)
 
     @property
     def _drop_last(self) -> bool:
-        """In training: a smaller last batch would have an easier contrastive loss. Other epochs see its photographs."""
+        """Whether the last, smaller batch is left out: its contrastive loss would be easier. True in training."""
         return self.shuffle and len(self.rows) > self.batch
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -405,10 +405,10 @@ def make_loader(
     device: torch.device,
     part: tuple[int, int] = (0, 1),
 ) -> tuple[DataLoader, EpochSampler]:
-    """Loader and its sampler; set `sampler.epoch` before each pass over the loader.
+    """A loader and its sampler. Set `sampler.epoch` before each pass over the loader.
 
-    part: (rank, number of processes) if processes take batches in turn, as in validation. In training they share each
-    batch: then the data set has a `part`.
+    part: (rank, number of processes) if each batch belongs to one process, as in validation. In training several
+    processes divide a batch: then `dataset.part` is set.
     """
     assert part == (0, 1) or dataset.part == (0, 1), "pictures would be left out"
     sampler = EpochSampler(rows, dataset.data.batch_pictures, seed, shuffle, part)
@@ -422,8 +422,8 @@ def make_loader(
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=_begin_worker,
-        # The loader draws seeds for its workers, which we do not use. From torch's default generator they would make
-        # dropout depend on the number of workers, and on how often a run was resumed.
+        # The loader draws unused seeds for its workers. From torch's default generator, they would make dropout depend
+        # on the number of workers, and on how often a run was resumed.
         generator=torch.Generator().manual_seed(seed),
     )
     return loader, sampler
@@ -435,13 +435,13 @@ def _as_it_is(batch: Batch) -> Batch:
 
 def _begin_worker(worker: int) -> None:
     torch.set_num_threads(1)  # threads in the loader slow both the loader and the training process
-    # Ctrl-C, `timeout` and batch systems signal a whole group of processes. The training process needs its loaders
-    # until the step is done and saved, and then ends them itself.
+    # Ctrl-C, `timeout` and batch systems send a signal to a whole group of processes. The training process needs its
+    # loader until the step is done and saved, and then ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
 
 
 def is_loss_of_a_worker(error: RuntimeError) -> bool:
-    """Whether a loader process died, for example for lack of memory; torch raises a plain RuntimeError."""
+    """Whether a loader process has died, for example for lack of memory: torch raises a plain RuntimeError."""
     return str(error).startswith("DataLoader worker")

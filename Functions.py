@@ -1,7 +1,7 @@
 """The losses, and the gradient of a large batch in the memory of a small one.
 
-Shapes: a batch has N pictures, T captions and K hard negatives; one process encodes n, t and k of them. V vectors of D
-numbers stand for a picture or a text; L is the number of words of the longest text. Scores are in [-1, 1], logits are
+Shapes: a batch has N pictures, T captions and K hard negatives; one process encodes n, t and k of them. A picture or a
+text is encoded as V vectors of width D; L is the number of words of the longest text. Scores are in [-1, 1]; logits are
 scores times the logit scale (1 / temperature).
 """
 
@@ -24,16 +24,16 @@ from Config import LossConfig
 
 
 class TextBatch(NamedTuple):
-    """Which text belongs to which picture: captions first, then their hard negatives."""
+    """Which text belongs to which picture. The captions come first, then the hard negatives."""
 
     owner: Tensor  # (T,) the picture of each caption, in ascending order
     negative_of: Tensor  # (K,) the caption that each hard negative was made from, in ascending order
-    changed: Tensor  # (K, L) which of its words were changed
-    groups: Tensor  # (N,) identity of each photograph
+    changed: Tensor  # (K, L) True for the words of a hard negative that were changed
+    groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
 
 
 class Share(NamedTuple):
-    """The part of a batch that one process encodes: positions among all pictures, captions and hard negatives."""
+    """The part of a batch that one process encodes: slices of all pictures, captions and hard negatives."""
 
     pictures: slice
     captions: slice
@@ -41,18 +41,18 @@ class Share(NamedTuple):
 
     @classmethod
     def everything(cls, batch: TextBatch) -> "Share":
-        """That of the only process."""
+        """The whole batch, for a single process."""
         return cls(*(slice(0, len(rows)) for rows in (batch.groups, batch.owner, batch.negative_of)))
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """How many pictures, captions and hard negatives: (n, t, k)."""
+        """Number of pictures, captions and hard negatives: (n, t, k)."""
         n, t, k = (rows.stop - rows.start for rows in self)
         return n, t, k
 
 
 class WholeBatch(NamedTuple):
-    """The vectors of all processes, gathered, and which of them this process has encoded itself."""
+    """The vectors that all processes have encoded, and this process's share of them."""
 
     pictures: Tensor  # (N, V, D)
     captions: Tensor  # (T, V, D)
@@ -70,18 +70,18 @@ def contrastive_loss(
     columns: Tensor | None = None,
     first: tuple[int, int] = (0, 0),
 ) -> Tensor:
-    """InfoNCE in both directions, with hard negatives as extra columns of their own picture.
+    """InfoNCE in both directions. A hard negative is an extra column of its own picture only.
 
     rows: (n, T) logits of this process's pictures with all captions.
     owner: (T,) the picture of each caption.
-    groups: (N,) identity of each photograph; a caption of the same photograph is never a negative.
+    groups: (N,) number of each photograph; a caption of the same photograph is never a negative.
     hard: (k,) logits of this process's hard negatives with their pictures.
-    hard_of: (k,) these pictures.
-    in_batch: weight of the batch's other captions against the hard negatives.
+    hard_of: (k,) the picture of each hard negative.
+    in_batch: weight of the batch's other captions; a hard negative has weight 1.
     columns: (N, t) logits of all pictures with this process's captions; None if they are the same as `rows`.
     first: positions of this process's first picture and first caption in the batch.
     The losses of all processes add up to the loss of the whole batch.
-    Source: Oord et al. 2018; both directions as in Radford et al. 2021; own rows and columns alone as in open_clip.
+    Source: Oord et al. 2018; both directions as in Radford et al. 2021; only own rows and columns as in open_clip.
     """
     picture, text = first
     n, total = rows.shape
@@ -101,15 +101,15 @@ def contrastive_loss(
 
 
 def _rivals(logits: Tensor, same: Tensor, in_batch: float) -> Tensor:
-    """The logits of the batch's other pairs at their weight; those of the same photograph are out."""
+    """Logits of the batch's other pairs, with the weight `in_batch`; pairs of the same photograph get OUT."""
     weighted = logits + math.log(in_batch) if in_batch else logits.new_full(logits.shape, OUT)
     return weighted.masked_fill(same, OUT)
 
 
 def triplet_loss(positive: Tensor, negative: Tensor, margin: float, total: int | None = None) -> Tensor:
-    """Mean of max(0, margin + negative - positive); (k,), (k,) -> (). Without a triplet it is 0.
+    """Mean of max(0, margin + negative - positive); (k,), (k,) -> (). It is 0 without triplets.
 
-    total: triplets of the whole batch, if these are one process's share.
+    total: number of triplets in the whole batch, if the arguments are one process's share.
     """
     return F.relu(margin + negative - positive).sum() / max(1, len(positive) if total is None else total)
 
@@ -119,10 +119,11 @@ def match_loss(
 ) -> Tensor:
     """Binary cross-entropy of "is it a match?" at one learned threshold; true and false texts have equal weight.
 
-    positive (t,), negative (k,): scores; match_at: the score at which a match is as likely as not; totals: captions
-    and hard negatives of the whole batch, if these are one process's share.
-    The ranking losses compare the texts of one picture only; a single threshold for all pictures needs scores that
-    can be compared across them. Source: the sigmoid loss of Zhai et al. 2023, here on captions and hard negatives.
+    positive (t,), negative (k,): scores; match_at: the score where the probability of a match is 0.5; totals: numbers
+    of captions and hard negatives in the whole batch, if the arguments are one process's share.
+    The contrastive and the triplet loss compare scores of one picture only. A single threshold for all pictures needs
+    scores that can be compared across pictures. Source: the sigmoid loss of Zhai et al. 2023, here on captions and hard
+    negatives.
     """
     captions, negatives = totals or (len(positive), len(negative))
     true = F.softplus(-scale * (positive - match_at)).sum() / captions
@@ -141,10 +142,10 @@ def word_loss(
 ) -> Tensor:
     """The match loss of single words: each word of a caption fits its picture, each changed word does not.
 
-    true: (t, L) best cosines of the captions' words, real: (t, L) where there is a word; false, changed: (k, L) the
-    same for the hard negatives and their changed words; totals: real and changed words of the whole batch, if these
-    are one process's share. Since we made the negatives, we know which word is false. A loss of the whole text says
-    only that one of twelve words is, and spreads its gradient over all of them.
+    true: (t, L) cosine of each word of the captions with its best patch; real: (t, L) 1 for a word, 0 for padding;
+    false: (k, L) cosines of the words of the hard negatives; changed: (k, L) True for their changed words; totals:
+    numbers of real and of changed words in the whole batch, if the arguments are one process's share.
+    It is known which word of a swap is false. A loss of the whole text spreads its gradient over all twelve words.
     """
     words, changes = totals or (real.sum(), changed.sum())
     fits = (F.softplus(-scale * (true - match_at)) * real).sum() / words.clamp(min=1)
@@ -161,17 +162,17 @@ def total_loss(
     in_batch: float = 1.0,
     whole: WholeBatch | None = None,
 ) -> Tensor:
-    """Contrastive + triplet + match + word loss.
+    """Weighted sum of contrastive, triplet, match and word loss.
 
-    pictures (n, V, D), texts (t + k, V, D): vectors of this process's pictures, and of their captions, then their hard
-    negatives, as the model encodes them; batch: of all N pictures; in_batch: see contrastive_loss; whole: everybody's
-    vectors, if the batch is divided among processes. Each process then returns its share of the loss: the shares add
-    up to the loss of the whole batch, and so do their gradients.
+    pictures: (n, V, D) vectors of this process's pictures; texts: (t + k, V, D) vectors of their captions, then of
+    their hard negatives; batch: of all N pictures; in_batch: see contrastive_loss; whole: the vectors of all processes,
+    if several divide the batch. Each of them returns a part of the loss: the parts add up to the loss of the whole
+    batch, and so do their gradients.
     """
     own = whole.share if whole else Share.everything(batch)
     first = own.pictures.start, own.captions.start
     captions, negatives = texts.split(own.sizes[1:])
-    caption_of = batch.negative_of[own.negatives]  # (k,) numbers in the whole batch; so is hard_of
+    caption_of = batch.negative_of[own.negatives]  # (k,) positions in the whole batch, as hard_of
     hard_of = batch.owner[caption_of]
     of_captions = pictures[batch.owner[own.captions] - first[0]]  # (t, V, D)
     of_negatives = pictures[hard_of - first[0]]  # (k, V, D)
@@ -188,8 +189,8 @@ def total_loss(
     contrastive = contrast(logits, hard=hard, hard_of=hard_of, in_batch=in_batch, columns=others)
     terms = [settings.contrastive * contrastive]
     if settings.whole and model.scores_words and rows.pooled is not None:
-        # Hard negatives differ in one word. A pooled vector that learns to tell them apart finds a picture's caption
-        # less often: with 491 validation photographs recall@1 fell from 48 to 32 %.
+        # Without hard negatives: they differ from captions in one word, and a pooled vector that learns to separate
+        # them finds a picture's caption less often: with 491 validation photographs recall@1 fell from 48 to 32 %.
         others = None if columns is None or columns.pooled is None else scale * columns.pooled
         terms.append(settings.whole * contrast(scale * rows.pooled, hard=hard[:0], hard_of=hard_of[:0], columns=others))
 
@@ -214,7 +215,7 @@ def collecting_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
 
 @contextlib.contextmanager
 def statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Inside, batch norm in training mode normalises by the batch, but its running statistics stay as they are."""
+    """Inside, batch norm in training mode normalises by the batch, but does not update its running statistics."""
     norms = collecting_norms(model)
     for norm in norms:
         norm.track_running_stats = False
@@ -226,7 +227,7 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:
-    """The means and variances that batch norm in training mode collects: each process from its own pictures."""
+    """The running means and variances of batch norm in training mode; each process has those of its own pictures."""
     return [x for norm in collecting_norms(model) for x in (norm.running_mean, norm.running_var) if x is not None]
 
 
@@ -239,10 +240,12 @@ def backward_in_chunks(
 ) -> Tensor:
     """Gradient of a loss over the whole batch, in the memory of one chunk.
 
-    Each encoder's input is encoded in `chunks` parts without a graph. The loss of all vectors together gives the
-    gradient of every vector, and a second pass with the same dropout carries it into the weights. The sum of the losses
-    of chunks would be another loss: 16 pairs in 4 chunks gave a contrastive loss of 6.93 instead of 10.08.
-    first_pass: a context for the first pass; inside `statistics_kept` batch norm counts each chunk once.
+    A first pass encodes each encoder's input in `chunks` parts, without a graph. The loss of all vectors together gives
+    the gradient of every vector. A second pass with the same dropout propagates it to the weights. A sum of the losses
+    of the chunks would be another loss: 16 pairs in 4 chunks gave a contrastive loss of 6.93 instead of 10.08.
+    encoders: (function, its input) for each branch; loss_of: all vectors of each encoder -> loss; scale: applied to the
+    loss before the backward pass; first_pass: context of the first pass, for example `statistics_kept`, so that batch
+    norm counts each chunk once.
     Source: Gao et al. 2021 (GradCache). Returns the loss, detached.
     """
     if chunks == 1:

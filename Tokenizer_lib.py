@@ -1,8 +1,8 @@
 """Text to numbers and back: normalising, words, vocabulary, encode, decode.
 
-Case, punctuation and spacing are dropped on purpose. In caption sets with generated negatives they can tell true
-from false without any picture (a rule on "space before punctuation" alone reached 0.82 balanced accuracy on a
-published one), so a judge that sees them learns the generator and not the picture.
+Case, punctuation and spacing are dropped on purpose. In data sets with generated negatives they can reveal the false
+text without the picture: on a published data set the rule "space before punctuation" reached a balanced accuracy of
+0.82. A judge that reads them learns to recognise the generator.
 """
 
 import functools
@@ -15,27 +15,27 @@ from typing import NamedTuple
 
 FORMAT = 1
 PAD, UNKNOWN = "<pad>", "<unk>"
-_WORD = re.compile(r"[\w\u0300-\u036f]+(?:[-'’][\w\u0300-\u036f]+)*")  # accents may stand as characters of their own
+_WORD = re.compile(r"[\w\u0300-\u036f]+(?:[-'’][\w\u0300-\u036f]+)*")  # accents can be separate characters
 
 
 class Word(NamedTuple):
-    """One word of a text: its normal form, and where it stands in the text as it was given."""
+    """A word of a text in normal form, and the positions of its characters in the original text."""
 
     text: str
     start: int
     end: int
 
 
-@functools.lru_cache(2**16)  # words repeat: a caption is split in 12 instead of 15 microseconds
+@functools.lru_cache(2**16)  # words repeat: 12 microseconds a caption instead of 15
 def normalise(word: str) -> str:
     """Lower case, compatibility forms unified (NFKC), one kind of apostrophe."""
     return unicodedata.normalize("NFKC", word).lower().replace("’", "'")
 
 
 def split_words(text: str) -> list[Word]:
-    """Words with their character offsets in `text`; hyphens and apostrophes inside a word stay in it.
+    """Words with their character offsets in `text`. Hyphens and apostrophes inside a word belong to it.
 
-    A possessive 's is dropped from the word ("dog's" -> "dog"), so that it shares the noun's embedding.
+    A possessive 's is dropped ("dog's" -> "dog"), so that the word has the noun's embedding.
     """
     words = []
     for match in _WORD.finditer(text):
@@ -48,7 +48,7 @@ def split_words(text: str) -> list[Word]:
 
 
 class Tokenizer:
-    """A vocabulary of words, most frequent first; index 0 pads, index 1 stands for every unknown word."""
+    """A vocabulary of words, most frequent first. Index 0 is padding, index 1 every unknown word."""
 
     def __init__(self, words: Sequence[str]):
         self.words = [PAD, UNKNOWN, *words]
@@ -58,7 +58,7 @@ class Tokenizer:
 
     @classmethod
     def build(cls, counts: Mapping[str, int], min_count: int = 1) -> "Tokenizer":
-        """Vocabulary of the words seen at least `min_count` times; `counts` come from the train split only."""
+        """Vocabulary of the words that occur at least `min_count` times. counts: of the train split only."""
         kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
         return cls(kept)
 
@@ -66,15 +66,15 @@ class Tokenizer:
         return len(self.words)
 
     def encode(self, text: str, max_words: int | None = None) -> list[int]:
-        """Indices of the words of `text`, at most `max_words`; a text without a word gives one <unk>."""
+        """Indices of the first `max_words` words of a text; [1] (<unk>) for a text without words."""
         return self.encode_words(split_words(text)[:max_words])
 
     def encode_words(self, words: Sequence[Word]) -> list[int]:
-        """Indices of the words of a text that is split already."""
+        """Indices of the words of a text from `split_words`."""
         return [self.index.get(word.text, 1) for word in words] or [1]
 
     def decode(self, indices: Iterable[int]) -> str:
-        """The words of `indices`, joined by spaces, without padding."""
+        """The words of these indices without padding, joined by spaces."""
         return " ".join(self.words[i] for i in indices if i != 0)
 
     def to_json(self) -> str:
@@ -92,12 +92,12 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, stored: bytes, name: str) -> "Tokenizer":
-        """What `to_json` wrote, in UTF-8. ValueError tells by this name what is wrong with it."""
+        """Read what `to_json` wrote, in UTF-8. name: of the file, for the message of a ValueError."""
         try:
             values = json.loads(stored)
             found, words = values["format"], values["words"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{name} is no vocabulary of this program ({error}); train the model again") from error
+            raise ValueError(f"{name} is not a vocabulary of this program ({error}); train the model again") from error
         if found != FORMAT:
             raise ValueError(
                 f"{name} has vocabulary format {found}, this version reads {FORMAT}; train the model again"

@@ -1,1 +1,1 @@
-"""What every wing uses: pictures, jobs, processes, metrics."""
+"""What all other folders use: command line, pictures, jobs, devices, metrics."""

@@ -1,4 +1,4 @@
-"""Random variants of a picture, and the way every picture is prepared for the model."""
+"""How pictures are prepared for the model, and random variants of training pictures."""
 
 import math
 import random
@@ -13,18 +13,18 @@ from Config import AugmentConfig
 
 
 def prepare(picture: Image.Image, side: int) -> Tensor:
-    """An RGB picture as the model takes it: bytes (3, side, side).
+    """An RGB picture as input of the model: bytes (3, side, side).
 
-    The whole picture is squeezed into the square: what a caption names must not be cut off.
+    The whole picture is resized to a square. A crop could cut off what a caption names.
     """
     return resize(picture, side, (0, 0, *picture.size))
 
 
 def resize(picture: Image.Image, side: int, box: tuple[float, float, float, float]) -> Tensor:
-    """What of an RGB picture is in (left, top, right, bottom), whole pixels, squeezed into bytes (3, side, side).
+    """The part (left, top, right, bottom) of an RGB picture, in whole pixels, resized to bytes (3, side, side).
 
-    By torch: bicubic and antialiased as Pillow's, to 0.07 of 255 levels, in 0.33 ms where Pillow takes 1.2 (256 x 386
-    to 224, one core; without AVX2 twice as long as Pillow).
+    torch's bicubic, antialiased resize is within 0.07 of 255 levels of Pillow's, and takes 0.33 ms instead of 1.2 ms
+    (256 x 386 to 224, one core; without AVX2 it takes twice as long as Pillow).
     """
     left, top, right, bottom = int(box[0]), int(box[1]), math.ceil(box[2]), math.ceil(box[3])
     pixels = np.asarray(picture)[top:bottom, left:right]
@@ -35,7 +35,10 @@ def resize(picture: Image.Image, side: int, box: tuple[float, float, float, floa
 
 
 def random_box(size: tuple[int, int], crop: float, rng: random.Random) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom): at least this share of a picture (width, height), slightly stretched."""
+    """A box (left, top, right, bottom) of about `crop` to 1 times the area of a picture of this (width, height).
+
+    Its aspect ratio differs from the picture's by up to 20 %.
+    """
     width, height = size
     area = rng.uniform(crop, 1.0) ** 0.5
     stretch = rng.uniform(0.9, 1.1)
@@ -54,7 +57,7 @@ def augment(
 ) -> Tensor:
     """A random variant of an RGB picture, as bytes (3, side, side).
 
-    may_mirror, may_recolour: whether a mirror image, or another tint, leaves the picture's captions true.
+    may_mirror, may_recolour: whether the captions stay true of a mirror image, and with other colours.
     """
     mirrored = rng.random() < settings.flip and may_mirror
     box = random_box(picture.size, settings.crop, rng) if settings.crop < 1 else (0, 0, *picture.size)
@@ -79,10 +82,10 @@ def augment(
 
 
 def recolour(picture: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Bytes (3, H, W) with other brightness, contrast and saturation (0: grey).
+    """Change brightness, contrast and saturation (factors, 1 is no change) of bytes (3, H, W).
 
-    As torchvision's adjust_* one after the other, but for what these round and clamp in between: all three are one
-    linear map, in 0.2 ms instead of 0.5.
+    The result is that of torchvision's adjust_* functions without their rounding and clamping in between. As a single
+    linear map it takes 0.2 ms instead of 0.5 ms.
     """
     pixels = picture.reshape(3, -1).float()
     luma = torch.tensor([[0.2989, 0.587, 0.114]])  # (1, 3)
@@ -94,7 +97,7 @@ def recolour(picture: Tensor, brightness: float, contrast: float, saturation: fl
 def blur(picture: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of bytes (3, H, W), one axis after the other.
 
-    0.3 to 0.8 ms at side 224; torchvision's, which is not separable, takes 4 to 8 and Pillow's 2.1.
+    sigma: in pixels. Takes 0.3 to 0.8 ms at side 224; torchvision takes 4 to 8 ms, Pillow 2.1 ms.
     """
     reach = math.ceil(3 * sigma)
     weights = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
@@ -109,5 +112,5 @@ def blur(picture: Tensor, sigma: float) -> Tensor:
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """Rounded, in place, and clamped. By way of int: from float to byte torch takes three times as long."""
+    """Round and clamp (in place) to bytes. Via int, since torch needs three times as long from float to byte."""
     return values.round_().clamp_(0, 255).int().byte()

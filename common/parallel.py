@@ -1,7 +1,7 @@
 """Several processes that train one model together: torchrun --nproc-per-node N Main_train.py ...
 
-Each process encodes its share of a batch. The vectors are gathered, so that each process compares its own pictures and
-captions with those of all; gradients are summed. One process is a group of one, for which all of this does nothing.
+Each process encodes its share of a batch. The vectors are gathered, so that a process compares its own pictures and
+captions with those of all processes; gradients are summed. For a single process all of this does nothing.
 """
 
 import os
@@ -15,20 +15,20 @@ import torch.distributed as dist
 from torch import Tensor
 
 Value = TypeVar("Value")
-# How long the others wait for a process: rank 0 alone may be computing a feature cache or writing a checkpoint.
+# How long processes wait for another one: rank 0 can be computing a feature cache or writing a checkpoint.
 PATIENCE = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one run, and which of them this one is."""
+    """The processes of a run: their number, and the rank of this process."""
 
     rank: int = 0
     size: int = 1
 
     @classmethod
     def join(cls, device: torch.device) -> "Group":
-        """The group that torchrun started, or a group of one."""
+        """The group that torchrun has started, or a group of one process."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
@@ -40,7 +40,7 @@ class Group:
 
     @property
     def writes(self) -> bool:
-        """Whether this is the process that writes files and messages."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     @property
@@ -48,10 +48,10 @@ class Group:
         return self.rank, self.size
 
     def gather(self, own: Tensor, sizes: Sequence[int]) -> Tensor:
-        """The shares of all processes, in order of rank: (sizes[rank], ...) -> (sum(sizes), ...).
+        """The tensors of all processes, concatenated by rank: (sizes[rank], ...) -> (sum(sizes), ...).
 
-        Differentiable: the gradient of a share is the sum of its gradients in all processes, as if their losses were
-        added up.
+        Differentiable: the gradient of `own` is the sum of its gradients in all processes, as for the sum of their
+        losses.
         """
         return own if self.size == 1 else _Gather.apply(own, tuple(sizes), self.rank)
 
@@ -59,8 +59,8 @@ class Group:
     def sum_gradients(self, weights: Iterable[Tensor]) -> None:
         """Add up the gradients of all processes, in one all-reduce.
 
-        DistributedDataParallel would all-reduce at every backward pass, and cached gradients need one for each chunk;
-        it also averages, while the losses of the processes add up.
+        DistributedDataParallel would all-reduce in every backward pass, of which there is one for each chunk. It also
+        averages gradients, but here the losses of the processes add up.
         """
         if self.size == 1:
             return
@@ -80,7 +80,7 @@ class Group:
             tensor.div_(self.size)
 
     def merge(self, value: Value) -> list[Value]:
-        """The values of all processes, by rank; anything that can be pickled."""
+        """The values of all processes, by rank. They must be picklable."""
         if self.size == 1:
             return [value]
         everything: list[Any] = [None] * self.size
@@ -92,16 +92,16 @@ ALONE = Group()
 
 
 def is_loss_of_a_peer(error: RuntimeError) -> bool:
-    """Whether communication failed because another process is gone; gloo raises plain RuntimeErrors."""
-    told = str(error)
-    return isinstance(error, dist.DistError) or "gloo" in told.lower() or "Connection closed by peer" in told
+    """Whether communication failed because another process has ended; gloo raises plain RuntimeErrors."""
+    message = str(error)
+    return isinstance(error, dist.DistError) or "gloo" in message.lower() or "Connection closed by peer" in message
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:
         ctx.sizes, ctx.rank = sizes, rank
-        padded = own.new_zeros(max(sizes), *own.shape[1:])  # all_gather takes equal shapes only
+        padded = own.new_zeros(max(sizes), *own.shape[1:])  # all_gather needs equal shapes
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in sizes]
         dist.all_gather(parts, padded)

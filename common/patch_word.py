@@ -1,8 +1,8 @@
 """The patch-word score: how well the words of a text fit the patches of a picture.
 
-Tensors alone. N pictures, T texts, B pairs of a picture and a text; P patches of a picture, L words of the longest
-text, W real words of all texts, D width of their vectors. Patches are unit vectors; the length of a word's vector is
-its weight in its text, and padding is the zero vector.
+N pictures, T texts, B pairs of a picture and a text; P patches of a picture, L words of the longest text, W real words
+of all texts, D width of their vectors. Patches are unit vectors. The length of a word's vector is the word's weight in
+its text; padding is the zero vector.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-OUT = -1e9  # a logit that counts for nothing; unlike -inf it gives no NaN where a whole row is out
+OUT = -1e9  # the logit of what is left out; -inf would give NaN where a whole row is left out
 
 
 def real_words(words: Tensor) -> Tensor:
-    """Mask (T, L) of word vectors (T, L, D): padding is the zero vector."""
+    """Mask (T, L) of the real words of (T, L, D): not the zero vectors of padding."""
     return words.detach().abs().amax(-1) > 0
 
 
@@ -40,29 +40,29 @@ def best_cosines(patches: Tensor, words: Tensor) -> Tensor:
 
 
 def average_words(best: Tensor, weights: Tensor, sharpness: float = 0.0) -> Tensor:
-    """The score of each text (...) from the scores of its words (..., L).
+    """The score of each text (...) from its words (..., L).
 
-    best: cosines times weights; weights: they add up to 1, and are 0 for padding.
-    With sharpness s = 0 it is the weighted mean of the cosines. Above 0 it is their soft minimum,
-    -1/s * log(sum(weight * exp(-s * cosine))), between the minimum and the mean. It leans on the worst word, since one
-    false word makes a text false: if one of 12 words with cosine 0.9 falls to 0.3, the mean falls by 0.05, and the soft
-    minimum at s = 5 by 0.19.
+    best: cosine times weight of each word; weights: of the words of a text, with sum 1, and 0 for padding.
+    With sharpness s = 0 the score is the weighted mean of the cosines. With s > 0 it is their soft minimum,
+    -1/s * log(sum(weight * exp(-s * cosine))), between the minimum and the mean. The lowest cosine has most influence,
+    since one false word makes a text false: if one of 12 words with cosine 0.9 falls to 0.3, the mean falls by 0.05,
+    the soft minimum with s = 5 by 0.19.
     """
     if sharpness == 0:
         return best.sum(-1)
     real = weights > 0
     divisor = weights.masked_fill(~real, 1.0)
     logits = (divisor.log() - sharpness * best / divisor).masked_fill(~real, OUT)
-    # A text without a word has nothing but OUT, and scores 0.
+    # A text without words has only OUT, and gets the score 0.
     return torch.where(real.any(-1), -torch.logsumexp(logits, dim=-1) / sharpness, 0.0)
 
 
 class BestPatch(torch.autograd.Function):
     """Product of each word with its best patch in each picture: (N, P, D), (W, D) -> (N, W).
 
-    Only the best of P patches has a gradient. torch's own backward pass multiplies the other P - 1 by zero; this one
-    reads the best patches alone. For 128 pictures of 49 patches and 2,700 words of width 512, forward and backward
-    take 0.38 s of one core instead of 0.79 s.
+    Only the best of P patches has a gradient. torch's backward pass multiplies the other P - 1 by zero; this one reads
+    only the best. For 128 pictures of 49 patches and 2,700 words of width 512, forward and backward pass take 0.38 s of
+    one core instead of 0.79 s.
     """
 
     @staticmethod
@@ -78,7 +78,7 @@ class BestPatch(torch.autograd.Function):
         gradient = gradients[0].to(patches.dtype)
         row = patch + p * torch.arange(n, dtype=torch.int32, device=patch.device).unsqueeze(1)  # (N, W) among N * P
         of_words = weighted_sums(patches.reshape(n * p, d), row.T, gradient.T)
-        # The words of each patch, one patch after the other.
+        # The words, sorted by their best patch.
         in_order, order = row.flatten().sort()
         starts = torch.searchsorted(in_order, torch.arange(n * p, dtype=torch.int32, device=row.device))
         of_patches = weighted_sums(words, order % len(words), gradient.flatten()[order], starts)
@@ -88,8 +88,8 @@ class BestPatch(torch.autograd.Function):
 def weighted_sums(rows: Tensor, which: Tensor, weights: Tensor, starts: Tensor | None = None) -> Tensor:
     """Sums (S, D) of weighted rows: sum i adds up `weights[i, k] * rows[which[i, k]]` over k.
 
-    rows: (R, D); which: (S, K) row numbers; weights: like `which`. If `which` is 1-D, (K,), sum i covers
-    `which[starts[i] : starts[i + 1]]`, and the last one the rest; starts: (S,).
+    rows: (R, D); which: (S, K) row numbers; weights: (S, K). If `which` and `weights` are 1-D, (K,), sum i is over
+    `which[starts[i] : starts[i + 1]]`, and the last sum over the rest; starts: (S,).
     """
     which, weights = which.contiguous(), weights.contiguous()
     return F.embedding_bag(which, rows, starts, mode="sum", per_sample_weights=weights)
@@ -98,14 +98,14 @@ def weighted_sums(rows: Tensor, which: Tensor, weights: Tensor, starts: Tensor |
 def patch_word_matrix(patches: Tensor, words: Tensor, sharpness: float = 0.0, block: int = 2**25) -> Tensor:
     """`patch_word_score` of every picture with every text: (N, P, D), (T, L, D) -> (N, T).
 
-    The N x P x T x L cosines are never held at once: pictures are scored in blocks of at most `block` cosines (128 MB),
-    and for the gradient a block keeps only the index of each word's best patch.
+    The N x P x T x L cosines are never in memory at once: pictures are scored in blocks of at most `block` cosines
+    (128 MB), and for the gradient a block keeps only the index of each word's best patch.
     """
     p = patches.shape[1]
     t, length, d = words.shape
     weights = words.norm(dim=-1)
     real, place = words.reshape(t * length, d), None
-    if words.device.type == "cpu":  # captions of 6 to 25 words are half padding; a GPU would wait for the count
+    if words.device.type == "cpu":  # captions of 6 to 25 words are half padding; for a GPU the host would wait
         place = weights.flatten().nonzero().squeeze(1)
         real = real[place]
     rows = []

@@ -1,6 +1,6 @@
-"""Files that others rely on: atomic writes, weights, the files of a model, and the format numbers of a database.
+"""Atomic writes, reading weights, and the names and format numbers of files.
 
-torch is imported only where weights are read: most users of this module need none of it.
+torch is imported only where weights are read: most users of this module do not need it.
 """
 
 import json
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 # Files of a model's folder
 CONFIG, VOCABULARY, WEIGHTS, THRESHOLD = "config.json", "vocabulary.json", "best.safetensors", "threshold.json"
-PHOTOGRAPHS = "photographs.txt"  # that the model was trained on
-POINTER, FAILED = "last.json", "failed.pt"  # names the last checkpoint; what is left of a run with a NaN loss
+PHOTOGRAPHS = "photographs.txt"  # the photographs of its training
+POINTER, FAILED = "last.json", "failed.pt"  # the name of the last checkpoint; the state at a NaN loss
 
-SPLITS = ("train", "validation", "test")  # from the laxest to the strictest
-DATABASE_FORMAT = 2  # raised when a reader of the old format could not read the new one
-PARSE_FORMAT = 1  # of the stored parses; raised when Parse gets other fields, or from_doc puts something else into them
+SPLITS = ("train", "validation", "test")  # copies of a photograph go to the last of these
+DATABASE_FORMAT = 2  # raised when older versions of the program cannot read the new format
+PARSE_FORMAT = 1  # of the stored parses; raised when the fields of Parse, or their contents, change
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call write(temporary path), then move it into place: a reader sees the old file or the new one, whole.
+    """Call write(temporary path), then rename that file to `path`: a reader sees the complete old or new file.
 
-    OSError if it cannot be written.
+    OSError if the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -36,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (RuntimeError, SafetensorError) as error:  # of a full disk torch and safetensors make errors of their own
+    except (RuntimeError, SafetensorError) as error:  # how torch and safetensors report a full disk
         raise OSError(f"cannot write {path}: {error.__context__ or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -56,9 +56,9 @@ def read_state_dict(path: Path) -> "dict[str, Tensor]":
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch would explain how to run what the file holds
-        told = "it is damaged, or holds more than tensors and plain values; nothing in it was executed"
-        raise ValueError(f"cannot read weights from {path}: {told}") from error
-    except Exception as error:  # torch, zip and safetensors each raise their own, of an empty file without a word
-        told = (str(error) or "it is empty or cut off").splitlines()[0]
-        raise ValueError(f"cannot read weights from {path}: {told}") from error
+    except pickle.UnpicklingError as error:  # torch's message would explain how to execute the file
+        reason = "it is damaged, or holds more than tensors and plain values; nothing in it was executed"
+        raise ValueError(f"cannot read weights from {path}: {reason}") from error
+    except Exception as error:  # torch, zip and safetensors each raise their own, for an empty file without a message
+        reason = (str(error) or "it is empty or cut off").splitlines()[0]
+        raise ValueError(f"cannot read weights from {path}: {reason}") from error

@@ -1,6 +1,6 @@
-"""torchvision, imported beside any torch, and what the network uses of timm, which is optional.
+"""Importing torchvision beside any build of torch, and the functions of timm (optional) that the network uses.
 
-A timm NAME is a MODEL of its registry, or MODEL.TAG for certain weights: resnet50, resnet50.a1_in1k.
+A timm NAME is MODEL or MODEL.TAG: a model of timm's registry, and its weights. Examples: resnet50, resnet50.a1_in1k.
 """
 
 import difflib
@@ -15,9 +15,9 @@ from torch import Tensor, library, nn
 def import_torchvision() -> ModuleType:
     """torchvision, also beside a torch that was built for the CPU only.
 
-    The package index's torchvision is built for CUDA. Beside a CPU torch its compiled operators are not registered
-    and its import dies with "operator torchvision::nms does not exist". Declaring the two it asks for is enough for
-    models and transforms; where torchvision is whole nothing is declared.
+    The torchvision of the package index is built for CUDA. Beside a CPU torch its compiled operators are not
+    registered, and its import fails with "operator torchvision::nms does not exist". Declaring the two operators that
+    it needs is enough for models and transforms. If the import works, nothing is declared.
     """
     try:
         import torchvision
@@ -46,7 +46,7 @@ def import_timm() -> ModuleType:
 def timm_settings(name: str) -> Any:
     """timm's PretrainedCfg: mean and std of pixels in 0 to 1, input_size, fixed_input_size, classifier.
 
-    ValueError for a name that timm does not have suggests others.
+    ValueError for an unknown name suggests others.
     """
     timm = import_timm()
     wrong = f"--backbone.name timm:{name}: timm {timm.__version__} has no such"
@@ -63,14 +63,14 @@ def timm_settings(name: str) -> Any:
 def timm_network(name: str, side: int, state: dict[str, Tensor] | None = None, pretrained: bool = False) -> nn.Module:
     """A model of timm without its classifier, for pictures of side x side pixels.
 
-    Weights are random, timm's own (`pretrained`: downloaded once), or those of a state dict, whose classifier is left
-    out. timm adapts both to `side`. Raises whatever timm does, also if anything but a classifier is absent.
+    Weights are random, timm's own (`pretrained`: downloaded once), or those of `state`, whose classifier is ignored.
+    timm adapts them to `side`. Raises timm's errors, also if `state` lacks other weights than a classifier.
     """
     timm, settings = import_timm(), timm_settings(name)
     size = {"img_size": side} if settings.fixed_input_size and side != settings.input_size[-1] else {}
     options: dict[str, Any] = {}
     if state is not None:
-        # timm loads strictly only if the classifier is there: a random one takes the place of the file's.
+        # timm checks names strictly only if there is a classifier: a random one replaces the classifier of `state`.
         names = settings.classifier or ()
         heads = tuple(f"{head}." for head in ((names,) if isinstance(names, str) else names))
         state = {key: value for key, value in state.items() if not key.startswith(heads)}
@@ -85,8 +85,8 @@ def timm_network(name: str, side: int, state: dict[str, Tensor] | None = None, p
 def timm_features(network: Any, pictures: Tensor) -> Tensor:
     """Normalised pictures (N, 3, H, W) -> features (N, C, h, w) of a model of timm.
 
-    They are those of its `forward_features`: the last block's output, after the last norm if there is one. Class and
-    register tokens are left out. ValueError if they do not lie on a grid.
+    They come from its `forward_features`: the last block's output, after the last norm if there is one. Class and
+    register tokens are left out. ValueError if the features are not on one square grid.
     """
     x = network.forward_features(pictures)
     if not isinstance(x, Tensor) or x.dim() not in (3, 4):
@@ -96,11 +96,11 @@ def timm_features(network: Any, pictures: Tensor) -> Tensor:
         return x.permute(0, 3, 1, 2) if channels_last else x
     x = x[:, getattr(network, "num_prefix_tokens", 0) :]  # (N, h * w, C)
     cells = math.isqrt(x.shape[1])
-    if cells**2 != x.shape[1] or cells == 1:  # a single one is the class token
+    if cells**2 != x.shape[1] or cells == 1:  # a single token is the class token
         raise ValueError(f"its {x.shape[1]} tokens do not lie on a square grid")
     return x.transpose(1, 2).unflatten(2, (cells, cells))
 
 
 def one_line(error: Exception) -> str:
-    """The start of an error's message, in one line."""
+    """The first 200 characters of an error's message, without line breaks."""
     return " ".join((str(error) or type(error).__name__).split())[:200]

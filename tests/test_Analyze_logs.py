@@ -96,7 +96,7 @@ def test_every_error_has_its_line(tmp_path):
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("epoch,train_loss,accuracy\n1,2,3\n")
     absent = ", ".join(LOG_COLUMNS[2:])
-    assert f"foreign.csv is no training log: it has no column {absent}" in refused(foreign)
+    assert f"foreign.csv is not a training log: it has no column {absent}" in refused(foreign)
 
     log = write_log(tmp_path / "damaged", [row(1), row(2), row(3), row(4)])
     log.write_text(log.read_text().replace("\n2,", "\ntwo,"))

@@ -177,8 +177,8 @@ def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
     [
         (None, "no backbone weights at"),
         (b"not a checkpoint", "cannot read weights"),
-        ({"layer9.weight": torch.zeros(2)}, "no ResNet-50 of torchvision's layout"),
-        ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "no plain state dict"),
+        ({"layer9.weight": torch.zeros(2)}, "is not a ResNet-50 as in torchvision"),
+        ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "does not hold a plain state dict"),
     ],
 )
 def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):

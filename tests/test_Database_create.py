@@ -674,7 +674,7 @@ def test_another_parse_format_is_refused_with_the_command_that_fixes_it(photos, 
     shutil.copytree(photos.folder, folder)
     age(folder)
     with pytest.raises(
-        ValueError, match="has parse format 99, this version reads 1; parse its captions anew"
+        ValueError, match="has parse format 99, this version reads 1; parse its captions again"
     ) as refusal:
         Database(folder)
     told = str(refusal.value)

@@ -67,7 +67,7 @@ def test_save_and_load(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', "not json"])
 def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, content):
     (tmp_path / "vocabulary.json").write_text(content)
-    with pytest.raises(ValueError, match="no vocabulary of this program"):
+    with pytest.raises(ValueError, match="not a vocabulary of this program"):
         Tokenizer.load(tmp_path / "vocabulary.json")
 
 

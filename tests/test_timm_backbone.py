@@ -156,7 +156,7 @@ def test_wrong_weights_tell_the_ways(name, tmp_path):
     state = Architectures.read_state_dict(tmp_path / "good.safetensors")
     layer = next(key for key, value in state.items() if value.dim() == 4)
     lacking = {key: value for key, value in state.items() if key != layer}
-    for content, told in ((lacking, "does not fit"), ({"state_dict": state}, "holds no plain state dict")):
+    for content, told in ((lacking, "does not fit"), ({"state_dict": state}, "does not hold a plain state dict")):
         torch.save(content, tmp_path / "bad.pth")
         with pytest.raises(ValueError, match=told) as error:
             backbone(name).load(str(tmp_path / "bad.pth"))

@@ -1,1 +1,1 @@
-"""What a training run needs beside its step."""
+"""Parts of a training run: optimizer, checkpoints, log, feature cache, estimates of time and utilisation."""

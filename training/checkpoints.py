@@ -1,4 +1,4 @@
-"""The folder of a model: weights for use with their threshold, and checkpoints that training goes on from."""
+"""The folder of a model: its weights and threshold, and the checkpoints that training is resumed from."""
 
 import json
 from collections.abc import Mapping
@@ -30,21 +30,21 @@ FORMAT = 1  # of the model folder
 
 @dataclass(frozen=True)
 class Threshold:
-    """The score from which a text counts as a match, how probable a match is at a score, and where both come from."""
+    """The threshold of a model with its rates on validation, and the calibration that gives probabilities."""
 
-    threshold: float
-    criterion: str  # what it is best at, see common.metrics.Criterion
-    chosen_on: str
+    threshold: float  # a verdict score of this or more is a match
+    criterion: str  # what the threshold maximises, see common.metrics.Criterion
+    chosen_on: str  # split
     balanced_accuracy: float
     recall: float
     specificity: float
     slope: float  # of the calibration, see common.metrics.Calibration
     intercept: float
-    epoch: int  # of the weights that it belongs to
+    epoch: int  # of the weights that the threshold belongs to
 
     @classmethod
     def choose(cls, true: Floats, false: Floats, epoch: int, criterion: Criterion = BALANCED) -> "Threshold":
-        """From scores of validation captions and of hard negatives. ValueError without scores of both."""
+        """The best threshold for the scores of validation captions and hard negatives. ValueError if one is empty."""
         chosen = best_threshold(true, false, criterion)
         calibration = calibrate(true, false)
         return cls(
@@ -66,7 +66,7 @@ def save_threshold(folder: Path, threshold: Threshold) -> None:
 
 
 def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
-    """Weights for use, then the threshold that belongs to them."""
+    """Write the weights, then their threshold."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch)}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
@@ -83,9 +83,9 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(folder: Path, device: torch.device) -> LoadedModel:
-    """Rebuild a trained model from its folder alone: config.json, vocabulary.json, best.safetensors, threshold.json.
+    """Load a trained model from its folder: config.json, vocabulary.json, best.safetensors, threshold.json.
 
-    FileNotFoundError or ValueError says what is absent or of another version.
+    FileNotFoundError or ValueError names the file that is absent or of another version.
     """
     for name in (CONFIG, VOCABULARY, WEIGHTS, THRESHOLD):
         if not (folder / name).is_file():
@@ -98,7 +98,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder} holds no model of this version: {error}") from error
+        raise ValueError(f"{folder} does not hold a model of this version: {error}") from error
     if metadata.get("format") != str(FORMAT):
         raise ValueError(
             f"{folder} has model format {metadata.get('format')}, this version reads {FORMAT}; train the model again"
@@ -112,14 +112,16 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(f"the weights in {folder} do not fit its config.json: {told}") from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the weights in {folder} do not fit its config.json: {reason}") from error
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 
 def save_state(folder: Path, epoch: int, step: int, state: Mapping[str, Any]) -> None:
-    """Everything that `--resume` needs, after so many whole epochs and steps of the next. The pointer last.json is
-    written last, so a kill or a full disk at any moment leaves either the earlier checkpoint or this one."""
+    """Write a checkpoint for `--resume`. epoch, step: completed epochs, and completed steps of the current epoch.
+
+    The pointer last.json is written last, so a kill or a full disk leaves a valid checkpoint, this or the earlier one.
+    """
     name = f"last-{epoch:04d}-{step:06d}.pt"
     write_atomically(folder / name, lambda path: save_torch(state, path))
     write_json(folder / POINTER, {"format": FORMAT, "epoch": epoch, "step": step, "state": name})
@@ -129,16 +131,18 @@ def save_state(folder: Path, epoch: int, step: int, state: Mapping[str, Any]) ->
 
 
 def save_torch(state: Mapping[str, Any], path: Path) -> None:
-    with path.open("wb") as file:  # given a path, torch would not tell why it cannot write
+    with path.open("wb") as file:  # given a path, torch's error would not give the reason
         torch.save(dict(state), file)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What `save_state` wrote last; FileNotFoundError if there is no checkpoint, ValueError if it cannot be read."""
+    """The last checkpoint. FileNotFoundError if there is none, ValueError if it cannot be read."""
     pointer = folder / POINTER
     if not pointer.is_file():
         raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
     last = json.loads(pointer.read_text(encoding="utf-8"))
     if last.get("format") != FORMAT:
-        raise ValueError(f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; start anew")
+        raise ValueError(
+            f"{pointer} has format {last.get('format')}, this version reads {FORMAT}; train again with --overwrite"
+        )
     return read_state_dict(folder / last["state"])

@@ -1,4 +1,4 @@
-"""The log of a training run: one line an epoch in training_log.csv."""
+"""The log of a training run: training_log.csv has one line for each epoch."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,19 @@ LOG_COLUMNS = (
     "epoch",
     "train_loss",
     "val_loss",
-    "balanced_accuracy",
+    "balanced_accuracy",  # this and the next three: the quick check on validation
     "recall",
     "specificity",
     "threshold",
     "learning_rate",
     "seconds",
-    "pairs_per_second",
-    "waiting",
+    "pairs_per_second",  # captions a second; the column keeps its name for older logs
+    "waiting",  # fraction of the seconds in which the loader had no batch ready
 )
 
 
 def append_log(path: Path, row: Mapping[str, float]) -> None:
-    """Add one epoch to training_log.csv; rows of this epoch or later, left by a run that is resumed, go."""
+    """Add an epoch to the log. Rows of the same or a later epoch, from before a resume, are removed."""
     rows = [old for old in read_log(path) if old["epoch"] < row["epoch"]] if path.exists() else []
     write_atomically(path, lambda temporary: _write_log(temporary, [*rows, row]))
 
@@ -36,7 +36,7 @@ def _write_log(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of a training log. ValueError if the file is not one; a cut-off last line is left out."""
+    """Rows of a training log, without a cut-off last line. ValueError if the file is not a training log."""
     if not path.is_file():
         raise FileNotFoundError(f"no training log at {path}; train a model with: python Main_train.py")
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
@@ -44,15 +44,14 @@ def read_log(path: Path) -> list[dict[str, float]]:
         if not (names := reader.fieldnames or ()):
             raise ValueError(f"{path} is empty; wait for the first epoch")
         if absent := [name for name in LOG_COLUMNS if name not in names]:
-            raise ValueError(f"{path} is no training log: it has no column {', '.join(absent)}")
+            raise ValueError(f"{path} is not a training log: it has no column {', '.join(absent)}")
         rows = []
         lines = list(reader)
         for number, row in enumerate(lines, 1):
             try:
                 rows.append({name: float(row[name]) for name in LOG_COLUMNS})
             except (TypeError, ValueError) as error:
-                if number < len(lines):  # else `append_log` would drop the lines after it
-                    after = len(lines) - number
-                    told = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
-                    raise ValueError(told) from error
+                if after := len(lines) - number:  # `append_log` would remove the lines after it
+                    message = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
+                    raise ValueError(message) from error
     return rows

@@ -1,4 +1,4 @@
-"""What happens to the weights: optimizer, learning rates, their moving average, and a NaN guard."""
+"""Optimizer, learning rates, the moving average of the weights, and a NaN guard."""
 
 import contextlib
 import math
@@ -15,7 +15,7 @@ from Config import OptimConfig
 def make_optimizer(model: nn.Module, settings: OptimConfig, backbone_trained: bool) -> torch.optim.AdamW:
     """AdamW in four groups: branches and backbone, each with and without weight decay.
 
-    Norms, biases, embeddings and single numbers do not decay: pulling those to 0 does not make a function simpler.
+    Norms, biases, embeddings and single numbers have no weight decay: values near 0 would not make a simpler function.
     """
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -34,7 +34,7 @@ def make_optimizer(model: nn.Module, settings: OptimConfig, backbone_trained: bo
             }
             for (in_backbone, decays), weights in groups.items()
         ],
-        betas=(0.9, 0.98),  # the default 0.999 remembers 1,000 steps, half of all that `scenes` makes
+        betas=(0.9, 0.98),  # the default 0.999 averages 1,000 steps, half of a run of `scenes`
         fused=True,  # one pass over all weights instead of a dozen
     )
 
@@ -42,7 +42,7 @@ def make_optimizer(model: nn.Module, settings: OptimConfig, backbone_trained: bo
 def make_scheduler(
     optimizer: torch.optim.Optimizer, settings: OptimConfig, steps_per_epoch: int, unfreeze_epoch: int | None
 ) -> LambdaLR:
-    """Warm-up and cosine decay for each group; the backbone's schedule begins with the epoch that unfreezes it."""
+    """Warm-up and cosine decay for each group. The backbone's schedule begins in the epoch that unfreezes it."""
     total = settings.epochs * steps_per_epoch
 
     def schedule(first: int) -> Callable[[int], float]:
@@ -63,10 +63,11 @@ def make_scheduler(
 
 
 class WeightAverage:
-    """Exponential moving average (EMA) of the weights, which validation uses and `best.safetensors` holds.
+    """Exponential moving average (EMA) of the weights. Validation uses it, and `best.safetensors` stores it.
 
-    In the first steps the decay is smaller than `decay` (Tarvainen & Valpola 2017); else the average would contain much
-    of the random initial weights. With decay 0 there is no average.
+    In the first steps the decay is smaller than `decay` (Tarvainen & Valpola 2017), so that the average does not
+    contain much of the random initial weights. With decay 0 there is no average. Batch norm statistics are not
+    averaged.
     """
 
     def __init__(self, weights: Sequence[nn.Parameter], decay: float):
@@ -76,7 +77,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """After each step of the optimizer."""
+        """Call after each step of the optimizer."""
         self.steps += 1
         if self.decay:
             decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -108,11 +109,11 @@ class WeightAverage:
 
 
 class NaNGuard:
-    """Freezes the weights from the first NaN or infinite loss or gradient on, without waiting for the device.
+    """Stops all updates from the first NaN or infinite loss or gradient on, without waiting for the device.
 
-    Reading a loss makes a GPU finish all work before it. So the result of the check stays on the device as a flag,
-    which a fused optimizer reads itself and then changes nothing; the host reads it once in `every` steps. With float16
-    torch's GradScaler uses the same flag, which skips a bad step but not the good ones after it: there `every` is 1.
+    To read a loss, the host must wait for a GPU. So the result of the check stays on the device as a flag: a fused
+    optimizer reads it and then changes nothing, and the host reads it once in `every` steps. With float16 torch's
+    GradScaler uses the same flag, and skips a bad step but not the good steps after it: there `every` must be 1.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, every: int):
@@ -121,11 +122,11 @@ class NaNGuard:
         self.recent: deque[tuple[int, tuple[int, ...]]] = deque(maxlen=every)
 
     def watch(self, step: int, rows: tuple[int, ...], *numbers: Tensor) -> None:
-        """Call before the optimizer's step, with all that must be finite."""
+        """Call before the optimizer's step. rows: of the batch; numbers: what must be finite."""
         self.recent.append((step, rows))
         finite = torch.stack([number.detach().isfinite().all() for number in numbers]).all()
         self.first = torch.where((self.first < 0) & ~finite, step, self.first)
-        # The attribute by which torch's own GradScaler tells a fused optimizer to hold still.
+        # torch's GradScaler sets this attribute too: a fused optimizer then changes nothing.
         self.optimizer.found_inf = (self.first >= 0).float()  # type: ignore[attr-defined]
 
     def bad_step(self) -> tuple[int, tuple[int, ...]] | None:
@@ -133,5 +134,5 @@ class NaNGuard:
         first = int(self.first)
         if first < 0:
             return None
-        # The newest, since every epoch counts its steps from 0.
+        # The latest step with this number, since every epoch counts its steps from 0.
         return next(((step, rows) for step, rows in reversed(self.recent) if step == first), (first, ()))

@@ -1,4 +1,4 @@
-"""What a device can compute at most, and what a model needs: for the share that training reaches (MFU)."""
+"""Model FLOPs utilisation (MFU): how much of a GPU's computing power training uses."""
 
 import functools
 
@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from Architectures import SiameseModel
 
-# Dense tensor cores in half precision, FLOP/s, from the makers' data sheets.
+# FLOP/s of dense tensor cores in half precision, from the makers' data sheets.
 PEAK_FLOPS = {
     **{
         "H100 PCIe": 756e12,
@@ -23,7 +23,7 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """What a GPU can compute at most in half precision, FLOP/s; None for one that is not in the table."""
+    """Highest FLOP/s of a GPU in half precision; None if it is not in PEAK_FLOPS."""
     if device.type != "cuda":
         return None
     words = torch.cuda.get_device_name(device).replace("-", " ")
@@ -32,7 +32,7 @@ def peak_flops(device: torch.device) -> float | None:
 
 @functools.cache
 def forward_flops(model: SiameseModel, side: int) -> int:
-    """FLOP of one picture's way through the backbone; a multiplication with its addition is 2."""
+    """FLOP of the backbone's forward pass for one picture; a multiplication with its addition counts as 2."""
     picture = torch.zeros(1, 3, side, side, device=model.mean.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.backbone(picture)
@@ -40,10 +40,10 @@ def forward_flops(model: SiameseModel, side: int) -> int:
 
 
 def utilisation(model: SiameseModel, side: int, rate: float, *, trained: bool, devices: int = 1) -> float | None:
-    """Model FLOPs utilisation (MFU): the backbone's share of what the hardware can compute. None if that is unknown.
+    """Fraction of the hardware's highest FLOP/s that the backbone uses (MFU). None if that is not known.
 
-    rate: pictures a second, of all devices together; trained: the backbone has a backward pass, which counts twice
-    the forward pass. The second encoding that accumulation takes does not count; text branch and scores are left out.
+    rate: pictures a second, of all devices together; trained: the backbone has a backward pass, which counts as two
+    forward passes. The second encoding of `accumulation`, the text branch and the scores are not counted.
     Source: Chowdhery et al. 2022.
     """
     peak = peak_flops(model.device)

@@ -39,7 +39,7 @@ def test_model_folder_holds_all_that_is_needed(tmp_path):
 def test_a_model_folder_with_a_part_absent_or_broken_is_refused(tmp_path, name):
     model_folder(tmp_path)
     (tmp_path / name).write_text("{}")
-    with pytest.raises(ValueError, match=r"version|no vocabulary"):
+    with pytest.raises(ValueError, match=r"version|not a vocabulary"):
         checkpoints.load_model(tmp_path, torch.device("cpu"))
     (tmp_path / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"no {name}"):
@@ -60,7 +60,7 @@ def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypat
         checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
     with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
         checkpoints.load_model(tmp_path, torch.device("cpu"))
-    with pytest.raises(ValueError, match="format 99, this version reads 1; start anew"):
+    with pytest.raises(ValueError, match="format 99, this version reads 1; use --overwrite"):
         checkpoints.load_state(tmp_path)
 
 

@@ -22,5 +22,5 @@ def test_log_is_read_back_and_a_resumed_epoch_replaces_its_rows(tmp_path):
 @pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\x01"])
 def test_a_foreign_log_is_refused(tmp_path, content):
     (tmp_path / "log.csv").write_text(content)
-    with pytest.raises(ValueError, match=r"is empty|is no training log: it has no column"):
+    with pytest.raises(ValueError, match=r"is empty|is not a training log: it has no column"):
         read_log(tmp_path / "log.csv")
