@@ -80,7 +80,7 @@ def test_learned_weights_of_words_add_up_to_1():
     torch.testing.assert_close(patch_word_score(patches, words), (weights * cosines).sum(1))
 
 
-def test_of_both_scores_one_decides_and_their_mean_ranks():
+def test_with_both_scores_the_verdict_and_the_ranking_are_mixtures():
     model = small_model("both", whole_width=64, lstm_width=24).eval()  # a whole takes two rows of 32
     pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6, 3]))
     parts = model.all_parts(pictures, texts)
@@ -173,7 +173,7 @@ def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "no backbone weights at"),
         (b"not a checkpoint", "cannot read weights"),
@@ -181,18 +181,18 @@ def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
         ({"state_dict": {"conv1.weight": torch.zeros(2)}, "epoch": 3}, "does not hold a plain state dict"),
     ],
 )
-def test_wrong_backbone_weights_tell_both_ways(tmp_path, content, told):
+def test_wrong_backbone_weights_are_refused_with_both_ways_to_get_them(tmp_path, content, message):
     model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
     path = tmp_path / "weights.pth"
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:
         torch.save(content, path)
-    with pytest.raises((ValueError, FileNotFoundError), match=told):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         model.backbone.load(str(path))
 
 
-def test_no_weights_and_no_network_tell_both_ways(monkeypatch):
+def test_without_a_network_both_ways_to_get_weights_are_named(monkeypatch):
     def unreachable(*_, **__):
         raise urllib.error.URLError("no network")
 

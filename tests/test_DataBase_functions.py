@@ -45,26 +45,26 @@ def test_vocabulary_comes_from_the_train_split_only(tiny):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"format": 99}, r"format 99, this version reads 2; build one with: python Database_create\.py"),
         ({"format": None}, r"format None, this version reads 2; .* --overwrite"),
         (None, r"no database at .*; build one with: python Database_create\.py --name other --flickr8k DIR"),
     ],
 )
-def test_an_absent_database_or_one_of_another_version_is_refused(tiny, tmp_path, change, told):
+def test_an_absent_database_or_one_of_another_version_is_refused(tiny, tmp_path, change, message):
     folder = tmp_path / "other"
     if change:
         shutil.copytree(tiny.folder, folder)
         state = json.loads((folder / "state.json").read_text())
         (folder / "state.json").write_text(json.dumps(state | change))
-    with pytest.raises((ValueError, FileNotFoundError), match=told):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         Database(folder)
 
 
 @pytest.mark.parametrize("kind", ["swap", "exchange", "mined"])
 def test_what_makes_a_text_false_is_among_the_words_that_are_read(tiny, kind):
-    """Otherwise the hard negative would be encoded as its caption is."""
+    """Otherwise the hard negative and its caption would be encoded alike."""
     alone = NegativesConfig(**{**dict.fromkeys(("swap", "exchange", "mined"), 0), kind: 1})
     read = 0
     for most in (3, 5, 7, 10):
@@ -81,7 +81,7 @@ def test_what_makes_a_text_false_is_among_the_words_that_are_read(tiny, kind):
 
 
 def test_without_the_limit_changes_lie_beyond_the_words_that_are_read(tiny):
-    """What the test above would find if the limit were not handed on."""
+    """What the test above would find without the limit."""
     plan, beyond = tiny.plan, 0
     for caption in range(len(plan)):
         start = split_words(plan.text(caption))[2].end
@@ -189,7 +189,7 @@ def test_marked_words_differ_from_the_caption(tiny):
 
 @pytest.mark.parametrize("kind", ["exchange", "mined"])
 def test_a_word_of_another_kind_may_well_be_in_the_picture(tiny, kind):
-    """So it is not taught as false."""
+    """So the word loss does not use it."""
     only = NegativesConfig(**dict.fromkeys(("swap", "exchange", "mined"), 0.0) | {kind: 1.0})
     batch = make_dataset(tiny, negatives=only).__getitems__([Key(0, row) for row in range(12)])
     assert len(batch.negative_of) and not batch.changed.any()

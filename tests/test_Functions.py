@@ -39,7 +39,7 @@ def test_hard_negatives_are_extra_columns_of_their_own_picture_only():
 
 @pytest.mark.parametrize("in_batch", [0, 0.5, 1, 3])
 def test_the_weight_of_the_batch_s_other_texts(in_batch):
-    """It multiplies e^score of each text that the batch gives; hard negatives and the caption itself count whole."""
+    """It multiplies e^score of the other captions of the batch; hard negatives and the caption have weight 1."""
     scores = torch.tensor([[2.0, 0.5, -0.3], [-1.0, 1.0, 0.8]], requires_grad=True)
     e = math.exp
     to_text = [
@@ -110,7 +110,7 @@ def test_word_loss_by_hand():
     assert loss.item() == pytest.approx((fits + fails) / 2)
 
 
-def test_the_total_loss_hands_the_weight_of_the_batch_on():
+def test_the_total_loss_passes_in_batch_to_the_contrastive_loss():
     model = small_model("pooled").eval()
     (pictures, words), batch = a_batch(some_pictures(8))
     contrastive = LossConfig(contrastive=1, triplet=0, match=0, word=0)
@@ -121,7 +121,7 @@ def test_the_total_loss_hands_the_weight_of_the_batch_on():
     assert 0 < losses[0] < losses[1] < losses[2]
 
 
-def test_the_loss_of_the_whole_is_that_of_the_pooled_score_without_hard_negatives():
+def test_the_loss_whole_is_contrastive_of_the_pooled_score_without_hard_negatives():
     model = small_model("both").eval()
     (pictures, words), batch = a_batch(some_pictures(8))
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_the_loss_of_the_whole_is_that_of_the_pooled_score_without_hard_negative
     torch.testing.assert_close(with_it - without, 0.5 * expected)
 
 
-def test_only_patches_and_words_learn_to_judge():
+def test_verdict_losses_train_only_patches_and_words():
     model = small_model("both")
     (pictures, words), batch = a_batch(some_pictures(8))
     judging = LossConfig(contrastive=0, whole=0)

@@ -53,14 +53,14 @@ def test_colours_change_only_where_none_is_named():
 
 
 @pytest.mark.parametrize("name", ["flip", "grey", "blur"])
-def test_a_probability_is_one(name, monkeypatch):
-    monkeypatch.setattr(augment, "blur", lambda picture, sigma: 255 - picture)  # the weakest is not seen
+def test_the_fraction_of_changed_pictures_is_the_probability(name, monkeypatch):
+    monkeypatch.setattr(augment, "blur", lambda picture, sigma: 255 - picture)  # the weakest real blur changes no byte
     plain = augment.prepare(half_red(), 64)
     changed = sum(not torch.equal(augmented("a dog", seed, **{name: 0.3}), plain) for seed in range(400))
     assert 90 < changed < 150
 
 
-def test_blur_does_not_care_for_words_and_keeps_the_mean():
+def test_blur_is_used_with_any_words_and_keeps_the_mean():
     plain = augment.prepare(half_red(), 64).float()
     blurred = [augmented("a red left sign", seed, blur=1.0).float() for seed in range(50)]
     steepest = [(picture[0, 9].diff().abs().max() / plain[0, 9].diff().abs().max()).item() for picture in blurred]
@@ -69,7 +69,7 @@ def test_blur_does_not_care_for_words_and_keeps_the_mean():
 
 
 def test_pictures_change_as_torchvision_changes_them(tiny):
-    """Greyish ones, of which no intermediate value is clamped."""
+    """On greyish pictures, so that no intermediate value is clamped."""
     import_torchvision()
     from torchvision.transforms.v2 import functional as change
 

@@ -80,16 +80,16 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
         "    list(run_jobs([Waits()]))\n"
     )
     process = subprocess.Popen([sys.executable, script])
-    told = tmp_path / "worker"
+    written = tmp_path / "worker"
     end = time.monotonic() + 30
-    while not (told.exists() and told.read_text()):
+    while not (written.exists() and written.read_text()):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.05)
     process.kill()
     process.wait()
     with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < end and not _is_zombie(int(told.read_text())):
-            os.kill(int(told.read_text()), 0)  # ProcessLookupError when it is gone
+        while time.monotonic() < end and not _is_zombie(int(written.read_text())):
+            os.kill(int(written.read_text()), 0)  # ProcessLookupError when it is gone
             time.sleep(0.05)
         assert time.monotonic() < end, "the worker outlives its parent"
 

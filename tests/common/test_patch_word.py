@@ -39,7 +39,7 @@ def test_the_gradient_of_the_best_patch_is_that_of_torch():
 def test_scores_worked_out_by_hand():
     patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     words = torch.tensor([[[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]]) * torch.tensor([0.25, 0.75, 0.0]).view(1, 3, 1)
-    # Best cosines 1 and 0.8, of which the second counts three times as much.
+    # Best cosines 1 and 0.8; the second has three times the weight.
     torch.testing.assert_close(patch_word_score(patches, words), torch.tensor([0.85]))
     soft = -math.log(0.25 * math.exp(-10) + 0.75 * math.exp(-8)) / 10
     torch.testing.assert_close(patch_word_score(patches, words, sharpness=10.0), torch.tensor([soft]))

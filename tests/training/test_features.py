@@ -28,7 +28,7 @@ def open_cache(database, model, views=2, side=64, encode=None, **settings):
 
 
 def squeezed(pictures):
-    """Stands for a backbone: 1/8 of the side, so that a picture can be told from its features."""
+    """A small backbone: pictures of 1/8 of the side, so that features show their picture."""
     return torch.nn.functional.avg_pool2d(pictures.float(), 8)
 
 
@@ -42,7 +42,7 @@ def test_feature_cache_holds_the_backbone_output_and_is_computed_once(tiny):
     torch.testing.assert_close(cache.read(row, 1).float(), model.features(pixels.flip(-1))[0], atol=2e-3, rtol=2e-3)
 
     def computed_again(pictures):
-        assert len(pictures) == 1, "the cache was computed a second time"  # one picture tells the shape
+        assert len(pictures) == 1, "the cache was computed a second time"  # one picture is encoded for the shape
         return model.features(pictures)
 
     again = open_cache(tiny, model, encode=computed_again)
@@ -72,7 +72,9 @@ def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
         box = augment.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
         crop = augment.resize(picture, 64, box)
         assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
-    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "whatever other views there are"
+    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), (
+        "the same with any number of views"
+    )
 
 
 def test_a_box_has_the_promised_area_and_lies_inside():
@@ -121,7 +123,7 @@ def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypat
 
 
 def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
-    """20 batches of 3 are safe of those before the interruption, which is within the views of a row."""
+    """20 batches of 3 are saved; the interruption is between two views of a row."""
     monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
     model, seen = small_model(), []
 
@@ -139,6 +141,6 @@ def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
     assert len(seen) > 61
     seen.clear()
     cache = open_cache(tiny, model, 7, encode=counted, batch=3)
-    assert len(seen) - 1 == len(cache.array) - 60  # one picture told the shape
+    assert len(seen) - 1 == len(cache.array) - 60  # one picture was encoded for the shape
     monkeypatch.undo()
     np.testing.assert_array_equal(cache.array, open_cache(tiny, model, 7, encode=squeezed).array)
