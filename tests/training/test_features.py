@@ -72,9 +72,7 @@ def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
         box = augment.random_box(picture.size, 0.5, db.seeded(tiny.ids[row], "view", view))
         crop = augment.resize(picture, 64, box)
         assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
-    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), (
-        "the same with any number of views"
-    )
+    assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "with any number of views"
 
 
 def test_a_box_has_the_promised_area_and_lies_inside():
