@@ -67,8 +67,9 @@ class EpochPace:
         return self._line(left, self.epochs - epoch, seconds, "with validation")
 
     def _line(self, left: float, epochs: int, each: float, how: str) -> str:
-        last = f"the last {epochs}" if epochs > 1 else "the last epoch"
-        which = f"{epochs} epochs" if epochs == self.epochs else last
+        if epochs == 1:
+            return f"about {duration(left)} for the last epoch ({how})"
+        which = f"{epochs} epochs" if epochs == self.epochs else f"the last {epochs} epochs"
         return f"about {duration(left)} for {which} ({duration(each)} each, {how})"
 
 

@@ -60,7 +60,7 @@ def test_a_model_or_checkpoint_of_another_version_is_refused(tmp_path, monkeypat
         checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
     with pytest.raises(ValueError, match="model format 99, this version reads 1; train the model again"):
         checkpoints.load_model(tmp_path, torch.device("cpu"))
-    with pytest.raises(ValueError, match="format 99, this version reads 1; use --overwrite"):
+    with pytest.raises(ValueError, match="format 99, this version reads 1; train again with --overwrite"):
         checkpoints.load_state(tmp_path)
 
 

@@ -30,17 +30,17 @@ def test_a_run_of_less_than_a_minute_gets_no_estimate():
 
 def test_the_first_whole_epoch_gives_a_better_estimate_and_so_does_an_unfrozen_backbone():
     pace = EpochPace(epochs=12, steps=60)
-    assert pace.after_epoch(150.0, epoch=1) == "about 28 min for the last 11 (2.5 min each, with validation)"
+    assert pace.after_epoch(150.0, epoch=1) == "about 28 min for the last 11 epochs (2.5 min each, with validation)"
     assert pace.after_epoch(150.0, epoch=2) == ""
     pace.restart()
-    assert lines(pace, 6.0, epoch=3) == [(6, "about 53 min for the last 9 (6.0 min each, without validation)")]
-    assert pace.after_epoch(400.0, epoch=11) == "about 6.7 min for the last epoch (6.7 min each, with validation)"
+    assert lines(pace, 6.0, epoch=3) == [(6, "about 53 min for the last 9 epochs (6.0 min each, without validation)")]
+    assert pace.after_epoch(400.0, epoch=11) == "about 6.7 min for the last epoch (with validation)"
 
 
 def test_a_resumed_run_counts_what_is_left():
     pace = EpochPace(epochs=3, steps=100)
     ((step, line),) = lines(pace, 4.0, epoch=1, first=50)
-    assert (step, line) == (6, "about 9.6 min for the last 2 (6.7 min each, without validation)")
+    assert (step, line) == (6, "about 9.6 min for the last 2 epochs (6.7 min each, without validation)")
 
 
 def test_the_seconds_of_the_steps_that_are_left():
