@@ -205,8 +205,10 @@ class _Help(io.StringIO):
         """Print it, no wider than the terminal."""
         width = min(100, shutil.get_terminal_size().columns)
         options: Any = {"break_on_hyphens": False, "break_long_words": False}
-        text = self.getvalue().rstrip("\n").splitlines()
-        text = [line if line.startswith((" ", "\u2502")) else textwrap.fill(line, width, **options) for line in text]
+        text = []
+        for line in self.getvalue().rstrip("\n").splitlines():
+            visible = re.sub(r"\x1b\[[0-9;]*m", "", line)  # without colours
+            text.append(textwrap.fill(line, width, **options) if len(visible) > width else line)
         try:
             print("\n".join(text), flush=True)
         except BrokenPipeError:  # of `--help | head`

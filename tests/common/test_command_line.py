@@ -1,6 +1,8 @@
 """common.command_line: presets and flags, and errors that are one line with a suggestion."""
 
 import dataclasses
+import io
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -98,16 +100,33 @@ def test_a_text_after_two_dashes_may_begin_with_a_dash(args):
     assert read.suggest is ("--suggest" in args)
 
 
-def test_help_names_the_default_preset_and_fits_80_columns(capsys, monkeypatch):
+class Terminal(io.StringIO):
+    """A stdout that takes colours and lines."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stdout", [io.StringIO, Terminal])
+@pytest.mark.parametrize("args", [["--help"], ["frozen", "--help"]])
+def test_help_names_the_default_preset_and_fits_80_columns(stdout, args, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for args in (["--help"], ["frozen", "--help"]):
-        with pytest.raises(SystemExit) as stop:
-            read_command_line(PRESETS, "Train the judge, " + "which takes long. " * 20, args)
-        shown = capsys.readouterr().out
-        assert not stop.value.code
-        assert max(map(len, shown.splitlines())) <= 80
-        assert ("(default: scenes)" in shown) is (args == ["--help"])
-        assert "required" not in shown
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", stdout())
+    with pytest.raises(SystemExit) as stop:
+        read_command_line(PRESETS, "Train the judge, " + "which takes long. " * 20, args)
+    shown = sys.stdout.getvalue()
+    assert not stop.value.code
+    assert ("\x1b[" in shown) is (stdout is Terminal)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= 80
+    if stdout is Terminal:  # every line of a box is whole
+        assert all(line.endswith("\u2502") and len(line) == 80 for line in lines if line.startswith("\u2502"))
+        assert sum(line.startswith("\u2502") for line in lines) > 8
+    assert any("(default: scenes)" in line for line in lines) is (args == ["--help"])
+    assert not any("required" in line for line in lines)
 
 
 def test_first_preset_is_the_default_and_flags_change_it():
