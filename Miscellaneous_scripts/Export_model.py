@@ -1,10 +1,10 @@
-"""Write a trained model as a bundle: one .zip that judges pictures without torch and without this program.
+"""Write a trained model as a bundle: one .zip that checks pictures without torch and without this program.
 
     python Miscellaneous_scripts/Export_model.py --model Models/scenes --out scenes.zip
 
 It has both branches and the score as ONNX files, the vocabulary, the threshold, a model card (README.md), and run.py,
-which needs only onnxruntime, numpy and pillow. The bundle is then loaded and compared with the model on drawn scenes;
-one that disagrees is deleted. Needs: python -m pip install -r requirements-export.txt
+which needs only onnxruntime, numpy and pillow. Before it is kept, the bundle is loaded and its scores are compared with
+the model's on drawn scenes. Needs: python -m pip install -r requirements-export.txt
 """
 
 import json
@@ -26,26 +26,26 @@ from Config import require
 from judging.bundle import import_runtime, largest_difference, load_bundle, write_bundle
 from training.checkpoints import LoadedModel, load_model
 
-MOST_DIFFERENCE = 1e-4  # of a score; float32 gives 2e-7, and thresholds are shown to 1e-3
+MOST_DIFFERENCE = 1e-4  # between the scores of model and bundle; 2e-7 is usual, and scores are printed to 1e-3
 FIGURES = ("balanced_accuracy", "recall", "specificity", "roc_auc")  # of results.json, in the card
-CARD = Path(__file__).with_name("model_card.md")  # the template; its places have the names that `model_card` gives
+CARD = Path(__file__).with_name("model_card.md")  # the template that `model_card` fills
 LOWER_PRECISION = """
-The graphs compute in float32. Where training chose the threshold in bfloat16 or float16, scores are a few thousandths
-apart from those that it was chosen on.
+The graphs compute in float32. If training chose the threshold in bfloat16 or float16, the scores differ by a few
+thousandths from those that it was chosen on.
 """
 WEAKEST = 5  # categories of swapped words that the card names
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to export, and where to."""
+    """Which model to export, and to which file."""
 
     out: str | None = None
-    """Bundle to write; its name ends in .zip."""
+    """File to write; its name ends in .zip."""
     model: str = "Models/scenes"
     """Folder of the trained model."""
     overwrite: bool = False
-    """Replace a file of that name."""
+    """Replace a file of the same name."""
 
     def __post_init__(self) -> None:
         require(self.out is not None, "add --out NAME.zip")
@@ -73,9 +73,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
-    """Write the bundle, and rename it to `path` if its scores agree with the model's; returns their largest difference.
+    """Write the bundle and compare its scores with the model's; returns their largest difference.
 
-    ValueError if that is above MOST_DIFFERENCE.
+    ValueError if the difference is above MOST_DIFFERENCE; then there is no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
@@ -83,8 +83,8 @@ def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
         write_bundle(loaded, part, card)
         difference = largest_difference(loaded, load_bundle(part))
         if not difference <= MOST_DIFFERENCE:  # also if it is NaN
-            found = f"a score of the exported model differs by {difference:.1e} from the model's"
-            raise ValueError(f"{found}, at most {MOST_DIFFERENCE:g} is accepted; nothing was written")
+            found = f"a score of the bundle differs by {difference:.1e} from the model's"
+            raise ValueError(f"{found}; at most {MOST_DIFFERENCE:g} is accepted, so nothing was written")
         part.replace(path)
     return difference
 
@@ -93,7 +93,7 @@ def write_checked(loaded: LoadedModel, path: Path, card: str) -> float:
 
 
 def model_card(loaded: LoadedModel, folder: Path) -> str:
-    """The README.md of a bundle: CARD with the figures of the model's folder."""
+    """The README.md of a bundle: CARD with the settings and results in the model's folder."""
     config, at = loaded.config, loaded.threshold
     listed = folder / PHOTOGRAPHS
     photographs = "an unknown number of"
@@ -121,7 +121,7 @@ def model_card(loaded: LoadedModel, folder: Path) -> str:
 
 
 def commit() -> str:
-    """The commit of this program, with "-dirty" if files were changed since then; "unknown" without git."""
+    """The commit of this program, with "-dirty" if files have changed since; "unknown" without git."""
     root = Path(__file__).resolve().parent.parent
     try:
         command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]  # the commit, not a tag
@@ -144,7 +144,7 @@ def evaluation(folder: Path, loaded: LoadedModel) -> str:
             return f"The last evaluation was of other weights or at another threshold; {command}.\n"
         return "\n".join(figures(results)) + "\n"
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no report of this version ({error}); {command}") from error
+        raise ValueError(f"{path} was not written by this version ({error}); {command}") from error
 
 
 def figures(results: Mapping[str, Any]) -> list[str]:
@@ -156,7 +156,7 @@ def figures(results: Mapping[str, Any]) -> list[str]:
         "",
     ]
     if leaked := results["trained_on"]:
-        lines += [f"{len(leaked):,} of these photographs were trained on: the figures flatter the model.", ""]
+        lines += [f"{len(leaked):,} of these photographs were in the training split, so the figures are too good.", ""]
     lines += [
         f"| false texts | n | {' | '.join(name.replace('_', ' ') for name in FIGURES)} |",
         "| --- " * (2 + len(FIGURES)) + "|",
@@ -182,7 +182,7 @@ def figures(results: Mapping[str, Any]) -> list[str]:
 
 
 def with_interval(found: Mapping[str, float | None]) -> str:
-    """A figure with its interval, as Markdown; "–" if it could not be measured, which is null in JSON."""
+    """A figure with its interval, as Markdown; "–" if it is null in the JSON, since it could not be measured."""
     if any(found[name] is None for name in ("value", "low", "high")):
         return "–"
     return "{value:.4f} [{low:.4f}, {high:.4f}]".format_map(found)

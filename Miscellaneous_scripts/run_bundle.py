@@ -2,11 +2,11 @@
 
     python run.py IMAGE "TEXT" [--json]
 
-Part of a bundle: it needs the files beside it and `python -m pip install onnxruntime numpy pillow`, nothing else.
-Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and each word's own score. Exit status
+Part of a bundle: it needs the other files of the bundle and `python -m pip install onnxruntime numpy pillow`.
+Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and the score of each word. Exit status
 0: match, 1: mismatch, 2: error. (Miscellaneous_scripts/Export_model.py puts this file into every bundle.)
 
-Shapes: L words that are read of a text, P patches of the picture, V vectors of a picture or text, D their width.
+Shapes: T texts, L words that the model reads, P patches of the picture, V vectors of a picture or text of width D.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +38,12 @@ try:
     from Tokenizer_lib import Tokenizer, split_words
 except ModuleNotFoundError as missing:
     if missing.name in ("common", "common.pictures", "Tokenizer_lib"):
-        fail(f"no {missing.name.replace('.', '/')}.py beside it: it runs in the folder of an unpacked bundle")
+        fail(f"no {missing.name.replace('.', '/')}.py beside it; unpack the whole bundle and run the run.py in it")
     fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-CUBIC = -0.5  # slope of the bicubic curve at 1, as torch and Pillow have it
+CUBIC = -0.5  # parameter a of the bicubic kernel, as in torch (antialias=True) and Pillow
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -52,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     settings = parser.parse_args(args)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows pipe may not know the bar's block
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows pipe cannot encode the block of the bars
     try:
         verdict = Bundle(HERE).check(Path(settings.image), settings.text)
     except (ValueError, OSError) as error:
@@ -65,17 +66,17 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints an error in one line."""
+    """Prints errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(f'{message}; use: python run.py IMAGE "TEXT" [--json]')
 
 
 class Bundle:
-    """The model in a folder."""
+    """The model in the folder of an unpacked bundle."""
 
     def __init__(self, folder: Path):
-        """FileNotFoundError or ValueError says what is missing or damaged."""
+        """Load it. FileNotFoundError or ValueError says which file is missing or damaged."""
         self.folder = folder
         self.settings, self.threshold = (read_json(folder / name) for name in ("bundle.json", "threshold.json"))
         self.tokenizer = Tokenizer.load(folder / "vocabulary.json")
@@ -83,18 +84,21 @@ class Bundle:
 
     def _open(self, name: str) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
-        # Given no number, onnxruntime binds its threads to cores, and complains where a container forbids that.
+        # Without a number, onnxruntime binds its threads to cores, which fails with a warning in some containers.
         options.intra_op_num_threads = usable_cores()
         options.log_severity_level = 4
         data = (self.folder / name).read_bytes()
         try:
             return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
+        except Exception as error:  # onnxruntime has a dozen exception classes with no common base but Exception
             reason = str(error).partition("\n")[0]
             raise ValueError(f"cannot read {self.folder / name}: {reason}") from error
 
     def check(self, path: Path, text: str) -> dict[str, Any]:
-        """The verdict on one picture and one text. ValueError or OSError says why they cannot be judged."""
+        """The verdict on one picture and one text, with the keys that --json prints.
+
+        ValueError or OSError says why they cannot be judged.
+        """
         everything = split_words(text)
         if not everything:
             raise ValueError(f"the text {text[:40]!r} holds no word to check")
@@ -125,17 +129,19 @@ class Bundle:
         }
 
     def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
-        """Score (T,) of a picture (1, V, D) with each text (T, L); with word vectors also their cosines (T, L, P)."""
+        """Scores (T,) of a picture (1, V, D) with texts of word indices (T, L); for a model with word vectors also the
+        cosines (T, L, P) of each word with each patch."""
         (texts,) = self.text.run(None, {"words": indices})
         return self.pair.run(None, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
 
     def _of_words(
         self, picture: Floats, indices: NDArray[np.int64], score: Floats, cosines: Floats | None = None
     ) -> tuple[Floats, list[dict[str, Any]]]:
-        """Each word's best cosine (L,), and its patch as line and column of the grid and as a box of shares.
+        """The score (L,) and the place of each word of a text.
 
-        A model with the pooled score alone has no vectors of words: there it is what the score loses without the word,
-        and there are no places.
+        The score is the word's cosine with its best patch. The place is this patch, as row and column of the grid, and
+        its box (left, top, right, bottom) as fractions of the picture. A model with only the pooled score has no word
+        vectors: there the score is what the text's score loses without the word, and the places are None.
         """
         count = indices.shape[1]
         if cosines is not None:
@@ -162,29 +168,29 @@ def usable_cores() -> int:
 
 
 def sigmoid(x: float) -> float:
-    """Without overflow at either end."""
+    """The logistic function of x, without overflow."""
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def squeeze(pixels: Bytes, side: int) -> Bytes:
-    """A picture (H, W, 3) to (side, side, 3), bicubic and antialiased, byte for byte as training did it with torch.
+    """Resize a picture (H, W, 3) to (side, side, 3): bicubic, antialiased, with the bytes that torch gave in training.
 
-    Lines first, rounded to bytes, then columns; an axis that has the size already is left alone.
+    First along the rows, rounded to bytes, then along the columns; an axis that already has the size is not touched.
     """
     for axis in (1, 0):
         if pixels.shape[axis] != side:
             weights, bits = cubic_weights(pixels.shape[axis], side)
-            # Whole numbers below 2**53, which float64 adds without error, and faster than NumPy does integers.
+            # Whole numbers below 2**53: float64 sums them exactly, and NumPy sums it faster than integers.
             sums = np.moveaxis(np.tensordot(weights, pixels.astype(np.float64), (1, axis)), 0, axis)
             pixels = np.clip(np.floor(sums / 2**bits + 0.5), 0, 255).astype(np.uint8)
     return pixels
 
 
 def cubic_weights(size: int, side: int) -> tuple[NDArray[np.float64], int]:
-    """What each of `size` places gives to each of `side`: whole numbers (side, size), and by how many bits they are
-    too large. torch keeps weights of bytes in 16 bits, with as many of them as the largest one allows."""
+    """Weight (side, size) of each of `size` pixels in each of `side` new ones, as whole numbers scaled by 2**bits; and
+    bits. torch stores these weights in 16 bits, with the largest scale at which the largest weight fits."""
     scale = size / side
-    stretch = max(scale, 1.0)  # enlarging needs no wider curve
+    stretch = max(scale, 1.0)  # antialiasing widens the kernel only where a picture is reduced
     centre = scale * (np.arange(side)[:, None] + 0.5)
     place = np.arange(size)
     first, last = (np.trunc(centre + sign * 2 * stretch + 0.5) for sign in (-1, 1))
@@ -204,10 +210,13 @@ def print_verdict(verdict: dict[str, Any]) -> None:
     score, threshold, probability = (verdict[key] for key in ("score", "threshold", "probability"))
     print(f"{name}  score {score:.3f} {sign} threshold {threshold:.3f}, probability {probability:.2f}")
     width = max(len(word["text"]) for word in verdict["words"])
+    if sys.stdout.isatty():  # a line has up to 57 other characters
+        width = min(width, max(8, shutil.get_terminal_size().columns - 57))
     for word in verdict["words"]:
+        name = word["text"] if len(word["text"]) <= width else f"{word['text'][: width - 1]}…"
         bar = "█" * round(20 * max(0.0, word["score"]))
         note = "" if word["known"] else "  (not in the vocabulary)"
-        print(f"  {word['text']:{width}s}  {word['score']:6.3f}  {bar}{note}")
+        print(f"  {name:{width}s}  {word['score']:6.3f}  {bar}{note}")
     if verdict["unread"]:
         print(f"  the last {verdict['unread']} words were not read: the model reads {len(verdict['words'])}")
 

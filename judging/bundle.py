@@ -1,8 +1,8 @@
-"""A bundle: a trained model as one .zip that needs neither this program nor torch; `load_bundle` reads it again.
+"""A bundle: a trained model as one .zip that works without this program and without torch.
 
 It has the two branches and the score as ONNX graphs, the vocabulary, the settings, the threshold, a model card, and
-run.py, which judges a picture with only onnxruntime, numpy and Pillow. `load_bundle` executes only the graphs, which
-can do nothing but compute.
+run.py, which checks a picture with only onnxruntime, numpy and Pillow. `load_bundle` reads a bundle into this program;
+it executes only the graphs, which can only compute.
 
 Shapes: N pictures, T texts, B pairs, L words, P patches, V vectors of a picture or text, D their width, S the side.
 """
@@ -39,15 +39,15 @@ MANIFEST = "bundle.json"
 FORMAT = 2  # of the bundle
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, CONFIG, VOCABULARY, THRESHOLD)
-PROGRAM = {  # name in the bundle -> source. run.py imports the last three as this program does; they import no torch
+PROGRAM = {  # name in the bundle -> source file. run.py imports the last three, which import no torch
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
     "common/__init__.py": Path("common", "__init__.py"),
     "common/pictures.py": Path("common", "pictures.py"),
 }
 MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; an ONNX file cannot have more than 2 GiB
-OPSET = 17  # of ONNX, released in 2022
-SCENES = 8  # drawn at 40 to 320 pixels to compare two models
+OPSET = 17  # version of the ONNX operators, released in 2022
+SCENES = 8  # drawn at 40 to 320 pixels, to compare two models
 INSTALL = "python -m pip install -r requirements-export.txt"
 WRITE = "python Miscellaneous_scripts/Export_model.py --model DIR --out"
 
@@ -56,13 +56,13 @@ WRITE = "python Miscellaneous_scripts/Export_model.py --model DIR --out"
 
 
 def write_bundle(loaded: LoadedModel, path: Path, card: str) -> None:
-    """Write a model that `load_model` has read to a .zip; the same model gives the same bytes.
+    """Write a model to a .zip; the same model gives the same bytes.
 
-    card: the text of README.md. ValueError if the exporter is not installed or the model came from a bundle; OSError if
-    the file cannot be written.
+    loaded: from `load_model`. card: the text of README.md. ValueError if the exporter is not installed or if the model
+    is from a bundle; OSError if the file cannot be written.
     """
     if not isinstance(loaded.model, SiameseModel):
-        raise ValueError("this model is a bundle already; export the folder that it was made of")
+        raise ValueError("this model is a bundle already; export the folder that it was made from")
     members = graphs_of(loaded.model, loaded.config.data.side) | settings_of(loaded) | {"README.md": card.encode()}
     root = Path(__file__).parent.parent
     members |= {name: (root / source).read_bytes() for name, source in PROGRAM.items()}
@@ -71,7 +71,7 @@ def write_bundle(loaded: LoadedModel, path: Path, card: str) -> None:
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
-    """Write a .zip with these files, whose bytes do not depend on the date or the machine."""
+    """Write a .zip with these files; its bytes do not depend on the date or the machine."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in sorted(members.items()):
             member = zipfile.ZipInfo(name)  # dated 1980
@@ -99,7 +99,7 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
 
 
 def to_share(config: Config) -> Config:
-    """The settings for another machine: float32, as the graphs compute, and no folder of this machine."""
+    """The settings without what belongs to this machine: float32, in which the graphs compute, and no folders."""
     return replace(
         config,
         precision="float32",
@@ -112,7 +112,7 @@ def to_share(config: Config) -> Config:
 
 
 class PictureBranch(nn.Module):
-    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D), including their normalisation."""
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D). It normalises the pictures too."""
 
     def __init__(self, model: SiameseModel):
         super().__init__()
@@ -123,8 +123,8 @@ class PictureBranch(nn.Module):
 
 
 class PairScore(nn.Module):
-    """Vectors (B, V, D) of pictures and of texts -> score (B,); with word vectors also the cosines (B, L, P) of each
-    word with each patch."""
+    """Vectors (B, V, D) of pictures and of texts -> score (B,), and for a model with word vectors the cosines (B, L, P)
+    of each word with each patch."""
 
     def __init__(self, model: Scorer):
         super().__init__()
@@ -141,7 +141,7 @@ class PairScore(nn.Module):
 class GridMeans(nn.Module):
     """AdaptiveAvgPool2d(grid) of features (N, C, height, width), as two matrix products.
 
-    The exporter supports that layer only if `grid` divides height and width; it refuses 10 x 10 to 7 x 7.
+    The exporter supports AdaptiveAvgPool2d only if `grid` divides height and width; it refuses 10 x 10 to 7 x 7.
     """
 
     lines: Tensor
@@ -209,20 +209,20 @@ Axes = Mapping[str, Mapping[int, str]]  # name of a tensor -> its dimensions of 
 def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outputs: Axes) -> bytes:
     """The module as the bytes of an ONNX file. ValueError if a package is missing, or ONNX lacks an operator.
 
-    It uses torch's older exporter, whose scores agree to 3e-8: the newer one wrote a text branch that fails for any
-    other number of texts or words ("invalid expand shape"). Examples have a batch size of 1, because the exporter would
-    fix any other one for an LSTM.
+    This is torch's older exporter, whose scores agree to 3e-8. The text branch of the newer one fails for any number of
+    texts or words but the example's ("invalid expand shape"). An example must have a batch size of 1: any other size of
+    an LSTM becomes a constant of the graph.
     """
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # from that exporter
+        warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter is deprecated
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # from branches on constant types and shapes
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size", UserWarning)
         try:
             torch.onnx.export(
                 module,
                 tuple(example.values()),
-                cast(Any, file),  # declared as a path, documented as a file too
+                cast(Any, file),  # its type hint allows only a path, its documentation also a file
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=list(example),
@@ -237,7 +237,7 @@ def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outpu
 
 
 def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
-    """The largest difference of any score of a text or a word between two models in float32, on drawn scenes."""
+    """The largest difference between two models in float32, over all scores of texts and of words, on drawn scenes."""
     scenes = [make_scene(seed) for seed in range(SCENES)]
     pictures = [draw(scene, side=40 * (1 + i)) for i, scene in enumerate(scenes)]
     captions = [write_captions(scene, seed) for seed, scene in enumerate(scenes)]
@@ -258,10 +258,10 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
 
 
 class ExportedModel(Scorer):
-    """The branches of a bundle, run by onnxruntime on the CPU; `Scorer` computes the scores, as for any other model."""
+    """The branches of a bundle, run by onnxruntime on the CPU. `Scorer` computes the scores, as for other models."""
 
     def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
-        """pictures, texts: onnxruntime's sessions of both branches; blend: see Scorer."""
+        """pictures, texts: onnxruntime's sessions of the two branches; blend: the value of Scorer.ranking_blend."""
         super().__init__(model)
         if blend is not None and self.ranking_blend is not None:
             torch.nn.init.constant_(self.ranking_blend, blend)
@@ -305,20 +305,20 @@ def load_bundle(path: Path) -> LoadedModel:
         model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
         try_out(model, config, tokenizer)
     except OSError:
-        raise  # it names the file
-    except Exception as error:  # zip, zlib, JSON and onnxruntime each raise their own
+        raise  # its message names the file
+    except Exception as error:  # zip, zlib, JSON and onnxruntime each have their own exceptions
         reason = " ".join((str(error) or type(error).__name__).split())
-        raise ValueError(f"{path} is no bundle that this version can use: {reason[:300]}") from error
+        raise ValueError(f"{path} is not a bundle that this version can use: {reason[:300]}") from error
     return LoadedModel(model, tokenizer, config, threshold)
 
 
 def check_settings(manifest: Any, config: Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
-    """ValueError if the files contradict each other or have unusable values."""
+    """ValueError if the files of a bundle contradict each other or have unusable values."""
     numbers = threshold.threshold, threshold.slope, threshold.intercept
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError(f"threshold.json: {numbers} are not all finite numbers")
     if not all(isinstance(word, str) for word in tokenizer.words):
-        raise ValueError("vocabulary.json: a word is no text")
+        raise ValueError("vocabulary.json: a word is not a string")
     ours = {"side": config.data.side, "max_words": config.data.max_words, "score": config.model.score}
     for name, value in ours.items():
         if manifest[name] != value:
@@ -326,7 +326,7 @@ def check_settings(manifest: Any, config: Config, threshold: Threshold, tokenize
 
 
 def import_runtime() -> ModuleType:
-    """onnxruntime, which only bundles need. ValueError with the command to install it."""
+    """The module onnxruntime, which only bundles need. If it is absent, ValueError with the command to install it."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -335,9 +335,9 @@ def import_runtime() -> ModuleType:
 
 
 def read_members(path: Path) -> dict[str, bytes]:
-    """The members of a bundle that a model needs, by name. All others are ignored; nothing is unpacked to the disk.
+    """The files of a bundle that a model needs, by name. Other files are ignored; nothing is unpacked to the disk.
 
-    ValueError for a member that is missing or too large; for a damaged file whatever zipfile raises.
+    ValueError if a file is missing or too large; zipfile's exceptions if the .zip is damaged.
     """
     wanted = GRAPHS + SETTINGS
     if path.is_dir():
@@ -346,11 +346,11 @@ def read_members(path: Path) -> dict[str, bytes]:
         return {name: file.read_bytes() for name, file in files.items()}
     with zipfile.ZipFile(path) as archive:
         check_members({member.filename: member.file_size for member in archive.infolist()})
-        return {name: archive.read(name) for name in wanted}  # never more bytes than the size that was checked
+        return {name: archive.read(name) for name in wanted}  # zipfile stops at the size that was checked
 
 
 def check_members(sizes: Mapping[str, int]) -> None:
-    """ValueError if a needed member is missing or larger than MOST_BYTES."""
+    """ValueError if a needed file is missing or larger than MOST_BYTES."""
     if absent := [name for name in GRAPHS + SETTINGS if name not in sizes]:
         raise ValueError(f"it holds no {', '.join(absent)}")
     for name in GRAPHS + SETTINGS:
@@ -362,17 +362,17 @@ def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:
     """A session of onnxruntime on the CPU. ValueError if the bytes are not a graph."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # every failure raises, so do not log it as well
+    options.log_severity_level = 4  # no log: every failure raises an exception
     try:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen classes of its own, below Exception
+    except Exception as error:  # onnxruntime has a dozen exception classes with no common base but Exception
         raise ValueError(f"{name}: {error}") from error
 
 
 @torch.no_grad()
 def try_out(model: ExportedModel, config: Config, tokenizer: Tokenizer) -> None:
-    """Run one picture and the last word of the vocabulary. ValueError if graphs, settings and vocabulary belong to
-    different models; whatever onnxruntime raises if the graphs take other inputs."""
+    """Score one picture with the last word of the vocabulary. ValueError if graphs, settings and vocabulary belong to
+    different models; onnxruntime's exceptions if the graphs have other inputs."""
     side, width = config.data.side, config.model.width
     picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))

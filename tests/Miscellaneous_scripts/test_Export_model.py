@@ -128,7 +128,7 @@ def test_the_card_tells_the_settings_and_the_threshold(model):
 def test_the_card_holds_the_figures_of_an_evaluation(model):
     (model / "results.json").write_text(json.dumps(results_for(model)))
     card = card_of(model)
-    assert "Not evaluated" not in card and "flatter" not in card
+    assert "Not evaluated" not in card and "too good" not in card
     assert "Test split of `tiny`: 12 photographs, 1,234 captions." in card
     assert "| mixture | 1,200 | " + " | ".join(["0.7500 [0.7000, 0.8000]"] * 4) + " |" in card
     assert "| mined | 3 | – | – | – | – |" in card
@@ -146,13 +146,13 @@ def test_figures_of_other_weights_are_left_out(model):
 
 def test_photographs_that_were_trained_on_are_told(model):
     (model / "results.json").write_text(json.dumps({**results_for(model), "trained_on": ["a", "b"]}))
-    assert "2 of these photographs were trained on: the figures flatter the model." in card_of(model)
+    assert "2 of these photographs were in the training split, so the figures are too good." in card_of(model)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
 def test_a_damaged_report_is_told(text, model):
     (model / "results.json").write_text(text)
-    with pytest.raises(ValueError, match=r"results\.json is no report of this version"):
+    with pytest.raises(ValueError, match=r"results\.json was not written by this version"):
         card_of(model)
 
 
