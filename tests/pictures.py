@@ -28,7 +28,7 @@ def corners(data: bytes) -> list[str]:
     for x, y in ((w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4)):
         pixel = np.array(picture.getpixel((x, y)), dtype=int)
         name, distance = min(((n, abs(pixel - c).max()) for n, c in names.items()), key=lambda p: p[1])
-        assert distance < 40, f"{pixel} is no colour of the picture"
+        assert distance < 40, f"{pixel} is not a colour of the picture"
         found.append(name)
     return found
 

@@ -40,11 +40,11 @@ def test_the_verdict_is_that_of_the_judge(model, picture):
 def test_json_holds_everything(model, picture):
     verdict = Judge.load(model, "cpu").check(picture, TEXT)
     args = (picture, TEXT, "--model", model, "--json", "--suggest")
-    told = json.loads(run_script("Predict.py", *args, status=0 if verdict.match else 1).stdout)
-    assert told["score"] == pytest.approx(verdict.score, abs=1e-5) and told["match"] is verdict.match
-    assert [TEXT[word["start"] : word["end"]] for word in told["words"]] == TEXT.rstrip(".").split()
-    assert told["image"] == str(picture) and told["text"] == TEXT and told["model"] == "small"
-    assert all(found["after"] > found["before"] for found in told["suggestions"])
+    result = json.loads(run_script("Predict.py", *args, status=0 if verdict.match else 1).stdout)
+    assert result["score"] == pytest.approx(verdict.score, abs=1e-5) and result["match"] is verdict.match
+    assert [TEXT[word["start"] : word["end"]] for word in result["words"]] == TEXT.rstrip(".").split()
+    assert result["image"] == str(picture) and result["text"] == TEXT and result["model"] == "small"
+    assert all(found["after"] > found["before"] for found in result["suggestions"])
 
 
 def test_a_heat_map_is_written(model, picture, tmp_path, capsys):
@@ -161,7 +161,7 @@ def test_it_works_from_any_folder(tmp_path, monkeypatch):
         assert stopped.value.code == 0
 
 
-def test_the_trained_model_goes_before_the_shipped_one(monkeypatch, tmp_path, trained):
+def test_a_trained_model_is_preferred_to_the_shipped_one(monkeypatch, tmp_path, trained):
     monkeypatch.chdir(tmp_path)
     assert Predict.default_model() == Predict.SHIPPED
     shutil.copytree(trained / "Models" / "small", tmp_path / "Models" / "scenes")
@@ -175,7 +175,7 @@ def test_the_shipped_model_is_small_and_whole():
 
 
 @pytest.mark.parametrize(
-    ("content", "text", "told"),
+    ("content", "text", "message"),
     [
         (None, "a ball", "absent.jpg"),
         (b"", "a ball", "empty"),
@@ -183,7 +183,7 @@ def test_the_shipped_model_is_small_and_whole():
         ("whole", "?!", "holds no word"),
     ],
 )
-def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, text, told):
+def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, text, message):
     path = picture
     if content is None:
         path = tmp_path / "absent.jpg"
@@ -191,12 +191,12 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
         path = tmp_path / "scene.jpg"
         path.write_bytes(content)
     done = run_script("Predict.py", path, text, "--model", model, status=2)
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["scene.png"], "a text is needed"),
         (["scene.png", "a ball", "--web"], "--web takes no picture"),
@@ -223,15 +223,15 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
         (["--pairs", "a.csv", "--report", "a.csv"], "must end in .html"),
     ],
 )
-def test_what_does_not_go_together_is_told_in_one_line(args, told, capsys):
+def test_flags_that_exclude_each_other_get_one_line(args, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         Predict.main([*args, "--device", "cpu"])
     assert stopped.value.code == 2
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
-def test_an_error_that_nobody_expected_is_no_mismatch(monkeypatch, capsys):
+def test_an_unexpected_error_does_not_end_with_the_status_of_a_mismatch(monkeypatch, capsys):
     monkeypatch.setattr(Predict, "judge_one", lambda *_: 1 / 0)
     with pytest.raises(SystemExit) as stopped:
         Predict.main(["--device", "cpu"])
@@ -245,8 +245,8 @@ def test_a_data_set_from_its_rows_to_the_page(model, picture, tmp_path, capsys):
     out, page = tmp_path / "scored.csv", tmp_path / "page.html"
     args = ["--pairs", tmp_path / "pairs.csv", "--out", out, "--report", page, "--model", model, "--device", "cpu"]
     Predict.main([*map(str, args), "--worst", "1"])
-    told = capsys.readouterr().out
-    assert "3 rows" in told and "1 without a score" in told and "the 1 most suspicious captions" in told
+    message = capsys.readouterr().out
+    assert "3 rows" in message and "1 without a score" in message and "the 1 most suspicious captions" in message
     assert len(out.read_text().splitlines()) == 4 and page.read_text().count('class="card"') == 1
     with pytest.raises(SystemExit):
         Predict.main([*map(str, args)])

@@ -60,9 +60,9 @@ def results_for(model):
 
 def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
     out = tmp_path / "new" / "small.zip"
-    told = run_process(SCRIPT, "--model", model, "--out", out).stdout
-    assert f"written: {out}" in told
-    assert float(re.search(r"by more than (\S+) from", told)[1]) < 1e-4
+    message = run_process(SCRIPT, "--model", model, "--out", out).stdout
+    assert f"written: {out}" in message
+    assert float(re.search(r"by more than (\S+) from", message)[1]) < 1e-4
     assert [path.name for path in out.parent.iterdir()] == ["small.zip"]  # no leftover
     picture, text = scenes.draw(scenes.make_scene(5), 200), "A red ball is on the left."
     plain = checkpoints.load_model(model, torch.device("cpu"))
@@ -78,16 +78,16 @@ def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         ([], "add --out NAME.zip"),
         (["--out", "model.onnx"], "--out model.onnx: the ending must be .zip"),
         (["--out", "x.zip", "--model", "absent"], "no config.json in absent; train a model with"),
     ],
 )
-def test_what_the_user_can_mend_is_told_in_one_line(flags, told):
+def test_what_the_user_can_fix_gets_one_line(flags, message):
     error = run_script(SCRIPT, *flags, status=2).stderr
-    assert error.startswith("Export_model.py: error: ") and told in error and error.count("\n") == 1
+    assert error.startswith("Export_model.py: error: ") and message in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("difference", [2e-4, float("nan")])
@@ -113,7 +113,7 @@ def test_another_model_is_seen_as_different(model):
     assert not largest_difference(one, other) <= 1
 
 
-def test_the_card_tells_the_settings_and_the_threshold(model):
+def test_the_card_has_the_settings_and_the_threshold(model):
     card, loaded = card_of(model), checkpoints.load_model(model, torch.device("cpu"))
     photographs = len((model / "photographs.txt").read_text().splitlines())
     assert f"Database `tiny`: trained on {photographs} photographs" in card
@@ -144,13 +144,13 @@ def test_figures_of_other_weights_are_left_out(model):
     assert "of other weights or at another threshold; run `python Evaluate_test.py" in card and "0.7500" not in card
 
 
-def test_photographs_that_were_trained_on_are_told(model):
+def test_the_card_counts_photographs_that_were_trained_on(model):
     (model / "results.json").write_text(json.dumps({**results_for(model), "trained_on": ["a", "b"]}))
     assert "2 of these photographs were in the training split, so the figures are too good." in card_of(model)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_a_damaged_report_is_told(text, model):
+def test_a_damaged_report_is_refused(text, model):
     (model / "results.json").write_text(text)
     with pytest.raises(ValueError, match=r"results\.json was not written by this version"):
         card_of(model)

@@ -1,4 +1,4 @@
-"""Pictures: every readable one becomes upright RGB, no other gets in, and copies are told from other photographs."""
+"""Pictures: readable ones become upright RGB, others are refused, and only copies of a photograph are linked."""
 
 import io
 import os
@@ -102,7 +102,7 @@ def test_an_upright_jpeg_with_an_orientation_is_stored_byte_for_byte(tmp_path):
         ),
     ],
 )
-def test_any_other_picture_is_written_anew_from_the_pixels_that_come_with_it(tmp_path, picture, name, options):
+def test_any_other_picture_is_encoded_from_the_returned_pixels(tmp_path, picture, name, options):
     path = saved(picture, tmp_path / name, **options)
     data, pixels = stored_picture(path, 80, 90)
     assert data != path.read_bytes()
@@ -133,12 +133,12 @@ def test_prediction_opens_pictures_as_the_database_stores_them(tmp_path):
 # What is refused
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
+@pytest.mark.parametrize("fraction", [0.05, 0.3, 0.6, 0.95])
 @pytest.mark.parametrize("short_side", [64, 1024])
-def test_a_truncated_jpeg_is_refused_wherever_it_ends(tmp_path, share, short_side):
+def test_a_truncated_jpeg_is_refused_wherever_it_ends(tmp_path, fraction, short_side):
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     data = saved(Image.fromarray(noise), tmp_path / "a.jpg").read_bytes()
-    (tmp_path / "a.jpg").write_bytes(data[: int(share * len(data))])
+    (tmp_path / "a.jpg").write_bytes(data[: int(fraction * len(data))])
     with pytest.raises((OSError, SyntaxError)):
         stored_picture(tmp_path / "a.jpg", short_side, 90)
 
@@ -193,7 +193,7 @@ def test_postscript_is_not_run(tmp_path):
         stored_picture(path, 256, 90)
 
 
-def test_an_empty_file_and_a_folder_are_no_pictures(tmp_path):
+def test_an_empty_file_and_a_folder_are_refused(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(ValueError, match="the file is empty"):
         stored_picture(tmp_path / "a.jpg", 256, 90)
@@ -256,7 +256,7 @@ def test_black_and_white_survive_every_mode(tmp_path, mode, ending):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_becomes_white(tmp_path, mode):
+def test_transparent_pixels_become_white(tmp_path, mode):
     """Black that is opaque on the left half and transparent on the right half."""
     if mode == "P":
         picture = Image.fromarray(np.repeat([[0, 1]], 32, axis=1).repeat(64, axis=0).astype(np.uint8))
@@ -350,7 +350,7 @@ def test_a_recoloured_picture_of_the_same_shape_is_kept_apart():
     assert are_the_same(red, blue) == []
     assert are_the_same(red, COPIES["recompressed"](red)) != []
     first, second = fingerprint(red), fingerprint(blue)
-    assert first.bits == second.bits  # the colours alone tell
+    assert first.bits == second.bits  # only the colours differ
 
 
 @pytest.mark.parametrize("colour", ["white", "black", (120, 130, 140)])
@@ -445,7 +445,7 @@ def test_many_frames_of_one_camera_are_linked_by_few_pairs():
     assert len(links(bits, np.zeros((1500, 192), dtype=np.uint8))) == 1499
 
 
-def test_no_pair_at_31_bits_is_missed_however_the_bits_lie():
+def test_no_copy_at_31_bits_is_missed_wherever_the_bits_are():
     """The hardest pairs: two differing bits in each word of the search but one, and there any one of 16."""
     random = np.random.default_rng(0)
     bits = []

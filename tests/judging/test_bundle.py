@@ -254,11 +254,11 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_what_is_damaged_gets_one_line_with_its_name(what, members, tmp_path):
-    change, told = DAMAGED[what]
+def test_a_damaged_bundle_gets_one_line_with_its_name(what, members, tmp_path):
+    change, message = DAMAGED[what]
     path = tmp_path / "bad.zip"
     write_zip(path, change(members))
-    with pytest.raises(ValueError, match=told) as error:
+    with pytest.raises(ValueError, match=message) as error:
         Judge.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
@@ -286,7 +286,7 @@ def test_a_damaged_zip_gets_one_line(bundle, tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_an_absent_bundle_tells_how_to_write_one(tmp_path):
+def test_an_absent_bundle_has_an_error_with_the_command_that_writes_one(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"write one with: python Miscellaneous_scripts/Export_model\.py"):
         Judge.load(tmp_path / "absent.zip")
 
@@ -301,13 +301,13 @@ def test_a_member_that_is_too_large_is_not_read(bundle, members, tmp_path, monke
             Judge.load(path)
 
 
-def test_without_onnxruntime_it_is_told_how_to_install_it(bundle, monkeypatch):
+def test_without_onnxruntime_the_error_has_the_command_that_installs_it(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ValueError, match=r"needs onnxruntime: python -m pip install -r requirements-export\.txt"):
         Judge.load(bundle)
 
 
-def test_without_onnx_it_is_told_how_to_install_it(loaded, tmp_path, monkeypatch):
+def test_without_onnx_the_error_has_the_command_that_installs_it(loaded, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ValueError, match=r"needs onnx: python -m pip install -r requirements-export\.txt"):
         write_bundle(loaded, tmp_path / "model.zip", "")
@@ -445,16 +445,16 @@ def run_each(python: object, script: Path, *runs: tuple, folder: Path) -> list[s
     return [run(python, script, *first, folder=folder), *found]
 
 
-def test_run_tells_the_verdict_by_words_json_and_status(bundle, loaded, pictures, tmp_path):
+def test_run_gives_the_verdict_as_text_as_json_and_as_exit_status(bundle, loaded, pictures, tmp_path):
     judge, text = Judge(loaded), TEXTS[2]
     expected = judge.check(pictures[3], text)
-    for threshold, status, told in ((-1.0, 0, "MATCH"), (1.0, 1, "MISMATCH")):
-        script = unpack(bundle, tmp_path / told, threshold)
+    for threshold, status, name in ((-1.0, 0, "MATCH"), (1.0, 1, "MISMATCH")):
+        script = unpack(bundle, tmp_path / name, threshold)
         shown, other = (pictures[3], text), (pictures[3], text, "--json")
         done, as_json = run_each(sys.executable, script, shown, other, folder=tmp_path)
         assert (done.returncode, done.stderr) == (status, "")
         lines = done.stdout.splitlines()
-        assert lines[0].startswith(f"{told}  score {expected.score:.3f}")
+        assert lines[0].startswith(f"{name}  score {expected.score:.3f}")
         assert len(lines) == 1 + 12 + 1 and "the last 10 words were not read" in lines[-1]
         assert as_json.returncode == status
         verdict = json.loads(as_json.stdout)
@@ -473,20 +473,20 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
         ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),
     ]
     runs = run_each(sys.executable, script, *(args for args, _ in wrong), folder=tmp_path)
-    for done, (_, told) in zip(runs, wrong, strict=True):
+    for done, (_, message) in zip(runs, wrong, strict=True):
         assert (done.returncode, done.stdout) == (2, "")
-        assert told in done.stderr and done.stderr.startswith("run.py: error: ") and done.stderr.count("\n") == 1
+        assert message in done.stderr and done.stderr.startswith("run.py: error: ") and done.stderr.count("\n") == 1
     damages = {
         "text.onnx": "cannot read",
         "bundle.json": "cannot read",
         "Tokenizer_lib.py": "no Tokenizer_lib.py beside",
     }
-    for name, told in damages.items():
+    for name, message in damages.items():
         path = script.with_name(name)
         data = path.read_bytes()
-        path.write_bytes(b"garbage") if told == "cannot read" else path.unlink()
+        path.write_bytes(b"garbage") if message == "cannot read" else path.unlink()
         done = run(sys.executable, script, pictures[0], "A ball.", folder=tmp_path)
-        assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
         path.write_bytes(data)
 
 

@@ -73,23 +73,23 @@ def test_a_pooled_score_is_explained_by_leaving_words_out(judge, picture):
     assert alone.words[0].score == pytest.approx(alone.score, abs=1e-5)  # nothing is left of the text
 
 
-def test_words_beyond_the_longest_text_are_told(judge, picture):
+def test_words_beyond_the_longest_text_are_counted(judge, picture):
     verdict = judge.check(picture, "a red ball " * 30)
     assert len(verdict.words) == len(verdict.heat) == judge.loaded.config.data.max_words == 64
     assert verdict.unread == 26
 
 
 def test_a_verdict_is_json(judge, picture):
-    told = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
-    assert set(told) == {"score", "probability", "threshold", "match", "words", "unread"}
-    assert set(told["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box"}
+    values = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
+    assert set(values) == {"score", "probability", "threshold", "match", "words", "unread"}
+    assert set(values["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box"}
 
 
 # Many
 
 
 @pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
-def test_batches_say_what_single_verdicts_say(judge, score):
+def test_scores_of_batches_are_those_of_check(judge, score):
     one = with_score(judge, score)
     pictures = [draw(make_scene(seed)) for seed in (1, 2, 3)]
     texts = [TEXT, "two dogs", "a ball"]
@@ -160,8 +160,8 @@ def test_verdicts_encode_a_picture_and_a_text_once(judge, picture, monkeypatch):
     assert found[0].score == pytest.approx(found[-4].score, abs=1e-6) and found[0].score != found[3].score
 
 
-def test_pictures_that_are_made_when_asked_for_are_told_apart(judge):
-    """A row of a stacked array, or a picture that a data set decodes anew, has an identity only while it lives."""
+def test_pictures_that_are_made_on_access_are_kept_apart(judge):
+    """A row of an array, or a picture that a data set decodes on access, gets its id again once it is freed."""
     scenes = [draw(make_scene(seed)) for seed in range(6)]
     expected = judge.pairs(scenes, ["a red ball"] * 6)
     stacked = np.stack([np.asarray(scene) for scene in scenes])
@@ -239,7 +239,7 @@ def test_a_file_object_is_read_from_its_position(judge, picture):
 
 
 def test_large_pictures_are_reduced_as_in_a_database(tmp_path):
-    """A photograph goes through the database's 256 pixels, so that the model sees what training saw."""
+    """A photograph is first reduced to the 256 pixels of the database, so that the model sees what training saw."""
     large = Image.effect_noise((900, 600), 80).convert("RGB")
     large.save(tmp_path / "large.png")
     assert open_any(large).size == open_any(tmp_path / "large.png").size == (384, 256)
@@ -266,7 +266,7 @@ def test_a_picture_in_memory_is_turned_upright(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         (np.zeros((64, 64, 2), np.uint8), r"array .* is needed, not \(64, 64, 2\)"),
         (np.zeros((64, 64, 3), np.int64), "bytes or floats are needed, not int64"),
@@ -285,8 +285,8 @@ def test_a_picture_in_memory_is_turned_upright(tmp_path):
         (None, "not NoneType"),
     ],
 )
-def test_what_is_no_picture_is_told(judge, picture, wrong, told):
-    with pytest.raises(PictureError, match=told) as caught:
+def test_what_is_not_a_picture_is_refused_with_the_reason(judge, picture, wrong, message):
+    with pytest.raises(PictureError, match=message) as caught:
         judge.pairs([picture, wrong], ["a ball", "a ball"])
     assert caught.value.number == 1
 
@@ -336,7 +336,7 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
         ([], 7, TextError, "text: a list of texts is needed, not int"),
     ],
 )
-def test_one_picture_or_text_is_no_list(judge, method, pictures, texts, error, message):
+def test_a_single_picture_or_text_is_refused_where_a_list_is_needed(judge, method, pictures, texts, error, message):
     with pytest.raises(error) as caught:
         getattr(judge, method)(pictures, texts)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)

@@ -86,20 +86,20 @@ def test_corrections_are_on_the_page(judge, tmp_path):
     assert "green → <b>orange</b>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_file_without_scores_is_told(judge, tmp_path):
+def test_a_file_without_scores_is_refused(judge, tmp_path):
     (tmp_path / "pairs.csv").write_text("image,caption\na.png,a ball\n")
     with pytest.raises(ValueError, match="has no scores; add --out FILE, which makes some"):
         write_report(tmp_path / "page.html", judge, tmp_path / "pairs.csv", tmp_path, 5, False)
 
 
-def test_scores_of_another_model_are_told(judge, tmp_path):
+def test_scores_of_another_model_are_refused(judge, tmp_path):
     scenes.draw(scenes.make_scene(900_005)).save(tmp_path / "scene.png")
     (tmp_path / "scored.csv").write_text("image,caption,score\nscene.png,a tree,nan\nscene.png,a tree,-0.9\n")
     with pytest.raises(ValueError, match=r"row 2 has the score -0.900, and scenes-small gives it .* --model"):
         write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
 
 
-def test_no_picture_outside_of_the_folder_gets_on_the_page(judge, tmp_path):
+def test_a_picture_outside_of_the_folder_is_not_on_the_page(judge, tmp_path):
     """Whoever made the file must not choose which pictures of this machine are in a page that is handed on."""
     scenes.draw(scenes.make_scene(1)).save(tmp_path / "secret.png")
     (tmp_path / "images").mkdir()
@@ -110,7 +110,7 @@ def test_no_picture_outside_of_the_folder_gets_on_the_page(judge, tmp_path):
         assert "data:image" not in text and "is outside of --images" in text
 
 
-def test_a_picture_that_went_away_is_told_on_its_card(judge, tmp_path):
+def test_the_card_of_a_missing_picture_says_so(judge, tmp_path):
     (tmp_path / "scored.csv").write_text("image,caption,score\ngone.png,a ball,0.1\n")
     write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 5, False)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")

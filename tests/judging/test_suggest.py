@@ -1,4 +1,4 @@
-"""Corrections: what may be put in, what goes in first, and that the text around it follows."""
+"""Corrections: which words are candidates, in which order, and that the rest of the text agrees with the new word."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_candidates_are_known_words_of_the_same_category():
     assert all(each.surface in {"blue", "orange", "lamp", "dog"} for each in found)
 
 
-def test_synonyms_and_what_is_said_already_are_no_corrections():
+def test_synonyms_and_words_of_the_text_are_not_candidates():
     everything = set("man guy woman boy girl a an the dog and two red blue is are one three".split())
     texts = [each.negative.text for each in candidates("A man and a red dog.", everything)]
     assert "A guy and a red dog." not in texts and "A woman and a red dog." in texts
@@ -66,7 +66,7 @@ def test_corrections_are_sorted_and_better_than_the_text(judge, scene):
     assert len(suggest.suggest(judge, scene, "A small red umbrella on snow.", count=2)) <= 2
 
 
-def test_only_the_words_that_fit_worst_are_asked(judge, scene):
+def test_only_the_words_that_fit_worst_are_corrected(judge, scene):
     text = "A yellow umbrella and a green tree on a beach."
     parse = suggest.parse_texts([text])[0]
     vectors = judge.encode_pictures([scene])
@@ -76,7 +76,7 @@ def test_only_the_words_that_fit_worst_are_asked(judge, scene):
     assert sorted(every) == sorted(find_slots(parse)) and every[0] == worst
 
 
-def test_a_text_without_anything_to_swap_gets_none(judge, scene):
+def test_a_text_without_a_slot_has_no_corrections(judge, scene):
     assert suggest.suggest(judge, scene, "It is what it is.") == []
     with pytest.raises(TextError):
         suggest.suggest(judge, scene, "?!")
@@ -88,7 +88,7 @@ def test_words_that_are_not_read_are_not_corrected(judge, scene):
     assert all(each.old != "green" for each in suggest.suggest(judge, scene, text, count=50, places=99))
 
 
-def test_swaps_of_scenes_are_mostly_given_back(judge):
+def test_most_swaps_of_scenes_are_corrected(judge):
     """Of scenes that the model never saw: a swapped colour is corrected far more often than by chance."""
     hits = chances = 0
     seeds = range(910_000, 910_040)

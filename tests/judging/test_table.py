@@ -31,7 +31,7 @@ def model(trained):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Six scenes, and a file that is no picture."""
+    """Six scenes, and a file that is not a picture."""
     folder = tmp_path_factory.mktemp("images")
     for seed in range(6):
         draw(make_scene(seed)).save(folder / f"{seed}.png")
@@ -48,7 +48,7 @@ ROWS = [
 
 
 def write(path, rows):
-    """Rows as a file of the format that its name tells."""
+    """Write rows to a file in the format of its ending."""
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif path.suffix == ".jsonl":
@@ -77,8 +77,8 @@ def score(source, images, out, model, **options):
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
 def test_every_format_gives_the_scores_of_the_judge(ending, model, images, tmp_path):
     out = tmp_path / f"scored.{ending}"
-    told = score(write(tmp_path / f"pairs.{ending}", ROWS), images, out, model)
-    assert told.startswith(f"{out}: 30 rows")
+    message = score(write(tmp_path / f"pairs.{ending}", ROWS), images, out, model)
+    assert message.startswith(f"{out}: 30 rows")
     found = read(out)
     assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
     judge = Judge.load(model, "cpu")
@@ -124,9 +124,9 @@ def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_
         "1.png,a tree,last",
     ]
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
-    told = score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
+    message = score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
     rows = read(tmp_path / "out.csv")
-    assert told.endswith("7 without a score (see the column error)") and len(rows) == 9
+    assert message.endswith("7 without a score (see the column error)") and len(rows) == 9
     assert [bool(row["score"]) for row in rows] == [True, *[False] * 7, True]
     assert [row["error"] for row in rows[1:8]] == [
         "picture: No such file or directory",
@@ -205,7 +205,7 @@ def test_the_users_own_columns_are_not_replaced(model, images, tmp_path):
         score(tmp_path / "twice.csv", images, tmp_path / "out.csv", model)
 
 
-def test_a_wrong_folder_of_images_is_told_before_anything_is_written(model, tmp_path):
+def test_a_wrong_folder_of_images_is_refused_before_anything_is_written(model, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none of the first 30 images .* --images DIR"):
         score(write(tmp_path / "pairs.csv", ROWS), tmp_path, tmp_path / "out.csv", model)
     assert {path.name for path in tmp_path.iterdir()} == {"pairs.csv"}
@@ -221,17 +221,17 @@ def test_one_file_is_written_by_one_process(model, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("image,text\na.png,b\n", "has no column caption"),
         ("image,caption\n", "has no rows"),
         (None, "there is no file"),
     ],
 )
-def test_a_file_without_pairs_is_told(content, told, model, images, tmp_path):
+def test_a_file_without_pairs_is_refused(content, message, model, images, tmp_path):
     if content is not None:
         (tmp_path / "pairs.csv").write_text(content)
-    with pytest.raises((ValueError, FileNotFoundError), match=told):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         score(tmp_path / "pairs.csv", images, tmp_path / "out.csv", model)
     with pytest.raises(FileNotFoundError, match="--images DIR"):
         score(tmp_path / "pairs.csv", tmp_path / "none", tmp_path / "out.csv", model)
@@ -240,7 +240,7 @@ def test_a_file_without_pairs_is_told(content, told, model, images, tmp_path):
 # Interruption
 
 
-def test_a_run_that_was_cut_off_goes_on(model, images, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_is_resumed(model, images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(table, "ROWS", 4)
     source = write(tmp_path / "pairs.csv", ROWS)
     score(source, images, tmp_path / "whole.csv", model)

@@ -50,7 +50,7 @@ def start(model: Path, folder: Path) -> tuple[subprocess.Popen, str]:
     line = process.stdout.readline()
     timer.cancel()
     found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, f"the server said {line!r} and {(folder / 'errors.txt').read_text()}"
+    assert found, f"the server printed {line!r} and {(folder / 'errors.txt').read_text()}"
     return process, found.group()
 
 
@@ -74,7 +74,7 @@ class Server:
         return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "errors.txt"]
 
     def peak(self) -> int:
-        """Most bytes of memory that the server has had; where /proc does not tell, 0."""
+        """Most bytes of memory that the server has had; 0 without /proc."""
         status = Path(f"/proc/{self.process.pid}/status")
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
         return int(found.group(1)) * 1024 if found else 0
@@ -93,8 +93,8 @@ def server(model, tmp_path_factory):
         process.send_signal(signal.SIGINT)
         assert process.wait(60) in (0, 130)
     assert list(folder.iterdir()) == [folder / "errors.txt"]
-    told = (folder / "errors.txt").read_text()
-    assert told.count("Traceback") == told.count("cannot be accessed"), told  # that of the forged path alone
+    errors = (folder / "errors.txt").read_text()
+    assert errors.count("Traceback") == errors.count("cannot be accessed"), errors  # only that of the forged path
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def message(page) -> str:
 # ---- in the browser
 
 
-def test_the_page_says_what_the_judge_says(page, server, judge, picture):
+def test_the_page_shows_the_verdict_of_the_judge(page, server, judge, picture):
     verdict = judge.check(picture, TEXT)
     check(page, picture, TEXT)
     shown = page.locator(".verdict").inner_text()
@@ -159,8 +159,8 @@ def test_the_page_says_what_the_judge_says(page, server, judge, picture):
     assert f"{verdict.score:.3f}" in shown and f"threshold {verdict.threshold:.3f}" in shown
     assert per_cent(verdict.probability) in shown
     words = page.locator("button.word")
-    told = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
-    assert told == [
+    labels = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
+    assert labels == [
         f"{word.text}, score {word.score:.2f}{'' if word.known else ', not in the vocabulary'}"
         for word in verdict.words
     ]
@@ -193,7 +193,7 @@ def test_a_word_shows_its_own_place_first_the_one_that_fits_worst(page, judge, p
     assert verdict.words[other].text in page.locator("#heat img").get_attribute("alt")
 
 
-def test_a_correction_goes_into_the_text_box(page, judge, picture):
+def test_a_correction_fills_the_text_box_and_is_judged(page, judge, picture):
     kinds, colours = ("cat", "dog", "ball", "tree"), ("purple", "red", "green", "blue")
     texts = [TEXT, *(f"A {colour} {kind} is on a beach." for colour in colours for kind in kinds)]
     text, found = next((text, found) for text in texts if (found := suggest(judge, picture, text)))
@@ -210,7 +210,7 @@ def test_a_correction_goes_into_the_text_box(page, judge, picture):
     page.wait_for_function("score => document.querySelector('.verdict').innerText.includes(score)", arg=score)
 
 
-def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
+def test_another_threshold_applies_at_once_and_can_be_reset(page, judge, picture):
     verdict = judge.check(picture, TEXT)
     check(page, picture, TEXT)
     name, other = ("MATCH", "mismatch") if verdict.match else ("MISMATCH", "match")
@@ -225,7 +225,7 @@ def test_another_threshold_is_told_at_once_and_reset(page, judge, picture):
     assert "tuned" not in page.locator(".verdict").inner_text()
 
 
-def test_what_cannot_be_judged_is_said_and_the_page_goes_on(page, server, picture, tmp_path):
+def test_what_cannot_be_judged_gets_a_message_and_the_page_still_works(page, server, picture, tmp_path):
     page.click("#check")
     page.wait_for_selector(".alert")
     assert message(page) == "Choose a picture first."
@@ -244,16 +244,16 @@ def test_what_cannot_be_judged_is_said_and_the_page_goes_on(page, server, pictur
     page.wait_for_function("document.querySelector('.alert')?.innerText.includes('at most 20 MB')")
     choose(page, picture)
     page.wait_for_selector("#picture img")
-    for text, said in (("", "Type a text to check."), ("?!", "it holds no word to check")):
+    for text, expected in (("", "Type a text to check."), ("?!", "it holds no word to check")):
         page.fill("#text textarea", text)
         page.click("#check")
-        page.wait_for_function("said => document.querySelector('.alert')?.innerText.includes(said)", arg=said)
+        page.wait_for_function("text => document.querySelector('.alert')?.innerText.includes(text)", arg=expected)
     check(page, picture, TEXT)
     page.wait_for_selector("#corrections li, #corrections .note:not(:has-text('Looking'))")
     page.fill("#text textarea", "")
     page.click("#check")
     page.wait_for_selector(".alert")
-    page.wait_for_timeout(500)  # nothing of the last text comes back below the message
+    page.wait_for_timeout(500)  # no result of the last text appears below the message
     assert all(page.locator(part).inner_text().strip() == "" for part in ("#words", "#heat", "#corrections"))
     assert not page.locator("#threshold").is_visible()
     assert server.uploads() == []
@@ -335,13 +335,13 @@ class Client:
 
     def call(self, name: str, event: str, data: list, event_data: object = None) -> list:
         number = self.ids[name]
-        told = {"data": data, "event_data": event_data, "fn_index": self.calls[number, event]}
-        told |= {"session_hash": self.session, "trigger_id": number}
-        self.post("/gradio_api/queue/join", json.dumps(told).encode(), "application/json")
+        body = {"data": data, "event_data": event_data, "fn_index": self.calls[number, event]}
+        body |= {"session_hash": self.session, "trigger_id": number}
+        self.post("/gradio_api/queue/join", json.dumps(body).encode(), "application/json")
         for line in self.get(f"/gradio_api/queue/data?session_hash={self.session}").splitlines():
-            if line.startswith("data:") and (said := json.loads(line[5:]))["msg"] == "process_completed":
-                assert said["success"], said
-                return said["output"]["data"]
+            if line.startswith("data:") and (answer := json.loads(line[5:]))["msg"] == "process_completed":
+                assert answer["success"], answer
+                return answer["output"]["data"]
         raise AssertionError("no answer")
 
     def check(self, data: bytes, text: str, threshold: float) -> str:
@@ -381,12 +381,12 @@ def test_only_what_was_uploaded_is_read_and_only_so_much(server, picture):
     assert server.uploads() == []
 
 
-def test_a_port_in_use_is_told_in_one_line(server, model, capsys):
+def test_a_port_in_use_gets_one_line(server, model, capsys):
     port = server.address.rpartition(":")[2]
     with pytest.raises(SystemExit) as ended:
         Predict.main(["--web", "--port", port, "--model", str(model), "--device", "cpu"])
-    told = capsys.readouterr().err
-    assert ended.value.code == 2 and len(told.splitlines()) == 1 and "--port" in told and port in told
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and len(error.splitlines()) == 1 and "--port" in error and port in error
 
 
 def test_gradio_that_is_absent_is_named(monkeypatch):

@@ -27,7 +27,7 @@ def visit(heat: bool) -> Visit:
     return Visit(picture, picture, Verdict(0.3, 0.2, 0.4, False, words, 0, map_of_all, "A blue zebu."), 1)
 
 
-def test_a_model_without_words_says_that_it_finds_no_place():
+def test_a_model_without_word_vectors_has_a_note_instead_of_a_heat_map():
     assert "as a whole" in heat_html(visit(False)) and "<button" not in words_html(visit(False), 0.4)
     assert "<img" in heat_html(visit(True)) and words_html(visit(True), 0.4).count("<button") == 3
 
