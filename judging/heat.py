@@ -17,7 +17,6 @@ from judging.judge import Verdict, WordScore, content_words
 
 COLOURS = "inferno"
 OPACITY = 0.6
-FORMATS = (".png", ".pdf", ".svg")  # of the figure; pdf and svg keep letters and frames as vectors
 
 
 def mapped_words(verdict: Verdict) -> list[int]:
@@ -47,7 +46,7 @@ def overlay(picture: Image.Image, heat: Floats, lowest: float, highest: float) -
 def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
     """Write a figure of the picture and the heat maps of its words; returns the words that have one.
 
-    path: its ending is one of FORMATS. A map has a frame around the word's best patch.
+    path ends in .png, .pdf or .svg. A map has a frame around the word's best patch.
     """
     plt = pyplot()
     words = [verdict.words[i] for i in mapped_words(verdict)]

@@ -207,7 +207,7 @@ class Judge:
         return f"<Judge {shorten(repr(self.name), 40)}: {facts}>"
 
     def _encode_pairs(self, pictures: Iterable[Picture], texts: Iterable[str]) -> tuple[Tensor, Integers, list[str]]:
-        """Vectors (K, V, D) of the K different pictures, which of them each of the N pairs has (N,), and the texts."""
+        """Vectors (K, V, D) of the K different pictures, the index into them of each pair (N,), and the N texts."""
         pictures = list_pictures(pictures)  # `key_of` uses id(): pictures that are made on access must stay alive
         texts = list_texts(texts)
         if len(pictures) != len(texts):
@@ -221,7 +221,7 @@ class Judge:
 
     @torch.no_grad()
     def _judge(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> list[Verdict]:
-        """The verdicts on texts i with the pictures which[i], of which these are the vectors (K, V, D)."""
+        """The verdicts on text i with picture which[i]; pictures: vectors (K, V, D)."""
         heats: list[Floats] | None = None
         if self.loaded.model.scores_words:
             scores, heats = self._heat(pictures, which, texts)
@@ -234,7 +234,7 @@ class Judge:
         ]
 
     def _heat(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> tuple[Floats, list[Floats]]:
-        """Verdict scores (N,), and of each text the cosines (L, h, w) of its words with the patches of its picture."""
+        """Verdict scores (N,), and for each text the cosines (L, h, w) of its words with the patches of its picture."""
         members: dict[str, list[int]] = {}  # equal texts are encoded once
         for i, text in enumerate(texts):
             members.setdefault(text, []).append(i)

@@ -1,5 +1,7 @@
 """What the web page shows: colours, marks and notes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -36,6 +38,11 @@ def test_unknown_words_are_marked_and_not_shown_first():
     shown = words_html(visit(True), 0.4)
     assert shown.count('class="word unknown"') == 1 and "zebu?" in shown and "not in the vocabulary" in shown
     assert first_shown(visit(True).verdict) == 1  # "A" names nothing, "zebu" is unknown
+
+
+def test_an_unknown_word_has_no_heat_map():
+    chosen = heat_html(replace(visit(True), chosen=2))
+    assert "<img" not in chosen and "<b>zebu</b> is not in the vocabulary, so it has no heat map" in chosen
 
 
 def test_tints_keep_the_text_readable():
