@@ -17,7 +17,10 @@ number of workers, any engine, and any number of interruptions.
 
 import contextlib
 import json
+import shutil
 import sqlite3
+import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -169,7 +172,7 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
         kind: progress(None, kind.what, f" {kind.what}", total, position=position)
         for position, (kind, total) in enumerate(totals.items())
     }
-    reused = Counter[type[Unit]]()
+    reused, hidden = Counter[type[Unit]](), list(bars.values())
 
     def jobs() -> Iterator[Unit]:
         for unit in units:
@@ -178,6 +181,8 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
                 bars[type(unit)].initial += unit.size  # tqdm leaves it out of the rate and the remaining time
                 bars[type(unit)].update(unit.size)
             else:
+                while hidden:
+                    hidden.pop(0).refresh()  # show the bars now: workers take seconds to start
                 yield unit
 
     with contextlib.ExitStack() as open_bars:
@@ -202,8 +207,8 @@ def plan_negatives(folder: Path) -> None:
     except OSError as error:
         fail(f"cannot write: {error}; {folder} is complete, and its hard negatives are planned when it is first used")
     seconds = time.perf_counter() - started
-    fractions = ", ".join(f"{kind} {fraction:.1%}" for kind, fraction in plan.facts["share_with"].items())
-    print(f"captions with a hard negative: {fractions} (planned in {seconds:.0f} s)")
+    fractions = ", ".join(f"{kind} for {fraction:.1%}" for kind, fraction in plan.facts["share_with"].items())
+    print(f"hard negatives: planned in {seconds:.0f} s\n  {fractions} of the captions")
 
 
 @contextlib.contextmanager
@@ -240,8 +245,9 @@ def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[st
 
     for table in (photographs, texts):
         print_table(table)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for note in notes_of(manifest):
-        print(f"note: {note}")
+        print(textwrap.fill(f"note: {note}", columns, subsequent_indent="  "))
     if any(source[unit]["left_out"] for source in sources.values() for unit in ("photographs", "captions")):
         print(f"reasons for what was left out: {folder / 'manifest.json'}")
     print_rate(folder, rows, "photographs", seconds)
@@ -262,7 +268,7 @@ def notes_of(manifest: Mapping[str, Any]) -> Iterator[str]:
     for overlap in manifest["overlaps"]["by number"]:
         yield f"{overlap['photographs']:,} photographs are in both {' and '.join(overlap['sources'])} (same number)"
     if same := len(manifest["overlaps"]["by picture"]):
-        yield f"the same picture was found under two names {same:,} times (see overlaps in manifest.json)"
+        yield f"equal pictures with different names: {same:,} (see overlaps in manifest.json)"
 
 
 def print_rate(folder: Path, count: int, what: str, seconds: Mapping[str, float]) -> None:

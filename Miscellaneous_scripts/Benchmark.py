@@ -1,22 +1,24 @@
-"""Measure our way against the plain way of doing the same thing, in turns, and print the medians.
+"""Measure this program against a plain way of doing the same, and print the medians.
 
-    python Miscellaneous_scripts/Benchmark.py                        everything, on pictures that it draws itself
+    python Miscellaneous_scripts/Benchmark.py                        all benchmarks, on drawn pictures
     python Miscellaneous_scripts/Benchmark.py build --photos DIR     one benchmark, on photographs of Flickr8k
 
-Machines are noisy and shared: the two ways take turns (A B A B ...), so that what slows one slows the other. Beside
-each median stand the smallest and the largest number; the ratio is that of the medians.
+The two ways are measured alternately (A B A B ...), because machines are noisy and shared: what slows one way slows the
+other too. The table has the median of each way with the smallest and the largest number, and the ratio of the medians.
 
-The benchmarks are in benchmarks/, their table in benchmarks/__init__.py. Training is measured with a ResNet-50 of
-random weights: its speed does not depend on them.
+The benchmarks are in benchmarks/, and their table is in benchmarks/__init__.py. Training is measured with a ResNet-50
+with random weights, since its speed does not depend on them.
 """
 
 import argparse
 import importlib.metadata
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,24 +30,24 @@ from Config import usable_cores
 from Miscellaneous_scripts.benchmarks import BENCHMARKS, Skip
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 
+INDENT = " " * 6
+
 
 def main(args: Sequence[str] | None = None) -> None:
-    helps = "\n".join(f"  {name:20} {one.about} [{one.unit}]" for name, one in BENCHMARKS.items())
-    parser = Parser(
-        description=f"Measure our way against the plain way, in turns.\n\nnames (ours | plain):\n{helps}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run; all if none is named")
+    parser = Parser(description=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
     parser.add_argument("--photos", type=Path, metavar="DIR", help=f"folder with {PICTURES}/, {CAPTIONS} and its lists")
-    parser.add_argument("--count", type=int, default=300, help="photographs used, 8 or more (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    parser.add_argument(
+        "--count", type=int, default=300, help="number of photographs, at least 8 (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each way (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     settings = parser.parse_args(args)
     names = list(dict.fromkeys(settings.names)) or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
         fail(f"there is no benchmark {unknown[0]!r}; choose from: {', '.join(BENCHMARKS)}")
     if settings.count < 8 or settings.rounds < 1:
-        fail(f"--count {settings.count} --rounds {settings.rounds}: at least 8 photographs and 1 round")
+        fail(f"--count {settings.count} --rounds {settings.rounds}: must be at least 8 and at least 1")
     if settings.json is not None and not settings.json.parent.is_dir():
         fail(f"--json {settings.json}: there is no folder {settings.json.parent}")
     try:
@@ -60,13 +62,27 @@ def main(args: Sequence[str] | None = None) -> None:
         fail("interrupted", code=130)
 
 
+def help_text() -> str:
+    """The description of --help: the benchmarks, each on a line of its own with its unit, and what both ways do."""
+    width = min(120, shutil.get_terminal_size().columns)
+    lines = [(__doc__ or "").splitlines()[0], "", "benchmarks (ours | the plain way):"]
+    for name, one in BENCHMARKS.items():
+        lines += [
+            f"  {name} ({one.unit})",
+            *textwrap.wrap(one.about, width, initial_indent=INDENT, subsequent_indent=INDENT),
+        ]
+    return "\n".join(lines)
+
+
 class Parser(argparse.ArgumentParser):
+    """Reports an error in one line, as the other scripts do."""
+
     def error(self, message: str) -> NoReturn:
         fail(message)
 
 
 def report(names: Sequence[str], photos: Path | None, count: int, rounds: int) -> dict[str, Any]:
-    """Run the benchmarks and print their table; returns what --json writes."""
+    """Run the benchmarks and print their table; returns the results for --json."""
     from Miscellaneous_scripts.benchmarks.workspace import Workspace  # it imports torch
 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -84,7 +100,7 @@ def report(names: Sequence[str], photos: Path | None, count: int, rounds: int) -
 
 
 def measure(name: str, work: Any, rounds: int) -> dict[str, Any]:
-    """Measure both ways in turns; the row of the table."""
+    """Measure both ways alternately; returns the row of the table."""
     import torch
 
     unit, better, prepare, about = BENCHMARKS[name]
@@ -107,7 +123,7 @@ def measure(name: str, work: Any, rounds: int) -> dict[str, Any]:
 
 
 def summarise(name: str, unit: str, ours: Sequence[float], plain: Sequence[float]) -> dict[str, Any]:
-    """Medians of both ways and their ratio, with all readings; None where a way has no such number."""
+    """Medians of both ways, their ratio, and all measurements; None if a way does not have this number."""
     our_median, plain_median = (statistics.median(numbers) if numbers else None for numbers in (ours, plain))
     ratio = our_median / plain_median if our_median is not None and plain_median is not None else None
     row = {"name": name, "unit": unit, "ours": our_median, "plain": plain_median, "ratio": ratio}
@@ -115,6 +131,7 @@ def summarise(name: str, unit: str, ours: Sequence[float], plain: Sequence[float
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the table. Lines without a name have further numbers of the benchmark above them."""
     lines = [("benchmark", "unit", "ours", "(min–max)", "plain", "(min–max)", "ours/plain", "better")]
     for row in rows:
         for line in (row, *row.get("also", ())):
@@ -128,6 +145,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def short(value: float | None) -> str:
+    """A number with about three digits."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,11 +1,12 @@
 """List the checkpoints of training and the files of interrupted writes; with --remove, delete them.
 
-    python Miscellaneous_scripts/Clean_checkpoints.py [--models Models] [--remove] [--all]
+    python Miscellaneous_scripts/Clean_checkpoints.py [--remove] [--all]
 
-Of each run: last-*.pt and last.json (what --resume reads), failed.pt (the weights before a NaN or infinite loss), and
-files that a killed process left. Without --remove nothing is deleted. --remove deletes those of finished runs and all
-leftovers; with --all also those of unfinished runs, which then cannot be resumed. What a trained model needs stays:
-weights, vocabulary, settings, threshold, results and the list of photographs are never touched.
+For each run it lists last-*.pt and last.json (read by --resume), failed.pt (the weights before a NaN or infinite loss),
+and incomplete files of a killed process. Without --remove nothing is deleted. --remove deletes these files of finished
+runs, and all incomplete files. --remove --all also deletes those of unfinished runs, which can then not be resumed.
+Files that a trained model needs are never deleted: weights, vocabulary, settings, threshold, results and the list of
+photographs.
 """
 
 import json
@@ -23,22 +24,22 @@ from common.command_line import fail, read_command_line
 from common.storage import CONFIG, FAILED, POINTER, THRESHOLD
 from Config import Config, require
 
-SETTLED = 600  # seconds; a running process may still be writing a younger file
+SETTLED = 600  # seconds; a running process can still be writing a younger file
 
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """What to look through, and what to delete."""
+    """Which folder is searched, and what is deleted."""
 
     models: str = Config.models
     """Folder of all models."""
     remove: bool = False
-    """Delete the checkpoints of finished runs, and leftovers of broken writes."""
+    """Delete the checkpoints of finished runs, and incomplete files."""
     all: bool = False
-    """With --remove: delete the checkpoints of unfinished runs too; they cannot be resumed then."""
+    """With --remove: also delete the checkpoints of unfinished runs, which can then not be resumed."""
 
     def __post_init__(self) -> None:
-        require(self.remove or not self.all, "--all belongs to --remove")
+        require(self.remove or not self.all, "--all needs --remove: add --remove")
 
 
 class Found(NamedTuple):
@@ -46,7 +47,7 @@ class Found(NamedTuple):
 
     path: Path
     what: str
-    kind: str  # leftover, or the state of its run: finished or unfinished
+    kind: str  # "incomplete", or the state of its run: "finished" or "unfinished"
     bytes: int
     age: float  # seconds
 
@@ -56,20 +57,20 @@ def main(args: Sequence[str] | None = None) -> None:
     models = Path(settings.models)
     try:
         if not models.is_dir():
-            raise FileNotFoundError(f"no folder {models}; name the folder of all models with --models DIR")
+            raise FileNotFoundError(f"there is no folder {models}; give the folder of all models with --models DIR")
         files = [file for folder in sorted(models.iterdir()) if folder.is_dir() for file in search(folder)]
-        kinds = {"leftover", "finished"} | ({"unfinished"} if settings.all else set())
+        kinds = {"incomplete", "finished"} | ({"unfinished"} if settings.all else set())
         chosen = [file for file in files if file.kind in kinds]
         for file in files:
             print(line(file))
         if settings.remove:
-            # The pointer goes first: --resume would fail on a pointer to a missing checkpoint, not start again.
+            # last.json is deleted first: --resume fails if it names a checkpoint that does not exist.
             for file in sorted(chosen, key=lambda file: file.path.name != POINTER):
                 file.path.unlink(missing_ok=True)
     except OSError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on", code=130)
+        fail("interrupted; run the same command to delete the rest", code=130)
     if not files:
         print(f"nothing to clean in {models}")
         return
@@ -82,11 +83,11 @@ def line(file: Found) -> str:
 
 
 def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConfig) -> str:
-    """The last line: what was or would be deleted, and what stays."""
+    """The last lines: what was or would be deleted, and what is kept."""
     kept = [file for file in files if file not in chosen]
     rest = megabytes(sum(file.bytes for file in kept))
     unfinished = (
-        f"; {len(kept)} files of unfinished runs stay ({rest}), --remove --all deletes them too" if kept else ""
+        f"\nkept: {len(kept)} files of unfinished runs, {rest}; --remove --all deletes them too" if kept else ""
     )
     size = megabytes(sum(file.bytes for file in chosen))
     if settings.remove:
@@ -95,7 +96,7 @@ def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConf
 
 
 def search(folder: Path) -> Iterator[Found]:
-    """The files of one run."""
+    """The files of one run that a trained model does not need."""
     pointer, now = read(folder / POINTER), time.time()
     state = "finished" if is_finished(folder, pointer) else "unfinished"
     for path in sorted(folder.iterdir()):
@@ -105,19 +106,19 @@ def search(folder: Path) -> Iterator[Found]:
             continue
         is_part = path.name.startswith(".") and path.suffix == ".part"
         if is_part or (is_checkpoint and "state" in pointer and path.name != pointer["state"]):
-            if age >= SETTLED:  # otherwise it may still be written
-                yield Found(path, "left by a write that was cut off", "leftover", status.st_size, age)
+            if age >= SETTLED:  # a younger file can still be written
+                yield Found(path, "incomplete, its process was killed", "incomplete", status.st_size, age)
         elif is_checkpoint:
-            yield Found(path, f"the last checkpoint, of a run that is {state}", state, status.st_size, age)
+            yield Found(path, f"last checkpoint ({state} run)", state, status.st_size, age)
         elif path.name == POINTER:
-            what = f"names the checkpoint after epoch {pointer.get('epoch')}, step {pointer.get('step')} of the next"
+            what = f"name of the last checkpoint (epoch {pointer.get('epoch')}, step {pointer.get('step')})"
             yield Found(path, what, state, status.st_size, age)
         elif path.name == FAILED:
             yield Found(path, "the weights before a NaN or infinite loss", state, status.st_size, age)
 
 
 def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
-    """Has the run done all its epochs, or stopped early? False if its files are missing or unreadable."""
+    """Whether the run has done all its epochs or stopped early. False if its files are missing or unreadable."""
     optim, threshold = read(folder / CONFIG).get("optim"), read(folder / THRESHOLD)
     try:
         epoch, step, best = int(pointer["epoch"]), int(pointer["step"]), int(threshold["epoch"])
@@ -128,7 +129,7 @@ def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON object; {} if the file has none."""
+    """The JSON object in a file; {} if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -141,7 +142,7 @@ def megabytes(size: float) -> str:
 
 
 def days(seconds: float) -> str:
-    """An age in its largest unit."""
+    """A duration in days, hours or minutes."""
     for unit, length in (("days", 86400), ("hours", 3600)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

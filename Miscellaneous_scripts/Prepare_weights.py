@@ -1,10 +1,10 @@
-"""Copy what a trained model needs for use, without the checkpoints of its training: a folder to share.
+"""Copy a trained model without the checkpoints of its training: a folder to share.
 
     python Miscellaneous_scripts/Prepare_weights.py --model Models/scenes --out Models/scenes-light [--half]
 
-It has the weights, the vocabulary, the settings and the threshold, and the list of the photographs that the model was
-trained on, so that an evaluation can leave them out; no checkpoints and no results. With --half the weights take half
-the space; they are converted back to float32 when they are loaded.
+The copy has the weights, the vocabulary, the settings, the threshold, and the list of the photographs that the model
+was trained on (an evaluation leaves them out). It has no checkpoints and no results. With --half the weights are stored
+in half the space; they are converted back to float32 when they are loaded.
 """
 
 import functools
@@ -31,30 +31,30 @@ COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS)
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """What to copy, and where to."""
+    """What is copied, and to which folder."""
 
     out: str | None = None
-    """Folder to write."""
+    """Folder of the copy (required)."""
     model: str = "Models/scenes"
     """Folder of the trained model."""
     half: bool = False
     """Store the weights as float16."""
     overwrite: bool = False
-    """Write into a folder that holds something, and replace an earlier model there."""
+    """Write into a folder that is not empty, and replace the model in it."""
 
     def __post_init__(self) -> None:
-        require(self.out is not None, "add --out DIR")
+        require(self.out is not None, "name the folder of the copy with --out DIR")
         same = Path(self.out or "").resolve() == Path(self.model).resolve()
-        require(not same, f"--out {self.out} is the model itself: name another folder")
+        require(not same, f"--out {self.out} is the folder of the model itself; choose another folder")
 
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(PrepareConfig, __doc__ or "", args)
     model, out = Path(settings.model), Path(settings.out or "")
     try:
-        require(not out.exists() or out.is_dir(), f"--out {out} is no folder")
+        require(not out.exists() or out.is_dir(), f"--out {out} is a file; choose a folder")
         is_free = settings.overwrite or not out.is_dir() or not any(out.iterdir())
-        require(is_free, f"{out} is not empty; write into it all the same with --overwrite")
+        require(is_free, f"--out {out} is not empty; choose another folder, or write into it with --overwrite")
         loaded = load_model(model, torch.device("cpu"))
         files = prepare(model, out, settings.half)
         light = load_model(out, torch.device("cpu"))
@@ -66,14 +66,14 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"  weights {name}: {size_of([folder / WEIGHTS]) / 1e6:.2f} MB")
     if settings.half:
         change = largest_difference(loaded, light)
-        print(f"float16: on drawn scenes no score of a text or a word changed by more than {change:.1e}")
+        print(f"float16: scores of texts and words on drawn scenes changed by at most {change:.1e}")
 
 
 def prepare(model: Path, out: Path, half: bool) -> list[Path]:
     """Write the folder and return its files.
 
-    ValueError if the weights do not fit into float16, OSError if the folder cannot be written.
-    threshold.json is removed first and written last, so that a half-written folder does not load.
+    ValueError if a weight is too large for float16, OSError if the folder cannot be written.
+    threshold.json is removed first and written last, so that an incomplete folder cannot be loaded.
     """
     with safe_open(model / WEIGHTS, "pt") as file:
         metadata = file.metadata()
@@ -82,12 +82,12 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
         tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
         too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
         if too_large:
-            raise ValueError(f"float16 ends at 65,504, and {too_large[0]} has more; leave --half away")
+            raise ValueError(f"{too_large[0]} has a weight above 65,504, the maximum of float16; drop --half")
     out.mkdir(parents=True, exist_ok=True)
     (out / THRESHOLD).unlink(missing_ok=True)
     write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
-    (out / WEIGHTS).chmod(0o644)  # safetensors files are readable by their owner only, and this one is to be shared
-    (out / PHOTOGRAPHS).unlink(missing_ok=True)  # of an earlier model, if this one has no list
+    (out / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read; this one is to be shared
+    (out / PHOTOGRAPHS).unlink(missing_ok=True)  # it can be that of an earlier model, if this one has no list
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
         write_atomically(out / name, functools.partial(shutil.copyfile, model / name))

@@ -1,32 +1,53 @@
-"""Draw twelve of the embedded scenes with their captions, and one scene alone: the pictures in the README.
+"""Draw the pictures of scenes in the documentation: twelve scenes with captions, and one example scene.
 
-python Miscellaneous_scripts/Scenes_gallery.py --out Plots/scenes_gallery.png
+    python Miscellaneous_scripts/Scenes_gallery.py --out Plots/scenes_gallery.png
+
+The example is written beside it, as example_scene.png.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.command_line import fail, read_command_line
+from Config import require
 from sources.scenes import draw, make_scene, write_captions
 
 EXAMPLE = 900_005  # a seed that no default database uses
-INK = (34, 34, 42)  # that of the drawings
+INK = (34, 34, 42)  # the colour of the outlines of drawn scenes
+
+
+@dataclass(frozen=True)
+class GalleryConfig:
+    """Which scenes are drawn, and to which file."""
+
+    out: str = "Plots/scenes_gallery.png"
+    """PNG to write."""
+    first_seed: int = 2
+    """First of the twelve seeds."""
+
+    def __post_init__(self) -> None:
+        require(Path(self.out).suffix == ".png", f"--out {self.out}: the file name must end with .png")
+        require(self.first_seed >= 0, f"--first-seed {self.first_seed}: must not be negative")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("Plots/scenes_gallery.png"), help="PNG to write (%(default)s)")
-    parser.add_argument("--first-seed", type=int, default=2, help="first of the twelve seeds (%(default)s)")
-    settings = parser.parse_args(args)
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    gallery(settings.out, range(settings.first_seed, settings.first_seed + 12))
-    draw(make_scene(EXAMPLE)).save(settings.out.with_name("example_scene.png"))
-    print(f"wrote {settings.out} ({settings.out.stat().st_size / 1000:.0f} kB)")
+    settings = read_command_line(GalleryConfig, __doc__ or "", args)
+    out = Path(settings.out)
+    example = out.with_name("example_scene.png")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        gallery(out, range(settings.first_seed, settings.first_seed + 12))
+        draw(make_scene(EXAMPLE)).save(example)
+    except OSError as error:
+        fail(f"cannot write: {error}")
+    for path in (out, example):
+        print(f"written: {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 
 def gallery(path: str | Path, seeds: Sequence[int], columns: int = 4, side: int = 256) -> None:
@@ -36,7 +57,7 @@ def gallery(path: str | Path, seeds: Sequence[int], columns: int = 4, side: int 
     cards = []
     for seed in seeds:
         scene = make_scene(seed)
-        captions = sorted(write_captions(scene, seed), key=len)[2:4]  # neither the barest nor the longest
+        captions = sorted(write_captions(scene, seed), key=len)[2:4]  # neither the shortest nor the longest
         rows = [row for text in captions for row in (*_wrap(text, font, side), "")][:-1]
         cards.append((draw(scene, side), rows))
     height = side + gap + line * max(len(rows) for _, rows in cards)

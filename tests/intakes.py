@@ -1,4 +1,4 @@
-"""Items of readers in a few words, and an intake of them."""
+"""Short ways to write items of readers, and an intake of them."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -25,7 +25,7 @@ NO_LISTS = (
 
 
 def write(folder: Path, files: dict[str, Any]) -> Path:
-    """Files below a folder: bytes and text as they are, anything else as JSON; None is a picture, never opened here."""
+    """Write files below a folder: bytes and text unchanged, other values as JSON, None as a picture (an empty file)."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def of_type(kind: type, items: Iterable[Item]) -> list[Any]:
 
 
 def coco_captions(*annotations: Any) -> dict[str, Any]:
-    """captions_*.json with all that COCO's files hold; annotations as (image_id, id, caption), or as they are."""
+    """captions_*.json with all keys of COCO's files; annotations: (image_id, id, caption), or any other value."""
     return {
         "info": {
             "description": "COCO 2017 Dataset",
@@ -117,7 +117,7 @@ def accounted(items: Iterable[Item]) -> int:
 
 
 def almost(*keys: str) -> st.SearchStrategy:
-    """JSON values that are nearly records with these keys: some absent, some of the wrong kind."""
+    """JSON values that are nearly records with these keys: some keys are absent, some values have a wrong type."""
     names = st.sampled_from(["mscoco_val2017", "open_images_train", "coco/1.jpg", "1.jpg", "val", "gpt", "9", "A dog."])
     scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(-1e9, 1e9), st.text(), names)
     turn = st.fixed_dictionaries({}, optional=dict.fromkeys(("from", "value", "raw", "sentid"), names | scalars))

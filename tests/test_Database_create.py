@@ -266,7 +266,7 @@ def test_the_same_picture_under_another_number_is_one_row(photos):
     assert pairs["flickr30k/901.jpg", "flickr8k/3_0123456789.jpg"] == "one row"
 
 
-def test_a_damaged_copy_is_replaced_by_the_other_and_told(photos):
+def test_a_damaged_copy_is_replaced_by_the_other_and_reported(photos):
     row = photos.rows[GOOD[1]]
     assert (row["source"], [c["source"] for c in row["captions"]]) == (
         "flickr8k",
@@ -407,7 +407,7 @@ def test_the_database_does_not_depend_on_the_number_of_workers(scenes, tmp_path)
     assert digests(tmp_path / "scenes") == digests(scenes)
 
 
-def test_an_existing_database_is_replaced_only_if_told_to(scenes, tmp_path):
+def test_an_existing_database_is_replaced_only_with_overwrite(scenes, tmp_path):
     shutil.copytree(scenes, tmp_path / "scenes")
     refused = build("--root", tmp_path)
     assert refused.returncode == 2
@@ -431,7 +431,7 @@ def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, tmp_path, stop):
     units = tmp_path / ".scenes.building" / "units"
     process = start(arguments)
     wait_until(lambda: len(list(units.glob("*.arrow"))) >= 3 or process.poll() is not None, seconds=90)
-    # The terminal sends Ctrl-C to all processes, and one line shall answer.
+    # The terminal sends Ctrl-C to all processes, and the script must answer with one line.
     os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
     _, stderr = process.communicate(timeout=30)
     if stop == signal.SIGINT:
@@ -513,7 +513,7 @@ def wait_until(condition, seconds: float = 30) -> None:
 
 
 def living(group: int) -> list[str]:
-    """Processes of the group that are no zombies."""
+    """Processes of the group that are not zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -583,10 +583,10 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     done = build("--name", "photos", "--root", tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     rows = {row["image_id"]: row for row in read_rows(tmp_path / "photos")}
-    told = {
+    captions = {
         name: [(text["source"], text["kind"], text["text"]) for text in row["captions"]] for name, row in rows.items()
     }
-    assert told == {
+    assert captions == {
         "000000000009.jpg": [("coco", "caption", "A dog number 9."), ("flickr30k", "caption", "A cat .")],
         "000000000010.jpg": [
             ("coco", "caption", "A dog number 10."),
@@ -636,17 +636,17 @@ def test_parsing_the_same_captions_again_changes_no_byte(photos, tmp_path):
     done = build("--name", "photos", "--root", tmp_path, "--reparse", "--workers", 2)
     assert done.returncode == 0, done.stderr
     captions = sum(len(row["captions"]) for row in photos.rows.values())
-    told = done.stdout.splitlines()
-    assert told[0].startswith(f"{captions} captions were parsed again with en_core_web_sm")
-    assert told[1].startswith(f"{tmp_path / 'photos'}: finished in ") and told[1].endswith(" captions/s")
-    assert told[2].startswith("  texts ") and ", write " in told[2]
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{captions} captions were parsed again with en_core_web_sm")
+    assert lines[1].startswith(f"{tmp_path / 'photos'}: finished in ") and lines[1].endswith(" captions/s")
+    assert lines[2].startswith("  texts ") and ", write " in lines[2]
     assert names_in(tmp_path) == ["photos"]
     (tmp_path / "photos" / "features").rmdir()  # it came along
     assert digests(tmp_path / "photos") == digests(photos.folder)
 
 
 def age(folder: Path) -> None:
-    """Make it what a program with another parse format would have built."""
+    """Change the database to what a program with another parse format builds."""
     parse = pa.struct({"start": pa.list_(pa.int32()), "mood": pa.string()})
     own = DATABASE_SCHEMA.field("captions").type.value_type
     captions = pa.list_(pa.struct([*(own.field(name) for name in ("text", "kind", "source")), ("parse", parse)]))
@@ -677,24 +677,24 @@ def test_another_parse_format_is_refused_with_the_command_that_fixes_it(photos, 
         ValueError, match="has parse format 99, this version reads 1; parse its captions again"
     ) as refusal:
         Database(folder)
-    told = str(refusal.value)
-    assert "\n" not in told
-    python, script, *flags = shlex.split(told.partition("with: ")[2])
+    message = str(refusal.value)
+    assert "\n" not in message
+    python, script, *flags = shlex.split(message.partition("with: ")[2])
     assert (python, script) == ("python", "Database_create.py") and "--reparse" in flags
     done = build(*flags)
     assert done.returncode == 0, done.stderr
 
     before, after = digests(photos.folder), digests(folder)
     assert {name for name in before if before[name] != after.get(name)} == {"state.json", "manifest.json"}
-    mended = Database(folder)
-    assert [caption.text for caption in mended.captions(0)] == [
-        caption["text"] for caption in photos.rows[mended.ids[0]]["captions"]
+    reparsed = Database(folder)
+    assert [caption.text for caption in reparsed.captions(0)] == [
+        caption["text"] for caption in photos.rows[reparsed.ids[0]]["captions"]
     ]
-    assert mended.fingerprint == photos.manifest["fingerprint"]
-    assert mended.picture_fingerprint == "0" * 64, "what is cached of the pictures stays valid"
+    assert reparsed.fingerprint == photos.manifest["fingerprint"]
+    assert reparsed.picture_fingerprint == "0" * 64, "what is cached of the pictures stays valid"
     versions = photos.manifest["versions"] | {"pillow": "0.1"}  # which stored the pictures
     expected = photos.manifest | {"picture_fingerprint": "0" * 64, "versions": versions}
-    assert mended.manifest == expected
+    assert reparsed.manifest == expected
 
 
 def test_a_database_without_a_parse_format_has_the_first(scenes, tmp_path):
@@ -782,7 +782,7 @@ def test_a_missing_folder_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--name", "photos", "--ade20k", "x"], "--ade20k has no captions of its own: add --narratives FILE"),
         (["--narratives", "x.jsonl"], "--narratives and --sharegpt4v describe pictures of other datasets: add --coco"),
@@ -794,10 +794,10 @@ def test_a_missing_folder_is_one_line(tmp_path):
         ),
     ],
 )
-def test_flags_that_lack_another_or_do_not_go_together_are_one_line(flags, told):
+def test_flags_that_lack_another_or_do_not_go_together_are_one_line(flags, message):
     done = build(*flags)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"Database_create.py: error: {told}") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"Database_create.py: error: {message}") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("flag", ["--narratives", "--sharegpt4v", "--hold-out"])

@@ -1,4 +1,4 @@
-"""What a large step adds to memory: in chunks, by the cached gradient | at once."""
+"""Memory of a large training step: in chunks, with the cached gradient | at once."""
 
 import sys
 import time
@@ -42,7 +42,7 @@ def accumulation(work: Workspace) -> tuple[Measure, Measure]:
         run([sys.executable, "-c", code, str(target), str(chunks)], target / "log.txt", watch=False)
         measured = (target / "measured.txt").read_text().split()
         if not measured:
-            raise Skip("the memory of a step is read from /proc or of a GPU; this system has neither")
+            raise Skip("it needs /proc or a GPU to read the memory of a step; this system has neither")
         return {"MB": float(measured[0]), "s": float(measured[1])}
 
     step(1)
@@ -58,12 +58,12 @@ def accumulation(work: Workspace) -> tuple[Measure, Measure]:
 
 
 def one_step(folder: str, chunks: str) -> None:
-    """In a process of its own: write the gradients of one batch to the folder, and measured.txt with MB and seconds."""
+    """Run one step in this process; writes gradients.safetensors and measured.txt (MB, seconds) to the folder."""
     run: Any = Main_train.build_run(from_json((Path(folder) / CONFIG).read_text(encoding="utf-8")))
     run.model.train()
     run.model.backbone.requires_grad_(True)
     dataset, rows = run.train_loader.dataset, run.train_sampler.rows
-    # If there are fewer rows than a batch has pictures, they come several times.
+    # If there are fewer rows than pictures in a batch, rows are repeated.
     keys = [Key(n // len(rows), rows[n % len(rows)]) for n in range(run.config.data.batch_pictures)]
     batch = Main_train.to_device(dataset.__getitems__(keys), run.device)
 

@@ -1,4 +1,4 @@
-"""Building a database: its speed, its size on the disk, its memory, and how fast it opens."""
+"""Building a database: speed, size on disk, memory, and the time to open it."""
 
 import time
 from collections.abc import Callable
@@ -12,20 +12,22 @@ from Miscellaneous_scripts.benchmarks import Measure, Skip
 from Miscellaneous_scripts.benchmarks.processes import bytes_of
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 
-LEAST_FOR_DIFFERENCE = 200  # photographs; fewer are built within the seconds by which start-up varies
-OPENINGS = 20  # in one turn: a single one takes milliseconds
+LEAST_FOR_DIFFERENCE = 200  # photographs; building fewer takes no longer than the variation of the start-up time
+OPENINGS = 20  # per measurement, since one takes only milliseconds
 
 
 def build(work: Workspace) -> tuple[Measure, Measure]:
     for way in ("ours", "plain"):
-        work.build(way, 8)  # reads the libraries from the disk
+        work.build(way, 8)  # so that the libraries are in the page cache
 
     def rates(way: str) -> dict[str, float]:
         seconds, _ = work.build(way, work.count)
         rate = {"photographs/s": work.count / seconds}
         if work.count >= LEAST_FOR_DIFFERENCE:
-            # The difference of two builds has no start-up in it: it is the rate of a large build.
-            rate["start-up apart"] = (work.count - work.quarter) / (seconds - work.build(way, work.quarter)[0])
+            # In the difference of two builds the start-up cancels out: this is the rate of a large build.
+            rate["photographs/s without start-up"] = (work.count - work.quarter) / (
+                seconds - work.build(way, work.quarter)[0]
+            )
         return rate
 
     return lambda: rates("ours"), lambda: rates("plain")
@@ -47,13 +49,13 @@ def opening(work: Workspace) -> tuple[Measure, Measure]:
         return (time.perf_counter() - start) / OPENINGS
 
     ours, plain = work.database("ours"), str(work.database("plain"))
-    load_from_disk(plain)  # the first one imports more
+    load_from_disk(plain)  # the first call imports modules
     return lambda: seconds(Database, ours), lambda: seconds(load_from_disk, plain)
 
 
 def memory(work: Workspace) -> tuple[Measure, Measure]:
     if not Path("/proc/self/status").is_file():
-        raise Skip("memory is read from /proc, which this system does not have")
+        raise Skip("it needs /proc to read memory, which this system does not have")
 
     def peak(count: int) -> dict[str, float]:
         _, peaks = work.build("ours", count, watch=True)

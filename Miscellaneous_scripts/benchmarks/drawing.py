@@ -1,4 +1,4 @@
-"""Hard negatives: drawn from the stored plan | each caption parsed, and a word of it swapped."""
+"""Hard negatives: drawn from the stored plan | by parsing each caption and replacing a word."""
 
 import functools
 import itertools
@@ -23,8 +23,8 @@ from negatives.swap import Swap
 from negatives.text import Negative, Parse, Slot
 from negatives.vocabulary import inflect, pools
 
-PARSED = 1000  # captions that the plain way takes, evenly over all; ours takes all
-DRAWING = 1.0  # seconds at least of one reading
+PARSED = 1000  # captions that the plain way uses, evenly spread; ours uses all
+DRAWING = 1.0  # minimum seconds of one measurement
 
 
 def negatives(work: Workspace) -> tuple[Measure, Measure]:
@@ -33,14 +33,14 @@ def negatives(work: Workspace) -> tuple[Measure, Measure]:
     turns = itertools.count()
 
     def rate(draw: Callable[[Any, random.Random], Negative | None], captions: Sequence[Any]) -> float:
-        """Negatives a second, in whole passes over the captions; a caption that gives none takes its time too."""
+        """Negatives per second over whole passes; captions without a negative cost time too."""
         rng, drawn, start = random.Random(next(turns)), 0, time.perf_counter()
         while (seconds := time.perf_counter() - start) < DRAWING:
             drawn += sum(draw(caption, rng) is not None for caption in captions)
         return drawn / seconds
 
     def ours() -> dict[str, float]:
-        # A new plan in each turn, so that its time is measured and nothing of an earlier turn is left.
+        # A new plan for each measurement, so that its time is measured and no cache of an earlier one is used.
         shutil.rmtree(folder / "negatives", ignore_errors=True)
         database, start = Database(folder), time.perf_counter()
         plan, mixture = Plan.open(database), NegativesConfig()
@@ -51,11 +51,11 @@ def negatives(work: Workspace) -> tuple[Measure, Measure]:
             return rate(functools.partial(plan.draw_kind, kind), some)
 
         return {
-            "negatives/s": rate_of_kind(Swap.name),  # as the plain way draws
+            "negatives/s": rate_of_kind(Swap.name),  # the kind that the plain way draws
             **{f"{kind}/s": rate_of_kind(kind) for kind in KINDS if kind != Swap.name},
             "mixture/s": rate(lambda caption, rng: plan.draw(caption, rng, mixture), captions),
             "s for a plan of 1,000": 1000 * seconds / len(plan),
-            "bytes of it a caption": bytes_of(plan.folder) / len(plan),
+            "bytes of plan per caption": bytes_of(plan.folder) / len(plan),
         }
 
     plan = Plan.open(Database(folder))
@@ -66,12 +66,12 @@ def negatives(work: Workspace) -> tuple[Measure, Measure]:
     def plain(caption: str, rng: random.Random) -> Negative | None:
         return next(iter(swaps(caption, rng, 1)), None)
 
-    rate(plain, parsed[:100])  # reads the vocabulary
+    rate(plain, parsed[:100])  # loads the vocabulary
     return ours, lambda: {"negatives/s": rate(plain, parsed)}
 
 
 def plain_swaps(pipeline: str, allowed: Container[str]) -> Callable[[str, random.Random, int], list[Negative]]:
-    """The plain way to hard negatives: parse a caption, and swap a word of it so many times. Fewer where none fits."""
+    """The plain way to hard negatives: parse a caption and replace a word of it, `count` times; fewer if none fits."""
     nlp = load_once(pipeline, exclude=("ner",))
 
     def draw(caption: str, rng: random.Random, count: int) -> list[Negative]:
@@ -84,7 +84,7 @@ def plain_swaps(pipeline: str, allowed: Container[str]) -> Callable[[str, random
 
 
 def plain_swap(parse: Parse, slots: Sequence[Slot], rng: random.Random, allowed: Container[str]) -> Negative | None:
-    """Put a random word of the same pool into a random slot; nothing keeps the negatives as likely as captions."""
+    """Put a random word of the same pool into a random slot, without making negatives as likely as captions."""
     said = known_words(parse)
     for slot in rng.sample(slots, len(slots)):
         groups = [group for n, group in enumerate(pools()[slot.pool]) if n != slot.group]

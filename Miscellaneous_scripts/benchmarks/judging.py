@@ -1,4 +1,4 @@
-"""A trained judge in use: a matrix of scores, one verdict of Predict.py, pairs of files. Random weights do."""
+"""A judge in use: a matrix of scores, one verdict of Predict.py, pairs of files. Mostly with random weights."""
 
 import subprocess
 import sys
@@ -15,9 +15,9 @@ from Miscellaneous_scripts.benchmarks.processes import ROOT, watched
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 from Tokenizer_lib import Tokenizer
 
-SCORED = 100  # photographs, each with all texts of all; their number decides how much encoding each once saves
-PLAIN_PAIRS = 24  # that the plain way scores
-PREDICTED = 60  # pictures that a judge is given
+SCORED = 100  # photographs, each scored with all texts; the more there are, the more encoding each once saves
+PLAIN_PAIRS = 24  # pairs that the plain way scores
+PREDICTED = 60  # pictures
 WARM_TEXTS = tuple(f"A {colour} umbrella on a beach." for colour in ("red", "blue", "green", "yellow", "white") * 4)
 
 

@@ -1,4 +1,4 @@
-"""Batches for training: ours | rows of `datasets`, or all of it written by hand."""
+"""Batches for training: ours | rows of `datasets`, or the same content written plainly."""
 
 import random
 import time
@@ -21,7 +21,7 @@ from Miscellaneous_scripts.benchmarks.plain_build import PLAIN_SIZE
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 from Tokenizer_lib import Tokenizer
 
-FROM_SCRATCH = 128  # photographs that the loader written by hand reads; ours reads all
+FROM_SCRATCH = 128  # photographs that the plain loader reads; ours reads all
 
 
 def preset(work: Workspace) -> tuple[Measure, Measure]:
@@ -49,7 +49,7 @@ def plain_work(work: Workspace) -> tuple[Measure, Measure]:
 
 
 def rate_of(batches: Callable[[], Iterable[int]]) -> Measure:
-    """Samples a second of one pass, after one that imports what it needs and fills the page cache."""
+    """Measures samples per second of one pass. An earlier pass does the imports and fills the page cache."""
     sum(batches())
 
     def rate() -> float:
@@ -60,15 +60,15 @@ def rate_of(batches: Callable[[], Iterable[int]]) -> Measure:
 
 
 def batches_of(work: Workspace) -> tuple[DataConfig, list[list[int]]]:
-    """The data settings of the preset finetune, but in this process and 32 pictures a batch; the rows of each batch."""
-    torch.set_num_threads(1)  # as a loader process has
+    """The data settings of the preset finetune, without loader processes and with batches of 32; rows of each batch."""
+    torch.set_num_threads(1)  # as in a loader process
     data = replace(PRESETS["finetune"][1].data, workers=0, batch_pictures=32)
     rows = Database(work.database("ours")).rows("train")
     return data, [[key.row for key in keys] for keys in EpochSampler(rows, data.batch_pictures, seed=0, shuffle=True)]
 
 
 def our_batches(work: Workspace, data: DataConfig) -> Callable[[], Iterator[int]]:
-    """The loader of the preset finetune; its processes, if it has any, are started by the first pass and stay."""
+    """The loader of the preset finetune. The first pass starts its processes; they are used again."""
     database, settings = Database(work.database("ours")), PRESETS["finetune"][1]
     tokenizer = Tokenizer.build(database.word_counts, data.min_count)
     pairs = PairDataset(database, tokenizer, data, settings.negatives, settings.augment, seed=0)
@@ -78,12 +78,12 @@ def our_batches(work: Workspace, data: DataConfig) -> Callable[[], Iterator[int]
 
 
 def batches_from_scratch(work: Workspace, data: DataConfig) -> Callable[[], Iterator[int]]:
-    """The same content as `our_batches`, written by hand: only PNG pictures of the right size are prepared."""
+    """The same content as `our_batches`, written plainly: all that is stored are PNG pictures of the right size."""
     allowed, settings = Database(work.database("ours")).word_counts, PRESETS["finetune"][1]
     tokenizer, swaps = Tokenizer.build(allowed, data.min_count), plain_swaps(work.pipeline, allowed)
     stored = load_from_disk(str(work.database("plain")))
     captions = [[caption["text"] for caption in row] for row in stored["captions"]]
-    pictures = stored.select_columns("image")  # the parses beside them are not what this way would have
+    pictures = stored.select_columns("image")  # this way does not use the stored parses
     change, rng = plain_augmentation(settings.augment, data.side), random.Random(0)
 
     def sample(row: int) -> tuple[torch.Tensor, list[list[int]]]:
@@ -105,7 +105,7 @@ def batches_from_scratch(work: Workspace, data: DataConfig) -> Callable[[], Iter
 
 
 def plain_augmentation(augment: AugmentConfig, side: int) -> Callable[[Image.Image], torch.Tensor]:
-    """The augmentation of training as torchvision has it: PIL picture -> bytes (3, side, side)."""
+    """The augmentation of training with torchvision: PIL picture -> bytes (3, side, side)."""
     import_torchvision()
     from torchvision.transforms import v2
 
@@ -122,7 +122,7 @@ def plain_augmentation(augment: AugmentConfig, side: int) -> Callable[[Image.Ima
 
 
 def plain_batches(work: Workspace, order: Sequence[Sequence[int]]) -> Callable[[], Iterator[int]]:
-    """Our own database read as any folder of `datasets` is: row by row, its Image column decoded."""
+    """Our database, read by `datasets` row by row, which decodes its Image column."""
     dataset: Any = load_from_disk(str(work.database("ours")))
 
     def batches() -> Iterator[int]:

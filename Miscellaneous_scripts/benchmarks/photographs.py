@@ -13,12 +13,12 @@ TRAINING, DEVELOPMENT = "Flickr_8k.trainImages.txt", "Flickr_8k.devImages.txt"
 
 
 def copy_evenly(source: Path, target: Path, count: int) -> None:
-    """Copy `count` photographs of a folder in Flickr8k's format, evenly over their sorted names, and their lines."""
+    """Copy `count` photographs of a folder of Flickr8k, evenly spread over their names, with captions and splits."""
     if not (source / CAPTIONS).is_file() or not (source / PICTURES).is_dir():
-        raise FileNotFoundError(f"{source} is no folder of Flickr8k: it needs {PICTURES}/ and {CAPTIONS}")
+        raise FileNotFoundError(f"--photos {source} must be a folder of Flickr8k, with {PICTURES}/ and {CAPTIONS}")
     pictures = sorted((source / PICTURES).glob("*.jpg"))
     if len(pictures) < count:
-        raise ValueError(f"{source} has {len(pictures)} photographs, fewer than --count {count}")
+        raise ValueError(f"--photos {source} has only {len(pictures)} photographs; use --count {len(pictures)} or less")
     chosen = [pictures[n * len(pictures) // count] for n in range(count)]
     (target / PICTURES).mkdir(parents=True)
     for picture in chosen:
@@ -31,7 +31,7 @@ def copy_evenly(source: Path, target: Path, count: int) -> None:
 
 
 def draw_photographs(target: Path, count: int) -> None:
-    """Drawn scenes of 640 x 480 pixels in Flickr8k's format, with noise: without it PNG files would be too small."""
+    """Write drawn scenes of 640 x 480 pixels in Flickr8k's format. Noise makes their PNG files as large as usual."""
     (target / PICTURES).mkdir(parents=True)
     captions, names = [], [f"{1_000_000 + seed}_scene.jpg" for seed in range(count)]
     for seed, name in enumerate(names):

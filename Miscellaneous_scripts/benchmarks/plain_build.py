@@ -1,6 +1,6 @@
-"""The plain way to a database: `datasets` with PNG pictures of 224 x 224 and a parse of every caption by spaCy.
+"""The plain way to build a database: `datasets` with PNG pictures of 224 x 224, and nlp(caption) of spaCy.
 
-It runs in a process of its own, whose start-up is measured, so it imports little.
+It runs in a process of its own. Start-up time is measured too, so it imports little.
 """
 
 import functools
@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 from Config import usable_cores
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 
-PLAIN_SIZE = (224, 224)  # what an ImageNet backbone takes
+PLAIN_SIZE = (224, 224)  # the input of an ImageNet backbone
 
 
 def build(photographs: str, target: str, pipeline: str) -> None:
-    """Write the database TARGET/bench of a folder in Flickr8k's format, with as many processes as ours has."""
+    """Write the database TARGET/bench from a folder in Flickr8k's format, with as many processes as our way."""
     from datasets import Dataset, Features, List, Value
     from datasets import Image as ImageColumn
 
@@ -37,7 +37,7 @@ def build(photographs: str, target: str, pipeline: str) -> None:
 
 
 def plain_rows(folder: Path, captions: Sequence[tuple[str, list[str]]], pipeline: str) -> Iterator[dict[str, Any]]:
-    """Rows of some photographs; `datasets` distributes them to its processes."""
+    """Rows of some photographs; `datasets` calls it in each of its processes."""
     nlp = load_once(pipeline)
     for name, texts in captions:
         with Image.open(folder / name) as image:

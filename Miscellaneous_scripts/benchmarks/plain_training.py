@@ -1,8 +1,9 @@
-"""The training step as it is written first.
+"""A plain training step, as one writes it at first.
 
-Float32 and contiguous; the backbone in every step, also if it is frozen; each picture as it is stored and augmented;
-an LSTM over PLAIN_WORDS words of every text; all cosines of the batch in one tensor. The batch, the widths, the losses
-and AdamW are those of the run that it is compared with. What loading takes is left out, which favours the plain step.
+It computes in float32 with contiguous tensors; runs the backbone in every step, even if it is frozen; encodes each
+picture twice, as stored and augmented; pads every text to PLAIN_WORDS words for the LSTM; and holds all cosines of the
+batch in one tensor. Batch, widths, losses and AdamW are the same as in the run that it is compared with. The time of
+loading is not counted, which favours the plain step.
 
 Shapes: N pictures, P patches, T texts, L words, D width.
 """
@@ -22,11 +23,11 @@ from common.patch_word import average_words
 from Config import PRESETS, BackboneConfig, ModelConfig
 from DataBase_functions import PairDataset
 
-PLAIN_WORDS = 224  # to which every text is padded
+PLAIN_WORDS = 224  # every text is padded to this length
 
 
 class PlainText(nn.Module):
-    """Word indices (T, L) -> word vectors (T, L, D), whose length is the weight of the word."""
+    """Word indices (T, L) -> word vectors (T, L, D); the norm of a vector is the weight of its word."""
 
     def __init__(self, vocabulary: int, settings: ModelConfig) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class PlainText(nn.Module):
 
 
 class PlainModel(SiameseModel):
-    """The model with the patch-word score alone, and its cosines (N, P, T, L) in one tensor."""
+    """The model with only the patch-word score; all cosines (N, P, T, L) are in one tensor."""
 
     def __init__(self, vocabulary: int, backbone: BackboneConfig, settings: ModelConfig) -> None:
         settings = replace(settings, score="patch_word")
@@ -61,14 +62,14 @@ class PlainModel(SiameseModel):
 
 
 def plain_training(run: Any) -> Callable[[], float]:
-    """A callable that makes one plain step on the first batch of a run; it returns the pairs a second."""
-    config, its = run.config, run.train_loader.dataset
-    model = PlainModel(len(its.tokenizer), config.backbone, config.model).to(run.device).train()
+    """A callable that makes one plain step on the first batch of a run and returns captions per second."""
+    config, ours = run.config, run.train_loader.dataset
+    model = PlainModel(len(ours.tokenizer), config.backbone, config.model).to(run.device).train()
     model.backbone.requires_grad_(not config.backbone.frozen)
     optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], config.optim.lr)
     keys = next(iter(run.train_sampler))
     stored, augmented = (
-        PairDataset(its.database, its.tokenizer, its.data, its.negatives, changes, its.seed).__getitems__(keys)
+        PairDataset(ours.database, ours.tokenizer, ours.data, ours.negatives, changes, ours.seed).__getitems__(keys)
         for changes in (None, PRESETS["finetune"][1].augment)
     )
     padding = (0, PLAIN_WORDS - stored.words.shape[1])

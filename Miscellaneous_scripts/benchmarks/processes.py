@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, and the memory that they and this process hold."""
+"""Run the processes of a benchmark, and measure their memory and that of this process."""
 
 import contextlib
 import gc
@@ -15,13 +15,13 @@ import torch
 from common.command_line import fail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-POLL = 0.1  # seconds between two looks at the memory of all processes; a look takes 2 ms
+POLL = 0.1  # seconds between two readings of the memory of all processes; a reading takes 2 ms
 
 
 def run(command: Sequence[str], log: Path, watch: bool) -> list[float]:
-    """Run a command from ROOT to its end. With `watch`: the most MB that each of its processes held.
+    """Run a command in ROOT and wait for it. With `watch`, returns the peak MB of each of its processes.
 
-    Its processes have a session of their own, so that they can be counted and ended together.
+    The command has a session of its own, by which its processes are found and ended.
     """
     peaks: dict[int, float] = {}
     with log.open("wb") as file:
@@ -47,33 +47,33 @@ def peaks_of_session(session: int) -> dict[int, float]:
     """Peak MB (VmHWM) of each process of a session, by process id."""
     peaks = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, StopIteration):  # it has ended meanwhile
-            # The name, in brackets, may hold spaces; after it come state, parent, group and session.
+        with contextlib.suppress(OSError, StopIteration):  # the process has just ended
+            # After the name in brackets, which can contain spaces, are state, parent, group and session.
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
                 peaks[int(folder.name)] = peak_of(folder)
     return peaks
 
 
 def peak_of(process: Path) -> float:
-    """Peak MB of the process of a folder in /proc. StopIteration if it has ended."""
+    """Peak MB of a process; process: its folder in /proc. StopIteration if it has ended."""
     lines = (process / "status").read_text().splitlines()
     peak = next(line for line in lines if line.startswith("VmHWM"))
     return int(peak.split()[1]) * 1024 / 1e6
 
 
 def watched(work: Callable[[], Any], device: Any) -> tuple[Any, float | None]:
-    """The result of a callable, and by how many MB it raised the peak memory of the GPU, or else of this process.
+    """The result of a callable, and by how many MB it raised the peak memory of the GPU, or on a CPU of this process.
 
-    None for the MB where neither can be read.
+    None instead of MB if the memory cannot be read.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)
         result = work()
         return result, (torch.cuda.max_memory_allocated(device) - allocated) / 1e6
-    gc.collect()  # garbage freed meanwhile would be subtracted from what the work holds
+    gc.collect()  # else garbage that is freed during the work would hide some of its memory
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins at what is held now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current memory
     except OSError:
         return work(), None
     before = peak_of(Path("/proc/self"))

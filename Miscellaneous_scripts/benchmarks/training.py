@@ -1,4 +1,4 @@
-"""Steps and epochs of training: ours | the step as it is written first (plain_training.py)."""
+"""Steps and epochs of training: ours | a plain training step (plain_training.py)."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from Miscellaneous_scripts.benchmarks import Measure
 from Miscellaneous_scripts.benchmarks.plain_training import plain_training
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 
-LAPTOP_BATCH = 16  # pictures of a step that trains ResNet-50: in float32 they take 2 GB, and twice that plainly
+LAPTOP_BATCH = 16  # pictures of a step that trains ResNet-50: 2 GB in float32, and 4 GB for the plain step
 
 
 def frozen(work: Workspace) -> tuple[Measure, Measure]:
@@ -25,26 +25,27 @@ def frozen(work: Workspace) -> tuple[Measure, Measure]:
     start = time.perf_counter()
     work.start(config)
     middle = time.perf_counter()
-    run = work.start(config)  # the same again, but for the cache
+    run = work.start(config)  # the same again, with the cache made
     cache_seconds = middle - start - (time.perf_counter() - middle)
     cached = math.prod(run.train_loader.dataset.features.array.shape[:-3])
     epochs = itertools.count()
     plain_rate = plain_training(run)
 
     def ours() -> dict[str, float]:
-        seconds, pairs = epoch_of(run, next(epochs))
+        seconds, captions = epoch_of(run, next(epochs))
         planned = config.optim.epochs
         return {
-            "pairs/s": pairs / seconds,
-            f"pairs/s in {planned} epochs and the cache": planned * pairs / (planned * seconds + cache_seconds),
-            "pictures/s of the cache": cached / cache_seconds,
+            "captions/s": captions / seconds,
+            f"captions/s, cache and {planned} epochs": planned * captions / (planned * seconds + cache_seconds),
+            "pictures/s of making the cache": cached / cache_seconds,
         }
 
     def plain() -> dict[str, float]:
         rate = plain_rate()
-        return {"pairs/s": rate, "its epochs that the cache takes": cache_seconds * rate / run.progress.captions}
+        in_epochs = cache_seconds * rate / run.progress.captions
+        return {"captions/s": rate, "plain epochs in the time of the cache": in_epochs}
 
-    ours()  # starts the loader's processes
+    ours()  # starts the processes of the loader
     return ours, plain
 
 
@@ -69,7 +70,7 @@ def finetune(work: Workspace) -> tuple[Measure, Measure]:
 
     plain = plain_training(run)
     rate(run), rate(in_two), plain()
-    return lambda: {"pairs/s": rate(run), "pairs/s in 2 chunks": rate(in_two)}, plain
+    return lambda: {"captions/s": rate(run), "captions/s in 2 chunks": rate(in_two)}, plain
 
 
 def waiting(work: Workspace) -> tuple[Measure, None]:
@@ -88,8 +89,8 @@ def waiting(work: Workspace) -> tuple[Measure, None]:
         return {
             "% of an epoch": 100 * sum(timed.seconds) / seconds,
             "% without its first batch": 100 * sum(others) / (seconds - first),
-            # Waiting is not all: a loader's process takes a core, or a part of its memory's speed, from the training.
-            "% against batches at hand": 100 * (1 - steps / seconds),
+            # The loader costs more than the waiting: its process uses a core and memory bandwidth.
+            "% slower than with loaded batches": 100 * (1 - steps / seconds),
             "batches": len(ready),
         }
 
@@ -98,7 +99,7 @@ def waiting(work: Workspace) -> tuple[Measure, None]:
 
 
 class TimedLoader:
-    """A loader that measures how long each batch of its last pass was waited for."""
+    """A loader that measures the waiting time for each batch of its last pass."""
 
     def __init__(self, loader: Any):
         self.loader = loader
@@ -116,9 +117,9 @@ class TimedLoader:
 
 
 def epoch_of(run: Any, epoch: int) -> tuple[float, int]:
-    """Seconds of an epoch of training, without its validation, and its number of captions."""
+    """(seconds, captions) of an epoch of training without validation."""
     run.progress = Main_train.Progress(epoch)
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+    with contextlib.redirect_stderr(io.StringIO()):  # no progress bar
         start = time.perf_counter()
         Main_train.train_epoch(run)
         return time.perf_counter() - start, run.progress.captions

@@ -1,4 +1,4 @@
-"""The temporary folder of a run: photographs, and the databases, models and trainings that are made of them."""
+"""The temporary folder of a run of Benchmark.py: photographs, and databases, models and trainings made from them."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ from training.checkpoints import LoadedModel, Threshold
 
 
 class Workspace:
-    """A temporary folder with `count` photographs, copied from `photos` or drawn, and with what is made of them."""
+    """A temporary folder with `count` photographs, copied from `photos` or drawn, and all that is made from them."""
 
     def __init__(self, folder: Path, photos: Path | None, count: int):
         self.folder, self.count, self.quarter, self.pipeline = folder, count, count // 4, find_pipeline()
@@ -37,21 +37,21 @@ class Workspace:
         self.photographs(count)
 
     def photographs(self, count: int) -> Path:
-        """A folder with `count` of them."""
+        """A folder with `count` of the photographs."""
         folder = self.folder / f"photographs-{count}"
         if not folder.is_dir():
             copy_evenly(self.all, folder, count)
         return folder
 
     def database(self, way: str) -> Path:
-        """The last database of all photographs that a way ("ours" or "plain") built; it is built if there is none."""
+        """The database of all photographs, built by a way ("ours" or "plain") when it is first asked for."""
         folder = self.folder / f"{way}-{self.count}" / "bench"
         if not folder.is_dir():
             self.build(way, self.count)
         return folder
 
     def config(self, preset: str) -> Config:
-        """A preset on our database, with a ResNet-50 of random weights."""
+        """The settings of a preset, on our database and with a ResNet-50 with random weights."""
         config, weights = PRESETS[preset][1], self.folder / "random.pth"
         if not weights.is_file():
             torch.manual_seed(0)
@@ -79,13 +79,13 @@ class Workspace:
         return Judge(LoadedModel(model, tokenizer, config, threshold)), files, texts
 
     def plan(self) -> None:
-        """Make the plan of hard negatives, so that no benchmark measures that too; Skip if training cannot start."""
+        """Make the plan of hard negatives, so that its time is not measured. Skip if training cannot start."""
         database = Database(self.database("ours"))
         try:
             for split in ("train", "validation"):
                 database.rows(split)
         except ValueError as error:
-            raise Skip(f"{error}, which here means a larger --count") from error
+            raise Skip(f"{error}; use a larger --count") from error
         database.plan  # noqa: B018
 
     def start(self, config: Config) -> Any:
@@ -95,12 +95,12 @@ class Workspace:
             return Main_train.build_run(config)
 
     def build(self, way: str, count: int, watch: bool = False) -> tuple[float, list[float]]:
-        """Build a database in a process of its own: the seconds, and with `watch` the peak MB of each process."""
+        """Build a database in a process of its own; returns seconds, and with `watch` the peak MB of each process."""
         photographs, target = self.photographs(count), self.folder / f"{way}-{count}"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         command = [ROOT / "Database_create.py", "--name", "bench", "--root", target, "--flickr8k", photographs]
-        command.append("--no-negatives")  # the plain way has none; the benchmark "negatives" measures their cost
+        command.append("--no-negatives")  # the plain way makes none; the benchmark "negatives" measures their time
         if way == "plain":
             code = "import sys; from Miscellaneous_scripts.benchmarks.plain_build import build; build(*sys.argv[1:])"
             command = ["-c", code, photographs, target, self.pipeline]

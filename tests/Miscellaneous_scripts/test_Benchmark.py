@@ -31,14 +31,14 @@ def test_medians_and_their_ratio():
     assert (row["ours_all"], row["plain_all"]) == ([30, 10, 80], [4, 6, 5])
 
 
-def test_what_only_one_way_has_is_told_without_a_ratio(capsys):
+def test_what_only_one_way_has_is_shown_without_a_ratio(capsys):
     row = Benchmark.summarise("negatives", "mined/s", ours=[3, 1, 2], plain=[])
     assert (row["ours"], row["plain"], row["ratio"], row["plain_all"]) == (2, None, None, [])
     Benchmark.print_table([{**row, "better": "larger"}])
     assert capsys.readouterr().out.splitlines()[1].split() == ["negatives", "mined/s", "2", "(1–3)", "–", "–", "larger"]
 
 
-def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, capsys):
+def test_both_ways_are_measured_alternately_and_show_other_numbers(monkeypatch, capsys):
     turns = []
 
     def prepare(work):
@@ -55,8 +55,8 @@ def test_both_ways_take_turns_and_tell_others_beside_the_number(monkeypatch, cap
     assert (row["unit"], row["ours"], row["plain"], row["ratio"], row["better"]) == ("MB", 4, 2, 2, "smaller")
     assert [(other["unit"], other["ratio"]) for other in row["also"]] == [("largest", 1)]
     Benchmark.print_table([row])
-    told = capsys.readouterr().out
-    assert told.startswith("mine: one | another\n") and "(2–6)" in told
+    printed = capsys.readouterr().out
+    assert printed.startswith("mine: one | another\n") and "(2–6)" in printed
 
 
 def test_photographs_are_chosen_evenly_with_their_lines(tmp_path):
@@ -84,18 +84,18 @@ def test_each_line_of_the_table_names_a_function(name):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nonsense"], "there is no benchmark 'nonsense'; choose from: build, "),
-        (["open", "--rounds", "0"], "at least 8 photographs and 1 round"),
+        (["open", "--rounds", "0"], "must be at least 8 and at least 1"),
         (["open", "--rounds", "many"], "invalid int value"),
-        (["open", "--photos", "nowhere"], "nowhere is no folder of Flickr8k"),
+        (["open", "--photos", "nowhere"], "--photos nowhere must be a folder of Flickr8k"),
         (["open", "--json", "nowhere/results.json"], "there is no folder nowhere"),
     ],
 )
-def test_what_cannot_be_run_is_one_line(arguments, told):
+def test_what_cannot_be_run_is_one_line(arguments, message):
     error = run_script(SCRIPT, *arguments, status=2).stderr
-    assert told in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
 def test_a_tiny_run_writes_json(tmp_path):
@@ -117,7 +117,7 @@ def test_a_tiny_run_writes_json(tmp_path):
         assert row["ours_all"] == [row["ours"]] and row["plain_all"] == [row["plain"]]
         assert row["ours"] > 0 and row["plain"] > 0
     beside = {row["unit"]: row for row in results["rows"][-1]["also"]}
-    assert list(beside) == ["exchange/s", "mined/s", "mixture/s", "s for a plan of 1,000", "bytes of it a caption"]
+    assert list(beside) == ["exchange/s", "mined/s", "mixture/s", "s for a plan of 1,000", "bytes of plan per caption"]
     assert all(row["ours"] > 0 and row["plain"] is row["ratio"] is None for row in beside.values())
 
 
@@ -128,14 +128,14 @@ def work(tmp_path_factory):
 
 @pytest.fixture
 def small_presets(monkeypatch):
-    """Those of training, so small that a step takes a tenth of a second."""
+    """The presets of training, so small that a step takes a tenth of a second."""
     for name in ("frozen", "finetune"):
-        told, config = PRESETS[name]
+        about, config = PRESETS[name]
         model = replace(config.model, width=32, word_width=16)
         data = replace(config.data, side=64, batch_pictures=8, workers=0)
         optim = replace(config.optim, accumulation=1)
         small = replace(config, device="cpu", model=model, data=data, optim=optim)
-        monkeypatch.setitem(PRESETS, name, (told, small))
+        monkeypatch.setitem(PRESETS, name, (about, small))
     monkeypatch.setattr(plain_training, "PLAIN_WORDS", 64)
     monkeypatch.setattr(chunks, "WHOLE_BATCH", 16)
     monkeypatch.setattr(loader, "FROM_SCRATCH", 6)
@@ -150,10 +150,14 @@ def small_presets(monkeypatch):
         ("loader-from-scratch", []),
         (
             "train-frozen",
-            [f"pairs/s in {EPOCHS} epochs and the cache", "pictures/s of the cache", "its epochs that the cache takes"],
+            [
+                f"captions/s, cache and {EPOCHS} epochs",
+                "pictures/s of making the cache",
+                "plain epochs in the time of the cache",
+            ],
         ),
-        ("train-finetune", ["pairs/s in 2 chunks"]),
-        ("waiting", ["% without its first batch", "% against batches at hand", "batches"]),
+        ("train-finetune", ["captions/s in 2 chunks"]),
+        ("waiting", ["% without its first batch", "% slower than with loaded batches", "batches"]),
         ("scoring", ["pairs/s of the scores", "MB of the scores"]),
         ("accumulation", ["s", "largest relative difference"]),
         ("predict-one", ["ms of the next verdict"]),
@@ -179,12 +183,12 @@ def test_training_is_measured_at_the_smallest_count(name, beside, work, small_pr
     assert torch.get_num_threads() == threads
 
 
-def test_too_few_photographs_for_a_training_are_told(work, monkeypatch):
+def test_too_few_photographs_for_a_training_are_reported(work, monkeypatch):
     def rows(self, split):
         raise ValueError(f"the {split} split is empty")
 
     monkeypatch.setattr(Database, "rows", rows)
-    with pytest.raises(benchmarks.Skip, match="the train split is empty, which here means a larger --count"):
+    with pytest.raises(benchmarks.Skip, match="the train split is empty; use a larger --count"):
         Benchmark.BENCHMARKS["waiting"].prepare(work)
 
 
@@ -236,8 +240,8 @@ GARBAGE = "garbage = [np.ones(2**25)]; garbage.append(garbage); del garbage"  # 
 )
 def test_memory_that_is_held_for_a_while_is_seen(before, work, result, least, most):
     code = WATCHED.format(before=before, work=work)
-    told = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
-    returned, grown = told.stdout.split()
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
+    returned, grown = done.stdout.split()
     assert returned == result and least <= float(grown) < most
 
 

@@ -1,4 +1,4 @@
-"""Clean_checkpoints: nothing is deleted unasked, and never what a model or a run that may go on needs."""
+"""Clean_checkpoints: nothing is deleted without --remove, and never what a model or an unfinished run needs."""
 
 import json
 import os
@@ -57,22 +57,23 @@ def test_by_default_all_is_listed_and_nothing_deleted(models):
     before = {path: path.stat().st_mtime for path in models.rglob("*")}
     age(models / "whole" / "failed.pt", 3 * 86400)
     before[models / "whole" / "failed.pt"] = (models / "whole" / "failed.pt").stat().st_mtime
-    told = run_script(SCRIPT, "--models", models).stdout
+    printed = run_script(SCRIPT, "--models", models).stdout
     assert {path: path.stat().st_mtime for path in models.rglob("*")} == before
-    lines = told.splitlines()
-    assert len(lines) == 10 + 1  # a checkpoint and a pointer of four runs, two failed.pt, and the summary
+    lines = printed.splitlines()
+    assert len(lines) == 10 + 2  # a checkpoint and a pointer of four runs, two failed.pt, and the summary
     (line,) = [line for line in lines if f"{models / 'whole' / 'failed.pt'}: " in line]
     assert "1.00 MB" in line and "3 days" in line and line.endswith("the weights before a NaN or infinite loss")
-    assert "--remove would delete 5 files, 7.00 MB; 5 files of unfinished runs stay (7.00 MB)" in lines[-1]
+    assert "--remove would delete 5 files, 7.00 MB" in lines[-2]
+    assert lines[-1] == "kept: 5 files of unfinished runs, 7.00 MB; --remove --all deletes them too"
 
 
 def test_remove_takes_those_of_finished_runs_only(models):
-    told = run_process(SCRIPT, "--models", models, "--remove").stdout
+    printed = run_process(SCRIPT, "--models", models, "--remove").stdout
     assert names(models / "whole") == names(models / "early") == KEPT
     assert names(models / "half") == {*KEPT, "last.json", "last-0004-000000.pt", "failed.pt"}
     assert names(models / "within") == {*KEPT, "last.json", "last-0004-000007.pt"}
     assert (models / "file.pt").exists()
-    assert "deleted: 5 files, 7.00 MB" in told
+    assert "deleted: 5 files, 7.00 MB" in printed
     again = run_script(SCRIPT, "--models", models, "--remove").stdout
     assert "deleted: 0 files" in again
 
@@ -114,11 +115,11 @@ def test_links_and_folders_are_left_alone(models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"), [(["--models", "absent"], "no folder absent"), (["--all"], "--all belongs to --remove")]
+    ("flags", "message"), [(["--models", "absent"], "there is no folder absent"), (["--all"], "--all needs --remove")]
 )
-def test_what_the_user_can_mend_is_told_in_one_line(flags, told):
+def test_what_the_user_can_fix_is_reported_in_one_line(flags, message):
     error = run_script(SCRIPT, *flags, status=2).stderr
-    assert error.startswith("Clean_checkpoints.py: error: ") and told in error and error.count("\n") == 1
+    assert error.startswith("Clean_checkpoints.py: error: ") and message in error and error.count("\n") == 1
 
 
 def test_a_run_of_training_is_known_as_finished_and_its_model_stays_of_use(trained, databases, tmp_path):

@@ -1,6 +1,7 @@
-"""View_dataset: the page shows what a batch holds, marks and shortens texts, and counts as by hand."""
+"""View_dataset: samples equal a batch of training, texts are marked and shortened, statistics are right."""
 
 import random
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -36,35 +37,68 @@ def negative_of(text, *words):
     return Negative(text, "swap", "object", tuple((text.index(word), text.index(word) + len(word)) for word in words))
 
 
-def test_the_three_pictures_are_written_where_they_are_told(databases, tmp_path):
+def test_the_three_plots_are_written_to_the_folder_of_the_database(databases, tmp_path):
     page, plots = tmp_path / "new" / "page.png", tmp_path / "plots"
     flags = ["--name", "tiny", "--root", databases, "--count", 3, "--preset", "scenes", "--plots", plots]
-    told = run_process(SCRIPT, *flags, "--out", page).stdout
+    printed = run_process(SCRIPT, *flags, "--out", page).stdout
     for path, height in (
         (page, (1.0 + 3 * view.ROW) * view.DPI),
-        (plots / "caption_length_hist.png", 5.6 * view.DPI),
-        (plots / "vocab_rank_freq.png", 5.4 * view.DPI),
+        (plots / "tiny" / "caption_length_hist.png", 5.6 * view.DPI),
+        (plots / "tiny" / "vocab_rank_freq.png", 5.4 * view.DPI),
     ):
-        assert str(path) in told
+        assert f"written: {path}\n" in printed
         with Image.open(path) as picture:
-            assert picture.size == (1350, pytest.approx(height, abs=1))
+            assert picture.size == (1800, pytest.approx(height, abs=1))
             assert np.asarray(picture.convert("L")).std() > 10  # not an empty page
-    assert sorted(path.name for path in plots.iterdir()) == ["caption_length_hist.png", "vocab_rank_freq.png"]
+    names = ["caption_length_hist.png", "database.txt", "vocab_rank_freq.png"]
+    assert [path.name for path in plots.iterdir()] == ["tiny"]
+    assert sorted(path.name for path in (plots / "tiny").iterdir()) == names
+
+
+@pytest.mark.parametrize(("ending", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_figures_can_be_vector_graphics(databases, tmp_path, ending, start):
+    flags = ["--name", "tiny", "--root", databases, "--count", 1, "--preset", "scenes", "--split", "test"]
+    run_script(SCRIPT, *flags, "--plots", tmp_path, "--figures", ending)
+    paths = sorted(path for path in (tmp_path / "tiny").iterdir() if path.name != "database.txt")
+    names = ("caption_length_hist", "samples_test", "vocab_rank_freq")
+    assert [path.name for path in paths] == [f"{name}.{ending}" for name in names]
+    assert all(path.read_bytes().startswith(start) for path in paths)
+
+
+def test_plots_of_another_database_with_the_same_name_are_not_overwritten(databases, tmp_path):
+    for root in ("one", "two"):
+        shutil.copytree(databases / "tiny", tmp_path / root / "tiny")
+    plots = tmp_path / "Plots" / "tiny"
+    flags = ["--name", "tiny", "--count", 1, "--preset", "scenes", "--plots", plots.parent]
+    for _ in range(2):  # those of the same database are replaced without asking
+        run_script(SCRIPT, *flags, "--root", tmp_path / "one")
+    before = {path.name: path.stat().st_mtime_ns for path in plots.iterdir()}
+    error = run_script(SCRIPT, *flags, "--root", tmp_path / "two", status=2).stderr
+    assert f"{plots} has the plots of another database, {tmp_path / 'one' / 'tiny'}" in error
+    assert "--plots DIR" in error and "--overwrite" in error and error.count("\n") == 1
+    assert {path.name: path.stat().st_mtime_ns for path in plots.iterdir()} == before
+    run_script(SCRIPT, *flags, "--root", tmp_path / "two", "--overwrite")
+    run_script(SCRIPT, *flags, "--root", tmp_path / "two")
+    run_script(SCRIPT, *flags, "--root", tmp_path / "one", status=2)
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--name", "absent"], "no database at"),
         (["--name", "tiny", "--split", "dev"], "there is no split 'dev'; choose from train, validation, test"),
-        (["--name", "tiny", "--count", "0"], "--count 0: must be 1 to 200"),
-        (["--name", "tiny", "--preset", "large"], "Expected one of ('scenes', 'scenes-small', 'frozen', 'finetune')"),
+        (["--name", "tiny", "--count", "0"], "--count 0: must be 1 to 160"),
+        (["--name", "tiny", "--out", "page.jpg"], "--out page.jpg: the file name must end with .png, .pdf or .svg"),
+        (
+            ["--name", "tiny", "--preset", "large"],
+            "--preset 'large': choose from 'scenes', ",
+        ),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_with_status_2(databases, tmp_path, flags, told):
+def test_what_the_user_can_fix_is_one_line_with_status_2(databases, tmp_path, flags, message):
     error = run_script(SCRIPT, "--root", databases, "--plots", tmp_path / "plots", *flags, status=2).stderr
     assert error.startswith("View_dataset.py: error: ")
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "plots").exists()
 
@@ -85,9 +119,9 @@ def test_a_sample_is_what_a_batch_of_the_first_epoch_holds(dataset):
 
 def test_captions_of_a_split_are_those_of_its_rows(dataset):
     database = dataset.database
-    told = view.split_captions(database, "test").to_pylist()
+    captions = view.split_captions(database, "test").to_pylist()
     expected = [(row, c.text, c.kind) for row in database.rows("test") for c in database.captions(row)]
-    assert [(line["row"], line["text"], line["kind"]) for line in told] == expected
+    assert [(line["row"], line["text"], line["kind"]) for line in captions] == expected
 
 
 def test_each_kind_of_caption_is_on_the_page(databases):
@@ -128,7 +162,7 @@ def test_replaced_words_are_those_in_the_place_of_the_changed_ones(text, negativ
     assert view.replaced_words(text, negative) == replaced
 
 
-def test_in_a_mined_negative_the_words_that_it_lacks_are_marked():
+def test_words_that_a_mined_negative_does_not_contain_are_marked():
     text, other = "A girl on a red bike.", "A red dog runs."
     mined = Negative(other, "mined", "mined", other_words(text, other))
     assert [other[start:end] for start, end in mined.changed] == ["dog", "runs"]
@@ -190,7 +224,7 @@ def test_no_line_is_too_wide_and_the_mark_is_always_there():
 
 
 def test_nothing_leaves_the_page(dataset, tmp_path):
-    """The margins stay white under 200 wide words, an address, and two $ (which are no formula)."""
+    """The margins stay white under 200 wide words, a URL, and two $ (which are not a formula)."""
     words = ["WWWWWWWWWWWW"] * 100 + ["https://example.org/" + "M" * 200, "$5", "$x_$", "red"] + ["(WÉg,"] * 100
     text = " ".join(words)
     caption = Caption(text, "dense", "pairs")

@@ -39,7 +39,7 @@ def test_ade20k_of_the_scene_parsing_challenge(tmp_path):
         ("images/ADE/training/urban/street", ["{}_seg.png", "{}.json", "{}/instance_000_{}.png"]),  # 2021
     ],
 )
-def test_ade20k_by_scenes_with_segmentations_that_are_no_photographs(tmp_path, folder, others):
+def test_ade20k_by_scenes_with_segmentations_that_are_not_photographs(tmp_path, folder, others):
     name = "ADE_train_00000970"
     write(tmp_path / folder, {f"{name}.jpg": None, **{other.format(name, name): None for other in others}})
     path = tmp_path / folder / f"{name}.jpg"

@@ -134,7 +134,7 @@ def test_karpathys_file_rules_over_the_folders_of_coco(tmp_path):
         ([], "annotations[1]"),
     ],
 )
-def test_a_broken_annotation_of_coco_is_told_and_the_rest_is_kept(tmp_path, annotation, place):
+def test_a_broken_annotation_of_coco_is_reported_and_the_rest_is_kept(tmp_path, annotation, place):
     captions = coco_captions((9, 1, "A meal."), annotation, (9, 3, "A plate."))
     folder = write(tmp_path, {"captions_val2017.json": captions, "val2017/000000000009.jpg": None})
     assert list(read_coco(folder))[1:] == [
@@ -163,6 +163,6 @@ def test_coco_names_of_one_number_are_one_identity_and_of_two_are_two(number, ot
 @pytest.mark.parametrize(
     "name", ["000000000009 (1).jpg", "000000000009_1.jpg", "copy of 9.jpg", "IMG_2017.jpg", "", "²"]
 )
-def test_a_name_that_is_not_cocos_is_no_number_of_coco(name):
+def test_a_name_that_is_not_cocos_is_not_a_number_of_coco(name):
     """The first was downloaded twice; as number 1 it would get the captions of another photograph."""
     assert coco_identity(name) == f"coco:{name}"

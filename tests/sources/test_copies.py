@@ -59,7 +59,7 @@ def test_a_chain_of_copies_is_one_group_and_each_guest_goes_to_its_nearest_host(
 
 
 def test_the_ends_of_a_chain_that_are_not_equal_keep_their_rows():
-    """1 and 6 are each equal to 3, but not to one another: their texts must not be told of one picture."""
+    """1 and 6 are each equal to 3 but not to each other, so they must not share their texts."""
     intake = copies()
     join(intake, [(1, 3), (3, 6)], lambda i, j: None if (i, j) == (1, 6) else 31)
     rows = {row.rank: row for row in intake.rows(1, 9)}

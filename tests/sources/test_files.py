@@ -1,4 +1,4 @@
-"""Files and folders that are missing, damaged or full of anything: named, told, never lost."""
+"""Missing, damaged and arbitrary files: errors name the file, and every line and record is accounted for."""
 
 import json
 import os
@@ -93,15 +93,15 @@ from sources.sharegpt4v import read_sharegpt4v
 )
 @pytest.mark.parametrize("is_there", [True, False])
 def test_what_is_missing_is_named_with_what_is_expected(tmp_path, reader, files, message, is_there):
-    """If the folder is absent as a whole, or is a file, the message is that of its first missing part."""
+    """If the whole folder is missing or is a file, the message is about its first missing part."""
     if is_there:
         write(tmp_path / "data", dict.fromkeys(files))
     with pytest.raises(FileNotFoundError) as missing:
         list(reader(tmp_path / "data"))
-    told = str(missing.value)
-    assert str(tmp_path / "data") in told
+    error = str(missing.value)
+    assert str(tmp_path / "data") in error
     if is_there:
-        assert told == message.replace("FOLDER", str(tmp_path / "data"))
+        assert error == message.replace("FOLDER", str(tmp_path / "data"))
 
 
 JSON_FILES: dict[str, tuple[Callable[[Path], Iterator[Item]], dict[str, None], Any]] = {

@@ -17,7 +17,7 @@ def test_flickr_names_of_one_number_are_one_identity_and_of_two_are_two(number, 
     assert (flickr_identity(f"{other}_{secret:010x}.jpg") == f"flickr:{number}") == (other == number)
 
 
-def test_own_pictures_in_the_format_of_flickr_are_not_taken_for_one_photograph():
+def test_own_pictures_in_the_format_of_flickr_do_not_share_an_identity():
     names = ["dog_1.jpg", "dog_2.jpg", "IMG_20240101_1.jpg", "1a_2.jpg", "_1.jpg"]
     assert [flickr_identity(name) for name in names] == [f"flickr:{name.removesuffix('.jpg')}" for name in names]
 
@@ -56,7 +56,7 @@ def test_flickr30k_as_its_authors_distribute_it(tmp_path):
         (b"\0\0\0", "no tab between file name and caption"),
     ],
 )
-def test_a_broken_line_of_tokens_is_told_with_its_number_and_the_rest_is_kept(tmp_path, line, reason):
+def test_a_broken_line_of_tokens_is_reported_with_its_number_and_the_rest_is_kept(tmp_path, line, reason):
     tokens = b"\xef\xbb\xbf1_0123456789.jpg#0\tA dog .\n\n" + line + b"\n1_0123456789.jpg#2\tA cat\tsits .\n"
     write(tmp_path, {"a.token": tokens})
     assert list(read_tokens(tmp_path / "a.token")) == [
@@ -105,7 +105,7 @@ def test_flickr30k_as_kaggle_has_it(tmp_path):
     ]
 
 
-def test_a_row_of_kaggles_flickr30k_that_is_not_utf_8_is_told(tmp_path):
+def test_a_row_of_kaggles_flickr30k_that_is_not_utf_8_is_reported(tmp_path):
     write(tmp_path, {"results.csv": b"1.jpg| 0| A d\xf6g .\n1.jpg| 1| A cat .\n"})
     assert list(read_kaggle_bars(tmp_path / "results.csv")) == [
         LeftOut("line", "results.csv:1", "not UTF-8: byte 0xf6 at position 13", captions=1),
@@ -164,7 +164,7 @@ def test_karpathys_files_of_flickr_rule(tmp_path, dataset, reader, pictures, nam
 @pytest.mark.parametrize("texts", ["", "Flickr8k_text/"])
 @pytest.mark.parametrize("pictures", ["Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset"])
 def test_flickr8k_as_its_authors_distribute_it(tmp_path, texts, pictures):
-    """With the five captions that they have of a picture that is not there."""
+    """The official file has captions of a picture that does not exist."""
     names = ["1000268201_693b08cb0e.jpg", "1001773457_577c3a7d70.jpg"]
     folder = write(
         tmp_path,
@@ -224,7 +224,7 @@ def test_flickr8k_as_kaggle_has_it(tmp_path):
     ]
 
 
-def test_photographs_of_a_phone_are_not_taken_for_those_of_flickr():
+def test_photographs_of_a_phone_do_not_get_identities_of_flickr():
     names = ["20210304_123456.jpg", "20210304_123512.jpg", "20210304_123600.jpg"]
     assert len({flickr_identity(name) for name in names}) == 3
     assert flickr_identity("2258277193_586949ec62.jpg.1") == flickr_identity("2258277193.jpg") == "flickr:2258277193"

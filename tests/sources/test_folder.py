@@ -1,4 +1,4 @@
-"""The folder of a database appears whole or not at all, and an older one stays until then."""
+"""The folder of a database is replaced as a whole or not at all."""
 
 import shutil
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_a_database_behind_a_link_is_replaced_where_the_link_leads(tmp_path):
     assert names_in(tmp_path / "large_disk") == ["photos"]
 
 
-def test_a_folder_that_is_no_database_is_never_overwritten(tmp_path):
+def test_a_folder_that_is_not_a_database_is_never_overwritten(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "thesis.tex").touch()
     refused = pytest.raises(ValueError, match="is not a database of this program")

@@ -1,4 +1,4 @@
-"""Joining what the readers gave: one photograph one row, and nothing gets lost uncounted."""
+"""Items joined by photograph: one photograph is one row, and everything that is left out is counted."""
 
 import os
 
@@ -10,7 +10,7 @@ from sources.items import Listed, Picture
 from sources.manifest import account
 
 
-def test_texts_of_all_sources_come_to_the_photograph():
+def test_a_photograph_has_the_texts_of_all_sources():
     intake = take_in(
         {
             "coco": [picture("coco:9"), picture("coco:7"), text("coco:9"), text("coco:7", "a cat")],
@@ -41,7 +41,7 @@ def test_files_of_one_photograph_are_one_photograph():
 
 
 def test_a_text_is_repeated_across_files_only_and_whatever_its_spelling():
-    """Within one file it stays: published protocols count all five captions."""
+    """A text that is twice in one file stays twice: published protocols count all five captions."""
     intake = take_in(
         {
             "flickr30k": [picture("flickr:1"), text("flickr:1", "A dog.", "a:1"), text("flickr:1", "A dog.", "a:2")],
@@ -64,7 +64,7 @@ def test_a_text_is_repeated_across_files_only_and_whatever_its_spelling():
     assert reasons(intake) == [("flickr8k", "b:1", "the same text as in a")]
 
 
-def test_what_has_no_partner_is_told_once():
+def test_pictures_without_text_and_texts_without_picture_are_left_out_once():
     intake = take_in(
         {
             "coco": [
@@ -88,7 +88,7 @@ def test_what_has_no_partner_is_told_once():
     assert [entry["captions"] for entry in intake.left_out()] == [1, 0, 1, 0]
 
 
-def test_a_file_whose_name_is_not_utf8_is_told(tmp_path):
+def test_a_file_whose_name_is_not_utf8_is_reported(tmp_path):
     odd = Picture("flickr:x", "x", tmp_path / os.fsdecode(b"caf\xe9.jpg"))
     intake = take_in({"flickr8k": [odd, picture("flickr:1"), text("flickr:1")]})
     (entry,) = intake.left_out()
@@ -126,7 +126,7 @@ def test_captions_that_cannot_be_used(caption, problem):
     assert caption_problem("a dog", 2) is None
 
 
-def test_each_source_is_told_its_own_reason():
+def test_each_source_has_its_own_reason():
     sources = {
         "flickr30k": [picture("flickr:1", "1.jpg"), text("flickr:1")],
         "flickr8k": [picture("flickr:1", "1_a.jpg"), text("flickr:1", "a cat", "t:1")],

@@ -24,11 +24,11 @@ from sources.karpathy import read_karpathy
         ),
         ({"cocoid": 1, "split": "val"}, "KeyError: 'sentences'", 0),
         ({"cocoid": 1, "split": "val", "sentences": 5}, "TypeError: 'int' object is not iterable", 0),
-        ("no record", "TypeError: string indices must be integers, not 'str'", 0),
+        ("a text", "TypeError: string indices must be integers, not 'str'", 0),
         (None, "TypeError: 'NoneType' object is not subscriptable", 0),
     ],
 )
-def test_a_broken_record_of_karpathys_file_is_told_and_the_rest_is_kept(tmp_path, image, reason, captions):
+def test_a_broken_record_of_karpathys_file_is_reported_and_the_rest_is_kept(tmp_path, image, reason, captions):
     whole = coco_image(9, "train2014", "train", {"raw": "A meal."} | {"tokens": ["a", "meal"], "imgid": 0, "sentid": 7})
     folder = write(tmp_path, {"dataset_coco.json": karpathy("coco", image, whole), "val2014/1.jpg": None})
     assert list(read_coco(folder))[1:] == [
@@ -40,7 +40,7 @@ def test_a_broken_record_of_karpathys_file_is_told_and_the_rest_is_kept(tmp_path
 
 @given(images=st.lists(almost("filename", "split", "sentences"), min_size=1, max_size=10))
 @UNHURRIED
-def test_every_image_of_karpathys_file_is_listed_or_told(tmp_path, images):
+def test_every_image_of_karpathys_file_is_listed_or_reported(tmp_path, images):
     file = write(tmp_path, {"dataset.json": {"images": images}}) / "dataset.json"
     items = list(read_karpathy(file, lambda image: flickr_identity(image["filename"])))
     assert len(of_type(Listed, items)) + len(of_type(LeftOut, items)) == len(images)

@@ -1,4 +1,4 @@
-"""Counts of the manifest: seen = stored + left out, whatever the readers give."""
+"""Counts of the manifest: seen = stored + left out, for any items."""
 
 from collections import Counter
 

@@ -34,7 +34,7 @@ def test_narratives_have_the_identity_of_their_picture(tmp_path, dataset, image,
     assert list(read_narratives(file)) == ([Listed(identity, split, text.where)] if split else []) + [text]
 
 
-def test_a_number_may_be_no_string_and_traces_may_be_absent(tmp_path):
+def test_the_image_id_can_be_a_number_and_traces_can_be_absent(tmp_path):
     record = {"dataset_id": "mscoco_val2017", "image_id": 9, "annotator_id": 0, "caption": "A dog."}
     assert list(read_narratives(narratives(tmp_path, record))) == [
         Text("coco:9", "A dog.", "narrative", "narratives.jsonl:1")
@@ -68,17 +68,17 @@ def test_narratives_of_other_datasets_are_one_entry_each(tmp_path):
         (narrative("open_images_train", "9", ["A dog."]), "the caption is not a text"),
     ],
 )
-def test_a_broken_narrative_is_told_with_its_number_and_the_rest_is_kept(tmp_path, line, reason):
+def test_a_broken_narrative_is_reported_with_its_number_and_the_rest_is_kept(tmp_path, line, reason):
     whole = narrative("mscoco_val2017", "9", "A dog – 犬 🐕.")
-    told, *rest = read_narratives(narratives(tmp_path, "", line, whole))
-    assert (told.what, told.where, told.captions, told.photographs) == ("line", "narratives.jsonl:2", 1, 0)
-    assert told.reason.removeprefix("not a record of Localized Narratives: ").startswith(reason)
+    entry, *rest = read_narratives(narratives(tmp_path, "", line, whole))
+    assert (entry.what, entry.where, entry.captions, entry.photographs) == ("line", "narratives.jsonl:2", 1, 0)
+    assert entry.reason.removeprefix("not a record of Localized Narratives: ").startswith(reason)
     assert rest == [Text("coco:9", "A dog – 犬 🐕.", "narrative", "narratives.jsonl:3")]
 
 
-def test_a_narrative_that_is_not_utf_8_is_told(tmp_path):
+def test_a_narrative_that_is_not_utf_8_is_reported(tmp_path):
     line = json.dumps(narrative("mscoco_val2017", "9", "A dog.")).encode()
     write(tmp_path, {"n.jsonl": b"\xef\xbb\xbf" + line + b"\n" + line.replace(b"dog", b"d\xf6g") + b"\n"})
-    text, told = read_narratives(tmp_path / "n.jsonl")
+    text, entry = read_narratives(tmp_path / "n.jsonl")
     assert text == Text("coco:9", "A dog.", "narrative", "n.jsonl:1")
-    assert (told.where, told.reason[:43]) == ("n.jsonl:2", "not a record of Localized Narratives: Unico")
+    assert (entry.where, entry.reason[:43]) == ("n.jsonl:2", "not a record of Localized Narratives: Unico")

@@ -88,12 +88,12 @@ def test_splits_as_files_spell_them(tmp_path, name, split):
         ({"image": "a.jpg", "caption": "A \udc15 dog."}, "not JSON: 'utf-8' codec can't encode character"),
     ],
 )
-def test_a_broken_row_is_told_and_the_rest_is_kept(tmp_path, row, reason):
+def test_a_broken_row_is_reported_and_the_rest_is_kept(tmp_path, row, reason):
     good = {"image": "a.jpg", "caption": "A dog."}
     items = pairs_of(tmp_path, FORMATS["jsonl"]([good, row, good]), "jsonl")
-    (told,) = of_type(LeftOut, items)
-    assert (told.what, told.where, told.captions) == ("line", "pairs.jsonl:2", 1)
-    assert told.reason.startswith(reason)
+    (entry,) = of_type(LeftOut, items)
+    assert (entry.what, entry.where, entry.captions) == ("line", "pairs.jsonl:2", 1)
+    assert entry.reason.startswith(reason)
     assert [item.where for item in of_type(Text, items)] == ["pairs.jsonl:1", "pairs.jsonl:3"]
 
 

@@ -1,4 +1,4 @@
-"""The parser: lemmas that are remembered are those that spaCy finds."""
+"""The parser: remembered lemmas are equal to those of spaCy."""
 
 import json
 import os

@@ -64,7 +64,7 @@ def test_the_sources_are_those_of_the_settings_in_the_order_of_their_precedence(
 
 
 def test_folders_given_relative_to_here_give_absolute_paths(tmp_path, monkeypatch):
-    """Workers may run elsewhere."""
+    """Workers can run in other folders."""
     write(
         tmp_path,
         {"f8k/Images/7_0123456789.jpg": None, "f8k/Flickr8k.token.txt": "", "own.csv": "image,caption\nb.jpg,A\n"},
@@ -115,7 +115,7 @@ def test_every_source_is_selected_by_a_field_of_the_settings():
     written = {name for path in modules for name in importlib.import_module(f"sources.{path.stem}").SOURCES}
     assert written | {"scenes"} == set(SOURCES) == set(DatabaseConfig.sources())
     for name, facts in DatabaseConfig.sources().items():
-        assert (SOURCES[name].collection is None) == bool(facts.about), f"{name} has pictures, or texts alone"
+        assert (SOURCES[name].collection is None) == bool(facts.about), f"{name} has pictures, or only texts"
 
 
 def test_a_field_without_its_source_is_refused():
@@ -127,6 +127,6 @@ def test_a_field_without_its_source_is_refused():
         sources_of(Wrong)
 
 
-def test_an_empty_name_of_a_folder_is_not_taken_for_none():
-    """It is the folder where the program runs; scenes must not be drawn instead."""
+def test_an_empty_name_of_a_folder_is_the_current_folder():
+    """Scenes must not be drawn instead."""
     assert list(open_sources(DatabaseConfig(name="photos", coco=""))) == ["coco"]

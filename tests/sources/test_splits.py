@@ -63,8 +63,8 @@ def test_validation_is_divided_if_there_are_no_test_photographs():
     counts = Counter(found.values())
     assert counts["validation"] + counts["test"] == 1000 and 450 < counts["test"] < 550
     assert {found[f"coco:{n}"] for n in range(500)} == {"validation", "test"}, "by a hash, not by order"
-    told = f"{counts['validation']} for validation and {counts['test']} for test"
-    assert f"the 1,000 for validation were divided into {told}" in intake.notes[0]
+    division = f"{counts['validation']} for validation and {counts['test']} for test"
+    assert f"the 1,000 for validation were divided into {division}" in intake.notes[0]
     assert Counter(splits(take_in(with_validation(range(101), test=[500]))).values()) == {"validation": 101, "test": 1}
 
 
@@ -132,8 +132,8 @@ def test_photographs_of_all_sources_can_be_held_out(tmp_path, line):
     assert Counter(splits(take_in(sources, tmp_path / "list.txt")).values()) == {"train": 2, "test": 1}
 
 
-def test_without_validation_photographs_some_of_training_become_such(tmp_path):
-    """The whole dev list is held out, and there are no official test photographs."""
+def test_without_validation_photographs_some_of_training_are_used_for_validation(tmp_path):
+    """The whole dev list is held out, and no official test photographs exist."""
     (tmp_path / "dev.txt").write_text("".join(f"{n}.jpg\n" for n in range(1000, 1020)))
     train, dev = listed_flickr(range(600), "train"), listed_flickr(range(1000, 1020), "validation")
     intake = take_in({"flickr8k": train + dev}, tmp_path / "dev.txt")
@@ -150,7 +150,9 @@ def test_without_validation_photographs_some_of_training_become_such(tmp_path):
     fewer = splits(take_in({"flickr8k": listed_flickr(range(300), "train") + dev}, tmp_path / "dev.txt"))
     assert {name for name, split in fewer.items() if split == "validation"} == moved & set(fewer), "each for itself"
     without = splits(take_in({"flickr8k": train + dev}))
-    assert Counter(without.values()) == {"train": 600, "validation": 10, "test": 10}, "nothing is amiss"
+    assert Counter(without.values()) == {"train": 600, "validation": 10, "test": 10}, (
+        "with the dev list there is validation"
+    )
 
 
 def test_copies_stay_together_where_training_photographs_become_validation():
@@ -161,7 +163,7 @@ def test_copies_stay_together_where_training_photographs_become_validation():
     assert 0 < Counter(split_of.values())["validation"] < 50
 
 
-def test_a_validation_photograph_that_cannot_be_used_is_none():
+def test_a_validation_photograph_that_cannot_be_used_does_not_count():
     intake = take_in({"flickr8k": listed_flickr(range(200), "train") + listed_flickr([999], "validation")})
     (lost,) = (photograph.rank for name, photograph in photographs(intake).items() if name == "flickr:999")
     intake.leave_out_photograph(lost, {"flickr8k": "truncated"})

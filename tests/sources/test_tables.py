@@ -1,4 +1,4 @@
-"""Tables of every format give the same rows; what is broken becomes a message."""
+"""Tables of every format give the same rows; a broken row gives a message."""
 
 import io
 import math
@@ -68,7 +68,7 @@ def test_a_quote_in_a_tsv_does_not_swallow_the_next_rows(tmp_path):
     ]
 
 
-def test_the_first_line_of_a_jsonl_may_be_broken(tmp_path):
+def test_the_first_line_of_a_jsonl_can_be_broken(tmp_path):
     items = pairs_of(tmp_path, b'{"image": "a.jpg"}\n{"image": "a.jpg", "caption": "A dog."}\n', "jsonl")
     assert [item.text for item in of_type(Text, items)] == ["A dog."]
     assert [item.where for item in of_type(LeftOut, items)] == ["pairs.jsonl:1"]
@@ -107,14 +107,14 @@ def test_an_absent_label_in_a_parquet_column_of_numbers_is_no_label(tmp_path):
         ({"csv": b"a.jpg," + b"x" * 200_000, "tsv": b"x" * 200_000, "jsonl": b"x"}, "field larger than|not JSON"),
     ],
 )
-def test_a_broken_line_is_told_and_the_rest_is_kept(tmp_path, ending, broken, reason):
+def test_a_broken_line_is_reported_and_the_rest_is_kept(tmp_path, ending, broken, reason):
     first, second = FORMATS[ending]([{"image": "a.jpg", "caption": "A dog."}] * 2).splitlines()[-2:]
     header = b"" if ending == "jsonl" else FORMATS[ending]([{"image": "a.jpg", "caption": "A dog."}]).splitlines()[0]
     lines = [line for line in (header, first, broken[ending], second) if line]
     items = pairs_of(tmp_path, b"\n".join(lines), ending)
-    (told,) = of_type(LeftOut, items)
-    assert (told.what, told.where, told.captions) == ("line", f"pairs.{ending}:{len(lines) - 1}", 1)
-    assert re.match(reason, told.reason)
+    (entry,) = of_type(LeftOut, items)
+    assert (entry.what, entry.where, entry.captions) == ("line", f"pairs.{ending}:{len(lines) - 1}", 1)
+    assert re.match(reason, entry.reason)
     assert [item.where for item in of_type(Text, items)] == [
         f"pairs.{ending}:{n}" for n in (len(lines) - 2, len(lines))
     ]
@@ -153,7 +153,7 @@ def test_a_broken_line_is_told_and_the_rest_is_kept(tmp_path, ending, broken, re
         ("json", b"[]", "a table of pairs must be a .csv, .tsv, .jsonl or .parquet file"),
     ],
 )
-def test_a_file_that_is_no_table_of_pairs_is_refused_by_name(tmp_path, ending, content, message):
+def test_a_file_that_is_not_a_table_of_pairs_is_refused_by_name(tmp_path, ending, content, message):
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'pairs'}.{ending}")) as refusal:
         pairs_of(tmp_path, content, ending)
     assert message in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Units: what they are made of decides their name; a picture that cannot be used costs one picture."""
+"""Units: their inputs decide their names, and an unusable picture costs only itself."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ PARSE_FIELDS = {1: ("text", "start", "end", "lemma", "tag", "head", "dep")}
 
 
 def test_another_parse_has_another_format():
-    """With other fields PARSE_FORMAT goes up, so that databases of the old ones are parsed anew."""
+    """With other fields PARSE_FORMAT goes up, so that databases of the old ones are parsed again."""
     assert Parse._fields == PARSE_FIELDS[PARSE_FORMAT]
     stored = DATABASE_SCHEMA.field("captions").type.value_type.field("parse").type
     assert ("text", *(field.name for field in stored)) == Parse._fields
@@ -108,7 +108,7 @@ print(PictureUnit.of(Path(), [photograph], DatabaseConfig()).path, TextUnit.of(P
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
-    """A copy of the program that may be changed."""
+    """A copy of the program that tests can change."""
     folder = tmp_path_factory.mktemp("program")
     for path in REPOSITORY.glob("*.py"):
         shutil.copy(path, folder)
@@ -153,7 +153,7 @@ def test_another_parse_format_makes_other_units_of_texts(tmp_path, monkeypatch):
     assert units.TextUnit.of(tmp_path, [()], find_pipeline()).path != unit.path
 
 
-def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_path, monkeypatch):
+def test_a_removed_file_and_a_failing_decoder_cost_one_picture_each(tmp_path, monkeypatch):
     photograph(64, 48).save(tmp_path / "1.jpg")
     photograph(64, 48).save(tmp_path / "2.png")
     photographs = [
@@ -177,7 +177,7 @@ def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         (PermissionError(13, "Permission denied", "/home/me/1.jpg"), "Permission denied"),
         (OSError("image file is truncated"), "image file is truncated"),
@@ -186,8 +186,8 @@ def test_a_vanished_file_and_a_decoder_that_breaks_cost_one_picture_each(tmp_pat
         (MemoryError(), None),
     ],
 )
-def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path, monkeypatch, error, told):
-    """A unit is never made again, so what a second try may read must not be written off."""
+def test_a_temporary_error_ends_the_build_instead_of_costing_pictures(tmp_path, monkeypatch, error, reason):
+    """A finished unit is never made again, so a picture that a second build could read must not be left out."""
 
     def fails(*arguments):
         raise error
@@ -196,12 +196,12 @@ def test_trouble_that_passes_ends_the_build_instead_of_costing_pictures(tmp_path
     unit = PictureUnit.of(
         tmp_path, [Photograph(1, (Picture("1", "1.jpg", Path("1.jpg")),), ("x",), ())], DatabaseConfig()
     )
-    assert is_temporary(error) == (told is None)
-    if told is None:
+    assert is_temporary(error) == (reason is None)
+    if reason is None:
         with pytest.raises(type(error)):
             unit.make()
     else:
-        assert unit.make().to_pylist()[0]["problems"][0]["reason"] == told
+        assert unit.make().to_pylist()[0]["problems"][0]["reason"] == reason
 
 
 def test_a_unit_is_made_once_and_again_if_its_input_changes(tmp_path):
