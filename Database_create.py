@@ -44,10 +44,19 @@ from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
 from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, read_arrow, stored_texts
 
+DESCRIPTION = """Build a database of pictures and parsed captions.
+
+    python Database_create.py                                  drawn scenes
+    python Database_create.py --name photos --flickr8k DIR     photographs
+    python Database_create.py --name photos --pairs FILE       your own photographs
+
+An interrupted build is resumed by the same command.
+"""
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """args: the command line; None is sys.argv."""
-    settings = read_command_line(DatabaseConfig, "Build a database of pictures and parsed captions.", args)
+    settings = read_command_line(DatabaseConfig, DESCRIPTION, args)
     with errors_in_one_line(settings.folder):
         pipeline = find_pipeline()
         with new_folder(settings.folder, settings.overwrite or settings.reparse, settings.reparse) as building:

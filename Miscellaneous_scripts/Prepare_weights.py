@@ -1,6 +1,6 @@
 """Copy a trained model without the checkpoints of its training: a folder to share.
 
-    python Miscellaneous_scripts/Prepare_weights.py --model Models/scenes --out Models/scenes-light [--half]
+    python Miscellaneous_scripts/Prepare_weights.py --out DIR [--half]
 
 The copy has the weights, the vocabulary, the settings, the threshold, and the list of the photographs that the model
 was trained on (an evaluation leaves them out). It has no checkpoints and no results. With --half the weights are stored
@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tyro.conf import arg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,9 +35,9 @@ COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS)
 class PrepareConfig:
     """What is copied, and to which folder."""
 
-    out: str | None = None
-    """Folder of the copy (required)."""
-    model: str = "Models/scenes"
+    out: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="(required)")] = None
+    """Folder of the copy."""
+    model: Annotated[str, arg(metavar="DIR")] = "Models/scenes"
     """Folder of the trained model."""
     half: bool = False
     """Store the weights as float16."""

@@ -1,6 +1,6 @@
 """Plot what training sees: samples, the lengths of captions, word frequencies.
 
-python Miscellaneous_scripts/View_dataset.py --name photos [--split train]
+    python Miscellaneous_scripts/View_dataset.py --name photos [--split train]
 
 The plots are written to Plots/NAME:
 * samples_SPLIT.png: pictures, captions and hard negatives
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from tyro.conf import arg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -62,14 +63,14 @@ class ViewConfig:
     """Seed of the training run; the samples are from its first epoch."""
     preset: Literal[tuple(PRESETS)] = "finetune"  # type: ignore[valid-type]
     """Preset of Main_train.py whose augmentation, negatives and vocabulary are shown."""
-    out: str | None = None
-    """File for the samples: .png, .pdf or .svg (default: samples_SPLIT in the folder of the plots)."""
+    out: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="(default: PLOTS/NAME/samples_SPLIT.png)")] = None
+    """File for the samples: .png, .pdf or .svg."""
     plots: str = "Plots"
     """The plots are written to PLOTS/NAME."""
     figures: FigureFormat = "png"
     """Format of the plots; pdf and svg are vector graphics."""
     overwrite: bool = False
-    """Replace the plots of another database with the same name. (Those of the same database are always replaced.)"""
+    """Replace the plots of another database with the same name; those of the same database are always replaced."""
 
     def __post_init__(self) -> None:
         require(1 <= self.count <= MOST_ROWS, f"--count {self.count}: must be 1 to {MOST_ROWS}")

@@ -129,6 +129,6 @@ BENCHMARKS = {
         "MB",
         "smaller",
         in_file("chunks", "accumulation"),
-        "memory of a training step of ResNet-50 with 128 pictures of 64 x 64, float32: in 8 chunks | at once",
+        "MB of a training step of ResNet-50 with 128 pictures of 64 x 64, float32: in 8 chunks | at once",
     ),
 }
