@@ -136,7 +136,7 @@ def standard_figures() -> list[Figure]:
 
 
 def benchmark_figures(rows: Sequence[Row]) -> list[Figure]:
-    """The figures that only this benchmark has, or else recall and specificity; and what a threshold reaches."""
+    """The columns of a benchmark: the figures that only it has, or else recall and specificity; balanced accuracy."""
     names = {name: None for row in rows for name in row.samples}
     own = [name for name in names if name not in STANDARD]
     has_blind = any(row.blind for row in rows)
@@ -194,7 +194,10 @@ def every_blind_figure(judges: Sequence[str]) -> Iterator[Figure]:
 
 
 def print_legend(rows: Sequence[Row], explained: set[str]) -> set[str]:
-    """Explain "blind" and the marks that these rows have and that are not explained yet. Returns what now is."""
+    """Explain "blind" and the marks that these rows have, unless they are in `explained`.
+
+    Returns everything that is explained by then.
+    """
     names = " and ".join(BLIND_NAMES.values())
     legend = {}
     if any(row.blind for row in rows):
@@ -286,7 +289,7 @@ def print_retrieval(retrieval: Mapping[str, Mapping[str, Interval]], full: bool)
 
 
 def print_benchmark(benchmark: BenchmarkResult, full: bool, explained: set[str]) -> set[str]:
-    """The figures of every row beside those of the blind judges, and what could not be counted.
+    """Print the figures of every row beside those of the blind judges, and what could not be counted.
 
     Returns what the legend has explained, see `print_legend`.
     """
@@ -309,7 +312,7 @@ def print_benchmark(benchmark: BenchmarkResult, full: bool, explained: set[str])
 
 
 def print_lost(result: Mapping[str, Any], full: bool) -> None:
-    """What is not counted, and what should not be counted."""
+    """Print what is not counted, and how many photographs the model was trained on."""
     lost = [*result["missing_pictures"], *result["unreadable_pictures"]]
     if lost:
         listed = ", ".join(lost if full else lost[:LISTED]) + ("" if full or len(lost) <= LISTED else " ...")

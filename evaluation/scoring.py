@@ -25,7 +25,7 @@ from training.checkpoints import LoadedModel
 from training.features import FeatureCache
 
 PICTURES = 32  # encoded at once
-LEFT_OUT = 500  # texts whose words a model without word vectors scores: it needs one encoding per word
+LEAVE_ONE_OUT = 500  # texts whose words a model without word vectors scores: it needs one encoding per word
 TEXTS = 256  # encoded at once, sorted by length: 5,000 captions take 1.6 s, in stored order 2.6 s
 PAIRS = 1024  # scored at once
 REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
@@ -195,10 +195,10 @@ def score_blocks(
 
 
 def some_with_words(loaded: LoadedModel, count: int) -> Integers:
-    """Numbers of the texts whose words are scored: all, or LEFT_OUT of them if each word needs an encoding."""
-    if loaded.model.scores_words or count <= LEFT_OUT:
+    """Numbers of the texts whose words are scored: all, or LEAVE_ONE_OUT of them if each word needs an encoding."""
+    if loaded.model.scores_words or count <= LEAVE_ONE_OUT:
         return np.arange(count)
-    return np.linspace(0, count - 1, LEFT_OUT).astype(int)
+    return np.linspace(0, count - 1, LEAVE_ONE_OUT).astype(int)
 
 
 @torch.no_grad()

@@ -100,7 +100,7 @@ def print_table(columns: Sequence[Column], sections: Mapping[str, Sequence[Line]
 
 
 def align(parts: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Pad the head and the cells of a column on the left; cells without a mark also have its space on the right."""
+    """Pad the head and the cells of a column on the left. Beside cells with a mark, the others end with a space."""
     marked = any(cell.endswith(MARKS) for cell in parts[-1])
     parts = [[cell if cell.endswith(MARKS) or not marked else cell + " " for cell in part] for part in parts]
     widest = max(len(cell) for part in parts for cell in part)

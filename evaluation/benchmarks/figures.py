@@ -48,12 +48,12 @@ class Scored:
 
     @cached_property
     def label(self) -> Floats:
-        """(I,)"""
+        """(I,) label of each claim."""
         return np.array([claim.label for claim in self.claims])
 
     @property
     def subsets(self) -> NDArray[np.str_]:
-        """(I,)"""
+        """(I,) subset of each claim."""
         return np.array([claim.subset for claim in self.claims], dtype=str)
 
     def part(self, some: Integers) -> "Scored":
