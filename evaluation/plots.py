@@ -14,7 +14,7 @@ from evaluation.texts import SHOWN
 
 OF_KIND = {"true captions": GREY, **dict(zip(SHOWN, COLOURS)), "mixture": DARK}
 BLIND = {"tfidf": ("TF-IDF", "|"), "lstm": ("LSTM", "x")}  # blind judges: name and marker
-BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "fontsize": 9, "frameon": False}
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "fontsize": 9, "frameon": False}
 DOT = {"marker": "o", "ls": "", "color": DARK, "ms": 5}
 FAINT = "#A6A6A6"
 EXAMPLES = 4  # pictures in a line of the page of errors
@@ -92,11 +92,12 @@ def _histograms(panel: Any, curves: Curves, bins: Floats, label: str, colour: st
 
 
 def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
-    for number, (kind, curves) in enumerate(test.items()):
+    for kind, curves in test.items():
         roc = threshold_curve(*curves)
         panel.plot(1 - roc.specificity, roc.recall, color=OF_KIND.get(kind), label=kind)
         at = rates(*curves, threshold)
-        panel.plot(1 - at.specificity, at.recall, label="" if number else "at the threshold", **DOT)
+        panel.plot(1 - at.specificity, at.recall, **DOT)
+    panel.plot([], [], label="at the threshold", **DOT)
     panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance")
     panel.set(title="ROC (test)", xlabel="1 - specificity", ylabel="recall", aspect="equal")
     panel.legend(loc="lower right", fontsize=9, frameon=False)
@@ -115,7 +116,7 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
     # With few photographs a figure can lie outside its interval; matplotlib refuses negative errors.
     errors = np.array([np.maximum(value - low, 0), np.maximum(high - value, 0)])
     few = np.array([bar.n < FEW for bar in bars])
-    for some, colour, label in ((~few, COLOURS[0], "model, 95 % interval"), (few, FAINT, f"the same, n < {FEW}")):
+    for some, colour, label in ((~few, COLOURS[0], "model, 95 % interval"), (few, FAINT, f"model, n < {FEW}")):
         if some.any():
             style = {"fmt": "o", "color": colour, "ms": 6, "capsize": 3}
             panel.errorbar(value[some], lines[some], xerr=errors[:, some], label=label, **style)
@@ -129,7 +130,9 @@ def _bars(panel: Any, bars: Sequence[Bar]) -> None:
         label.set_color(FAINT if is_few else "black")
     panel.set_xlim(_least(bars), 1.01)
     handles, names = panel.get_legend_handles_labels()
-    panel.legend(handles[::-1], names[::-1], ncols=2 if few.any() and not few.all() else 3, **BELOW)
+    order = sorted(range(len(names)), key=lambda i: names[i].startswith("blind"))  # the model first
+    columns = 2 if len(order) == 4 else 3
+    panel.legend([handles[i] for i in order], [names[i] for i in order], ncols=columns, **BELOW)
 
 
 def plot_scores(path: Path, test: Mapping[str, Curves], threshold: float) -> None:
@@ -152,17 +155,18 @@ def plot_curves(path: Path, test: Mapping[str, Curves], threshold: float) -> Non
     """ROC curves, and precision over recall; every kind has as many false texts as captions."""
     figure, (left, right) = pyplot().subplots(1, 2, figsize=(11, 5.2), layout="constrained")
     _roc(left, test, threshold)
-    for number, (kind, curves) in enumerate(test.items()):
+    for kind, curves in test.items():
         curve = threshold_curve(*curves)
         precision = curve.recall / np.maximum(curve.recall + 1 - curve.specificity, 1e-12)
         some = curve.recall > 0.02  # below, precision of a few texts jumps between 0 and 1
         right.plot(curve.recall[some], precision[some], color=OF_KIND.get(kind), label=kind)
         at = rates(*curves, threshold)
         if accepted := at.recall + 1 - at.specificity:
-            right.plot(at.recall, at.recall / accepted, label="" if number else "at the threshold", **DOT)
+            right.plot(at.recall, at.recall / accepted, **DOT)
+    right.plot([], [], label="at the threshold", **DOT)
     right.axhline(0.5, color=GREY, ls=":", lw=1, label="chance")
     right.set(title="Precision and recall (test)", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
-    right.legend(loc="lower left", fontsize=9, frameon=False)
+    right.legend(ncols=3, **BELOW)
     save(figure, path)
 
 

@@ -47,7 +47,7 @@ def test_the_score_panel_shows_only_the_captions_and_the_mixture(tmp_path, kept)
     panel = kept[0].axes[1]
     assert panel.get_xlabel() == "verdict score" and panel.get_ylabel() == "density"
     assert set(legend_of(panel)) == {"true captions (200)", "mixture of false texts (200)", "threshold: 0.500"}
-    assert {"swap", "mined", "at the threshold", "chance"} == set(legend_of(kept[0].axes[2]))
+    assert legend_of(kept[0].axes[2]) == ["swap", "mined", "at the threshold", "chance"]
 
 
 def test_the_scores_of_each_kind_have_an_axis(tmp_path, kept):
@@ -61,7 +61,7 @@ def test_the_precision_axis_is_not_cut(tmp_path, kept):
     plots.plot_curves(tmp_path / "x.png", TEST, 0.5)
     precision = kept[0].axes[1]
     low, high = precision.get_ylim()
-    values = np.concatenate([line.get_ydata() for line in precision.get_lines()])
+    values = np.concatenate([line.get_ydata() for line in precision.get_lines() if len(line.get_ydata())])
     assert (low, values.min() < 0.3) == (0, True) and values.max() <= high
 
 
@@ -72,7 +72,7 @@ def test_rows_of_few_texts_are_grey(tmp_path, kept):
     assert [label.get_color() == plots.FAINT for label in panel.get_yticklabels()] == [True, False]
     dots = {line.get_ydata()[0]: line.get_color() for line in panel.get_lines() if line.get_marker() == "o"}
     assert dots == {1: plots.FAINT, 0: plots.COLOURS[0]}
-    assert "the same, n < 30" in legend_of(panel) and "model, 95 % interval" in legend_of(panel)
+    assert legend_of(panel) == ["model, 95 % interval", "model, n < 30", "blind: LSTM"]
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
