@@ -202,10 +202,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(self.side >= 32 or self.side == 0, f"--data.side {self.side}: must be at least 32, or 0")
-        require(self.batch_pictures >= 2, "--data.batch-pictures: a contrastive loss needs at least 2 pictures")
-        require(self.captions_per_picture >= 1, "--data.captions-per-picture: must be at least 1")
-        require(self.max_words >= 1, "--data.max-words: must be at least 1")
-        require(self.workers >= 0, "--data.workers: must not be negative")
+        require(self.batch_pictures >= 2, f"--data.batch-pictures {self.batch_pictures}: must be at least 2")
+        require(
+            self.captions_per_picture >= 1,
+            f"--data.captions-per-picture {self.captions_per_picture}: must be at least 1",
+        )
+        require(self.max_words >= 1, f"--data.max-words {self.max_words}: must be at least 1")
+        require(self.workers >= 0, f"--data.workers {self.workers}: must not be negative")
 
     @property
     def folder(self) -> Path:
@@ -267,9 +270,9 @@ class NegativesConfig:
     def __post_init__(self) -> None:
         weights = self.weights.values()
         require(min(weights) >= 0 and max(weights) > 0, "--negatives: weights must not be negative, nor all 0")
-        require(self.in_batch >= 0, "--negatives.in-batch: must not be negative")
-        require(self.per_caption >= 1, "--negatives.per-caption: must be at least 1")
-        require(1 <= self.most_swaps <= 3, "--negatives.most-swaps: must be 1 to 3")
+        require(self.in_batch >= 0, f"--negatives.in-batch {self.in_batch}: must not be negative")
+        require(self.per_caption >= 1, f"--negatives.per-caption {self.per_caption}: must be at least 1")
+        require(1 <= self.most_swaps <= 3, f"--negatives.most-swaps {self.most_swaps}: must be 1 to 3")
 
 
 @dataclass(frozen=True)
@@ -294,7 +297,8 @@ class BackboneConfig:
     """small: channels after the first convolution; each of three reductions doubles them."""
 
     def __post_init__(self) -> None:
-        require(self.unfreeze_epoch is None or self.unfreeze_epoch >= 0, "--backbone.unfreeze-epoch: is negative")
+        first = self.unfreeze_epoch
+        require(first is None or first >= 0, f"--backbone.unfreeze-epoch {first}: must not be negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
         require(0 <= self.grid <= 64, f"--backbone.grid {self.grid}: must be 0 to 64")
@@ -328,15 +332,17 @@ class ModelConfig:
     """patch_word: 0 is the mean over words; larger values approach the minimum, since one false word is enough."""
 
     def __post_init__(self) -> None:
-        require(self.width >= 2 and self.width % 2 == 0, "--model.width: must be even")
-        require(self.lstm_width >= 0 and self.lstm_width % 2 == 0, "--model.lstm-width: must be even")
+        require(self.width >= 2 and self.width % 2 == 0, f"--model.width {self.width}: must be even and at least 2")
+        require(
+            self.lstm_width >= 0 and self.lstm_width % 2 == 0, f"--model.lstm-width {self.lstm_width}: must be even"
+        )
         require(
             self.whole_width >= 0 and self.whole_width % self.width == 0,
             f"--model.whole-width {self.whole_width}: must be a multiple of --model.width {self.width}",
         )
-        require(self.lstm_layers >= 1, "--model.lstm-layers: must be at least 1")
-        require(0 <= self.dropout < 1, "--model.dropout: must be at least 0 and below 1")
-        require(self.sharpness >= 0, "--model.sharpness: must not be negative")
+        require(self.lstm_layers >= 1, f"--model.lstm-layers {self.lstm_layers}: must be at least 1")
+        require(0 <= self.dropout < 1, f"--model.dropout {self.dropout}: must be at least 0 and below 1")
+        require(self.sharpness >= 0, f"--model.sharpness {self.sharpness}: must not be negative")
 
 
 @dataclass(frozen=True)
@@ -363,7 +369,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         weights = (self.contrastive, self.whole, self.triplet, self.match, self.word)
         require(min(weights) >= 0 and max(weights) > 0, "--loss: weights must not be negative, nor all 0")
-        require(0 < self.temperature <= 1, "--loss.temperature: must be above 0 and at most 1")
+        require(0 < self.temperature <= 1, f"--loss.temperature {self.temperature}: must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -394,13 +400,14 @@ class OptimConfig:
     """Minutes between checkpoints. There is also one after every epoch."""
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, "--optim.epochs: must be at least 1")
-        require(self.lr > 0 and self.backbone_lr > 0, "--optim.lr: must be positive")
-        require(0 <= self.warmup < 1, "--optim.warmup: must be at least 0 and below 1")
-        require(self.accumulation >= 1, "--optim.accumulation: must be at least 1")
-        require(self.patience >= 1, "--optim.patience: must be at least 1")
+        require(self.epochs >= 1, f"--optim.epochs {self.epochs}: must be at least 1")
+        require(self.lr > 0, f"--optim.lr {self.lr}: must be above 0")
+        require(self.backbone_lr > 0, f"--optim.backbone-lr {self.backbone_lr}: must be above 0")
+        require(0 <= self.warmup < 1, f"--optim.warmup {self.warmup}: must be at least 0 and below 1")
+        require(self.accumulation >= 1, f"--optim.accumulation {self.accumulation}: must be at least 1")
+        require(self.patience >= 1, f"--optim.patience {self.patience}: must be at least 1")
         require(0 <= self.ema < 1, f"--optim.ema {self.ema}: must be at least 0 and below 1")
-        require(self.save_minutes >= 0, "--optim.save-minutes: must not be negative")
+        require(self.save_minutes >= 0, f"--optim.save-minutes {self.save_minutes}: must not be negative")
 
 
 def quality(keep_by: str, loss: float, balanced_accuracy: float) -> float:
@@ -448,7 +455,7 @@ class Config:
         )
         require(
             self.optim.accumulation <= self.data.batch_pictures,
-            "--optim.accumulation: more chunks than pictures in a batch",
+            f"--optim.accumulation {self.optim.accumulation}: must be at most --data.batch-pictures",
         )
 
     @property

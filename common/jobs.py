@@ -54,10 +54,9 @@ def run_jobs(jobs: Iterable[AnyJob], engine: str = "local", workers: int = 1) ->
 
 def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, Any]]:
     """Run jobs on `workers` processes of this machine. BrokenProcessPool if one of them was killed."""
-    # Each worker computes on one core; more BLAS threads would compete with the other workers. They are set for the
-    # workers that start now, and unset for whatever this process starts later.
-    added = {name: value for name, value in ONE_THREAD.items() if name not in os.environ}
-    os.environ |= added
+    # Each worker computes on one core; more BLAS threads would compete with the other workers. The variables stay set:
+    # the results of what this process computes later must not depend on a number of threads either.
+    os.environ |= {name: os.environ.get(name, value) for name, value in ONE_THREAD.items()}
     # "spawn" exists on every system, and is safe in a process with threads.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     running: deque[tuple[AnyJob, Future]] = deque()
@@ -78,8 +77,6 @@ def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, 
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def _result_of_next(running: deque[tuple[AnyJob, Future]]) -> tuple[AnyJob, Any]:
