@@ -21,6 +21,7 @@ from Miscellaneous_scripts import Document_api
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 MOST_WORDS = 1800  # of the README
+FROM_TORCH = "DataLoader worker"  # how a message begins that the program only passes on
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the program writes, so it is not in the repository: all of three folders but these; and a member of a bundle.
 WRITTEN = re.compile(r"(Database|Models|Plots)/(?!scenes-small|[^/]*\.png)|run\.py$")
@@ -268,16 +269,17 @@ def messages(text: str) -> list[str]:
 
 @functools.cache
 def message_patterns() -> list[re.Pattern[str]]:
-    """Every text of the program with at least 15 fixed characters."""
+    """Every text of the program with at least 15 fixed characters; what to do next can follow behind a semicolon."""
     folders = ("common", "negatives", "sources", "training", "evaluation", "judging", "Miscellaneous_scripts")
     files = [*ROOT.glob("*.py"), *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
     patterns = {pattern for file in files for pattern, fixed in templates(file) if fixed >= 15}
-    return [re.compile(pattern, re.DOTALL) for pattern in sorted(patterns)]
+    return [re.compile(f"{pattern}(; .*)?", re.DOTALL) for pattern in sorted(patterns)]
 
 
 def unknown_messages(quoted: Sequence[str]) -> list[str]:
-    """Messages that begin with no text of the program."""
-    return [message for message in quoted if not any(pattern.match(message) for pattern in message_patterns())]
+    """Messages that no text of the program gives."""
+    own = [message for message in quoted if not message.startswith(FROM_TORCH)]
+    return [message for message in own if not any(pattern.fullmatch(message) for pattern in message_patterns())]
 
 
 def test_quoted_messages_are_those_of_the_program():
