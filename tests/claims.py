@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from examples import examples
 from hypothesis import HealthCheck, settings
 
 from evaluation.benchmarks import Claim, Contents
@@ -11,7 +12,9 @@ from sources.items import LeftOut
 
 # No deadline: each example writes files, and the machine can be busy.
 UNHURRIED = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -2,10 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import time
 from pathlib import Path
 
+import examples
 import pytest
 from scripts import ROOT, run_process, run_script
 from shared import kept
@@ -15,9 +14,10 @@ from DataBase_functions import Database
 from sources.parser import find_pipeline, load_parser
 from training import checkpoints
 
-__all__ = ["ROOT", "run_process", "run_script"]
+__all__ = ["ROOT", "examples", "run_process", "run_script"]
 
 TRAIN_UNTIL = Path(__file__).with_name("train_until.py")
+
 SMALL = [
     *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
     *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
@@ -72,14 +72,7 @@ def training_flags(root: Path, databases: Path, name: str) -> list[str]:
     return [*map(str, folders), "--name", name, *SMALL]
 
 
-def wait_for_epoch(folder: Path, process: subprocess.Popen, epoch: int, step: int = 0) -> None:
-    """Until the run has saved this epoch and so many steps of the next; imports alone may take minutes."""
-    pointer = folder / "last.json"
-    for _ in range(2400):
-        saved = json.loads(pointer.read_text()) if pointer.exists() else {"epoch": 0, "step": 0}
-        if (saved["epoch"], saved["step"]) >= (epoch, step):
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    pytest.fail(f"{folder} has no epoch {epoch}; the process ended with {process.poll()}")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold tests marked `system`: they take longest, so neither process waits for them."""
+    slow = {item.path for item in items if item.get_closest_marker("system")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -24,6 +24,10 @@ from common import jobs
 # Before torch is imported, which conftest.py does next: the parallel processes of a run share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A shell lets what it starts in the background ignore Ctrl-C, and the processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parent.parent
 Done = subprocess.CompletedProcess[str]
 
@@ -35,7 +39,7 @@ def run_process(name: str, *args: object, status: int | None = 0, **settings: ob
     process, and what the script imports. It costs 2 to 4 s; `run_script` costs none of them.
     """
     command = [sys.executable, ROOT / name, *map(str, args)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **settings)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, **settings)
     return _checked(done, status)
 
 

@@ -1,5 +1,6 @@
 """What the tests make once and keep: for the parallel processes of a run, and for the next run with the same code."""
 
+import functools
 import getpass
 import hashlib
 import importlib.metadata
@@ -23,6 +24,7 @@ def store() -> Path:
     return Path(os.environ.get("TIC_TEST_CACHE") or Path(tempfile.gettempdir()) / f"tic-tests-{getpass.getuser()}")
 
 
+@functools.cache  # the files may change while the tests run
 def key() -> str:
     """A hash of everything that what is kept depends on."""
     folders = sorted(path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py")))

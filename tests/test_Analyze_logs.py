@@ -134,7 +134,7 @@ def started():
             command = [sys.executable, ROOT / "Analyze_logs.py", "--watch", "--every", "0.2", *map(str, args)]
             pipe = subprocess.PIPE
             process = stack.enter_context(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
-            timer = threading.Timer(120, process.kill)
+            timer = threading.Timer(600, process.kill)
             timer.start()
             stack.callback(process.kill)
             stack.callback(timer.cancel)

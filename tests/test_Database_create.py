@@ -1,6 +1,5 @@
-"""Databases, built by subprocess from tiny folders in the formats of the real ones."""
+"""Databases, built from tiny folders in the formats of the real ones."""
 
-import contextlib
 import hashlib
 import io
 import json
@@ -19,6 +18,8 @@ import filelock
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import ROOT as REPOSITORY
+from conftest import run_process, run_script
 from datasets import load_from_disk
 from pictures import corners, photograph, scenery, turned
 from PIL import Image
@@ -27,6 +28,7 @@ import Database_create
 from Config import DatabaseConfig
 from negatives.text import Parse
 from sources import parser
+from sources import rows as row_files
 from sources.units import (
     DATABASE_SCHEMA,
     database_features,
@@ -34,18 +36,18 @@ from sources.units import (
 )
 from Tokenizer_lib import split_words
 
-REPOSITORY = Path(__file__).parent.parent
 GOOD = [f"{n}_0123456789.jpg" for n in range(1, 9)]
 TRAIN, DEV = GOOD[:4], GOOD[4:]
+BUILD_UNTIL = Path(__file__).with_name("build_until.py")
 SIDE = 256  # the default short side
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "Database_create.py", *map(str, arguments)]
-
-
 def build(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    return run_script("Database_create.py", *arguments, status=None)
+
+
+def build_in_processes(*arguments: object, **settings: object) -> subprocess.CompletedProcess:
+    return run_process("Database_create.py", *arguments, status=None, **settings)
 
 
 def write_pictures(folder: Path) -> None:
@@ -131,7 +133,9 @@ def raw(tmp_path_factory) -> SimpleNamespace:
 def photos(raw, tmp_path_factory) -> SimpleNamespace:
     """The database of `raw`."""
     root = tmp_path_factory.mktemp("databases")
-    done = build("--name", "photos", "--root", root, "--flickr8k", raw.flickr8k, "--flickr30k", raw.flickr30k)
+    done = build_in_processes(
+        "--name", "photos", "--root", root, "--flickr8k", raw.flickr8k, "--flickr30k", raw.flickr30k
+    )
     assert done.returncode == 0, done.stderr
     folder = root / "photos"
     return SimpleNamespace(
@@ -144,9 +148,9 @@ def photos(raw, tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory) -> Path:
-    """A database of 250 scenes, which are three batches, by two workers."""
+    """A database of 205 scenes, which are three batches, by two workers."""
     root = tmp_path_factory.mktemp("scenes")
-    done = build("--root", root, "--scenes", 250, "--workers", 2)
+    done = build_in_processes("--root", root, "--scenes", 205, "--workers", 2)
     assert done.returncode == 0, done.stderr
     return root / "scenes"
 
@@ -276,7 +280,7 @@ def test_a_damaged_copy_is_replaced_by_the_other_and_reported(photos):
     assert [(e["source"], e["where"], e["photographs"]) for e in entries] == [
         ("flickr30k", "flickr30k-images/2.jpg", 0)
     ]
-    assert "no picture" in entries[0]["reason"]
+    assert "not a picture" in entries[0]["reason"]
 
 
 def test_pictures_that_are_the_same_share_group_and_split(photos):
@@ -392,7 +396,7 @@ def test_the_summary_has_the_counts_and_where_the_reasons_are(photos):
 
 def test_scenes_keep_what_was_drawn(scenes):
     rows = read_rows(scenes)
-    assert len(rows) == 250
+    assert len(rows) == 205
     assert [row["image_id"] for row in rows] == sorted(row["image_id"] for row in rows)
     assert {row["source"] for row in rows} == {"scenes"}
     assert all(json.loads(row["scene"])["objects"] for row in rows)
@@ -402,7 +406,7 @@ def test_scenes_keep_what_was_drawn(scenes):
 
 
 def test_the_database_does_not_depend_on_the_number_of_workers(scenes, tmp_path):
-    done = build("--root", tmp_path, "--scenes", 250, "--workers", 1)
+    done = build_in_processes("--root", tmp_path, "--scenes", 205, "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert digests(tmp_path / "scenes") == digests(scenes)
 
@@ -421,91 +425,102 @@ def test_an_existing_database_is_replaced_only_with_overwrite(scenes, tmp_path):
     assert names_in(tmp_path) == ["scenes"]
 
 
+SMALL_UNIT = 10  # photographs
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[str]:
+    """The names of the units that builds in this process make; each unit is small."""
+    names: list[str] = []
+
+    def watched(*arguments, real=Database_create.run_jobs):
+        for unit, result in real(*arguments):
+            names.append(unit.path.name)
+            yield unit, result
+
+    monkeypatch.setattr(Database_create, "run_jobs", watched)
+    for module in (Database_create, row_files):
+        monkeypatch.setattr(module, "ROWS_PER_UNIT", SMALL_UNIT)
+    return names
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, tmp_path, stop):
+def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, made, tmp_path, stop):
     """The old database stays valid meanwhile, no finished unit is made again, and the bytes are those of one go."""
     shutil.copytree(scenes, tmp_path / "scenes")
     manifest = tmp_path / "scenes" / "manifest.json"
-    arguments = command("--root", tmp_path, "--scenes", 1200, "--overwrite")
+    arguments = ["--root", tmp_path, "--scenes", 60, "--workers", 2, "--overwrite"]
     units = tmp_path / ".scenes.building" / "units"
-    process = start(arguments)
-    wait_until(lambda: len(list(units.glob("*.arrow"))) >= 3 or process.poll() is not None, seconds=90)
     # The terminal sends Ctrl-C to all processes, and the script must answer with one line.
-    os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
-    _, stderr = process.communicate(timeout=30)
+    stopped = build_until(2, stop, "group" if stop == signal.SIGINT else "self", *arguments)
     if stop == signal.SIGINT:
-        assert process.returncode == 130
-        assert [line for line in stderr.splitlines() if "error" in line] == [
+        assert stopped.returncode == 130
+        assert [line for line in stopped.stderr.splitlines() if "error" in line] == [
             f"Database_create.py: error: interrupted; {(tmp_path / 'scenes').resolve()} is unchanged; run the "
             "same command to resume"
         ]
-    wait_until(lambda: not living(process.pid))
-    assert json.loads(manifest.read_text())["settings"]["scenes"] == 250
+    else:
+        assert stopped.returncode == -stop
+    assert json.loads(manifest.read_text())["settings"]["scenes"] == 205
     assert digests(tmp_path / "scenes") == digests(scenes)
-    finished = {path.name: path.stat().st_mtime_ns for path in units.glob("*.arrow")}
-    assert 3 <= len(finished) < 24
+    finished = {path.name for path in units.glob("*.arrow")}
+    assert 2 <= len(finished) < 12
 
-    again = start(arguments)
-    seen: dict[str, int] = {}
-    while again.poll() is None:
-        for path in units.glob("*.arrow"):
-            with contextlib.suppress(FileNotFoundError):  # the build ends and tidies up
-                seen[path.name] = path.stat().st_mtime_ns
-        time.sleep(0.02)
-    stdout, _ = again.communicate()
-    assert again.returncode == 0
-    assert " texts are reused from an interrupted build" in stdout
-    assert {name: seen[name] for name in finished} == finished
+    again = build(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert " texts are reused from an interrupted build" in again.stdout
+    assert finished.isdisjoint(made) and len(finished) + len(made) == 12
     assert names_in(tmp_path) == ["scenes"]
-    in_one_go = build("--root", tmp_path / "other", "--scenes", 1200)
-    assert in_one_go.returncode == 0
-    assert digests(tmp_path / "other" / "scenes") == digests(tmp_path / "scenes")
+    assert build("--root", tmp_path / "other", "--scenes", 60).returncode == 0
+    assert digests(tmp_path / "scenes") == digests(tmp_path / "other" / "scenes")
 
 
-def start(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+def build_until(
+    count: int, number: int, whom: str, *arguments: object, rows: int = SMALL_UNIT, **settings: object
+) -> subprocess.CompletedProcess:
+    """A build in processes of its own that gets a signal once `count` units are done; its workers end, too."""
+    process = subprocess.Popen(
+        [sys.executable, *map(str, (BUILD_UNTIL, rows, count, int(number), whom, *arguments))],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        **settings,
+    )  # fmt: skip
+    stdout, stderr = process.communicate(timeout=600)
+    wait_until(lambda: not living(process.pid))
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def test_two_builds_of_one_name_do_not_meet(tmp_path):
     (tmp_path / ".scenes.building").mkdir()
     with filelock.FileLock(tmp_path / ".scenes.building" / "lock"):
-        refused = build("--root", tmp_path, "--scenes", 12)
+        refused = build_in_processes("--root", tmp_path, "--scenes", 12)
     assert refused.returncode == 2
-    assert "another build of" in refused.stderr and refused.stderr.count("\n") == 1
+    assert "another process is building" in refused.stderr and refused.stderr.count("\n") == 1
     assert build("--root", tmp_path, "--scenes", 12).returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of file sizes on this system")
-def test_a_full_disk_is_one_line_and_what_is_finished_stays(tmp_path):
+def test_a_full_disk_is_one_line_and_what_is_finished_stays(made, tmp_path):
     """A limit of file sizes stands in for a full disk: the first files fit, the rows of all do not."""
     import resource
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, resource.RLIM_INFINITY))
 
-    arguments = command("--root", tmp_path, "--scenes", 400)
-    full = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, preexec_fn=limit)
+    full = build_until(0, 0, "self", "--root", tmp_path, "--scenes", 80, preexec_fn=limit)
     assert full.returncode == 2
     assert "cannot read or write" in full.stderr and "Traceback" not in full.stderr
     assert not (tmp_path / "scenes").exists()
     units = tmp_path / ".scenes.building" / "units"
-    finished = {path.name: path.stat().st_mtime_ns for path in units.glob("*.arrow")}
+    finished = {path.name for path in units.glob("*.arrow")}
     assert finished and not list(units.glob("*.part"))
-    again = start(command("--root", tmp_path, "--scenes", 400))
-    seen: dict[str, int] = {}
-    while again.poll() is None:
-        with contextlib.suppress(FileNotFoundError):  # the build ends and tidies up
-            seen |= {path.name: path.stat().st_mtime_ns for path in units.glob("*.arrow")}
-        time.sleep(0.02)
-    assert again.returncode == 0
-    assert {name: seen[name] for name in finished} == finished
-    assert len(read_rows(tmp_path / "scenes")) == 400
+    again = build("--root", tmp_path, "--scenes", 80)
+    assert again.returncode == 0, again.stderr
+    assert finished.isdisjoint(made) and len(finished) + len(made) == 16
+    assert len(read_rows(tmp_path / "scenes")) == 80
 
 
-def wait_until(condition, seconds: float = 30) -> None:
+def wait_until(condition, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -633,7 +648,7 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
 def test_parsing_the_same_captions_again_changes_no_byte(photos, tmp_path):
     shutil.copytree(photos.folder, tmp_path / "photos")
     (tmp_path / "photos" / "features").mkdir()
-    done = build("--name", "photos", "--root", tmp_path, "--reparse", "--workers", 2)
+    done = build_in_processes("--name", "photos", "--root", tmp_path, "--reparse", "--workers", 2)
     assert done.returncode == 0, done.stderr
     captions = sum(len(row["captions"]) for row in photos.rows.values())
     lines = done.stdout.splitlines()
@@ -720,18 +735,14 @@ def test_new_parses_that_were_killed_go_on_where_they_were(scenes, tmp_path):
     from DataBase_functions import Database
 
     shutil.copytree(scenes, tmp_path / "scenes")
-    arguments = command("--root", tmp_path, "--reparse", "--workers", 1)
+    arguments = ["--root", tmp_path, "--reparse", "--workers", 1]
     units = tmp_path / ".scenes.building" / "units"
-    process = start(arguments)
-    wait_until(lambda: any(units.glob("*.arrow")) or process.poll() is not None, seconds=90)
-    process.kill()
-    process.communicate(timeout=30)
-    wait_until(lambda: not living(process.pid))
+    assert build_until(1, signal.SIGKILL, "self", *arguments, rows=100).returncode == -signal.SIGKILL
     assert 1 <= len(list(units.glob("*.arrow"))) <= 3
     assert digests(tmp_path / "scenes") == digests(scenes)
-    assert len(Database(tmp_path / "scenes")) == 250
+    assert len(Database(tmp_path / "scenes")) == 205
 
-    again = build("--root", tmp_path, "--reparse", "--workers", 1)
+    again = build(*arguments)
     assert again.returncode == 0, again.stderr
     assert " texts are reused from an interrupted build" in again.stdout
     assert digests(tmp_path / "scenes") == digests(scenes)
@@ -838,6 +849,7 @@ def test_a_name_cannot_leave_the_root(name):
         DatabaseConfig(name=name)
 
 
+@pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/ and flickr30k/")
 def test_real_photographs(tmp_path):
     """40 photographs of Flickr8k as they are, with their lines and lists."""
@@ -862,6 +874,7 @@ def test_real_photographs(tmp_path):
             assert "".join(spans) == "".join(caption["text"].split())
 
 
+@pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with coco/, ade20k/ and others")
 def test_real_photographs_of_several_sources_in_one_database(tmp_path):
     real = Path(os.environ["TIC_PHOTOS"])

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, run_script, training_flags, wait_for_epoch
+from conftest import ROOT, TRAIN_UNTIL, run_process, run_script, training_flags
 from safetensors.torch import load_file
 
 import Analyze_logs
@@ -55,27 +55,28 @@ def test_a_run_writes_all_that_a_model_needs(trained):
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
 
 
-def start(*args, **settings):
-    command = [sys.executable, str(ROOT / "Main_train.py"), *map(str, args)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+def signalled(epoch, step, number, *args, whom="self"):
+    """A training in a process of its own, until it gets a signal after `epoch` epochs, in the step after `step`."""
+    command = [sys.executable, TRAIN_UNTIL, epoch, step, int(number), whom, *args]
+    return subprocess.run(
+        [*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=600, start_new_session=True
+    )
 
 
 def test_resume_equals_no_interruption(databases, tmp_path):
     """Killed in the middle of an epoch and resumed, a run ends with the same numbers, bit for bit: with dropout,
     chunks, an average of the weights, augmentation and a loader process, most of which draw random numbers."""
-    flags = ["--optim.epochs", "40", "--augment.shift", "0.1", "--optim.accumulation", "2", "--optim.ema", "0.9"]
+    flags = ["--optim.epochs", "6", "--augment.shift", "0.1", "--optim.accumulation", "2", "--optim.ema", "0.9"]
     flags += ["--model.dropout", "0.2", "--data.workers", "1"]
     folder = tmp_path / "Models" / "broken"
     often = [*training_flags(tmp_path, databases, "broken"), *flags, "--optim.save-minutes", "0"]
     for killed_in in (1, 2):
-        process = start("scenes", *often, *(["--resume"] if killed_in > 1 else []))
-        wait_for_epoch(folder, process, killed_in, step=2)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    reached = json.loads((folder / "last.json").read_text())
-    assert 2 <= reached["epoch"] < 40
-    done = run_script("Main_train.py", "scenes", *often, "--resume")
-    assert "resumed in epoch" in done.stdout or "resumed after epoch" in done.stdout
+        killed = signalled(killed_in, 2, signal.SIGKILL, "scenes", *often, *(["--resume"] if killed_in > 1 else []))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        reached = json.loads((folder / "last.json").read_text())
+        assert (reached["epoch"], reached["step"]) == (killed_in, 2)
+    done = run_process("Main_train.py", "scenes", *often, "--resume")
+    assert "resumed in epoch 3 after step 2 of 5" in done.stdout
     run_script("Main_train.py", "scenes", *training_flags(tmp_path, databases, "whole"), *flags)
 
     (one, log_one), (other, log_other) = states(tmp_path, "whole"), states(tmp_path, "broken")
@@ -257,16 +258,15 @@ def test_the_learned_temperature_stays_within_its_limit(databases, tmp_path):
 @pytest.mark.parametrize("to_the_group", [False, True])
 def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number, to_the_group):
     flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
-    process = start("scenes", *flags, start_new_session=True)
     folder = tmp_path / "Models" / "long"
-    wait_for_epoch(folder, process, 1)
-    os.killpg(process.pid, number) if to_the_group else process.send_signal(number)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    stopped = signalled(1, 2, number, "scenes", *flags, whom="group" if to_the_group else "self")
+    error = stopped.stderr
+    assert stopped.returncode == 128 + number
     assert error.strip().splitlines()[-1].startswith(f"Main_train.py: error: stopped by {number.name} in epoch ")
     assert "--resume" in error
     assert "Traceback" not in error
     saved = json.loads((folder / "last.json").read_text())
+    assert (saved["epoch"], saved["step"]) == (1, 3), "the step ends, and what it has learned is saved"
     assert f"in epoch {saved['epoch'] + 1} after step {saved['step']} of 5" in error
     checkpoints.load_state(folder)
 
@@ -288,7 +288,7 @@ Main_train.main(sys.argv[1:])
 def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
     flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
     command = [sys.executable, "-c", KILLS_ITS_LOADER, "scenes", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     told = done.stderr.strip().splitlines()[-1]
     # torch notices by a signal, or when it asks in vain for a batch, and then says less.
@@ -298,22 +298,27 @@ def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path):
+def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path, monkeypatch):
     """The limit on the size of a file is what a full disk is to a checkpoint."""
     resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
     flags = [*training_flags(tmp_path, databases, "full"), "--optim.epochs", "500"]
-    process = start("scenes", *flags)
     folder = tmp_path / "Models" / "full"
-    wait_for_epoch(folder, process, 1)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+
+    def stop_in_the_second_epoch(run, batch, real=Main_train.train_step):
+        if run.progress.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+        return real(run, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Main_train, "train_step", stop_in_the_second_epoch)
+        run_script("Main_train.py", "scenes", *flags, status=130)
     before = (folder / "last.json").read_text()
     small = 50_000  # bytes; the log and last.json stay below, a checkpoint of 400 KB does not
-    limited = start(
-        *("scenes", *flags, "--resume"), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
-    )
-    _, error = limited.communicate(timeout=120)
-    assert limited.returncode == 2
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
+
+    error = run_process("Main_train.py", "scenes", *flags, "--resume", status=2, preexec_fn=limit).stderr
     assert "File too large" in error
     assert "; the last checkpoint is still valid, go on with --resume" in error
     assert "Traceback" not in error

@@ -261,6 +261,6 @@ def test_an_interruption_leaves_nothing_behind(tmp_path):
         time.sleep(0.05)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=300)
     assert (process.returncode, error) == (130, "Benchmark.py: error: interrupted\n")
     assert not list(tmp_path.iterdir())

@@ -3,13 +3,12 @@
 import dataclasses
 import io
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 
 import pytest
 import tyro
-from conftest import ROOT
+from conftest import run_process, run_script
 
 import Config
 from common.command_line import read_command_line
@@ -200,10 +199,7 @@ def test_one_kind_of_hard_negatives_is_enough():
     "script", ["Database_create.py", "Main_train.py", "Evaluate_test.py", "Analyze_logs.py", "Predict.py"]
 )
 def test_every_script_has_help_and_refuses_unknown_flags(script):
-    shown = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True)
-    assert shown.returncode == 0
-    assert "usage" in shown.stdout
-    refused = subprocess.run([sys.executable, ROOT / script, "--no-such-flag"], capture_output=True, text=True)
-    assert refused.returncode == 2
+    assert "usage" in run_process(script, "--help").stdout
+    refused = run_script(script, "--no-such-flag", status=2)
     assert refused.stderr.startswith(f"{script}: error: ")
     assert refused.stderr.count("\n") == 1

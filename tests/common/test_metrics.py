@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
@@ -21,7 +22,7 @@ from sklearn.metrics import (
 from common import metrics
 from common.metrics import Bootstrap, Calibration, Criterion, RankCounter
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=examples(40), deadline=None)
 PHOTOGRAPHS = 6
 SCORES = st.lists(st.integers(-8, 8), min_size=1, max_size=15).map(lambda x: np.array(x, dtype=np.float32) / 8)
 
@@ -417,7 +418,7 @@ def test_the_interval_of_random_scores_contains_a_half():
 
 
 @given(scored_texts(), scored_texts(), st.integers(-9, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_figures_of_all_and_of_each_resample_are_those_of_scikit_learn(true, false, eighths):
     """scikit-learn gets the weights of the photographs as weights of the texts. Scores and the threshold can tie."""
     boot = Bootstrap(PHOTOGRAPHS, 6, seed=1)
@@ -610,7 +611,7 @@ def retrievals(draw):
 
 
 @given(retrievals(), st.integers(1, 6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_ranks_in_blocks_of_any_size_are_those_counted_one_by_one(case, block):
     scores, owner, groups, fold = case
     counter = count_ranks(scores, owner, groups, fold, block)

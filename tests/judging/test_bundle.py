@@ -413,7 +413,7 @@ def unpack(bundle: Path, folder: Path, threshold: float | None = None) -> Path:
 
 def run(python: object, *args: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(python), *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=120, encoding="utf-8"
+        [str(python), *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=600, encoding="utf-8"
     )
 
 
@@ -499,7 +499,7 @@ def pinned(package: str) -> str:
 @pytest.mark.system
 def test_run_needs_nothing_but_three_packages(bundle, loaded, pictures, tmp_path):
     """In an empty environment, from another folder: the same scores, and no torch."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=600)
     python = next(path for path in (tmp_path / "venv").glob("*/python*") if path.stem == "python")
     install = [
         python,

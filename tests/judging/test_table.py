@@ -306,7 +306,7 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
     written: dict[str, int] = {}
     for wanted in (2, 6):
         process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         while len(list(parts.glob("*.parquet"))) < wanted and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         assert process.poll() is None, "it was done too early to be killed"
@@ -315,7 +315,7 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
         found = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
         assert len(found) >= wanted and written.items() <= found.items()  # no part was written again
         written = found
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=600)
     rows = read(tmp_path / "out.csv")
     assert [row["id"] for row in rows] == [row["id"] for row in ROWS * 40]
     whole = score_rows_at_once(model, images)

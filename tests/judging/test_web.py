@@ -45,7 +45,7 @@ def start(model: Path, folder: Path) -> tuple[subprocess.Popen, str]:
         stderr=(folder / "errors.txt").open("w"),
         text=True,
     )
-    timer = threading.Timer(300, process.kill)
+    timer = threading.Timer(600, process.kill)
     timer.start()
     line = process.stdout.readline()
     timer.cancel()

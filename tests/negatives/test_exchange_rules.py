@@ -2,6 +2,7 @@ import itertools
 from collections import Counter
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,7 +266,7 @@ def stems(text):
 
 
 @given(captions())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_words_are_kept_and_the_same_exchange_gives_the_caption_back(parse, caption):
     parsed = parse(caption)
     found = find_exchanges(parsed)
@@ -296,7 +297,7 @@ def test_the_exchange_back_is_found(parse):
 
 
 @given(st.text(max_size=8), captions())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_offsets_are_those_of_the_text(parse, prefix, caption):
     """Any characters before the first token do not change which phrases are exchanged."""
     parsed = parse(caption)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from swaps import OneCaption, balance_of, swaps
@@ -542,7 +543,7 @@ def planned_captions(parsed_captions):
     return [OneCaption(read_captions([parsed])[0], balance) for parsed in parsed_captions]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(which=st.integers(0, len(CAPTIONS) - 1), seed=st.integers(0, 2**32), most=st.integers(1, 3))
 def test_only_planned_spans_change(parsed_captions, planned_captions, which, seed, most):
     parsed, rows, how = parsed_captions[which], planned_captions[which], NegativesConfig(most_swaps=most)
@@ -590,7 +591,7 @@ def text_of(parsed, i):
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Z", "Cc"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     left=st.text(LETTERS, max_size=6),
     gaps=st.lists(st.text(" \t\u00a0\u2003", min_size=1, max_size=3), min_size=5, max_size=5),
