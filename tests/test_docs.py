@@ -126,7 +126,7 @@ def parse(command: str) -> None:
         assert files or "onnxruntime" in words, f"{command}: no requirements file"
         assert all((ROOT / file).is_file() for file in files), f"{command}: no such file"
         return
-    if words[1:] == ["-m", "pytest"]:
+    if words[1:3] == ["-m", "pytest"]:
         return
     place = next((i for i, word in enumerate(words) if word.endswith(".py")), None)
     assert place is not None and (ROOT / words[place]).is_file(), f"{command}: no such script"
