@@ -50,7 +50,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """One picture and one text; or a data set of them (--pairs); or a web page (--web)."""
+    """One picture and one text; or a table of pairs (--pairs); or a web page (--web)."""
 
     image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]")] = None
     """Picture file; without it an example is judged, a drawn scene."""
@@ -113,7 +113,7 @@ class PredictConfig:
 
 
 def is_same(path: str, other: str | None) -> bool:
-    """Do two paths name the same file?"""
+    """Are both paths the same file?"""
     return other is not None and Path(path).resolve() == Path(other).resolve()
 
 

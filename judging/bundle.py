@@ -207,7 +207,7 @@ Axes = Mapping[str, Mapping[int, str]]  # name of a tensor -> its dimensions of 
 
 
 def export(module: nn.Module, example: Mapping[str, Tensor], inputs: Axes, outputs: Axes) -> bytes:
-    """The module as the bytes of an ONNX file. ValueError if a package is missing, or ONNX lacks an operator.
+    """The module as the bytes of an ONNX file. ValueError if a package is missing or ONNX has no such operator.
 
     This is torch's older exporter, whose scores agree to 3e-8. The text branch of the newer one fails for any number of
     texts or words but the example's ("invalid expand shape"). An example must have a batch size of 1: any other size of

@@ -164,7 +164,7 @@ def survey(file: Path) -> Table:
 
 
 def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
-    """Return the columns. ValueError if some of them have names of RESULTS; if all have, an earlier run made them."""
+    """Return the columns. ValueError if only some RESULTS are among them; if all are, they are from an earlier run."""
     taken = [name for name in RESULTS if name in columns]
     if taken and len(taken) < len(RESULTS):
         raise ValueError(f"{file} has a column {taken[0]!r}, which --out would replace by a result; rename it")
@@ -172,7 +172,7 @@ def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[s
 
 
 class Large:
-    """Stands for the type of whole numbers above 2**53, which a float64 cannot hold exactly."""
+    """Used as the type of whole numbers above 2**53, which a float64 cannot hold exactly."""
 
 
 def kind_of(value: Any) -> type:

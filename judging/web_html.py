@@ -52,7 +52,7 @@ class Visit:
 
     @property
     def judged(self) -> Verdict:
-        """The verdict of a visit that has one."""
+        """The verdict. The visit must have one."""
         assert self.verdict is not None, "no text was judged yet"
         return self.verdict
 
@@ -74,7 +74,7 @@ def first_shown(verdict: Verdict) -> int:
 
 @cache
 def drawings(seed: int) -> tuple[Image.Image, Image.Image]:
-    """A scene at the size that a model of scenes was trained on, and larger for the page."""
+    """The drawing of a scene twice: in the size that models of scenes were trained on, and larger for the page."""
     scene = make_scene(seed)
     return draw(scene, SCENE_SIDE), draw(scene, SHOWN_SIDE)
 

@@ -120,7 +120,7 @@ class Handlers:
         return picture, example.text, *self.check(visit, example.text, threshold)
 
     def take_over(self, event: gr.EventData) -> str:
-        """Put a correction into the text box."""
+        """The corrected text, for the text box."""
         return str(event._data.get("text", ""))[:MOST_LETTERS]
 
     def reset(self) -> float:

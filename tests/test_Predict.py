@@ -1,4 +1,4 @@
-"""Predict: one picture and one text, a data set, and what cannot be judged, as a user runs them."""
+"""Predict: one picture and one text, a data set, the terminal, and errors, as a user meets them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Export_model: a bundle that agrees with its model, and a card that says what was measured and nothing else."""
+"""Export_model: a bundle that agrees with its model, and a card that has only figures that were measured."""
 
 import json
 import re
@@ -25,7 +25,7 @@ SCRIPT = "Miscellaneous_scripts/Export_model.py"
 
 @pytest.fixture
 def model(trained, tmp_path):
-    """A copy of the trained model, without what another test's evaluation may have left."""
+    """A copy of the trained model, without the results.json of other tests."""
     return shutil.copytree(trained / "Models" / "small", tmp_path / "model", ignore=lambda *_: ["results.json"])
 
 
@@ -157,7 +157,7 @@ def test_a_damaged_report_is_refused(text, model):
 
 
 def test_the_card_reads_what_an_evaluation_writes(trained, model):
-    """With the folder's own report, so that a change of its form cannot go unnoticed."""
+    """The report is made by Evaluate_test.py, so that this test fails if its form changes."""
     run_process("Evaluate_test.py", "--model", model, "--resamples", 100)
     results, card = json.loads((model / "results.json").read_text()), card_of(model)
     kinds = [row for row in results["test"] if row["section"] == "kind"]

@@ -34,7 +34,7 @@ def saved(picture: Image.Image, path: Path, **options: object) -> Path:
 @pytest.mark.parametrize("short_side", [40, 80])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_undone(tmp_path, orientation, short_side):
-    """The stored quarters are those that a viewer shows. Source: the EXIF standard's table of tag 274."""
+    """The quarters of the stored picture are those that a viewer shows. Source: the EXIF standard, table of tag 274."""
     shown = {
         1: "red lime blue white",
         2: "lime red white blue",
@@ -187,7 +187,7 @@ def test_more_bytes_than_a_photograph_has_are_refused(tmp_path, monkeypatch):
 
 
 def test_postscript_is_not_run(tmp_path):
-    """Pillow reads it by starting Ghostscript on the file."""
+    """Pillow would start Ghostscript on an EPS file."""
     path = saved(photograph(64, 64), tmp_path / "a.eps")
     with pytest.raises(ValueError, match="is not a picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format"):
         stored_picture(path, 256, 90)
@@ -203,7 +203,7 @@ def test_an_empty_file_and_a_folder_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, kind):
-    """Divided by 257 and rounded: 0, 200, 32,800 and 65,535 are 0, 0.8, 127.6 and 255 of 255."""
+    """Values are divided by 257 and rounded: 0, 200, 32,800 and 65,535 give 0, 0.8, 127.6 and 255."""
     levels = np.array([[0, 200], [32_800, 65_535]], dtype=kind).repeat(32, axis=0).repeat(32, axis=1)
     path = saved(Image.fromarray(levels), tmp_path / "a.tif")
     pixels = stored_picture(path, 256, 90)[1]
@@ -281,7 +281,7 @@ def test_the_first_of_several_frames_counts(tmp_path, ending):
 
 
 def landscape(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Soft spots of four sizes, the larger the stronger, as in photographs."""
+    """Soft spots of four sizes; larger ones have more contrast, as in photographs."""
     random = np.random.default_rng(seed)
     pixels = np.zeros((size[1], size[0], 3))
     for rows, strength in ((3, 1.2), (6, 0.7), (12, 0.35), (24, 0.2)):
@@ -297,7 +297,7 @@ def are_the_same(*pictures: Image.Image) -> list[tuple[int, int, int | None]]:
 
 
 def links(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> list[tuple[int, int, int | None]]:
-    """(i, j, differing bits) of the pairs that connect equal pictures."""
+    """(i, j, differing bits) of the links between copies."""
     fingerprints = Fingerprints(bits, colours)
     return [(i, j, fingerprints.distance(i, j)) for i, j in fingerprints.links()]
 
@@ -331,7 +331,7 @@ def test_a_mirror_image_is_another_picture():
 
 
 def test_shades_over_whole_lines_and_columns_hardly_change_the_bits():
-    """They are in the frequencies 0, which the hash leaves out."""
+    """Gradients of brightness are in the frequencies 0, which the hash leaves out."""
     changed = 0
     for seed in range(8):
         grey = np.asarray(landscape(seed).convert("L"), dtype=float) * 0.4
@@ -362,7 +362,7 @@ def test_plain_pictures_are_the_same_only_if_every_pixel_is(colour):
 
 
 def test_a_picture_is_plain_below_three_grey_levels():
-    """Two halves that differ by d grey levels have a standard deviation of d / 2."""
+    """A picture of two halves that differ by d grey levels has a standard deviation of d / 2."""
 
     def halves(difference: int, width: int = 32) -> Image.Image:
         row = np.repeat([128, 128 + difference], width).astype(np.uint8)
@@ -392,7 +392,7 @@ def flipped(bits: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.ui
 
 
 def by_brute_force(bits: NDArray[np.uint8], colours: NDArray[np.uint8]) -> dict[tuple[int, int], int]:
-    """Every two fingerprints compared: the differing bits of all equal pairs."""
+    """The differing bits of all copies (i, j), from comparing every two fingerprints."""
     found = {}
     for i in range(len(bits)):
         distances = np.bitwise_count(bits ^ bits[i]).sum(axis=1)
@@ -446,7 +446,7 @@ def test_many_frames_of_one_camera_are_linked_by_few_pairs():
 
 
 def test_no_copy_at_31_bits_is_missed_wherever_the_bits_are():
-    """The hardest pairs: two differing bits in each word of the search but one, and there any one of 16."""
+    """The hardest copies to find: two differing bits in 15 of the 16 chunks, and in the last chunk any one bit."""
     random = np.random.default_rng(0)
     bits = []
     for word in range(16):
@@ -482,7 +482,7 @@ def test_few_pictures(count):
 @pytest.mark.system
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder of photographs")
 def test_among_real_photographs_copies_are_found_without_their_names_and_nothing_else():
-    """All 300 of flickr30k/ are in flickr8k/ too, in other files; and Flickr8k holds one photograph twice."""
+    """All 300 photographs of flickr30k/ are in flickr8k/ too, as other files. Flickr8k has one photograph twice."""
     root = Path(os.environ["TIC_PHOTOS"])
     folders = {
         "flickr8k": root / "flickr8k" / "Flicker8k_Dataset",

@@ -1,4 +1,4 @@
-"""judging.bundle: a bundle judges as its model does, with torch and without; damaged or hostile files get one line."""
+"""Bundles: they give the scores of their model, with torch and without; damaged or hostile files get one line."""
 
 import json
 import os
@@ -54,7 +54,7 @@ MODELS: dict[str, tuple[BackboneConfig, dict]] = {
 
 
 def make_model(name: str, side: int = 96) -> LoadedModel:
-    """A model with random weights everywhere, also where training starts with zeros."""
+    """A model whose weights are all random, also those that are zero at the start of training."""
     backbone, settings = MODELS[name]
     config = Config(
         name="random",
@@ -98,7 +98,7 @@ def members(bundle) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> list[Path]:
-    """Drawn scenes that are smaller and larger than the model takes, square and not, and noise."""
+    """Drawn scenes smaller and larger than the input of the model, square and oblong, and noise."""
     folder = tmp_path_factory.mktemp("pictures")
     noise = np.random.default_rng(0).integers(0, 256, (77, 131, 3), dtype=np.uint8)
     scenes = [draw(make_scene(seed), side) for seed, side in enumerate((40, 96, 300))]
@@ -218,7 +218,7 @@ def test_a_bundle_is_not_exported_again(bundle, tmp_path):
 
 
 def changed(members, **files):
-    """The members with some others; None leaves one out. Names without their ending."""
+    """The members, some of them replaced or, by None, left out; their names are given without ending."""
     endings = {name.partition(".")[0]: name for name in members}
     new = {endings[name]: value for name, value in files.items()}
     return {name: value for name, value in {**members, **new}.items() if value is not None}
@@ -318,7 +318,7 @@ def test_without_onnx_the_error_has_the_command_that_installs_it(loaded, tmp_pat
 
 
 class Payload:
-    """Unpickled by a careless reader it makes a file."""
+    """An object whose unpickling makes a file."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -402,7 +402,7 @@ def test_members_that_point_elsewhere_are_not_followed(members, pictures, tmp_pa
 
 
 def unpack(bundle: Path, folder: Path, threshold: float | None = None) -> Path:
-    """The bundle's run.py; threshold: another one than it came with."""
+    """Unpack the bundle; returns the path of its run.py. threshold: replaces that of the bundle."""
     with zipfile.ZipFile(bundle) as archive:
         archive.extractall(folder)
     if threshold is not None:
@@ -434,7 +434,7 @@ for args in runs:
 
 
 def run_each(python: object, script: Path, *runs: tuple, folder: Path) -> list[subprocess.CompletedProcess[str]]:
-    """The script with each of these arguments: the first time in a process of its own, then in one for all others."""
+    """Run the script with each of these arguments: the first in its own process, the others together in another."""
     first, *others = ([*map(str, args)] for args in runs)
     done = run(python, "-c", EACH, script, json.dumps(others), folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -491,14 +491,14 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
 
 
 def pinned(package: str) -> str:
-    """The line of the requirements that says which version the tests ran with."""
+    """The line of the requirements with the version of a package."""
     lines = [line for name in ("requirements.txt", "requirements-export.txt") for line in (ROOT / name).open()]
     return next(line.strip() for line in lines if line.startswith(f"{package}=="))
 
 
 @pytest.mark.system
 def test_run_needs_nothing_but_three_packages(bundle, loaded, pictures, tmp_path):
-    """In an empty environment, from another folder: the same scores, and no torch."""
+    """It gives the same scores in an environment without torch, and from another folder."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=600)
     python = next(path for path in (tmp_path / "venv").glob("*/python*") if path.stem == "python")
     install = [

@@ -16,7 +16,7 @@ def judge():
 
 
 def test_a_colour_is_found_where_it_is(judge):
-    """The best patch of the only object's colour touches the object, far more often than a random patch does."""
+    """The best patch of a colour touches the only object of a scene, far more often than a random patch does."""
     hits, chances, n = 0, 0.0, 0
     for seed in range(920_000, 920_200):
         scene = scenes.make_scene(seed)
@@ -66,7 +66,8 @@ def test_unknown_words_get_no_panel(judge, tmp_path):
     assert heat_range(mixed)[1] == max(mixed.threshold, mixed.heat[1].max())  # theirs would change the scale
     assert plot_heat(tmp_path / "none.png", scene, unknown) == []
     with Image.open(tmp_path / "heat.png") as some, Image.open(tmp_path / "none.png") as none:
-        assert none.width < some.width  # the picture alone
+        assert none.width < some.width  # only the picture
+        assert some.info["dpi"] == pytest.approx((200, 200), abs=0.1)
 
 
 @pytest.mark.parametrize(("ending", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])

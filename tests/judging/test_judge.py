@@ -1,4 +1,4 @@
-"""The judge in use: kinds of pictures, typed errors, and that batches say what single verdicts say."""
+"""The judge in use: kinds of pictures, typed errors, and batches that agree with single verdicts."""
 
 import io
 import json

@@ -50,7 +50,7 @@ def test_words_are_coloured_and_unknown_ones_marked():
 
 
 def test_letters_have_a_colour_only_on_a_colour():
-    """Everything else has the notebook's own colour, which suits its background."""
+    """Other letters have the notebook's colour, which suits its background."""
     styles = re.findall(r'style="([^"]*)"', verdict()._repr_html_())
     coloured = [style for style in styles if re.search(r"(^|;)color:", style)]
     assert len(coloured) == 1 + 2 * 4  # the verdict, the words and their scores

@@ -23,7 +23,7 @@ def judge():
 
 @pytest.fixture
 def scored(tmp_path, monkeypatch):
-    """A scored file of 60 rows, row k with score k / 100, and two that have none."""
+    """A scored file: 60 rows, the k-th with score k / 100, in random order, and four unusual ones."""
     for seed in range(3):
         scenes.draw(scenes.make_scene(seed)).save(tmp_path / f"{seed}.png")
     path = tmp_path / "scored.csv"
@@ -100,7 +100,7 @@ def test_scores_of_another_model_are_refused(judge, tmp_path):
 
 
 def test_a_picture_outside_of_the_folder_is_not_on_the_page(judge, tmp_path):
-    """Whoever made the file must not choose which pictures of this machine are in a page that is handed on."""
+    """A page is passed on, so the author of a table must not be able to put any picture of this machine on it."""
     scenes.draw(scenes.make_scene(1)).save(tmp_path / "secret.png")
     (tmp_path / "images").mkdir()
     for name in (tmp_path / "secret.png", "../secret.png"):

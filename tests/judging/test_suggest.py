@@ -89,7 +89,7 @@ def test_words_that_are_not_read_are_not_corrected(judge, scene):
 
 
 def test_most_swaps_of_scenes_are_corrected(judge):
-    """Of scenes that the model never saw: a swapped colour is corrected far more often than by chance."""
+    """In scenes that the model was not trained on, a swapped colour is corrected far more often than by chance."""
     hits = chances = 0
     seeds = range(910_000, 910_040)
     for seed in seeds:

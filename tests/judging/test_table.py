@@ -1,4 +1,4 @@
-"""Scores of a data set: every row in its order, whatever is wrong with it, and no loss when a run is cut off."""
+"""Scores of a data set: every row in its order, also broken ones, and interrupted runs that are resumed."""
 
 import csv
 import json
@@ -327,7 +327,7 @@ def score_rows_at_once(model, images):
 
 
 def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch):
-    """No more pictures are held at once than a part and a block of them need, however long the file is."""
+    """The pictures of only one part are in memory at the same time, however long the table is."""
     monkeypatch.setattr(table, "ROWS", 5)
     held = []
     encode = table.scoring.encode_pictures

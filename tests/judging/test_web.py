@@ -35,7 +35,7 @@ TEXT = "The large cat on a stage is purple."
 
 
 def start(model: Path, folder: Path) -> tuple[subprocess.Popen, str]:
-    """A server on a free port, its temporary files in `folder`; the process and its address."""
+    """Start a server on a free port, with temporary files in `folder`; returns the process and the address."""
     pytest.importorskip("gradio", reason=f"the web page needs Gradio: {INSTALL}")
     process = subprocess.Popen(
         [sys.executable, ROOT / "Predict.py", "--web", "--port", "0", "--model", model, "--device", "cpu"],
@@ -110,7 +110,7 @@ def browser():
 
 @pytest.fixture
 def page(server, browser):
-    """A fresh page; in the end no request has left this machine, and the page has thrown no error."""
+    """A new page. After the test it is checked that all requests went to the server and that no script failed."""
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     asked, errors = [], []
     page = context.new_page()
@@ -310,7 +310,7 @@ def test_a_phone_has_room_for_everything(server, browser):
 
 
 class Client:
-    """What the page's own script does, as far as a check needs it."""
+    """The requests that the script of the page sends for an upload and a check."""
 
     def __init__(self, address: str):
         self.address, self.session = address, uuid.uuid4().hex

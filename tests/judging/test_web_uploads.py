@@ -1,4 +1,4 @@
-"""Uploads of the web page. That one is read once and deleted is tested with the server, in test_web.py."""
+"""Uploads of the web page. test_web.py tests that an upload is deleted once it is read."""
 
 import os
 
