@@ -13,8 +13,8 @@ Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Pred
 
 import signal
 
-if __name__ == "__main__":  # torch takes seconds to import; Ctrl-C in them ends the program without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while torch is imported, which takes seconds
 
 import io
 import json
@@ -254,5 +254,6 @@ def coloured(text: str, good: bool, bold: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on main answers Ctrl-C
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # main prints one line
     main()

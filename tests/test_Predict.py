@@ -1,7 +1,11 @@
 """Predict: one picture and one text, a data set, the terminal, and errors, as a user meets them."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, run_process, run_script
@@ -136,6 +140,23 @@ def test_ctrl_c_gets_one_line(monkeypatch, capsys):
     assert stopped.value.code == 130 and error.endswith("error: interrupted\n") and error.count("\n") == 1
     Predict.main(["--web", "--device", "cpu"])  # Ctrl-C is how the web page is ended
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no exit status of a signal")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_torch_is_imported_gives_no_traceback(ignored, tmp_path):
+    (tmp_path / "tyro.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT); raise SystemExit(7)")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        done = subprocess.run(
+            [sys.executable, ROOT / "Predict.py"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.returncode, done.stderr) == (7 if ignored else -signal.SIGINT, "")
 
 
 def test_colours_are_for_terminals(monkeypatch):
