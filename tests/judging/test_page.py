@@ -107,7 +107,7 @@ def test_a_picture_outside_of_the_folder_is_not_on_the_page(judge, tmp_path):
         (tmp_path / "scored.csv").write_text(f"image,caption,score\n{name},a ball,0.1\n")
         write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path / "images", 5, False)
         text = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert "data:image" not in text and "is outside of --images" in text
+        assert "data:image" not in text and "is outside the folder --images" in text
 
 
 def test_the_card_of_a_missing_picture_says_so(judge, tmp_path):
