@@ -119,7 +119,7 @@ def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_pa
     assert run.progress.epoch == 4 and run.model.log_scale.item() == before, "patience counts by the same figure"
 
 
-def test_resume_on_a_database_that_was_built_anew_is_refused(databases, tmp_path):
+def test_resume_on_a_rebuilt_database_is_refused(databases, tmp_path):
     flags = ["--data.workers", "0"]
     run = build(databases, tmp_path, *flags)
     checkpoints.save_state(run.config.model_folder, 1, 0, Main_train.state_of(run) | {"database": "another"})
@@ -127,7 +127,7 @@ def test_resume_on_a_database_that_was_built_anew_is_refused(databases, tmp_path
         Main_train.resume(run)
 
 
-def test_an_earlier_run_is_kept_unless_told(trained, databases):
+def test_an_earlier_run_is_only_replaced_with_a_flag(trained, databases):
     flags = training_flags(trained, databases, "small")
     refused = run_script("Main_train.py", "scenes", *flags, status=2)
     assert "holds an earlier run; add --resume, --overwrite or --name OTHER" in refused.stderr
@@ -167,7 +167,7 @@ def test_main_leaves_no_global_state(databases, tmp_path, capsys):
         (["frozen", "--data.name", "tiny", "--backbone.weights", "absent.pth"], "no backbone weights at absent.pth"),
     ],
 )
-def test_what_a_user_can_mend_gets_one_line(databases, tmp_path, flags, told):
+def test_what_a_user_can_fix_gets_one_line(databases, tmp_path, flags, told):
     preset = [flags.pop(0)] if flags[0] == "frozen" else ["scenes"]
     own = training_flags(tmp_path, databases, "wrong")
     if preset == ["frozen"]:
@@ -209,7 +209,7 @@ def test_validation_negatives_are_the_same_in_every_epoch(databases, tmp_path):
     assert Main_train.validate(run) == first
 
 
-def test_a_loss_that_is_no_number_stops_the_run(databases, tmp_path):
+def test_a_nan_loss_stops_the_run(databases, tmp_path):
     run = build(databases, tmp_path)
     with torch.no_grad():
         run.model.log_scale.fill_(torch.nan)
@@ -223,7 +223,7 @@ def test_a_loss_that_is_no_number_stops_the_run(databases, tmp_path):
         torch.testing.assert_close(failed["model"][name], weight, rtol=0, atol=0, equal_nan=True)
 
 
-def test_scores_that_are_no_numbers_are_never_saved_as_the_best(databases, tmp_path):
+def test_nan_scores_are_never_saved_as_the_best(databases, tmp_path):
     run = build(databases, tmp_path)
     with torch.no_grad():
         run.model.neck.project.weight.fill_(torch.nan)
