@@ -41,6 +41,15 @@ def test_the_verdict_is_that_of_the_judge(model, picture):
     assert "\033" not in shown  # no colours in a pipe
 
 
+@pytest.mark.parametrize(("threshold", "word", "status"), [(-2.0, "MATCH", 0), (2.0, "MISMATCH", 1)])
+def test_the_threshold_decides_the_word_and_the_status(model, picture, tmp_path, threshold, word, status):
+    folder = shutil.copytree(model, tmp_path / "small")
+    settings = json.loads((folder / "threshold.json").read_text())
+    (folder / "threshold.json").write_text(json.dumps(settings | {"threshold": threshold}))
+    shown = run_script("Predict.py", picture, TEXT, "--model", folder, status=status).stdout
+    assert shown.startswith(f"{word}  score ")
+
+
 def test_json_holds_everything(model, picture):
     verdict = Judge.load(model, "cpu").check(picture, TEXT)
     args = (picture, TEXT, "--model", model, "--json", "--suggest")
