@@ -76,3 +76,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold tests marked `system`: they take longest, so neither process waits for them."""
     slow = {item.path for item in items if item.get_closest_marker("system")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for several files. One file runs in this process: another would have nothing to do."""
+    files = {Path(arg.partition("::")[0]) for arg in config.args}
+    return 0 if len(files) == 1 and all(file.is_file() for file in files) else 2
