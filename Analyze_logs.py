@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from common.command_line import fail, read_command_line
-from Config import require
+from Config import DIR, require
 from evaluation.log_plots import MOST_RUNS, draw
 from evaluation.logs import NotYet, Run, load
 from evaluation.style import FigureFormat
@@ -26,13 +27,12 @@ class AnalyzeConfig:
     """Which runs to draw, and where."""
 
     model: tuple[str, ...] = ("Models/scenes",)
-    """One or several runs: folders of models, folders with a training_log.csv, or training_log.csv files. Several runs
-    share the panels."""
+    """Runs to plot together: folders of models, folders with a training_log.csv, or such files."""
     watch: bool = False
     """Wait for the logs, and draw them again whenever they change, until the training is over."""
     every: float = 10.0
     """Seconds between two checks for changes with --watch."""
-    out: str | None = None
+    out: Annotated[str | None, DIR] = None
     """Folder of the plots (default: the folder of the first log)."""
     figures: FigureFormat = "png"
     """Format of the plots; pdf and svg are vector graphics."""

@@ -14,7 +14,13 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from tyro.conf import arg
+
+DIR = arg(metavar="DIR", help_behavior_hint="")  # in `--help`, without "(default: None)"
+FILE = arg(metavar="FILE", help_behavior_hint="")
+FILES = arg(metavar="FILE ...", help_behavior_hint="")
 
 
 def usable_cores() -> int:
@@ -61,23 +67,23 @@ class DatabaseConfig:
     """Folder of all databases."""
     scenes: int = source("scenes", default=8000)
     """Number of scenes to draw, if no photographs are given."""
-    coco: str | None = source("coco")
+    coco: Annotated[str | None, DIR] = source("coco")
     """Folder with train2017/ and val2017/ (or those of 2014) and annotations/, or a dataset_coco.json."""
-    flickr30k: str | None = source("flickr")
+    flickr30k: Annotated[str | None, DIR] = source("flickr")
     """Folder with flickr30k-images/ and results_20130124.token, results.csv or dataset_flickr30k.json."""
-    flickr8k: str | None = source("flickr")
+    flickr8k: Annotated[str | None, DIR] = source("flickr")
     """Folder with Flicker8k_Dataset/ and Flickr8k.token.txt and its lists, captions.txt or dataset_flickr8k.json."""
-    ade20k: str | None = source("ade20k", captions="narratives")
+    ade20k: Annotated[str | None, DIR] = source("ade20k", captions="narratives")
     """Folder with images/training/ and images/validation/. Its captions come from --narratives."""
-    narratives: tuple[str, ...] = source("narratives", about=("coco", "flickr30k", "ade20k"))
+    narratives: Annotated[tuple[str, ...], FILES] = source("narratives", about=("coco", "flickr30k", "ade20k"))
     """JSONL files of Localized Narratives, for the pictures of COCO, Flickr30k and ADE20K."""
-    sharegpt4v: tuple[str, ...] = source("sharegpt4v", about=("coco",))
+    sharegpt4v: Annotated[tuple[str, ...], FILES] = source("sharegpt4v", about=("coco",))
     """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
-    pairs: str | None = source("pairs")
+    pairs: Annotated[str | None, FILE] = source("pairs")
     """Your own table (CSV, TSV, JSONL, Parquet) with the columns image and caption; optional: label, split."""
-    images: str | None = None
+    images: Annotated[str | None, DIR] = None
     """Folder of the pictures of --pairs; by default the folder of that table."""
-    hold_out: str | None = None
+    hold_out: Annotated[str | None, FILE] = None
     """File with ids or file names, one a line. These photographs go to the test split, whatever the source says."""
     short_side: int = 256
     """Pictures are reduced until their short side has this many pixels; they are never enlarged."""
@@ -482,7 +488,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "frozen": (
-        "photographs on a CPU, with a frozen ResNet-50; about 50 min for 8,000 photographs on 2 cores",
+        "photographs on a CPU, with a frozen ResNet-50; about 50 min for 7,000 photographs on 2 cores",
         Config(
             name="frozen",
             data=DataConfig(name="photos", side=320, batch_pictures=128, captions_per_picture=5, min_count=2),

@@ -48,7 +48,7 @@ DESCRIPTION = """Build a database of pictures and parsed captions.
 
     python Database_create.py                                  drawn scenes
     python Database_create.py --name photos --flickr8k DIR     photographs
-    python Database_create.py --name photos --pairs FILE       your own photographs
+    python Database_create.py --name photos --pairs FILE       your own table
 
 An interrupted build is resumed by the same command.
 """

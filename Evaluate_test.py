@@ -18,7 +18,7 @@ from common import devices, metrics
 from common.command_line import fail, read_command_line
 from common.jobs import progress
 from common.metrics import Bootstrap, Criterion, interval
-from Config import require
+from Config import DIR, require
 from DataBase_functions import Database
 from evaluation.benchmarks import BENCHMARKS, read_benchmark
 from evaluation.benchmarks.pictures import find_pictures
@@ -46,10 +46,17 @@ class EvaluateConfig:
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DIR")] = ()
     """Folder of a trained model (default: Models/scenes). Give it several times to compare models with the first."""
-    threshold_for: Annotated[str | None, tyro.conf.arg(metavar="CRITERION")] = None
-    """What the threshold maximises on the validation split: balanced-accuracy (the default), recall=0.95 (at least this
-    recall, then the most specificity), specificity=0.95, f1, or cost=5:1 (accepting a false text costs 5, refusing a
-    true one costs 1). With --database the default is the stored threshold of the model."""
+    threshold_for: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CRITERION",
+            help="What the threshold maximises on the validation split: balanced-accuracy (the default), recall=0.95 "
+            "(at least this recall, then the most specificity), specificity=0.95, f1, or cost=5:1 (accepting a false "
+            "text costs 5, refusing a true one costs 1). With --database the default is the stored threshold of the "
+            "model.",
+            help_behavior_hint="",
+        ),
+    ] = None
     benchmark: Annotated[
         tuple[str, ...],
         tyro.conf.UseAppendAction,
@@ -59,11 +66,11 @@ class EvaluateConfig:
             "CSV, TSV, JSONL or Parquet with the columns image, caption and label. Can be given several times.",
         ),
     ] = ()
-    images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    images: Annotated[str | None, DIR] = None
     """Folder of the benchmarks' pictures (default: the folder of PATH)."""
     allow_leak: bool = False
     """Evaluate even on photographs that the model was trained on."""
-    database: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    database: Annotated[str | None, DIR] = None
     """Folder of the database to evaluate on (default: the one that the model was trained on)."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""

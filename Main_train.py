@@ -471,11 +471,11 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
                 checkpoints.save_best(config.model_folder, run.model, threshold)
         append_log(config.plots_folder / LOG, row)
     save(run)
-    accuracy = f"{row['balanced_accuracy']:.3f}".removeprefix("0")
+    captions = f"{row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}"
     print_line(
         run,
         f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f}/{row['val_loss']:.3f}  "
-        f"quick check: balanced accuracy {accuracy}  {row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}",
+        f"quick check: balanced accuracy {100 * row['balanced_accuracy']:.1f} %  {captions}",
     )
     if epoch == 1 and row["waiting"] >= 0.1:
         workers = f"more --data.workers than {config.data.workers} would be faster"

@@ -34,7 +34,7 @@ from rich.cells import cell_len, set_cell_size
 from common.command_line import fail, read_command_line
 from common.jobs import EngineError
 from common.storage import THRESHOLD
-from Config import Config, require
+from Config import DIR, FILE, Config, require
 from judging.inputs import InputError, PictureError, TextError, open_any
 from judging.judge import EXAMPLE, SHIPPED, Judge, Verdict, WordScore
 from judging.notebook import unread_note
@@ -42,7 +42,6 @@ from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
-FILE = tyro.conf.arg(metavar="FILE")
 BAR = 20  # characters of a word whose score is 1
 UNKNOWN = "  (not in the vocabulary)"
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -52,11 +51,11 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 class PredictConfig:
     """One picture and one text; or a table of pairs (--pairs); or a web page (--web)."""
 
-    image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]")] = None
+    image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]", help_behavior_hint="")] = None
     """Picture file; without it an example is judged, a drawn scene."""
-    text: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[TEXT]")] = None
+    text: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[TEXT]", help_behavior_hint="")] = None
     """Text to check, in quotes."""
-    model: Annotated[str | None, tyro.conf.arg(metavar="DIR|ZIP")] = None
+    model: Annotated[str | None, tyro.conf.arg(metavar="DIR|ZIP", help_behavior_hint="")] = None
     """Folder of the trained model, or a bundle; by default Models/scenes, or the shipped Models/scenes-small."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
@@ -68,7 +67,7 @@ class PredictConfig:
     """For the three words that fit worst, print words of the same category that fit better."""
     pairs: Annotated[str | None, FILE] = None
     """CSV, TSV, JSONL or Parquet file with the columns image and caption."""
-    images: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    images: Annotated[str | None, DIR] = None
     """Folder of the images of --pairs; by default the folder of that file."""
     out: Annotated[str | None, FILE] = None
     """CSV, TSV, JSONL or Parquet file to write: every row of --pairs with its score."""
