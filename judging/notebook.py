@@ -68,7 +68,7 @@ def end_of(verdict: Verdict) -> int:
 
 def notes(verdict: Verdict) -> list[str]:
     """Sentences that explain the colours and marks."""
-    found = ["Each word has its own score: green fits, orange does not."]
+    found = ["A green background: the word fits the picture. Orange: it does not."]
     if not all(word.known for word in verdict.words):
         found.append("Dashed and with a question mark: not in the vocabulary, so the score says little.")
     if verdict.unread:
