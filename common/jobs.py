@@ -24,6 +24,8 @@ from tqdm import tqdm
 Result = TypeVar("Result", covariant=True)
 AnyJob = TypeVar("AnyJob", bound="Job")
 AHEAD = 3  # jobs per worker that are waiting or whose result is not fetched; more would only use memory
+# Always a rate, also below 1 per second: tqdm's own format would then write "1.08s/ captions".
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -40,7 +42,7 @@ class Job(Protocol[Result]):
 def progress(items: Iterable | None, what: str, unit: str, total: int | None = None, **options: Any) -> tqdm:
     """A progress bar with rate and time left, removed at the end. In a log file it writes a line every 30 seconds."""
     pause = 0.1 if sys.stderr.isatty() else 30
-    options = {"delay": 1, "leave": False, **options}  # what takes under a second needs no bar
+    options = {"delay": 1, "leave": False, "bar_format": BAR, **options}  # what takes under a second needs no bar
     return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, **options)
 
 
