@@ -81,7 +81,8 @@ def contrastive_loss(
     columns: (N, t) logits of all pictures with this process's captions; None if they are the same as `rows`.
     first: positions of this process's first picture and first caption in the batch.
     The losses of all processes add up to the loss of the whole batch.
-    Source: Oord et al. 2018; both directions as in Radford et al. 2021; only own rows and columns as in open_clip.
+    Source: Oord et al. 2018; both directions as in Radford et al. 2021; each process computes
+    only its own rows and columns, as in open_clip.
     """
     picture, text = first
     n, total = rows.shape
@@ -143,9 +144,10 @@ def word_loss(
     """The match loss of single words: each word of a caption fits its picture, each changed word does not.
 
     true: (t, L) cosine of each word of the captions with its best patch; real: (t, L) 1 for a word, 0 for padding;
-    false: (k, L) cosines of the words of the hard negatives; changed: (k, L) True for their changed words; totals:
+    false: (k, L) cosine of each word of the hard negatives; changed: (k, L) True for a word that was changed; totals:
     numbers of real and of changed words in the whole batch, if the arguments are one process's share.
-    It is known which word of a swap is false. A loss of the whole text spreads its gradient over all twelve words.
+    The false word of a swap is known, so the gradient can go to this word. A loss of the whole text spreads it over all
+    words, twelve on average.
     """
     words, changes = totals or (real.sum(), changed.sum())
     fits = (F.softplus(-scale * (true - match_at)) * real).sum() / words.clamp(min=1)
@@ -165,15 +167,15 @@ def total_loss(
     """Weighted sum of contrastive, triplet, match and word loss.
 
     pictures: (n, V, D) vectors of this process's pictures; texts: (t + k, V, D) vectors of their captions, then of
-    their hard negatives; batch: of all N pictures; in_batch: see contrastive_loss; whole: the vectors of all processes,
-    if several divide the batch. Each of them returns a part of the loss: the parts add up to the loss of the whole
-    batch, and so do their gradients.
+    their hard negatives; batch: the texts of all N pictures; in_batch: see contrastive_loss; whole: the vectors of all
+    processes, if several divide the batch. Each process returns its part of the loss. The parts add up to the loss of
+    the whole batch, and so do their gradients.
     """
     own = whole.share if whole else Share.everything(batch)
     first = own.pictures.start, own.captions.start
     captions, negatives = texts.split(own.sizes[1:])
-    caption_of = batch.negative_of[own.negatives]  # (k,) positions in the whole batch, as hard_of
-    hard_of = batch.owner[caption_of]
+    caption_of = batch.negative_of[own.negatives]  # (k,) position of each negative's caption in the whole batch
+    hard_of = batch.owner[caption_of]  # (k,) position of each negative's picture in the whole batch
     of_captions = pictures[batch.owner[own.captions] - first[0]]  # (t, V, D)
     of_negatives = pictures[hard_of - first[0]]  # (k, V, D)
     totals = len(batch.owner), len(batch.negative_of)
@@ -241,8 +243,8 @@ def backward_in_chunks(
     """Gradient of a loss over the whole batch, in the memory of one chunk.
 
     A first pass encodes each encoder's input in `chunks` parts, without a graph. The loss of all vectors together gives
-    the gradient of every vector. A second pass with the same dropout propagates it to the weights. A sum of the losses
-    of the chunks would be another loss: 16 pairs in 4 chunks gave a contrastive loss of 6.93 instead of 10.08.
+    the gradient of every vector. A second pass with the same dropout propagates it to the weights. The sum of the
+    losses of the chunks is a different loss: 16 pictures in 4 chunks gave a contrastive loss of 6.93, not 10.08.
     encoders: (function, its input) for each branch; loss_of: all vectors of each encoder -> loss; scale: applied to the
     loss before the backward pass; first_pass: context of the first pass, for example `statistics_kept`, so that batch
     norm counts each chunk once.

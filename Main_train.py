@@ -53,7 +53,7 @@ class Progress:
     epoch: int = 0  # completed epochs
     step: int = 0  # completed steps of the current epoch
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))  # sum of the losses of these steps
-    captions: int = 0  # in these steps; so are the next three
+    captions: int = 0  # in these steps, as are the next three fields
     pictures: int = 0
     seconds: float = 0.0
     waiting: float = 0.0  # part of `seconds` in which the loader had no batch ready
@@ -82,7 +82,7 @@ class Run:
     group: Group = ALONE
     progress: Progress = field(default_factory=Progress)
     saved_at: float = field(default_factory=time.monotonic)
-    stop: int = 0  # number of the signal that asked the run to stop
+    stop: int = 0  # number of the signal that asked the run to stop; 0 without one
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""
@@ -95,7 +95,7 @@ class Run:
             return self.model.encode_texts(words)
 
     def loss(self, pictures: Tensor, texts: Tensor, batch: Batch, whole: WholeBatch | None = None) -> Tensor:
-        """In float32: bfloat16 keeps 2 to 3 digits of a cosine, and a logit is up to 100 times as large."""
+        """Computed in float32: bfloat16 keeps 2 to 3 digits of a cosine, and a logit is up to 100 times as large."""
         return Functions.total_loss(
             self.model, pictures, texts, batch.texts, self.config.loss, self.config.negatives.in_batch, whole
         )
@@ -116,7 +116,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def start(config: Config) -> Run:
-    """A run before its first step, or at the last checkpoint with --resume. An error is one line and exit status 2."""
+    """Prepare a new run, or load the last checkpoint with --resume. Errors are printed in one line, exit status 2."""
     group = ALONE
     try:
         config = settle_backbone(config)
@@ -155,16 +155,16 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
-    """Print one line and exit. A process of rank 1 or higher puts its rank in front."""
+    """Print one line and exit. A process of rank 1 or higher prints its rank first."""
     fail(message if group.writes else f"process {group.rank}: {message}", code)
 
 
 def train(run: Run) -> None:
     """Run the remaining epochs; stop early after `patience` epochs without a better validation result."""
     while run.progress.epoch < run.config.optim.epochs:
-        waited = run.progress.epoch - run.progress.best_epoch
-        if waited >= run.config.optim.patience:
-            print_line(run, f"no better validation score for {waited} epochs: stopped early")
+        since_best = run.progress.epoch - run.progress.best_epoch
+        if since_best >= run.config.optim.patience:
+            print_line(run, f"no better validation score for {since_best} epochs: stopped early")
             break
         began, whole = time.perf_counter(), run.progress.step == 0
         train_epoch(run)
@@ -271,7 +271,7 @@ def make_loaders(
 ) -> tuple[DataLoader, EpochSampler, DataLoader]:
     """Training loader, its sampler, validation loader.
 
-    Several processes divide each training batch; a validation batch is computed by one of them.
+    If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
     one_swap = replace(config.negatives, most_swaps=1)
@@ -403,7 +403,7 @@ def stop_at_nan(run: Run, step: int, rows: tuple[int, ...]) -> None:
     some = ", ".join(names[:3])
     raise FloatingPointError(
         f"the loss or its gradient is NaN or infinite in epoch {run.progress.epoch + 1}, step {step + 1}, with the "
-        f"{len(names)} photographs {some} ...; {path} holds the weights before that step and all their ids. "
+        f"{len(names)} photographs {some} ...; {path} has the weights before that step and the ids of the photographs. "
         "Train again with --overwrite and a lower --optim.lr or --precision float32"
     )
 
@@ -426,7 +426,7 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
     losses, positive, negative = [], [], []
     with run.average.in_place():
         for batch in run.val_loader:
-            if run.stop and run.group.size == 1:  # several processes would have to agree on a batch
+            if run.stop and run.group.size == 1:  # several processes would all have to stop at the same batch
                 break
             batch = to_device(batch, run.device)
             patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
@@ -486,19 +486,19 @@ def throughput_of(run: Run, now: Progress) -> str:
     """Pictures a second and MFU (see training.throughput); "" on a CPU and for a frozen backbone."""
     if run.config.backbone.frozen:
         return ""
-    share = throughput.utilisation(
+    mfu = throughput.utilisation(
         run.model,
         run.config.data.side,
         rate := now.pictures / max(1e-9, now.seconds),
         trained=next(run.model.backbone.parameters()).requires_grad,
         devices=run.group.size,
     )
-    return "" if share is None else f", {rate:.0f} pictures/s, MFU {share:.1%}"
+    return "" if mfu is None else f", {rate:.0f} pictures/s, MFU {mfu:.1%}"
 
 
 @contextlib.contextmanager
 def stop_signals(run: Run) -> Iterator[None]:
-    """Inside, SIGINT or SIGTERM saves and stops the run after the current step; a second one ends it at once."""
+    """Inside, SIGINT or SIGTERM saves and stops the run after the current step; a second one ends the process."""
 
     def note(number: int, frame: Any) -> None:
         run.stop = number
@@ -548,7 +548,7 @@ def resume(run: Run) -> None:
     before, now = state["config"], to_json(replace(run.config, resume=False, overwrite=False))
     if before != now:
         differ = [old.strip(" ,") for old, new in zip(before.splitlines(), now.splitlines()) if old != new]
-        raise ValueError(f"resume with the flags that the run began with; it had {'; '.join(differ)}")
+        raise ValueError(f"resume with the same flags as before; the run had {'; '.join(differ)}")
     if state["database"] != run.database.fingerprint:
         raise ValueError(
             f"{run.config.data.folder} was rebuilt since the run began, so its vocabulary can differ; "
@@ -556,11 +556,11 @@ def resume(run: Run) -> None:
         )
     if state["plan"] != run.database.plan.folder.name:
         raise ValueError(
-            "the rules of the hard negatives were changed since the run began; start again with --overwrite"
+            "the rules of the hard negatives have changed since the run began; start again with --overwrite"
         )
     if len(state["rng"]) != run.group.size:
         raise ValueError(
-            f"the run had {len(state['rng'])} processes, now there are {run.group.size}; resume with as many"
+            f"the run began with {len(state['rng'])} processes, not {run.group.size}; resume with the same number"
         )
     run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
     run.optimizer.load_state_dict(state["optimizer"])

@@ -161,7 +161,7 @@ def test_main_leaves_no_global_state(databases, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--data.name", "nowhere"], "no database at"),
         (["--device", "cuda:77"], "use --device cpu"),
@@ -169,13 +169,13 @@ def test_main_leaves_no_global_state(databases, tmp_path, capsys):
         (["frozen", "--data.name", "tiny", "--backbone.weights", "absent.pth"], "no backbone weights at absent.pth"),
     ],
 )
-def test_what_a_user_can_fix_gets_one_line(databases, tmp_path, flags, told):
+def test_what_a_user_can_fix_gets_one_line(databases, tmp_path, flags, message):
     preset = [flags.pop(0)] if flags[0] == "frozen" else ["scenes"]
     own = training_flags(tmp_path, databases, "wrong")
     if preset == ["frozen"]:
         own = own[: own.index("--backbone.channels")] + own[own.index("--model.width") :]
     done = run_script("Main_train.py", *preset, *own, *flags, status=2)
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -292,11 +292,11 @@ def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
     command = [sys.executable, "-c", KILLS_ITS_LOADER, "scenes", *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
-    told = done.stderr.strip().splitlines()[-1]
+    message = done.stderr.strip().splitlines()[-1]
     # torch notices by a signal, or when it asks in vain for a batch, and then says less.
     reason = "(is killed by signal: Killed|exited unexpectedly)"
     start_of_line = r"-c: error: DataLoader worker \(pid(\(s\))? \d+\) "
-    assert re.fullmatch(f"{start_of_line}{reason}; go on with the same command and --resume", told)
+    assert re.fullmatch(f"{start_of_line}{reason}; go on with the same command and --resume", message)
     assert "Traceback" not in done.stderr
 
 

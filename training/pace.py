@@ -9,7 +9,7 @@ class Pace:
     """Measures the first steps, and estimates the seconds of all steps."""
 
     def __init__(self, steps: int):
-        """steps: all that are to be done."""
+        """steps: number of all steps, also of those before an interruption."""
         self.steps = steps
         self.restart()
 
