@@ -38,7 +38,7 @@ def rates(positive: Floats, negative: Floats, threshold: float) -> Rates:
 
 
 class Curve(NamedTuple):
-    """Recall and specificity at every threshold that changes one of them; thresholds rise."""
+    """Recall and specificity at every threshold where one of them changes, in ascending order of thresholds."""
 
     thresholds: Floats
     recall: Floats

@@ -59,8 +59,8 @@ class Group:
     def sum_gradients(self, weights: Iterable[Tensor]) -> None:
         """Add up the gradients of all processes, in one all-reduce.
 
-        DistributedDataParallel would all-reduce in every backward pass, of which there is one for each chunk. It also
-        averages gradients, but here the losses of the processes add up.
+        DistributedDataParallel would all-reduce once per chunk, since each chunk has its own backward pass. It also
+        averages gradients, but here they must be summed, as the losses of the processes are.
         """
         if self.size == 1:
             return

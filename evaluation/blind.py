@@ -2,7 +2,7 @@
 
 Two classifiers that see only the text learn from the captions and false texts of the train split and are tested on the
 test split: logistic regression on the TF-IDF of words and bigrams, and a small LSTM. If their balanced accuracy is
-above 0.5, the wording gives the false texts away, and the figure of a model is worth less.
+above 0.5, the wording gives the false texts away, and a model's figures prove less.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ BlindJudge = Callable[[Sequence[str]], Floats]  # texts -> scores; a positive sc
 def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -> Blind:
     """Scores of each blind judge for the false texts of the test split and for their captions, by kind.
 
-    test: the texts of the test split; most: training captions to learn from. The first call takes a few minutes. It
-    stores the scores beside the plan, and later calls read them.
+    test: the texts of the test split; most: the largest number of training captions to learn from. The first call takes
+    a few minutes. It stores the scores beside the plan, and later calls read them.
     """
     path = database.plan.folder / f"blind_{FORMAT}_{most}_{seed}.npz"
     if path.is_file():
@@ -60,10 +60,10 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
     for kind, name in progress(jobs, "blind judges", " judges"):
         if not len(train.false[kind].of) or not len(test.false[kind].of):
             continue
-        judge = JUDGES[name](*_pairs(train, kind), seed)
-        true, false = (judge(texts) for texts in _pairs(test, kind))
+        judge = JUDGES[name](*_true_and_false(train, kind), seed)
+        true, false = (judge(texts) for texts in _true_and_false(test, kind))
         found.setdefault(kind, {})[name] = true, false
-    arrays = {f"{kind}/{name}": np.stack(said) for kind, judges in found.items() for name, said in judges.items()}
+    arrays = {f"{kind}/{name}": np.stack(both) for kind, judges in found.items() for name, both in judges.items()}
     write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
     return found
 
@@ -73,7 +73,7 @@ def _save_arrays(path: Path, arrays: Mapping[str, Floats]) -> None:
         np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
-def _pairs(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
+def _true_and_false(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
     """The captions that have a false text of the kind, and these false texts: two lists of the same length."""
     false = texts.false[kind]
     return [texts.captions[i] for i in false.of], [negative.text for negative in false.texts]
@@ -93,15 +93,15 @@ def blind_across(
         return {}
     found: dict[str, Floats] = {}
     for name, learn in JUDGES.items():
-        said = found[name] = np.zeros(len(texts))
+        scores = found[name] = np.zeros(len(texts))
         for f in range(FOLDS):
             # Classes of equal size: otherwise the judge learns their frequencies, and its threshold is not at 0.
-            sides = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
-            equal = min(map(len, sides))
-            true, false = ([texts[i] for i in side[:equal].tolist()] for side in sides)
+            classes = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
+            equal = min(map(len, classes))
+            true, false = ([texts[i] for i in one[:equal].tolist()] for one in classes)
             held = np.flatnonzero(fold == f)
             if len(held):
-                said[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])
+                scores[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])
     return found
 
 
@@ -126,7 +126,7 @@ def words_and_bigrams(text: str) -> list[str]:
 
 
 def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> BlindJudge:
-    """A bidirectional LSTM of 64 units, and a linear layer on the maximum of each output over the words."""
+    """A bidirectional LSTM of 64 units, max-pooling over the words, and a linear layer."""
     tokenizer = Tokenizer.build(_counts(true), min_count=2)
     rng = random.Random(seed)
     with torch.random.fork_rng(devices=[]), _one_thread():
@@ -187,7 +187,7 @@ class _BlindLSTM(nn.Module):
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread. So small a network gains nothing from two; on two busy cores it takes 40 times as long."""
+    """Compute on one thread: two gain nothing for so small a network, and on two busy cores take 40 times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -24,9 +24,8 @@ LENGTHS = (  # the largest number of words, and the name of the row
     (10**9, "41 words or more"),
 )
 FEW = 30  # rows with fewer texts are marked: their figures are too uncertain for a conclusion
-Blind = dict[
-    str, dict[str, tuple[Floats, Floats]]
-]  # kind -> blind judge -> scores (K,) of the captions and of the false texts
+# Kind of false text -> name of a blind judge -> scores (K,) of the captions and of the false texts.
+Blind = dict[str, dict[str, tuple[Floats, Floats]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Row:
     name: str
     n: int  # false texts; in benchmarks units, judgements or claims
     photographs: int
-    samples: dict[str, Floats]  # by figure, (1 + R,): its value, then its value in each resample
+    samples: dict[str, Floats]  # figure -> (1 + R,): its value, then its value in each resample
     blind: dict[str, Floats] = field(default_factory=dict)  # balanced accuracy (1 + R,) of each blind judge
     blind_pairwise: dict[str, float] = field(default_factory=dict)  # how often each blind judge prefers the true text
 
@@ -66,7 +65,7 @@ class Row:
 def make_row(
     section: str, name: str, true: Floats, false: Floats, of: NDArray[np.int64], threshold: float, boot: Bootstrap
 ) -> Row:
-    """true, false: (K,) scores of each caption and of its false text; of: (K,) their photograph."""
+    """A row from scores. true, false: (K,) of the captions and of their false texts; of: (K,) their photographs."""
     samples = judged(true, of, false, of, threshold, boot)._asdict()
     samples["pairwise"] = boot.mean(true > false + TIE, of)
     return Row(section, name, len(false), len(np.unique(of)), samples)

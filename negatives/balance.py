@@ -10,14 +10,15 @@ words in a context, that swaps insert more often than they remove. Each of these
     dependent   with its dependent (verbs only)             "ride _ bicycle"
     topic       how well it fits all other words of the caption, in eight steps
 
-The first five have counts. The chance of a swap is a product of factors: one for each cell that the new word enters,
-one for the old word, and one for the pool of words. They are fitted until the inflow of each cell (swaps that insert
-the word there) equals its outflow (swaps that replace it there) over the training captions. With the cells of the type
+A cell of the first five types has a count: its occurrences in the training captions. The chance of a swap is a product
+of factors: one for each cell of the new word, one for the old word, and one for the pool of words. They are fitted
+until the inflow of each cell (swaps that insert the word there) equals its outflow (swaps that replace it there) over
+the training captions. With the cells of the type
 "word" only, this is Sinkhorn scaling of a symmetric matrix to the word frequencies (Sinkhorn 1964); with more cells it
 is iterative proportional fitting (Deming and Stephan 1940).
 
-Rare contexts must be as rare among negatives as among new captions. How rare the context of a caption's own word is, is
-therefore counted in the *other* captions (leave-one-out, as in Good-Turing estimation). All cells with fewer than
+Rare contexts must be as rare among negatives as among new captions. The count of a context of a caption's own word
+therefore leaves out this caption (leave-one-out, as in Good-Turing estimation). All cells with fewer than
 `MIN_CELL_COUNT` occurrences share their factors: one factor for 0 occurrences, one for 1, and one for 2.
 
 `Counts` and `Topics` are statistics of the training captions. `Balance` numbers the cells, fits their factors, and
@@ -61,8 +62,8 @@ TOPIC_STEPS = 8
 TOPIC_SHRINKAGE = 1.0  # captions; added to the number of captions with both words, and to the expected number
 FIT_CAPTIONS = 40_000  # 27 possible swaps each, a swap is 8 numbers: 70 MB
 ROUNDS = 100  # of fitting; 60 leave 3 to 11 % more imbalance
-# Step size of one round. All seven factors of a swap are corrected at once, for its old and its new word. Where two
-# words can only replace each other (upper, lower), a step of 0.3 oscillates: 9 % imbalance on Scenes, with 0.12 0.2 %.
+# Step size of one round, which corrects all seven factors of a swap, for its old and its new word. If two words can
+# only replace each other (upper, lower), a step of 0.3 oscillates: it leaves 9 % imbalance on Scenes; 0.12, 0.2 %.
 STEP = 0.12
 SHRINKAGE = 3.0  # swaps; keeps the factor of a cell with few swaps near 1
 # Without the rate, which would leave no room for the imbalance on a terminal of 80 columns.
@@ -75,7 +76,7 @@ class Table(NamedTuple):
     """The n words that can be drawn for one pool and inflected form."""
 
     surfaces: tuple[str, ...]
-    groups: Ints  # (n,) in the pool
+    groups: Ints  # (n,) the number of each word's group in the pool
     topics: Ints  # (n,) their columns in `Topics`
 
 
@@ -106,11 +107,11 @@ class Counts:
                     self._in_parse[cell_type, other, surface] += 1
 
     def are_common(self, words: Iterable[str]) -> bool:
-        """Are all of these words frequent enough to be drawn?"""
+        """Whether all of these words are frequent enough to be drawn."""
         return all(self.words[word] >= self.min_count for word in words)
 
     def can_be_drawn(self, surface: str) -> bool:
-        """Is it frequent enough in slots too? A word that is never replaced must not be inserted ("monkey bars")."""
+        """Whether it is frequent, in slots too. A word that is never replaced must not be inserted ("monkey bars")."""
         return self.surfaces[surface] >= self.min_count and self.are_common(surface.split(" "))
 
     def of(self, cell_type: str, context: str, surface: str) -> int:
@@ -153,7 +154,7 @@ class Topics:
         return self._columns.get(surface, len(self._columns))
 
     def of_table(self, caption: ParsedCaption, slot: Slot, table: Table) -> Floats:
-        """(n,) topics of the table's words, each in place of the slot's word."""
+        """(n,) the topic of each word of the table, if it replaced the word of the slot."""
         return self._log_ratio[self._others(caption, slot)][:, table.topics].sum(0)
 
     def of_own(self, caption: ParsedCaption, slot: Slot) -> float:
@@ -163,7 +164,7 @@ class Topics:
         return float(np.log((np.maximum(both, 0) + TOPIC_SHRINKAGE) / (expected + TOPIC_SHRINKAGE)).sum())
 
     def _others(self, caption: ParsedCaption, slot: Slot) -> list[int]:
-        """Rows of the other lemmas, sorted: the order of a set differs between processes, and so would the sum."""
+        """Rows of the other lemmas, sorted: in the order of a set, each process would round the sum differently."""
         return sorted(self._rows[lemma] for lemma in content_lemmas(caption, slot) if lemma in self._rows)
 
 
@@ -172,10 +173,10 @@ class _Swaps(NamedTuple):
 
     new_cells: Ints  # (6, K) cells of the new words
     old_cells: Ints  # (6, S) cells of the old words
-    caption_of: Ints  # (K,)
-    slot_of: Ints  # (K,)
+    caption_of: Ints  # (K,) the caption of each swap
+    slot_of: Ints  # (K,) the slot of each swap
     slots: Sequence[Slot]
-    caption_of_slot: Ints  # (S,)
+    caption_of_slot: Ints  # (S,) the caption of each slot
 
 
 class Balance:
@@ -186,14 +187,14 @@ class Balance:
         self.counts = Counts(train)
         self._topics = Topics(train, self.counts.surfaces)
         self._tables: dict[tuple[str, str], Table] = {}
-        self._numbers: dict[tuple, int] = {("none",): NO_CELL}  # of all cells that the fitted captions can enter
+        self._numbers: dict[tuple, int] = {("none",): NO_CELL}  # cell -> its number; all cells of the fit
         self._cells: dict[tuple, Ints] = {}  # cache: numbers of the cells of a table's words in a context
         self._steps: dict[str, Floats] = {}  # category -> (7,) edges between the steps of the topic
         self._is_fitted = False
         self._factor_new: Floats = np.zeros(1)  # by cell of the new word
         self._factor_old: Floats = np.zeros(1)  # by cell of the old word; only cells of the type "word"
         self._factor_of_pool: dict[str, float] = {}
-        # By type of cell: the fraction of all swaps by which inflow and outflow differ.
+        # Type of cell -> the fraction of all swaps by which inflow and outflow differ.
         self.imbalance: dict[str, float] = {}
         self._fit(_evenly(train, FIT_CAPTIONS))
         self._is_fitted = True
@@ -217,7 +218,7 @@ class Balance:
         ]
 
     def _scores(self, caption: ParsedCaption, slot: Slot, table: Table) -> Floats:
-        """(n,) log chances of the table's words in a slot, up to a constant of the caption."""
+        """(n,) log chances of the table's words in a slot, up to a constant for each caption."""
         own = self._cell("word", "", surface := words_of_slot(caption, slot), self.counts.surfaces[surface])
         score = self._factor_new[self._new_cells(caption, slot, table)].sum(0)
         score += self._factor_of_pool.get(slot.pool, 0.0) - self._factor_old[own]
@@ -244,7 +245,7 @@ class Balance:
         return found
 
     def _allowed(self, caption: ParsedCaption, slot: Slot, table: Table) -> Bools:
-        """(n,) which words of the table make the caption false, and are good English there."""
+        """(n,) True for words of the table that make the caption false and are good English in the slot."""
         closed = {group for pool, group in caption.named if pool == slot.pool} | {slot.group}
         if slot.avoid:
             closed |= _groups_with(slot.pool, slot.avoid)
@@ -273,7 +274,7 @@ class Balance:
         return known
 
     def _new_cells(self, caption: ParsedCaption, slot: Slot, table: Table) -> Ints:
-        """(5, n) cells that the table's words enter in a slot: all types but the topic."""
+        """(5, n) cells of the table's words in a slot: all types but the topic."""
         cells = {
             cell_type: self._cells_of(cell_type, other, slot, table) for cell_type, other in _contexts(caption, slot)
         }
@@ -299,7 +300,7 @@ class Balance:
     # The fit
 
     def _fit(self, captions: Sequence[ParsedCaption]) -> None:
-        """Fit the factors until the inflow of each cell is its outflow."""
+        """Fit the factors: in each round the inflow of each cell comes closer to its outflow."""
         swaps = self._list_swaps(captions)
         if swaps is None:
             return
@@ -327,10 +328,10 @@ class Balance:
                 inflow = np.bincount(new, flow, minlength=size)
                 outflow = np.bincount(old, from_slot, minlength=size)
                 self.imbalance[cell_type] = float(abs(inflow - outflow).sum() / (2 * len(starts)))
-                gain = STEP * np.log((outflow + SHRINKAGE) / (inflow + SHRINKAGE))
-                factor_new += gain
+                correction = STEP * np.log((outflow + SHRINKAGE) / (inflow + SHRINKAGE))
+                factor_new += correction
                 if cell_type == "word":
-                    factor_old += gain
+                    factor_old += correction
             factor_new[NO_CELL] = 0.0
             factor_of_pool += STEP * np.log((wanted + SHRINKAGE) / (np.bincount(pool, from_slot) + SHRINKAGE))
             rounds.set_postfix_str(f"imbalance {max(self.imbalance.values()):.1%}", refresh=False)
@@ -389,10 +390,11 @@ class Balance:
 
 
 def _slot_weights(slots: Sequence[Slot], caption_of_slot: Ints) -> Floats:
-    """(S,) wanted chance that a slot is the one swapped: equal in a caption, but less where one group dominates a pool.
+    """(S,) the wanted chance of each slot to be swapped: equal in a caption, but lower if one group dominates the pool.
 
-    If 85 % of the animals are dogs and 15 % are others, at most 30 % of the animals can be swapped with the frequencies
-    unchanged, and then no other animal ever stays. Half of that is asked for, which can be reached.
+    If 85 % of the animals are dogs and 15 % are others, at most 30 % of the animals can be swapped without changing the
+    frequencies: every other animal becomes a dog, and as many dogs become other animals. The wanted
+    chance is half of that, which can be reached.
     """
     totals: Counter[str] = Counter()
     groups: Counter[tuple[str, int]] = Counter()
@@ -414,7 +416,7 @@ def _contexts(caption: ParsedCaption, slot: Slot) -> list[tuple[str, str]]:
 
 
 def _needs_repairs(slot: Slot, table: Table) -> Bools:
-    """(n,) for which words of the table must the slot's repairs be made?"""
+    """(n,) True for words of the table that need the repairs of the slot."""
     return np.array([needs_repairs(slot, surface) for surface in table.surfaces], dtype=bool)
 
 

@@ -36,7 +36,7 @@ class Swap(Kind):
     schema: ClassVar = {
         # Per slot: category, number of spots, and for each spot start, end, role, is_content, string.
         "slots": pa.list_(pa.int16()),
-        # Per option: slot, are repairs needed, string, points.
+        # Per option: slot, 1 if it needs repairs, string, number of points (see `sample`).
         "swap": pa.list_(pa.int16()),
     }
     changed_words_are_false = True
@@ -78,7 +78,7 @@ class Swap(Kind):
 def plan_caption(
     caption: ParsedCaption, number: int, balance: Balance, strings: StringTable
 ) -> tuple[list[int], list[int]]:
-    """One caption's entries of the columns `slots` and `swap`. number: of the caption; it seeds the sample."""
+    """One caption's entries of the columns `slots` and `swap`. number: that of the caption; it seeds the sample."""
     if len(caption.parse.text) > LONGEST:
         return [], []
     found = balance.options(caption)
@@ -102,9 +102,11 @@ def plan_caption(
 
 
 def sample(options: Sequence[Option], number: int) -> list[tuple[Option, int]]:
-    """A systematic sample: the options that POINTS evenly spaced points over the summed chances hit, and how often.
+    """A systematic sample of the options: (option, number of its points).
 
-    A caption has 130 options on average, most of them with a chance near 0. number: of the caption, the random seed.
+    POINTS evenly spaced points are laid over the cumulative chances, and an option without a point is left out. A
+    caption has 130 options on average, most of them with a chance near 0. number: the number of the caption, used as
+    the random seed.
     """
     if not options:
         return []

@@ -283,7 +283,7 @@ class Intake:
             self.leave_out(source, LeftOut("picture", place, reason, texts, 1))
 
     def rows(self, first: int, last: int) -> list[Row]:
-        """Split, group and guests of every photograph of these ranks that gets a row."""
+        """The rows of the photographs of ranks `first` to `last`; a guest and an unusable photograph have no row."""
         guests = defaultdict[int, list[int]](list)
         for host, rank in self.db.execute(
             "SELECT host, rank FROM photographs WHERE host BETWEEN ? AND ? ORDER BY rank", (first, last)

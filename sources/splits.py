@@ -104,7 +104,7 @@ def _identities_named(intake: Intake, line: str) -> set[str]:
     """The identities of the photographs that a line of a hold-out list can mean.
 
     A line is an identity, an id that a source recognises (a number or file name of COCO or Flickr), or a file name,
-    with or without folder and ending.
+    with or without its folder and extension.
     """
     identities = {line, *(source.identify(line) or line for source in intake.sources.values())}
     last = line.rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""Units of work: one stores the pictures or parses the texts of up to 100 photographs; and the database's columns.
+"""Units of work (each the pictures or the texts of up to 100 photographs), and the columns of the database.
 
-A unit is a file whose name is a hash of all its inputs. It gets this name when it is complete. So a unit is finished
-exactly if its file exists: it is never made twice, and a half-written one is never read.
+A unit is a file whose name is a hash of all its inputs. It gets this name when it is complete. So a unit is finished if
+and only if its file exists: it is never made twice, and a half-written file is never read.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ class Unit(ABC):
     """The work on up to ROWS_PER_UNIT photographs, and the file for the result."""
 
     what: ClassVar[str]
-    """The name of what is counted, for the progress bar."""
+    """What the progress bar counts."""
 
     path: Path
     size: int
@@ -132,7 +132,7 @@ class PictureUnit(Unit):
         return pa.RecordBatch.from_pylist(rows, PICTURE_SCHEMA)
 
     def _row(self, files: Sequence[Picture], sources: Sequence[str]) -> dict[str, Any]:
-        """The largest usable file of a photograph, and what is wrong with the files that cannot be used."""
+        """A row with the largest usable picture of a photograph, and the problems of the files that cannot be used."""
         row: dict[str, Any] = {"problems": []}
         for file, source in sorted(zip(files, sources), key=lambda both: -_pixels(both[0].path) if files[1:] else 0):
             try:
@@ -225,14 +225,14 @@ def why_left_out(error: Exception) -> str:
 
 
 def _size_and_time(path: Path | None) -> tuple[int, int] | None:
-    """Size and time of a file, by which a changed picture is recognised."""
+    """Size and modification time of a file: if one of them changes, the picture is read again."""
     with contextlib.suppress(OSError):
         return None if path is None else ((stat := path.stat()).st_size, stat.st_mtime_ns)
     return None
 
 
 def _pixels(path: Path | None) -> float:
-    """Pixels of a picture by its header. Infinite if it cannot be read: the file is then tried first, and reported."""
+    """Number of pixels by the header. Infinite if it cannot be read: the file is then tried first, and reported."""
     try:
         with Image.open(path or "") as image:
             return image.width * image.height
@@ -242,7 +242,7 @@ def _pixels(path: Path | None) -> float:
 
 @functools.cache
 def _code(*patterns: str) -> str:
-    """Hash of the source files that make a unit, so that another version of the program makes other units.
+    """Hash of the source files that a unit depends on: if they change, the unit is made again.
 
     patterns: as for Path.glob, relative to the root of the program.
     """
