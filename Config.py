@@ -114,7 +114,7 @@ class DatabaseConfig:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
             require(not idle, f"--reparse reads a finished database, no sources, and keeps its pictures: drop {flags}")
         self._check_sources()
-        require(self.images is None or self.pairs is not None, "--images belongs to --pairs FILE")
+        require(self.images is None or self.pairs is not None, "--images needs --pairs FILE")
         require(12 <= self.scenes <= 500_000, f"--scenes {self.scenes}: must be 12 to 500,000")
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(32 <= self.short_side <= 2048, f"--short-side {self.short_side}: must be 32 to 2048")

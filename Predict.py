@@ -93,12 +93,12 @@ class PredictConfig:
         require(not (self.pairs and self.image), "--pairs FILE takes no single picture")
         require(self.image is None or self.text is not None, 'a text is needed: python Predict.py IMAGE "TEXT"')
         for name in ("images", "out", "report", "overwrite"):
-            require(not getattr(self, name) or bool(self.pairs), f"--{name} belongs to --pairs FILE")
+            require(not getattr(self, name) or bool(self.pairs), f"--{name} needs --pairs FILE")
         require(not self.pairs or bool(self.out or self.report), "--pairs needs --out FILE, --report FILE or both")
-        require(not (self.pairs and self.suggest) or bool(self.report), "--suggest of --pairs belongs to --report FILE")
+        require(not (self.pairs and self.suggest) or bool(self.report), "--suggest with --pairs needs --report FILE")
         require(not (self.web and self.suggest), "--web always shows corrections; leave out --suggest")
-        require(self.worst == 50 or bool(self.report), "--worst belongs to --report FILE")
-        require(self.engine == "local" or bool(self.out), "--engine belongs to --pairs FILE --out FILE")
+        require(self.worst == 50 or bool(self.report), "--worst needs --report FILE")
+        require(self.engine == "local" or bool(self.out), "--engine needs --pairs FILE --out FILE")
         require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} needs one picture and one text")

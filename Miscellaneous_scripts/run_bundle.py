@@ -101,7 +101,7 @@ class Bundle:
         """
         everything = split_words(text)
         if not everything:
-            raise ValueError(f"the text {text[:40]!r} holds no word to check")
+            raise ValueError(f"the text {text[:40]!r} has no words to check")
         words = everything[: self.settings["max_words"]]
         pixels = squeeze(np.asarray(open_picture(path, self.settings["short_side"])), self.settings["side"])
         (picture,) = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})

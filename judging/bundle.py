@@ -99,7 +99,7 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
 
 
 def to_share(config: Config) -> Config:
-    """The settings without what belongs to this machine: float32, in which the graphs compute, and no folders."""
+    """The settings without folders and devices of this machine, and with float32, in which the graphs compute."""
     return replace(
         config,
         precision="float32",
@@ -352,7 +352,7 @@ def read_members(path: Path) -> dict[str, bytes]:
 def check_members(sizes: Mapping[str, int]) -> None:
     """ValueError if a needed file is missing or larger than MOST_BYTES."""
     if absent := [name for name in GRAPHS + SETTINGS if name not in sizes]:
-        raise ValueError(f"it holds no {', '.join(absent)}")
+        raise ValueError(f"it lacks {', '.join(absent)}")
     for name in GRAPHS + SETTINGS:
         if sizes[name] > (most := MOST_BYTES[Path(name).suffix]):
             raise ValueError(f"{name} has {sizes[name]:,} bytes; at most {most:,} are read")

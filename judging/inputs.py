@@ -90,7 +90,7 @@ def check_text(text: str, number: int | None = None) -> None:
     if not isinstance(text, str):
         raise TextError(number, "", f"a text is needed, not {type(text).__name__}")
     if not split_words(text):
-        raise TextError(number, repr(text[:40]), "it holds no word to check")
+        raise TextError(number, repr(text[:40]), "it has no words to check")
 
 
 def key_of(picture: Picture) -> str | int:

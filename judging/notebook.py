@@ -85,7 +85,7 @@ def unread_note(verdict: Verdict) -> str:
 def tint(score: float, verdict: Verdict, at: float) -> tuple[int, int, int]:
     """Background colour (red, green, blue) of a word: orange below the threshold `at`, grey at it, green above it.
 
-    Without word vectors a word's score is what the text's score loses without the word; then grey is at 0.
+    A model without word vectors scores a word by how much the text's score falls without it; grey is then at 0.
     """
     if verdict.heat is None:
         strength = score / max(0.05, *(abs(word.score) for word in verdict.words))

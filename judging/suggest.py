@@ -112,8 +112,8 @@ def worst_slots(judge: Judge, picture: Tensor, text: str, parse: Parse, places: 
 def candidates(parse: Parse, slots: Sequence[Slot], known: Container[str]) -> Iterator[Candidate]:
     """Every text that results from replacing one of these slots by a known word of the same category.
 
-    known: the model's vocabulary. As in hard negatives, synonyms are left out, and words that can be true of the same
-    thing.
+    known: the model's vocabulary. As in hard negatives, synonyms and words that can be true at the same time are left
+    out.
     """
     own = known_words(parse)
     for slot in slots:

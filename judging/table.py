@@ -320,7 +320,7 @@ def pair_of(place: str, row: Row | str) -> tuple[str, str] | str:
         return str(error)
     caption = row.get("caption")
     if not isinstance(caption, str) or not split_words(caption):
-        return "the caption holds no word"
+        return "the caption has no words"
     return str(path), caption
 
 

@@ -102,7 +102,7 @@ def test_every_error_has_its_line(tmp_path):
     log.write_text(log.read_text().replace("\n2,", "\ntwo,"))
     assert f"line 3 of {log} is damaged" in refused(log)
     log = write_log(tmp_path / "unnumbered", [row(1), row(2) | {"epoch": math.nan}])
-    assert "the number of an epoch is NaN or infinite" in refused(log)
+    assert "an epoch number is NaN or infinite" in refused(log)
 
     folder = make_model(tmp_path, "odd", None)
     (folder / "config.json").write_text(json.dumps({"name": "odd"}))

@@ -797,7 +797,7 @@ def test_a_missing_folder_is_one_line(tmp_path):
     [
         (["--name", "photos", "--ade20k", "x"], "--ade20k has no captions of its own: add --narratives FILE"),
         (["--narratives", "x.jsonl"], "--narratives and --sharegpt4v describe pictures of other datasets: add --coco"),
-        (["--images", "x"], "--images belongs to --pairs FILE"),
+        (["--images", "x"], "--images needs --pairs FILE"),
         (["--pairs", "x.csv"], "photographs need a name: add --name photos"),
         (
             ["--reparse", "--coco", "x", "--short-side", "300"],

@@ -156,9 +156,9 @@ def test_wrong_weights_tell_the_ways(name, tmp_path):
     state = Architectures.read_state_dict(tmp_path / "good.safetensors")
     layer = next(key for key, value in state.items() if value.dim() == 4)
     lacking = {key: value for key, value in state.items() if key != layer}
-    for content, told in ((lacking, "does not fit"), ({"state_dict": state}, "does not hold a plain state dict")):
+    for content, message in ((lacking, "does not fit"), ({"state_dict": state}, "does not hold a plain state dict")):
         torch.save(content, tmp_path / "bad.pth")
-        with pytest.raises(ValueError, match=told) as error:
+        with pytest.raises(ValueError, match=message) as error:
             backbone(name).load(str(tmp_path / "bad.pth"))
         assert "--backbone.weights FILE.safetensors" in str(error.value)
         assert "\n" not in str(error.value)
@@ -191,7 +191,7 @@ def test_by_default_timm_loads_its_own_weights(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("timm:convnext_tyni", "has no such model; it has, for example, convnext_tiny"),
         ("timm:resnet50.a9", "has no such weights; it has resnet50.a1_in1k"),
@@ -199,12 +199,12 @@ def test_by_default_timm_loads_its_own_weights(monkeypatch, tmp_path):
         ("timm", "choose from small, resnet50, timm:MODEL"),
     ],
 )
-def test_an_unknown_model_is_refused_before_any_work(name, told, tmp_path, capsys):
+def test_an_unknown_model_is_refused_before_any_work(name, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         Main_train.main(["frozen", "--data.root", str(tmp_path), "--backbone.name", name])
     error = capsys.readouterr().err
     assert (stop.value.code, error.count("\n")) == (2, 1)
-    assert told in error
+    assert message in error
 
 
 def test_without_timm_the_command_that_installs_it_is_told(monkeypatch, capsys):
@@ -215,9 +215,11 @@ def test_without_timm_the_command_that_installs_it_is_told(monkeypatch, capsys):
     assert "python -m pip install -r requirements-timm.txt" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("model", "told"), [("coat_tiny", "not lie on one grid"), ("pit_ti_224", "1 tokens do not")])
-def test_a_model_without_a_grid_of_features_is_refused(model, told):
-    with pytest.raises(ValueError, match=rf"has no features for 224 pixels \(.*{told}.*\); choose another model"):
+@pytest.mark.parametrize(
+    ("model", "message"), [("coat_tiny", "not lie on one grid"), ("pit_ti_224", "1 tokens do not")]
+)
+def test_a_model_without_a_grid_of_features_is_refused(model, message):
+    with pytest.raises(ValueError, match=rf"has no features for 224 pixels \(.*{message}.*\); choose another model"):
         TimmBackbone(settings(f"timm:{model}"))
 
 

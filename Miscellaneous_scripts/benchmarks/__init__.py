@@ -18,7 +18,7 @@ class Skip(Exception):
 
 
 class Benchmark(NamedTuple):
-    """An entry of the table."""
+    """One benchmark: how it is measured and printed."""
 
     unit: str
     better: str  # larger or smaller numbers

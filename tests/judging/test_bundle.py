@@ -229,7 +229,7 @@ def manifest(members, **values):
 
 
 DAMAGED = {
-    "absent member": (lambda m: changed(m, text=None, threshold=None), r"it holds no text\.onnx, threshold\.json"),
+    "absent member": (lambda m: changed(m, text=None, threshold=None), r"it lacks text\.onnx, threshold\.json"),
     "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 2"),
     "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
     "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
@@ -394,7 +394,7 @@ def test_members_that_point_elsewhere_are_not_followed(members, pictures, tmp_pa
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bad.zip"]
     assert not Path("/tmp/outside_of_bundle.txt").exists()
     write_zip(inner / "bad.zip", {f"../{name}": data for name, data in members.items()})
-    with pytest.raises(ValueError, match="it holds no picture"):
+    with pytest.raises(ValueError, match="it lacks picture"):
         Judge.load(inner / "bad.zip")
 
 
@@ -468,7 +468,7 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
     wrong = [
         ((tmp_path / "absent.png", "A ball."), "absent.png"),
         ((tmp_path / "text.png", "A ball."), "the file is not a picture"),
-        ((pictures[0], " ...!"), "holds no word to check"),
+        ((pictures[0], " ...!"), "has no words to check"),
         ((pictures[0],), "required: text"),
         ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),
     ]

@@ -302,7 +302,7 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     with pytest.raises(PictureError, match=r"picture 2 \(.*absent\.png\): No such file") as caught:
         judge.pairs([picture, picture, tmp_path / "absent.png"], ["a ball"] * 3)
     assert caught.value.number == 2
-    with pytest.raises(TextError, match=r"text 1 \('\?!'\): it holds no word") as caught:
+    with pytest.raises(TextError, match=r"text 1 \('\?!'\): it has no words") as caught:
         judge.pairs([picture] * 2, ["a ball", "?!"])
     assert caught.value.number == 1
     with pytest.raises(TextError, match="text: a text is needed, not int"):

@@ -131,7 +131,7 @@ def test_what_cannot_be_judged_is_marked_and_keeps_its_place(model, images, tmp_
     assert [row["error"] for row in rows[1:8]] == [
         "picture: No such file or directory",
         "picture: the file is not a picture in JPEG, PNG, GIF, BMP, WEBP or TIFF format",
-        "the caption holds no word",
+        "the caption has no words",
         "the image is not a file name",
         "the image '../0.png' is outside the folder --images",
         "the image '/etc/passwd' is outside the folder --images",

@@ -244,7 +244,7 @@ def test_what_cannot_be_judged_gets_a_message_and_the_page_still_works(page, ser
     page.wait_for_function("document.querySelector('.alert')?.innerText.includes('at most 20 MB')")
     choose(page, picture)
     page.wait_for_selector("#picture img")
-    for text, expected in (("", "Type a text to check."), ("?!", "it holds no word to check")):
+    for text, expected in (("", "Type a text to check."), ("?!", "it has no words to check")):
         page.fill("#text textarea", text)
         page.click("#check")
         page.wait_for_function("text => document.querySelector('.alert')?.innerText.includes(text)", arg=expected)
