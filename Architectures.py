@@ -327,7 +327,7 @@ class Neck(nn.Module):
     features (N, C, h, w) -> (N, V, D): if `whole` is not 0, whole / D rows for the whole picture; then, if `patches`,
     its h * w patches.
     The position is an input because captions say "on the left", and features of convolutions hardly contain it. Dropout
-    drops a channel in all patches of a picture: a mask for every number would take 0.17 s for 128 pictures.
+    zeroes a channel in all patches of a picture: a mask for every number would take 0.17 s for 128 pictures.
     """
 
     def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):

@@ -127,5 +127,5 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")
     columns = {name: [row[name] if math.isfinite(row[name]) else math.nan for row in rows] for name in LOG_COLUMNS}
     if any(math.isnan(epoch) for epoch in columns["epoch"]):
-        raise ValueError(f"{path} is damaged: the number of an epoch is NaN or infinite")
+        raise ValueError(f"{path} is damaged: an epoch number is NaN or infinite")
     return columns, note

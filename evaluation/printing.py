@@ -36,7 +36,7 @@ LISTED = 3  # names of lost pictures; --full lists all
 
 
 class Figure(NamedTuple):
-    """A column of a table of rows, and its cell in a row."""
+    """A column of a table, and the function that makes its cell from a row."""
 
     column: Column
     cell: Callable[[Row], str]

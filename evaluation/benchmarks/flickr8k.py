@@ -99,7 +99,7 @@ def _expert_figures(scored: Scored) -> Figures:
 
 
 def _cf_figures(scored: Scored) -> Figures:
-    """tau-b, as in the literature, and ROC-AUC of majorities for against majorities against."""
+    """tau-b, as in the literature, and ROC-AUC of pairs that most workers accepted against those most refused."""
     return rating_figures(scored, "b", scored.label > 0.5, scored.label < 0.5)
 
 

@@ -123,7 +123,7 @@ def _read_valse(contents: Contents, file: Path) -> None:
 
 
 def _spans_of_word(foil: _Annotation, original: str | None) -> tuple[Span, ...]:
-    """Where the false word is in a foil: as a whole word, in any case, except where the caption has the word too."""
+    """Spans of the false word in a foil: whole words, in any case, without those that the caption has too."""
     words = [word.strip().lower() if isinstance(word, str) else "" for word in (foil.word, foil.target)]
     if not words[0]:
         return ()
