@@ -29,7 +29,7 @@ def test_database_settings_are_checked():
         DatabaseConfig(jpeg_quality=100)
 
 
-def test_only_what_training_alone_reads_may_be_absent():
+def test_only_settings_of_training_can_be_absent():
     stored = json.loads(to_json(PRESETS["frozen"][1]))
     del stored["optim"]["keep_by"], stored["loss"]["whole"]
     read = from_json(json.dumps(stored))

@@ -188,7 +188,7 @@ def test_marked_words_differ_from_the_caption(tiny):
 
 
 @pytest.mark.parametrize("kind", ["exchange", "mined"])
-def test_a_word_of_another_kind_may_well_be_in_the_picture(tiny, kind):
+def test_words_of_exchange_and_mined_are_not_marked_as_changed(tiny, kind):
     """So the word loss does not use it."""
     only = NegativesConfig(**dict.fromkeys(("swap", "exchange", "mined"), 0.0) | {kind: 1.0})
     batch = make_dataset(tiny, negatives=only).__getitems__([Key(0, row) for row in range(12)])
@@ -283,7 +283,7 @@ def test_validation_batches_are_dealt_out(world):
         ("A greenhouse.", True, True),
     ],
 )
-def test_what_a_caption_allows(text, mirror, recolour):
+def test_which_changes_of_the_picture_a_caption_allows(text, mirror, recolour):
     assert db.may_mirror(words_of(text)) is mirror
     assert db.may_recolour(words_of(text)) is recolour
     assert not db.may_mirror(words_of("A dog.") | words_of("To the right."))

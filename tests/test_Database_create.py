@@ -446,7 +446,7 @@ def made(monkeypatch) -> list[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped_goes_on_where_it_was(scenes, made, tmp_path, stop):
+def test_a_stopped_build_is_resumed(scenes, made, tmp_path, stop):
     """The old database stays valid meanwhile, no finished unit is made again, and the bytes are those of one go."""
     shutil.copytree(scenes, tmp_path / "scenes")
     manifest = tmp_path / "scenes" / "manifest.json"
@@ -490,7 +490,7 @@ def build_until(
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def test_two_builds_of_one_name_do_not_meet(tmp_path):
+def test_a_second_build_of_the_same_name_is_refused(tmp_path):
     (tmp_path / ".scenes.building").mkdir()
     with filelock.FileLock(tmp_path / ".scenes.building" / "lock"):
         refused = build_in_processes("--root", tmp_path, "--scenes", 12)
@@ -731,7 +731,7 @@ def test_the_default_root_is_not_in_the_command():
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
-def test_new_parses_that_were_killed_go_on_where_they_were(scenes, tmp_path):
+def test_an_interrupted_reparse_is_resumed(scenes, tmp_path):
     from DataBase_functions import Database
 
     shutil.copytree(scenes, tmp_path / "scenes")

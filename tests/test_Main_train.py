@@ -287,7 +287,7 @@ Main_train.main(sys.argv[1:])
 """
 
 
-def test_the_loss_of_a_loader_process_is_told_in_one_line(databases, tmp_path):
+def test_a_killed_loader_process_gets_one_line(databases, tmp_path):
     flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
     command = [sys.executable, "-c", KILLS_ITS_LOADER, "scenes", *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)

@@ -26,7 +26,7 @@ def test_words(text, words):
     assert [word.text for word in split_words(text)] == words
 
 
-def test_case_punctuation_and_spacing_carry_nothing():
+def test_case_punctuation_and_spacing_are_ignored():
     tokenizer = Tokenizer.build({"a": 3, "red": 2, "ball": 1})
     assert tokenizer.encode("A red ball .") == tokenizer.encode("a RED, ball")
 
@@ -65,7 +65,7 @@ def test_save_and_load(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', "not json"])
-def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_vocabulary_is_refused(tmp_path, content):
     (tmp_path / "vocabulary.json").write_text(content)
     with pytest.raises(ValueError, match="not a vocabulary of this program"):
         Tokenizer.load(tmp_path / "vocabulary.json")

@@ -86,7 +86,7 @@ def test_pictures_are_normalised_as_the_weights_expect():
         assert model.std[0].item() == pytest.approx(255 * std)
 
 
-def test_a_cache_tells_names_weights_and_means_apart():
+def test_other_names_weights_or_means_have_another_hash():
     hashes = [hash_of_weights(backbone(name)) for name in NAMES]
     hashes.append(hash_of_weights(backbone(NAMES[0], grid=2)))
     other = backbone(NAMES[0])
@@ -151,7 +151,7 @@ def test_weights_of_a_file_are_all_used_but_the_classifier(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_wrong_weights_tell_the_ways(name, tmp_path):
+def test_wrong_weights_are_refused_with_the_flag_that_fixes_it(name, tmp_path):
     weights_file(name, tmp_path / "good.safetensors")
     state = Architectures.read_state_dict(tmp_path / "good.safetensors")
     layer = next(key for key, value in state.items() if value.dim() == 4)
@@ -207,7 +207,7 @@ def test_an_unknown_model_is_refused_before_any_work(name, message, tmp_path, ca
     assert message in error
 
 
-def test_without_timm_the_command_that_installs_it_is_told(monkeypatch, capsys):
+def test_without_timm_the_error_has_the_command_that_installs_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SystemExit) as stop:
         Main_train.main(["frozen", "--backbone.name", "timm:resnet50"])

@@ -31,7 +31,7 @@ def test_medians_and_their_ratio():
     assert (row["ours_all"], row["plain_all"]) == ([30, 10, 80], [4, 6, 5])
 
 
-def test_what_only_one_way_has_is_shown_without_a_ratio(capsys):
+def test_a_benchmark_without_a_plain_way_has_no_ratio(capsys):
     row = Benchmark.summarise("negatives", "mined/s", ours=[3, 1, 2], plain=[])
     assert (row["ours"], row["plain"], row["ratio"], row["plain_all"]) == (2, None, None, [])
     Benchmark.print_table([{**row, "better": "larger"}])

@@ -98,7 +98,7 @@ def test_leftovers_go_once_no_process_can_be_writing_them(models):
 
 @pytest.mark.parametrize("broken", ["config.json", "threshold.json", "last.json"])
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"optim": 3, "epoch": "x"}'])
-def test_a_run_of_which_nothing_is_known_is_not_finished(broken, text, models):
+def test_a_run_without_a_known_state_is_not_finished(broken, text, models):
     folder = models / "whole"
     (folder / broken).unlink() if text is None else (folder / broken).write_text(text)
     found = list(Clean_checkpoints.search(folder))
@@ -122,7 +122,7 @@ def test_what_the_user_can_fix_is_reported_in_one_line(flags, message):
     assert error.startswith("Clean_checkpoints.py: error: ") and message in error and error.count("\n") == 1
 
 
-def test_a_run_of_training_is_known_as_finished_and_its_model_stays_of_use(trained, databases, tmp_path):
+def test_checkpoints_of_a_finished_training_go_and_its_model_stays(trained, databases, tmp_path):
     shutil.copytree(trained / "Models", tmp_path / "Models")
     run_script(SCRIPT, "--models", tmp_path / "Models", "--remove")
     left = names(tmp_path / "Models" / "small")

@@ -35,7 +35,7 @@ def is_grey(tensor):
     return torch.equal(tensor[0], tensor[1]) and torch.equal(tensor[0], tensor[2])
 
 
-def test_the_mirror_image_is_not_shown_to_what_names_a_side_or_writing():
+def test_no_mirror_image_if_a_caption_names_a_side_or_writing():
     plain = augment.prepare(half_red(), 64)
     for text in ("a red left half", "a red sign"):
         assert torch.equal(augmented(text, flip=1.0), plain)

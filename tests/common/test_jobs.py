@@ -99,7 +99,7 @@ def _is_zombie(process: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def test_without_ray_the_command_that_installs_it_is_told(monkeypatch):
+def test_without_ray_the_error_has_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr("common.jobs.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install -r requirements-cluster\.txt"):
         list(run_jobs([Square(1)], engine="ray"))

@@ -56,7 +56,7 @@ def exchange(group):
     return everything.detach(), own.grad, weight.grad, mean, group.merge(group.rank)
 
 
-def test_what_processes_exchange_by_hand(tmp_path):
+def test_gather_sum_average_and_merge_by_hand(tmp_path):
     for rank, (everything, gradient, summed, mean, merged) in enumerate(in_processes(exchange, tmp_path)):
         assert everything.tolist() == [0, 1, 0, 1, 2]
         assert gradient.tolist() == ([0.0, 3.0] if rank == 0 else [6.0, 9.0, 12.0])  # factor * (1 + 2)
@@ -65,14 +65,14 @@ def test_what_processes_exchange_by_hand(tmp_path):
         assert merged == [0, 1]
 
 
-def test_one_process_exchanges_nothing():
+def test_a_single_process_does_not_communicate():
     x = torch.ones(3)
     assert ALONE.gather(x, (3,)) is x
     assert ALONE.merge("a") == ["a"]
     assert Group.join(torch.device("cpu")) == ALONE
 
 
-def test_texts_go_where_their_picture_is():
+def test_each_text_is_in_the_share_of_its_picture():
     owner, negative_of = [0, 0, 1, 2, 2, 2, 4], [0, 1, 3, 6]
     first = Share(slice(0, 2), slice(0, 3), slice(0, 2))  # pictures 0, 1 and 2, 3, 4
     assert divide(5, owner, negative_of, 2) == (first, Share(slice(2, 5), slice(3, 7), slice(2, 4)))
@@ -179,7 +179,7 @@ def test_a_killed_process_ends_the_run_and_resume_goes_on(databases, tmp_path):
     assert reached == 1
 
     refused = run_script("Main_train.py", *flags, "--resume", status=2)
-    assert "had 2 processes, now there are 1" in refused.stderr
+    assert "began with 2 processes, not 1" in refused.stderr
 
     again = run(reached + 2, 2, int(signal.SIGTERM), "torchrun", *flags, "--resume")  # torchrun hands it on
     assert "resumed after epoch 1" in again.stdout

@@ -166,7 +166,7 @@ def test_full_shows_every_figure_of_the_results(capsys):
     assert "recall@10" in full and "recall@10" not in brief
 
 
-def test_what_a_benchmark_lost_is_said_beside_its_figures(capsys):
+def test_what_a_benchmark_left_out_is_shown_with_its_figures(capsys):
     table = " ".join(shown(capsys).split())
     assert "5 pictures are missing or unreadable" in table and "12 claims are not counted" in table
     assert "left out: 158 pairs of a picture and one of its own captions" in table

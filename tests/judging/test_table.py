@@ -164,7 +164,7 @@ def test_a_file_that_was_scored_may_be_scored_again(model, images, tmp_path):
     assert second.read_bytes() == first.read_bytes()
 
 
-def test_what_is_there_is_not_replaced_unasked(model, images, tmp_path):
+def test_an_existing_file_is_replaced_only_with_overwrite(model, images, tmp_path):
     source = write(tmp_path / "pairs.csv", ROWS[:2])
     (tmp_path / "out.csv").write_text("mine")
     with pytest.raises(FileExistsError, match="replace it with --overwrite"):

@@ -367,7 +367,7 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(server, judge, pictur
     assert len(texts) == 20 and server.uploads() == []
 
 
-def test_only_what_was_uploaded_is_read_and_only_so_much(server, picture):
+def test_only_uploaded_files_are_read_and_only_up_to_a_size(server, picture):
     client = Client(server.address)
     kept = picture.with_name("kept.png")
     shutil.copy(picture, kept)

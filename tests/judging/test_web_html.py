@@ -62,6 +62,6 @@ def test_the_slider_starts_at_the_tuned_threshold(judge):
     assert threshold_at(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
 
 
-def test_examples_are_as_true_as_they_say():
+def test_the_labels_of_the_examples_are_right():
     for example in EXAMPLES:
         assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true

@@ -55,7 +55,7 @@ def test_a_database_set_aside_by_a_killed_build_is_put_back(tmp_path):
     assert (tmp_path / "photos" / "manifest.json").read_text() == "old"
 
 
-def test_what_a_build_left_that_was_killed_while_tidying_up_does_no_harm(tmp_path):
+def test_leftovers_of_a_build_killed_during_cleanup_do_no_harm(tmp_path):
     old_database(tmp_path / ".photos.aside")
     folder = old_database(tmp_path / "photos")
     with new_folder(folder, overwrite=True) as building:
@@ -95,7 +95,7 @@ def test_a_folder_that_is_not_a_database_is_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize("same_pictures", [True, False])
-def test_what_is_cached_of_pictures_comes_along_if_they_stay(tmp_path, same_pictures):
+def test_feature_caches_are_kept_if_the_pictures_are_the_same(tmp_path, same_pictures):
     folder = old_database(tmp_path / "photos")
     (folder / "features").mkdir()
     (folder / "features" / "features.npy").write_text("cached")

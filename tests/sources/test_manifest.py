@@ -32,7 +32,7 @@ items = st.one_of(
 
 
 @given(st.lists(st.tuples(st.sampled_from(SOURCES), items), max_size=40), st.data())
-def test_seen_is_stored_plus_left_out_whatever_comes(pairs, data):
+def test_seen_is_stored_plus_left_out_for_any_input(pairs, data):
     intake = take_in({name: [item for source, item in pairs if source == name] for name in SOURCES})
     found = photographs(intake)
     ranks = range(1, len(found) + 1)

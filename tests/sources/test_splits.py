@@ -86,7 +86,7 @@ def test_the_division_of_a_list_does_not_depend_on_which_photographs_are_there()
     assert found(range(7, 40)) == {f"flickr:{n}": whole[f"flickr:{n}"] for n in range(7, 40)}
 
 
-def test_hash_split_gives_the_shares_and_never_changes():
+def test_hash_split_gives_the_fractions_and_never_changes():
     counts = Counter(hash_split(f"flickr:{n}") for n in range(20_000))
     for split, share in zip(SPLITS, FRACTIONS):
         assert counts[split] / 20_000 == pytest.approx(share, abs=0.01)  # three standard deviations

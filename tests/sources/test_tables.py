@@ -88,7 +88,7 @@ def test_a_csv_as_spreadsheets_write_it(tmp_path):
     ]
 
 
-def test_an_absent_label_in_a_parquet_column_of_numbers_is_no_label(tmp_path):
+def test_null_in_a_numeric_label_column_of_parquet_is_a_missing_label(tmp_path):
     table = pa.table(
         {"image": ["a.jpg"] * 3, "caption": ["A dog."] * 3, "label": pa.array([0.0, math.nan, None], pa.float64())}
     )

@@ -84,7 +84,7 @@ def test_a_box_has_the_promised_area_and_lies_inside():
     assert 0.39 < min(areas) < 0.45 and max(areas) > 0.95
 
 
-def test_training_draws_all_views_and_none_mirrored_where_left_is_left(tiny, monkeypatch):
+def test_training_draws_all_views_but_no_mirror_image_if_a_caption_names_a_side(tiny, monkeypatch):
     dataset = make_dataset(tiny, AugmentConfig())
     dataset.features = open_cache(tiny, small_model(), views=5, encode=squeezed)
     row = tiny.rows("train")[0]
@@ -120,7 +120,7 @@ def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypat
     assert len(folders) == 8
 
 
-def test_an_interrupted_cache_goes_on_where_it_was(tiny, monkeypatch):
+def test_an_interrupted_cache_is_resumed(tiny, monkeypatch):
     """20 batches of 3 are saved; the interruption is between two views of a row."""
     monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
     model, seen = small_model(), []
