@@ -103,7 +103,7 @@ def words_of(loaded: LoadedModel, text: str) -> list[int]:
 
 @torch.no_grad()
 def encode_words(loaded: LoadedModel, texts: Sequence[Sequence[int]], title: str) -> Iterator[TextBlock]:
-    """`encode_texts` of texts that are lists of word indices."""
+    """Like `encode_texts`, for texts that are given as lists of word indices."""
     order = np.argsort([len(words) for words in texts], kind="stable")
     with progress(None, title, " texts", len(texts)) as bar:
         for start in range(0, len(order), TEXTS):

@@ -277,7 +277,7 @@ def _game(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
 
 
 def _furniture(caption: Caption, entry: Entry, first: int, last: int) -> Slot | None:
-    """A thing that stands in a room or a street. Things that are nearly everywhere there are not drawn."""
+    """A thing that stands in a room or a street. Words for things that nearly every place has are not drawn."""
     preposition, before = caption.preposition(first), caption.word(first - 1)
     if preposition in LIST["within"] and not caption.lenient:
         return None

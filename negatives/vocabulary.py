@@ -248,7 +248,7 @@ class _Reader:
     def fail(self, message: str, section: str = "", key: str = "", word: str = "", count: int = 1) -> NoReturn:
         """Raise ValueError with the line of a word under a key, or else the line of the key, or of the section.
 
-        count: which occurrence of the word is the mistake.
+        count: number of the wrong occurrence of the word, from 1.
         """
         lines = self.text.splitlines()
         line = next((i for i, text in enumerate(lines) if section and text.startswith(f"[{section}")), 0)

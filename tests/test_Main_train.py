@@ -293,7 +293,7 @@ def test_a_killed_loader_process_gets_one_line(databases, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
-    # torch notices by a signal, or when it asks in vain for a batch, and then says less.
+    # torch reports the signal, or only that the process has ended, if it notices that while it waits for a batch.
     reason = "(is killed by signal: Killed|exited unexpectedly)"
     start_of_line = r"-c: error: DataLoader worker \(pid(\(s\))? \d+\) "
     assert re.fullmatch(f"{start_of_line}{reason}; go on with the same command and --resume", message)

@@ -99,7 +99,7 @@ def label_figures(scored: Scored) -> Figures:
 def pairwise_figures(scored: Scored) -> Figures:
     """`label_figures`, and the pairwise accuracy.
 
-    Pairwise accuracy: in which fraction of the units does every true text score above every false one? No ties.
+    Pairwise accuracy: the fraction of units in which every true text scores above every false one; a tie is an error.
     """
     units = scored.units(2)
     of_each = [(mine, scored.label[mine] == 1) for mine in units]

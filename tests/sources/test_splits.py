@@ -88,8 +88,8 @@ def test_the_division_of_a_list_does_not_depend_on_which_photographs_are_there()
 
 def test_hash_split_gives_the_fractions_and_never_changes():
     counts = Counter(hash_split(f"flickr:{n}") for n in range(20_000))
-    for split, share in zip(SPLITS, FRACTIONS):
-        assert counts[split] / 20_000 == pytest.approx(share, abs=0.01)  # three standard deviations
+    for split, fraction in zip(SPLITS, FRACTIONS):
+        assert counts[split] / 20_000 == pytest.approx(fraction, abs=0.01)  # three standard deviations
     # Databases of two versions must agree, so the hash is part of the format.
     assert "".join(hash_split(f"flickr:{n}")[:2] for n in range(12)) == "trtrvatrtrtrtrvatrtrtete"
     intake = take_in({"flickr30k": [i for n in range(12) for i in (picture(f"flickr:{n}"), text(f"flickr:{n}"))]})
