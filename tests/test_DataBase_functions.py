@@ -259,7 +259,7 @@ def test_a_batch_is_not_divided_among_more_processes_than_it_has_pictures(tiny):
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
 def test_validation_batches_are_dealt_out(world):
-    """20 rows are three batches: in turn, each once, and of five processes two get none."""
+    """20 rows are three batches. Each process gets every size-th one; two of five processes get none."""
     whole = list(EpochSampler(range(20), 8, seed=0, shuffle=False))
     samplers = [EpochSampler(range(20), 8, 0, False, part=(rank, world)) for rank in range(world)]
     dealt = [list(sampler) for sampler in samplers]

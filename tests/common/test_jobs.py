@@ -18,7 +18,7 @@ from common.jobs import AHEAD, run_jobs
 
 @dataclass(frozen=True)
 class Square:
-    """A job; later ones overtake those that sleep."""
+    """A job that can sleep, so that later jobs finish before it."""
 
     number: int
 
@@ -94,7 +94,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 
 
 def _is_zombie(process: int) -> bool:
-    """Gone but for its entry, where nobody collects orphans."""
+    """Whether a process has ended but still has its entry in /proc, because nothing here reaps orphans."""
     stat = Path(f"/proc/{process}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
 

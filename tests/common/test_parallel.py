@@ -118,7 +118,7 @@ def resnet_flags(folder, databases, name, weights, *flags):
     return [*own, "--model.dropout", "0", "--optim.max-norm", "1e9", *map(str, flags)]
 
 
-# Patches as they are: of a grid finer than the features they would be equal, and the best one a matter of rounding.
+# No averaging to a grid: in a grid finer than the features, patches are equal, and rounding would decide the best one.
 FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7", "--backbone.grid", "0"]
 FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "1", "--model.score", "pooled"]
 FINETUNE += ["--data.side", "32"]
@@ -129,11 +129,11 @@ FINETUNE += ["--data.side", "32"]
     [
         # A batch of 7 does not divide evenly. The backbone's output is cached.
         ([*FROZEN, "--model.score", "pooled"], []),
-        # At lower rates, since Adam makes steps of one size from gradients of any: where a weight's gradient is next to
-        # nothing, sums of another order, which differ by 1e-8, decide its sign. At the preset's rate 17 of 2 million
-        # weights were then 3e-6 to 2e-5 apart, of gradients that agree to 3e-6 of their norm.
+        # A lower learning rate, because Adam's step does not depend on the size of the gradient. If a gradient is
+        # almost 0, the order of a sum (a difference of 1e-8) decides its sign. At the preset's rate, 17 of 2 million
+        # weights differed by 3e-6 to 2e-5, although the gradients agreed to 3e-6 of their norm.
         ([*FROZEN, "--model.score", "both", "--model.weigh-words", "--optim.lr", "2e-4"], []),
-        # All of ResNet-50, likewise and in two chunks.
+        # The same for an unfrozen ResNet-50, and in two chunks.
         ([*FINETUNE, "--optim.lr", "1e-4", "--optim.backbone-lr", "2e-6"], ["--optim.accumulation", "2"]),
     ],
     ids=["frozen-pooled", "frozen-both", "finetune"],

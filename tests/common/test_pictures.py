@@ -68,7 +68,7 @@ def test_a_jpeg_that_reduces_itself_while_decoding_looks_like_a_png_that_does_no
     picture = Image.fromarray(spots).resize((640, 480), Image.Resampling.BICUBIC).convert("RGB")
     lossless = stored_picture(saved(picture, tmp_path / "a.png"), 100, 90)[1]
     lossy = stored_picture(saved(picture, tmp_path / "a.jpg", quality=95), 100, 90)[1]
-    # 3 grey levels; 17 if the decoder reduces as far as it may, 180 if a pixel is out of place.
+    # 3 grey levels; 17 if the decoder reduces by its largest factor, 180 if a pixel is out of place.
     assert np.abs(np.asarray(lossless, dtype=int) - np.asarray(lossy)).max() <= 8
 
 

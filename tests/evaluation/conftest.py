@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Makes stdout a terminal of so many columns."""
+    """Makes stdout a terminal with this number of columns."""
 
     def start(columns, **variables):
         monkeypatch.setattr(sys, "stdout", Terminal())
