@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from scripts import ROOT, run_script
 
-from common.jobs import AHEAD, run_jobs
+from common.jobs import AHEAD, progress, run_jobs
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,12 @@ def _is_zombie(process: int) -> bool:
     """Whether a process has ended but still has its entry in /proc, because nothing here reaps orphans."""
     stat = Path(f"/proc/{process}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_rate_below_1_is_still_per_second():
+    with progress(None, "read", " captions", 10) as bar:
+        line = bar.format_meter(**{**bar.format_dict, "n": 1, "elapsed": 2.0, "rate": 0.5})
+    assert line.endswith("1/10 [00:02<00:18,  0.50 captions/s]")
 
 
 def test_without_ray_the_error_has_the_command_that_installs_it(monkeypatch):
