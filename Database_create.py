@@ -190,8 +190,9 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
                 bars[type(unit)].initial += unit.size  # tqdm leaves it out of the rate and the remaining time
                 bars[type(unit)].update(unit.size)
             else:
-                while hidden:
-                    hidden.pop(0).refresh()  # show the bars now: workers take seconds to start
+                while hidden:  # show the bars now: workers take seconds to start
+                    hidden[0].delay = 0  # else tqdm does not clear a bar that is closed within a second
+                    hidden.pop(0).refresh()
                 yield unit
 
     with contextlib.ExitStack() as open_bars:
