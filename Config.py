@@ -533,6 +533,19 @@ def to_json(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2)
 
 
+def flags_of(text: str) -> list[str]:
+    """The flags that give every setting the value that it has in `to_json`, for example "--optim.epochs 20"."""
+    found = []
+    for name, value in json.loads(text).items():
+        values = value.items() if isinstance(value, dict) else [("", value)]
+        for field_name, one in values:
+            section = f"{name}." if field_name else ""
+            no = "no-" if one is False else ""
+            flag = f"--{section}{no}{field_name or name}".replace("_", "-")
+            found.append(flag if isinstance(one, bool) else f"{flag} {one}")
+    return found
+
+
 def from_json(text: str) -> Config:
     """Rebuild a configuration from `to_json`.
 

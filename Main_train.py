@@ -35,7 +35,7 @@ from common import devices, storage
 from common.command_line import fail, read_command_line
 from common.parallel import ALONE, Group, is_loss_of_a_peer
 from common.storage import FAILED
-from Config import PRESETS, Config, quality, to_json
+from Config import PRESETS, Config, flags_of, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
@@ -246,8 +246,8 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     processes = f", {group.size} processes" if group.size > 1 else ""
     print_line(
         run,
-        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer):,} words, {len(rows['train']):,} training and "
-        f"{len(rows['validation']):,} validation photographs\n"
+        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer):,} words; photographs: "
+        f"{len(rows['train']):,} to train on, {len(rows['validation']):,} for validation\n"
         f"on {devices.hardware(device)}, {str(precision).removeprefix('torch.')}{processes}",
     )
     return run
@@ -474,11 +474,11 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
     captions = f"{row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}"
     print_line(
         run,
-        f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f}/{row['val_loss']:.3f}  "
-        f"quick check: balanced accuracy {100 * row['balanced_accuracy']:.1f} %  {captions}",
+        f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f} (validation {row['val_loss']:.3f})  "
+        f"quick check: {100 * row['balanced_accuracy']:.1f} %  {captions}",
     )
-    if epoch == 1 and row["waiting"] >= 0.1:
-        workers = f"more --data.workers than {config.data.workers} would be faster"
+    if epoch == 1 and row["waiting"] >= 0.1 and len(run.train_loader) >= 20:  # fewer steps: workers were starting
+        workers = f"more --data.workers than {config.data.workers} would make the next run faster"
         print_line(run, f"waited for data in {row['waiting']:.0%} of the time; {workers}")
 
 
@@ -545,10 +545,9 @@ def state_of(run: Run) -> dict[str, Any]:
 def resume(run: Run) -> None:
     """Load the last checkpoint. ValueError if settings, database, negatives or number of processes have changed."""
     state = checkpoints.load_state(run.config.model_folder)
-    before, now = state["config"], to_json(replace(run.config, resume=False, overwrite=False))
-    if before != now:
-        differ = [old.strip(" ,") for old, new in zip(before.splitlines(), now.splitlines()) if old != new]
-        raise ValueError(f"resume with the same flags as before; the run had {'; '.join(differ)}")
+    now = flags_of(to_json(replace(run.config, resume=False, overwrite=False)))
+    if differ := [flag for flag in flags_of(state["config"]) if flag not in now]:
+        raise ValueError(f"resume with the same flags as before; the run had {' '.join(differ)}")
     if state["database"] != run.database.fingerprint:
         raise ValueError(
             f"{run.config.data.folder} was rebuilt since the run began, so its vocabulary can differ; "

@@ -8,7 +8,7 @@ python Predict.py --pairs FILE --images DIR --out FILE: scores of a whole data s
 
 python Predict.py --web: a web page.
 
-Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: from Predict import Judge, see judging/judge.py.
+Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: see docs/API.md.
 """
 
 import signal
@@ -218,7 +218,7 @@ def print_verdict(verdict: Verdict) -> None:
     for word in verdict.words:
         bar = coloured("█" * round(BAR * max(0.0, word.score)), word.score >= verdict.threshold)
         cut = word.text if cell_len(word.text) <= width else f"{set_cell_size(word.text, width - 1)}…"
-        print(f"  {set_cell_size(cut, width)}  {word.score:6.3f}  {bar}{'' if word.known else UNKNOWN}")
+        print(f"  {set_cell_size(cut, width)}  {word.score:6.3f}  {bar}{'' if word.known else UNKNOWN}".rstrip())
     if verdict.unread:
         print(f"  {unread_note(verdict)}")
 

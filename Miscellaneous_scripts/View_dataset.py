@@ -318,8 +318,8 @@ class SamplePage:
         replaced = replaced_words(caption.text, negative) if negative else []
         y = self.write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
         if negative is None:
-            note = "no hard negative: no word can be replaced, and no similar caption was found"
-            self.write(self.left[2], y, note, color=GREY, style="italic")
+            note = "(no hard negative: none of the words has a fair replacement, and no similar caption was found)"
+            self.write_text(y, split_pieces(note, ()), GREY)
             return
         what = ", ".join(dict.fromkeys((negative.kind, negative.category)))  # a mined negative has the same twice
         note = f"hard negative ({what})"

@@ -122,6 +122,8 @@ class Judge:
 
     def __init__(self, loaded: LoadedModel, name: str = ""):
         """Use `Judge.load`; this makes a judge of a model that is loaded already."""
+        if isinstance(loaded, str | Path):
+            raise TypeError(f"use Judge.load({str(loaded)!r})")
         self.loaded, self.name = loaded, name
         self.threshold = float(loaded.threshold.threshold)
 

@@ -187,6 +187,7 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
         f"<p>{summary.rows:,} rows. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
         f"({fraction:.1%}) are mismatches: their score is below the threshold, {judge.threshold:.2f}. "
         "Words that name something and have a score below the threshold are marked. "
+        "A dotted line is under words that the model does not know. "
         "Marks and corrections show where to look; they prove nothing.</p>"
     )
     yield histogram(summary.counts, judge.threshold)

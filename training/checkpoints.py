@@ -82,6 +82,17 @@ class LoadedModel(NamedTuple):
     threshold: Threshold
 
 
+def _why_incomplete(folder: Path, absent: str) -> str:
+    """What is wrong with a folder that lacks a file of a model, and the command that fixes it."""
+    if not folder.is_dir():
+        same_name = Path("Models") / folder.name
+        fix = f"write {same_name}" if same_name.is_dir() else "train a model with: python Main_train.py"
+        return f"there is no folder {folder}; {fix}"
+    if (folder / POINTER).is_file():
+        return f"the training of {folder} has not finished an epoch; go on with the same command and --resume"
+    return f"no {absent} in {folder}; train a model with: python Main_train.py"
+
+
 def load_model(folder: Path, device: torch.device) -> LoadedModel:
     """Load a trained model from its folder: config.json, vocabulary.json, best.safetensors, threshold.json.
 
@@ -89,7 +100,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
     """
     for name in (CONFIG, VOCABULARY, WEIGHTS, THRESHOLD):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"no {name} in {folder}; train a model with: python Main_train.py")
+            raise FileNotFoundError(_why_incomplete(folder, name))
     tokenizer = Tokenizer.load(folder / VOCABULARY)
     try:
         config = Config.from_json((folder / CONFIG).read_text(encoding="utf-8"))

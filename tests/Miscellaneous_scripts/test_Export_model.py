@@ -82,7 +82,7 @@ def test_the_script_writes_a_bundle_that_agrees(model, tmp_path):
     [
         ([], "add --out NAME.zip"),
         (["--out", "model.onnx"], "--out model.onnx: the ending must be .zip"),
-        (["--out", "x.zip", "--model", "absent"], "no config.json in absent; train a model with"),
+        (["--out", "x.zip", "--model", "absent"], "there is no folder absent; train a model with"),
     ],
 )
 def test_what_the_user_can_fix_gets_one_line(flags, message):

@@ -64,7 +64,7 @@ def test_what_the_user_can_fix_is_reported_in_one_line(where, model, tmp_path):
         "itself": (["--model", model, "--out", model.parent / "." / "small"], "is the folder of the model itself"),
         "filled": (["--model", model, "--out", tmp_path / "filled"], "or write into it with --overwrite"),
         "file": (["--model", model, "--out", tmp_path / "file"], "is a file; choose a folder"),
-        "absent": (["--model", tmp_path / "none", "--out", tmp_path / "new"], "no config.json in"),
+        "absent": (["--model", tmp_path / "none", "--out", tmp_path / "new"], "there is no folder"),
     }[where]
     error = run_script(SCRIPT, *flags, status=2).stderr
     assert error.startswith("Prepare_weights.py: error: ") and message in error and error.count("\n") == 1

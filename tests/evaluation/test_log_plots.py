@@ -59,7 +59,7 @@ def test_the_plots_of_several_runs(tmp_path):
     assert names == [f"r{i}: {0.7 + 0.01 * i:.4f} in epoch 2" for i in range(9)]
 
 
-@pytest.mark.parametrize(("settings", "some"), [(2, "2 captions"), (1, "1 caption"), (None, "some captions")])
+@pytest.mark.parametrize(("settings", "some"), [(2, "up to 2 captions"), (1, "one caption"), (None, "some captions")])
 def test_the_figure_of_training_is_named_so_that_nobody_takes_it_for_that_of_an_evaluation(tmp_path, settings, some):
     log = write_log(tmp_path / "one", [row(1), row(2)])
     (run,) = load([str(log)])

@@ -363,6 +363,11 @@ def test_a_missing_model_names_the_shipped_one(tmp_path):
     assert Judge.load(SHIPPED, "cpu").name == "scenes-small"
 
 
+def test_a_judge_of_a_path_is_refused_with_the_call_that_loads_it():
+    with pytest.raises(TypeError, match=r"use Judge\.load\('Models/scenes'\)"):
+        Judge("Models/scenes")
+
+
 def test_a_judge_and_a_verdict_are_shown_in_one_line(judge, picture):
     assert repr(Judge(judge.loaded, "small")) == f"<Judge 'small': threshold {judge.threshold:.3f}, " + (
         f"{len(judge.loaded.tokenizer):,} words, on cpu>"

@@ -1,5 +1,7 @@
 """training.checkpoints: a model's folder is whole, of this version, and survives a failed write."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from test_Architectures import some_pictures
@@ -78,3 +80,21 @@ def test_the_last_checkpoint_stays_valid_while_the_next_is_written(tmp_path, mon
     checkpoints.save_state(tmp_path, 2, 0, {"progress": {"epoch": 2}})
     assert checkpoints.load_state(tmp_path)["progress"]["epoch"] == 2
     assert [p.name for p in tmp_path.glob("last-*")] == ["last-0002-000000.pt"]
+
+
+def test_a_folder_without_a_model_gets_the_command_that_fixes_it(tmp_path, monkeypatch):
+    def message(folder):
+        with pytest.raises(FileNotFoundError) as error:
+            checkpoints.load_model(folder, torch.device("cpu"))
+        return str(error.value)
+
+    monkeypatch.chdir(tmp_path)
+    train = "train a model with: python Main_train.py"
+    assert message(Path("frozen")) == f"there is no folder frozen; {train}"
+    Path("Models/frozen").mkdir(parents=True)
+    assert message(Path("frozen")) == f"there is no folder frozen; write {Path('Models') / 'frozen'}"
+    started = tmp_path / "started"
+    started.mkdir()
+    assert message(started) == f"no config.json in {started}; {train}"
+    checkpoints.save_state(started, 0, 3, {"progress": {"epoch": 0}})
+    assert message(started).endswith("has not finished an epoch; go on with the same command and --resume")
