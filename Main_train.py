@@ -386,10 +386,11 @@ def between_steps(run: Run) -> None:
     due = time.monotonic() - run.saved_at > 60 * run.config.optim.save_minutes
     # All processes must stop at the same step: the others would wait for one that has stopped.
     stops, dues = zip(*run.group.merge((run.stop, due)))
-    run.stop = max(stops)
-    if run.stop or dues[0]:
+    stop = max(stops)  # not yet `run.stop`: a signal during the merge is kept there for the next step
+    if stop or dues[0]:
         save(run)
-    if run.stop:
+    if stop:
+        run.stop = stop
         raise Stopped
 
 

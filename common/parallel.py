@@ -64,20 +64,13 @@ class Group:
         """
         if self.size == 1:
             return
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients])):
-            gradient.copy_(part.view_as(gradient))
+        _all_reduce([weight.grad for weight in weights if weight.grad is not None])
 
     @torch.no_grad()
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its mean over the processes."""
-        if self.size == 1:
-            return
-        for tensor in tensors:
-            dist.all_reduce(tensor)
-            tensor.div_(self.size)
+        """Replace each tensor by its mean over the processes, in one all-reduce."""
+        if self.size > 1:
+            _all_reduce(list(tensors), self.size)
 
     def merge(self, value: Value) -> list[Value]:
         """The values of all processes, by rank. They must be picklable."""
@@ -86,6 +79,18 @@ class Group:
         everything: list[Any] = [None] * self.size
         dist.all_gather_object(everything, value)
         return everything
+
+
+def _all_reduce(tensors: Sequence[Tensor], divisor: int = 1) -> None:
+    """Replace each tensor by its sum over the processes, divided by `divisor`, in one all-reduce."""
+    if not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    if divisor > 1:
+        flat.div_(divisor)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+        tensor.copy_(part.view_as(tensor))
 
 
 ALONE = Group()

@@ -250,6 +250,23 @@ def test_a_signal_during_validation_saves_the_weights_and_not_their_average(data
     assert any(not torch.equal(a, b) for a, b in zip(saved["average"]["mean"], run.average.weights))
 
 
+def test_a_signal_while_the_processes_exchange_flags_stops_at_the_next_step(databases, tmp_path):
+    run = build(databases, tmp_path)
+
+    class Interrupted(type(run.group)):
+        def merge(self, value):
+            run.stop = signal.SIGTERM
+            return [value]
+
+    alone, run.group = run.group, Interrupted()
+    run.progress.step = len(run.train_loader)
+    Main_train.between_steps(run)
+    assert run.stop == signal.SIGTERM
+    run.group = alone
+    with pytest.raises(Main_train.Stopped):
+        Main_train.between_steps(run)
+
+
 def test_the_learned_temperature_stays_within_its_limit(databases, tmp_path):
     run = build(databases, tmp_path, "--loss.max-logit-scale", "20")
     with torch.no_grad():
