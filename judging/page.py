@@ -183,12 +183,13 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
     yield f"<h1>The {len(cards)} captions of {name} that fit their picture worst</h1>"
     fraction = summary.mismatches / max(1, summary.rows - summary.without)
+    has_unknown = any('class="unknown"' in card for card in cards)
+    dotted = "A dotted line is under words that the model does not know. " if has_unknown else ""
     yield (
         f"<p>{summary.rows:,} rows. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
         f"({fraction:.1%}) are mismatches: their score is below the threshold, {judge.threshold:.2f}. "
         "Words that name something and have a score below the threshold are marked. "
-        "A dotted line is under words that the model does not know. "
-        "Marks and corrections show where to look; they prove nothing.</p>"
+        f"{dotted}Marks and corrections show where to look; they prove nothing.</p>"
     )
     yield histogram(summary.counts, judge.threshold)
     yield f"<ol>{''.join(cards)}</ol>"

@@ -122,3 +122,13 @@ def test_only_the_worst_are_held(scored):
     assert [suspect.score for suspect in summary.suspects] == [-0.5, 0.0, 0.01, 0.02]
     assert (summary.rows, summary.without, summary.mismatches) == (64, 3, 31)
     assert summary.counts.sum() == 61
+
+
+@pytest.mark.parametrize(("caption", "is_explained"), [("A zeppelin on a beach.", True), ("A beach.", False)])
+def test_the_dotted_line_is_explained_where_there_is_one(judge, tmp_path, monkeypatch, caption, is_explained):
+    monkeypatch.setattr("judging.page.SAME_SCORE", math.inf)
+    scenes.draw(scenes.make_scene(0)).save(tmp_path / "0.png")
+    (tmp_path / "scored.csv").write_text(f"image,caption,score\n0.png,{caption},0.5\n")
+    write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 1, False)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ("A dotted line is under words that the model does not know." in text) is is_explained
