@@ -21,12 +21,37 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
+ABOUT = """Is this text an accurate description of this picture?
+
+Prints MATCH or MISMATCH with the score, the threshold and the probability of a
+match; below, each word with its score from -1 to 1 and a bar. A low score: the
+word fits no place in the picture. Exit status: 0 match, 1 mismatch, 2 error.
+Run it in an unpacked bundle (Miscellaneous_scripts/Export_model.py makes one)."""
+EXAMPLES = """examples:
+  python run.py picture.jpg "A red ball on a beach."
+  python run.py picture.jpg "A red ball on a beach." --json"""
 
 
 def fail(message: str) -> NoReturn:
     """One line on stderr, exit status 2."""
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     raise SystemExit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        fail(f'{message}; use: python run.py IMAGE "TEXT" [--json]')
+
+
+def make_parser() -> Parser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = Parser("run.py", 'python run.py IMAGE "TEXT" [--json]', ABOUT, EXAMPLES, formatter_class=layout)
+    parser.add_argument("image", metavar="IMAGE", help="picture file: JPEG, PNG, WebP, GIF, TIFF or BMP")
+    parser.add_argument("text", metavar="TEXT", help="text to check, in quotes")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON, with the place of each word")
+    return parser
 
 
 try:
@@ -37,8 +62,10 @@ try:
     from common.pictures import open_picture
     from Tokenizer_lib import Tokenizer, split_words
 except ModuleNotFoundError as missing:
+    if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):  # help needs none of them
+        make_parser().parse_args(["--help"])
     if missing.name in ("common", "common.pictures", "Tokenizer_lib"):
-        fail(f"no {missing.name.replace('.', '/')}.py beside it; unpack the whole bundle and run the run.py in it")
+        fail(f"no {missing.name.replace('.', '/')}.py beside it; unpack a bundle and run the run.py in it")
     fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
 
 Bytes = NDArray[np.uint8]
@@ -47,11 +74,7 @@ CUBIC = -0.5  # parameter a of the bicubic kernel, as in torch (antialias=True) 
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    parser = Parser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("image", help="picture file")
-    parser.add_argument("text", help="text to check, in quotes")
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    settings = parser.parse_args(args)
+    settings = make_parser().parse_args(args)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows pipe cannot encode the block of the bars
     try:
@@ -63,13 +86,6 @@ def main(args: Sequence[str] | None = None) -> None:
     else:
         print_verdict(verdict)
     raise SystemExit(0 if verdict["match"] else 1)
-
-
-class Parser(argparse.ArgumentParser):
-    """Prints errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        fail(f'{message}; use: python run.py IMAGE "TEXT" [--json]')
 
 
 class Bundle:
@@ -111,7 +127,7 @@ class Bundle:
         value = float(score[0])
         return {
             "score": value,
-            "probability": sigmoid(self.threshold["slope"] * value + self.threshold["intercept"]),
+            "probability": self.probability(value),
             "threshold": self.threshold["threshold"],
             "match": value >= self.threshold["threshold"],
             "words": [
@@ -127,6 +143,15 @@ class Bundle:
             ],
             "unread": len(everything) - len(words),
         }
+
+    def probability(self, score: float) -> float:
+        """Of a match, if half of all texts are false; at least 1/2 for a match if balanced accuracy chose the threshold
+        and at most 1/2 for a mismatch, as in common/metrics.py."""
+        at = self.threshold
+        fitted = sigmoid(at["slope"] * score + at["intercept"])
+        if at["criterion"] != "balanced-accuracy":
+            return fitted
+        return max(fitted, 0.5) if score >= at["threshold"] else min(fitted, 0.5)
 
     def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
         """Scores (T,) of a picture (1, V, D) with texts of word indices (T, L); for a model with word vectors also the
@@ -218,7 +243,8 @@ def print_verdict(verdict: dict[str, Any]) -> None:
         note = "" if word["known"] else "  (not in the vocabulary)"
         print(f"  {name:{width}s}  {word['score']:6.3f}  {bar}{note}")
     if verdict["unread"]:
-        print(f"  the last {verdict['unread']} words were not read: the model reads {len(verdict['words'])}")
+        last = "word was" if verdict["unread"] == 1 else f"{verdict['unread']} words were"
+        print(f"  the last {last} not read: the model reads {len(verdict['words'])}")
 
 
 if __name__ == "__main__":

@@ -140,19 +140,31 @@ def equilibrium_threshold(positive: Floats, negative: Floats) -> float:
 
 
 class Calibration(NamedTuple):
-    """P(true) = sigmoid(slope * score + intercept), if true and false texts are equally frequent."""
+    """P(true) = sigmoid(slope * score + intercept), if true and false texts are equally frequent.
+
+    even: the threshold if it has the best balanced accuracy, else None. Best means that true and false texts are
+    equally frequent at this score, so P is 1/2 there. The fit has its own estimate of that point; the two differ by
+    chance, and where the scores are not logistic. So P is at least 1/2 from `even` on and at most 1/2 below: it never
+    contradicts the verdict. Only scores between the two estimates change, to exactly 1/2.
+    """
 
     slope: float
     intercept: float
+    even: float | None = None
 
     def probability(self, scores: Any) -> Any:
-        return expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
+        scores = np.asarray(scores, dtype=np.float64)
+        fitted = expit(self.slope * scores + self.intercept)
+        if self.even is None:
+            return fitted
+        return np.where(scores >= self.even, np.maximum(fitted, 0.5), np.minimum(fitted, 0.5))
 
 
 def calibrate(positive: Floats, negative: Floats) -> Calibration:
-    """Logistic regression of "true?" on the score, with equal weight for both classes.
+    """Logistic regression of "true?" on the score, with equal weight for both classes and a slope of at least 0.
 
-    Platt's smoothed labels keep the slope finite if a threshold separates the classes. Source: Platt 1999.
+    Platt's smoothed labels keep the slope finite if a threshold separates the classes. Source: Platt 1999. A model at
+    chance can give a negative slope; then the best curve that does not fall is an even chance for every score.
     """
     scores = np.r_[positive, negative].astype(np.float64)
     mean, scale = scores.mean(), float(scores.std())
@@ -171,6 +183,8 @@ def calibrate(positive: Floats, negative: Floats) -> Calibration:
     from scipy.optimize import minimize  # imported here: with scipy.stats it takes a seventh of the time of Predict.py
 
     slope, intercept = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    if slope < 0:
+        return Calibration(0.0, 0.0)
     return Calibration(float(slope / scale), float(intercept - slope * mean / scale))
 
 

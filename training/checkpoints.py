@@ -52,13 +52,15 @@ class Threshold:
             str(criterion),
             "validation",
             **rates(true, false, chosen)._asdict(),
-            **calibration._asdict(),
+            slope=calibration.slope,
+            intercept=calibration.intercept,
             epoch=epoch,
         )
 
     @property
     def calibration(self) -> Calibration:
-        return Calibration(self.slope, self.intercept)
+        balanced = self.criterion == str(BALANCED)  # any other criterion accepts texts below, or refuses above, 1/2
+        return Calibration(self.slope, self.intercept, self.threshold if balanced else None)
 
 
 def save_threshold(folder: Path, threshold: Threshold) -> None:

@@ -242,7 +242,7 @@ def test_calibration_is_logistic_regression_with_balanced_classes():
     found = metrics.calibrate(positive, negative)
     model = LogisticRegression(C=1e8, class_weight="balanced", tol=1e-8)
     model.fit(np.r_[positive, negative][:, None], np.repeat([1, 0], [5000, 8000]))
-    assert found == pytest.approx((model.coef_.item(), model.intercept_.item()), rel=1e-2)
+    assert found[:2] == pytest.approx((model.coef_.item(), model.intercept_.item()), rel=1e-2)
 
 
 def test_calibration_is_the_minimum_of_platts_loss():
@@ -255,7 +255,7 @@ def test_calibration_is_the_minimum_of_platts_loss():
         true = -(soft_p * np.log(p) + (1 - soft_p) * np.log(1 - p)).mean()
         return true - (soft_n * np.log(n) + (1 - soft_n) * np.log(1 - n)).mean()
 
-    slope, intercept = metrics.calibrate(positive, negative)
+    slope, intercept, _ = metrics.calibrate(positive, negative)
     least = loss(slope, intercept)
     for step in (1e-2, -1e-2):
         assert least < loss(slope + step, intercept)
@@ -266,7 +266,7 @@ def test_calibration_is_the_minimum_of_platts_loss():
 def test_scores_that_a_threshold_separates_give_a_finite_curve(count):
     positive, negative = np.linspace(0.6, 0.9, count), np.linspace(0.1, 0.4, count)
     found = metrics.calibrate(positive, negative)
-    assert np.isfinite(found).all()
+    assert np.isfinite(found[:2]).all()
     probability = found.probability(np.linspace(-1, 1, 101))
     assert (np.diff(probability) > 0).all()
     assert found.probability(positive.min()) > 0.5 > found.probability(negative.max())
@@ -278,6 +278,33 @@ def test_scores_without_information_give_an_even_chance_everywhere():
     same = np.full(7, 0.3, dtype=np.float32)
     found = metrics.calibrate(same, same[:5])
     np.testing.assert_allclose(found.probability([-1.0, 0.29, 0.3, 0.31, 1.0]), 0.5, atol=0.02)
+
+
+@given(SCORES, SCORES)
+@FEW
+def test_a_probability_never_falls_as_the_score_rises_and_agrees_with_the_verdict(positive, negative):
+    fit, threshold = metrics.calibrate(positive, negative), metrics.best_threshold(positive, negative)
+    scores = np.linspace(-1.5, 1.5, 301)
+    probability, match = fit._replace(even=threshold).probability(scores), scores >= threshold
+    assert fit.slope >= 0
+    assert (np.diff(fit.probability(scores)) >= 0).all() and (np.diff(probability) >= 0).all()
+    assert (probability[match] >= 0.5).all() and (probability[~match] <= 0.5).all()
+
+
+def test_a_model_that_prefers_false_texts_gives_an_even_chance():
+    rng = np.random.default_rng(3)
+    positive, negative = rng.normal(0.1, 0.2, 300), rng.normal(0.15, 0.2, 300)
+    found = metrics.calibrate(positive, negative)
+    assert found == (0, 0, None) and (found.probability(positive) == 0.5).all()
+    assert metrics.calibrate(negative, positive).slope > 0.5, "the same scores the other way round"
+
+
+def test_only_scores_between_the_threshold_and_the_middle_of_the_fit_change():
+    fit = Calibration(10.0, -4.0)  # 1/2 at 0.4
+    for even, inside in ((0.3, 0.35), (0.5, 0.45)):
+        found, outside = fit._replace(even=even), [0.1, 0.29, 0.51, 0.9]
+        np.testing.assert_allclose(found.probability(outside), fit.probability(outside))
+        assert found.probability(inside) == 0.5 and abs(fit.probability(inside) - 0.5) > 0.1
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.lists(st.floats(-1, 1, width=32), min_size=1))

@@ -126,6 +126,8 @@ def test_a_bundle_scores_as_its_model_does(name, pictures, tmp_path):
     some = [pictures[i % len(pictures)] for i in range(len(TEXTS))]
     np.testing.assert_allclose(bundle.pairs(some, TEXTS), model.pairs(some, TEXTS), atol=1e-4)
     alone = run_bundle.Bundle(tmp_path / "unpacked")
+    for score in (0.05, 0.12, 0.16, 0.3):  # the threshold is at 0.1, and the fit is 1/2 at 0.167
+        assert alone.probability(score) == pytest.approx(float(model.probability(score)))
     for picture in pictures[:2]:
         for text in TEXTS:
             expected, got, lone = model.check(picture, text), bundle.check(picture, text), alone.check(picture, text)
@@ -469,10 +471,15 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
         ((tmp_path / "absent.png", "A ball."), "absent.png"),
         ((tmp_path / "text.png", "A ball."), "the file is not a picture"),
         ((pictures[0], " ...!"), "has no words to check"),
-        ((pictures[0],), "required: text"),
+        ((pictures[0],), "required: TEXT"),
         ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),
     ]
     runs = run_each(sys.executable, script, *(args for args, _ in wrong), folder=tmp_path)
+    source = ROOT / "Miscellaneous_scripts" / "run_bundle.py"  # not in a bundle, so it cannot judge
+    shown, refused = (run(sys.executable, source, *args, folder=tmp_path) for args in (["--help"], []))
+    assert shown.returncode == 0 and "\n  python run.py picture.jpg " in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert refused.returncode == 2 and refused.stderr.endswith("; unpack a bundle and run the run.py in it\n")
     for done, (_, message) in zip(runs, wrong, strict=True):
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr and done.stderr.startswith("run.py: error: ") and done.stderr.count("\n") == 1

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_Architectures import some_pictures
 
 from Architectures import SiameseModel
+from common.metrics import Criterion
 from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
@@ -24,6 +26,16 @@ def model_folder(folder):
     tokenizer.save(folder / "vocabulary.json")
     checkpoints.save_best(folder, model, a_threshold(epoch=3))
     return model
+
+
+def test_only_at_the_best_balanced_accuracy_is_the_probability_bound_to_the_threshold():
+    rng = np.random.default_rng(0)
+    true, false = rng.normal(0.4, 0.2, 400), rng.normal(0.2, 0.2, 400)
+    balanced = checkpoints.Threshold.choose(true, false, 1)
+    generous = checkpoints.Threshold.choose(true, false, 1, Criterion.parse("recall=0.95"))
+    assert balanced.calibration.even == balanced.threshold and generous.calibration.even is None
+    assert (balanced.slope, balanced.intercept) == (generous.slope, generous.intercept)
+    assert generous.calibration.probability(generous.threshold) < 0.4, "it accepts texts that are probably false"
 
 
 def test_model_folder_holds_all_that_is_needed(tmp_path):
