@@ -3,7 +3,8 @@
     python Miscellaneous_scripts/View_dataset.py --name photos [--split train]
 
 The plots are written to Plots/NAME:
-* samples_SPLIT.png: pictures, captions and hard negatives
+* samples_SPLIT.png: pictures as stored and as the model sees them (augmented, squeezed to a square), captions and hard
+  negatives
 * caption_length_hist.png: to choose --data.max-words (training captions)
 * vocab_rank_freq.png: to choose --data.min-count (training captions)
 """
@@ -30,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import DataBase_functions as db
 from common.augment import augment
-from common.command_line import fail, read_command_line
+from common.command_line import counted, fail, read_command_line
 from common.storage import write_atomically
 from Config import PRESETS, AugmentConfig, require
 from DataBase_functions import Caption, Database, Key, PairDataset
@@ -106,7 +107,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def plot_all(settings: ViewConfig) -> Iterator[Path]:
     """Write the three plots; yields their paths."""
     config = PRESETS[settings.preset][1]
-    augmentation, seen = config.augment, f"augmented\n(preset {settings.preset})"
+    augmentation, seen = config.augment, f"augmented, squeezed\n(preset {settings.preset})"
     if not augmentation.active:
         views = config.backbone.views
         instead = f"uses {views} cached views" if views > 1 else "does not augment"
@@ -306,12 +307,12 @@ class SamplePage:
         """Write one row. cut: a model reads this many words of a text."""
         for x, pixels in zip(self.left, (np.asarray(sample.stored), sample.seen.permute(1, 2, 0).numpy())):
             place = (x / WIDTH, 1 - (top + SIDE) / self.height, SIDE / WIDTH, SIDE / self.height)
-            panel = self.figure.add_axes(place, anchor="N")
+            panel = self.figure.add_axes(place, anchor="NW")
             panel.imshow(pixels)
             panel.axis("off")
         caption, negative = sample.caption, sample.negative
         words = len(split_words(caption.text))
-        note = f"{caption.kind} from {caption.source}, {words} words"
+        note = f"{caption.kind} from {caption.source}, {counted(words, 'word')}"
         if words > cut:
             note += f" (the model reads {cut})"
         self.write(self.left[2], top, note, color=GREY)
@@ -370,9 +371,9 @@ def plot_lengths(path: Path, name: str, lengths: Mapping[str, NDArray[np.int64]]
         panel.hist(words, edges, histtype="step", color=f"C{n}", ls=("-", "--", ":")[n % 3], lw=1.5, label=label)
     names = ("median", "95th percentile", "99th percentile")
     for limit, what, dashes in zip(enough_words(everything), names, ("-", "--", ":")):
-        panel.axvline(limit, color="k", ls=dashes, lw=1.3, label=f"{what} of all captions: {limit} words")
+        panel.axvline(limit, color="k", ls=dashes, lw=1.3, label=f"{what} of all captions: {counted(limit, 'word')}")
     cut = everything > max_words
-    label = f"--data.max-words {max_words}: {cut.sum():,} captions are cut ({100 * cut.mean():.2f} %)"
+    label = f"--data.max-words {max_words}: cuts {counted(cut.sum(), 'caption')} ({100 * cut.mean():.2f} %)"
     panel.axvline(max_words, color=GREY, ls="-.", lw=1.3, label=label)
     panel.set(title=f"Words per caption: {name}, train split", ylabel="captions")
     panel.set(xlabel="words" if step == 1 else f"words (bars of {step})", xlim=(0, 1.02 * edges[-1]))
@@ -396,7 +397,7 @@ def plot_vocabulary(path: Path, name: str, counts: Mapping[str, int]) -> None:
     figure, panel = plt.subplots(figsize=(WIDTH, 5.4), layout="constrained")
     panel.loglog(range(1, len(counts) + 1), sorted(counts.values(), reverse=True), lw=2)
     for (least, size, fraction), marker, n in zip(vocabulary_sizes(counts), "os^", (5, 2, 1)):
-        label = f"--data.min-count {least}: {size:,} words, {100 * fraction:.2f} % of all occurrences"
+        label = f"--data.min-count {least}: {counted(size, 'word')}, {100 * fraction:.2f} % of all occurrences"
         panel.plot(size, least, marker, color=f"C{n}", ms=9, mec="k", label=label)
     panel.set(title=f"Word frequencies: {name}, train split", xlabel="rank of the word", ylabel="occurrences")
     title = f"Vocabulary ({sum(counts.values()):,} word occurrences in all)"

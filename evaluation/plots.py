@@ -1,5 +1,6 @@
 """The plots of an evaluation. A kind of false text has the same colour in all plots."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +101,7 @@ def _roc(panel: Any, test: Mapping[str, Curves], threshold: float) -> None:
     panel.plot([], [], label="at the threshold", **DOT)
     panel.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance")
     panel.set(title="ROC (test)", xlabel="1 - specificity", ylabel="recall", aspect="equal")
-    panel.legend(loc="lower right", fontsize=9, frameon=False)
+    panel.legend(ncols=3, **BELOW | {"bbox_to_anchor": (0.5, -0.16)})  # lower: a square panel can be a small one
 
 
 def _least(bars: Iterable[Bar]) -> float:
@@ -175,9 +176,10 @@ def plot_reliability(path: Path, found: Reliability, error: float, brier: float)
     layout = {"figsize": (6.5, 6.5), "height_ratios": (4, 1), "sharex": True, "layout": "constrained"}
     figure, (top, bottom) = pyplot().subplots(2, 1, **layout)
     top.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect calibration")
-    top.plot(found.probability, found.fraction, "o-", label=f"model: ECE {error:.3f}, Brier score {brier:.3f}")
+    label = f"model: ECE {error:.3f}, Brier score {brier:.3f}"
+    top.plot(found.probability, found.fraction, "o-", clip_on=False, zorder=3, label=label)
     top.set(title="Calibration (test, mixture)", ylabel="fraction of true texts", ylim=(0, 1), xlim=(0, 1))
-    top.legend(loc="upper left", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     bottom.bar(found.probability, found.texts, width=0.04)
     bottom.set(xlabel="probability of a match", ylabel="texts")
     save(figure, path)
@@ -203,19 +205,23 @@ def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
 def plot_differences(path: Path, title: str, sections: Mapping[str, Mapping[str, Interval]]) -> None:
     """Differences of two models with their paired intervals; grey if the interval contains 0."""
     counts = [len(found) for found in sections.values()]
-    layout = {"figsize": (8, 1.4 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
-    figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", **layout)
+    layout = {"figsize": (8, 2 + 0.6 * len(counts) + 0.32 * sum(counts)), "height_ratios": counts, "squeeze": False}
+    figure, axes = pyplot().subplots(len(counts), 1, layout="constrained", sharex=True, **layout)
     for panel, (section, found) in zip(axes[:, 0], sections.items()):
-        lines = np.arange(len(found))[::-1]
-        for line, (value, low, high) in zip(lines, found.values()):
-            colour = GREY if low <= 0 <= high else COLOURS[0 if value > 0 else 5]
+        for line, difference in zip(range(len(found))[::-1], found.values()):
+            value, low, high = (100 * x for x in difference)
+            colour = FAINT if low <= 0 <= high else COLOURS[0 if value > 0 else 5]
             panel.plot([low, high], [line, line], color=colour, lw=2)
             panel.plot(value, line, "o", color=colour, ms=6)
         panel.axvline(0, color=DARK, lw=1)
-        panel.set_yticks(lines, list(found), fontsize=9)
+        panel.set_yticks(range(len(found))[::-1], list(found), fontsize=9)
         panel.set_ylim(-0.6, len(found) - 0.4)
         panel.set_title(section)
-    axes[-1, 0].set_xlabel(f"{title}, 95 % interval over photographs")
+    axes[-1, 0].set_xlabel("difference in percentage points, 95 % interval over pictures")
+    figure.suptitle("\n".join(textwrap.wrap(title, 70)), weight="bold")
+    for colour, name in ((COLOURS[0], "better"), (COLOURS[5], "worse"), (FAINT, "the interval contains 0")):
+        axes[-1, 0].plot([], [], "o-", color=colour, lw=2, ms=6, label=name)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     save(figure, path)
 
 

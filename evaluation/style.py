@@ -29,6 +29,8 @@ def pyplot() -> Any:
             "grid.alpha": 0.25,
             "axes.spines.top": False,
             "axes.spines.right": False,
+            "figure.constrained_layout.h_pad": 0.08,  # inches around each panel
+            "figure.constrained_layout.w_pad": 0.08,
             "font.size": 11,
             "pdf.fonttype": 42,  # TrueType: many journals refuse matplotlib's default, Type 3
         }

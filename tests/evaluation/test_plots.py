@@ -65,6 +65,25 @@ def test_the_precision_axis_is_not_cut(tmp_path, kept):
     assert (low, values.min() < 0.3) == (0, True) and values.max() <= high
 
 
+def test_differences_share_an_axis_in_percentage_points_and_colours_are_explained(tmp_path, kept):
+    found = {
+        "swap": Interval(0.02, 0.01, 0.03),
+        "mined": Interval(-0.02, -0.03, -0.01),
+        "all": Interval(0, -0.01, 0.01),
+    }
+    plots.plot_differences(
+        tmp_path / "x.png", "b minus a", {"kind": found, "recall@1": {"up": Interval(0.2, 0.1, 0.3)}}
+    )
+    first, second = kept[0].axes
+    assert first.get_xlim() == second.get_xlim() and kept[0].get_suptitle() == "b minus a"
+    drawn = [line for line in first.get_lines() if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in drawn] == pytest.approx([2, -2, 0])
+    names = [text.get_text() for text in kept[0].legends[0].get_texts()]
+    colours = dict(zip(names, (handle.get_color() for handle in kept[0].legends[0].legend_handles)))
+    expected = ("better", "worse", "the interval contains 0")
+    assert [line.get_color() for line in drawn] == [colours[name] for name in expected]
+
+
 def test_rows_of_few_texts_are_grey(tmp_path, kept):
     few, many = (Bar(f"row {n}", n, Interval(0.9, 0.8, 1), {"lstm": Interval(0.5, 0.4, 0.6)}) for n in (29, 30))
     plots.plot_bars(tmp_path / "x.png", {"category": [few, many]})
