@@ -31,17 +31,33 @@ from Miscellaneous_scripts.benchmarks import BENCHMARKS, Skip
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 
 INDENT = " " * 6
+USAGE = "python Miscellaneous_scripts/Benchmark.py [NAME ...] [flags]"
+ABOUT = """Measure this program against a plain way of doing the same. Both ways take
+turns, so that other work on the machine slows both; medians are printed.
+
+examples:
+  python Miscellaneous_scripts/Benchmark.py open negatives
+  python Miscellaneous_scripts/Benchmark.py build --photos DIR --count 1000
+  python Miscellaneous_scripts/Benchmark.py --json results.json"""
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    parser = Parser(description=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
-    parser.add_argument("--photos", type=Path, metavar="DIR", help=f"folder with {PICTURES}/, {CAPTIONS} and its lists")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = Parser(usage=USAGE, description=ABOUT, epilog=list_of_benchmarks(), formatter_class=layout)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run, see below (default: all)")
     parser.add_argument(
-        "--count", type=int, default=300, help="number of photographs, at least 8 (default: %(default)s)"
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of Flickr8k with {PICTURES}/, {CAPTIONS} and its lists (default: drawn pictures)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each way (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
+    parser.add_argument(
+        "--count", type=int, default=300, metavar="N", help="number of pictures, at least 8 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="measurements of each way (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to this file")
     settings = parser.parse_args(args)
     names = list(dict.fromkeys(settings.names)) or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
@@ -62,15 +78,13 @@ def main(args: Sequence[str] | None = None) -> None:
         fail("interrupted", code=130)
 
 
-def help_text() -> str:
-    """The description of --help: the benchmarks, each on a line of its own with its unit, and what both ways do."""
-    width = min(120, shutil.get_terminal_size().columns)
-    lines = [(__doc__ or "").splitlines()[0], "", "benchmarks (ours | the plain way):"]
+def list_of_benchmarks() -> str:
+    """The end of --help: each benchmark with its unit, and below it what both ways do."""
+    width = min(100, shutil.get_terminal_size().columns)
+    lines = ["benchmarks, each with what is measured (this program | the plain way):"]
     for name, one in BENCHMARKS.items():
-        lines += [
-            f"  {name} ({one.unit})",
-            *textwrap.wrap(one.about, width, initial_indent=INDENT, subsequent_indent=INDENT),
-        ]
+        about = textwrap.wrap(one.about, width, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += [f"  {name} ({one.unit}, {one.better} is better)", *about]
     return "\n".join(lines)
 
 
