@@ -208,9 +208,11 @@ class ResNet50Backbone(PretrainedBackbone):
     def load_pretrained(self, weights: str) -> None:
         """weights: a name of torchvision's ResNet50_Weights, downloaded once, or a file with a state dict."""
         names = import_torchvision().models.ResNet50_Weights.__members__
+        url = names[weights if weights in names else BackboneConfig.weights].url
         ways = (
             "either let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
-            "or give a file: --backbone.weights FILE.pth (with --backbone.stride-in-1x1 if it is a v1 network)"
+            f"or give a file, for example of {url}: --backbone.weights FILE.pth "
+            "(with --backbone.stride-in-1x1 if it is a v1 network)"
         )
         if weights in names:
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import tyro
 
 from common import devices, metrics
@@ -34,7 +35,7 @@ from evaluation.scoring import Scores, score_split
 from evaluation.style import FigureFormat
 from evaluation.texts import Texts, collect_texts
 from judging import suggest
-from judging.judge import Judge
+from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
@@ -102,7 +103,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = devices.choose_device(settings.device)
-        models = {folder: checkpoints.load_model(folder, device) for folder in settings.folders}
+        models = {folder: load(folder, device) for folder in settings.folders}
         # Refuse what is missing or must not be evaluated before minutes of work.
         databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
         for folder, loaded in models.items():
@@ -136,13 +137,19 @@ def main(args: Sequence[str] | None = None) -> None:
         fail("stopped", code=130)
 
 
+def load(folder: Path, device: torch.device) -> LoadedModel:
+    """The model in a folder. FileNotFoundError names the shipped model, ValueError says what is damaged."""
+    with names_shipped(folder):
+        return checkpoints.load_model(folder, device)
+
+
 def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:
     """The database to evaluate on. ValueError if a split has fewer than two photographs."""
     database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
     for split in ("validation", "test"):
         if len({database.groups[row] for row in database.rows(split)}) < 2:
             raise ValueError(
-                f"the {split} split of {database.folder} has fewer than two photographs, too few for an evaluation; "
+                f"the {split} split of {database.folder} has fewer than two pictures, too few for an evaluation; "
                 "build a larger database with python Database_create.py"
             )
     return database

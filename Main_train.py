@@ -45,6 +45,8 @@ from training.log import LOG, append_log
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
 
+FEW_PICTURES = "few pictures: the figures in docs/RESULTS.md took about 6,000; expect less"
+
 
 @dataclass
 class Progress:
@@ -244,10 +246,12 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         torch.manual_seed(config.seed + group.rank)  # only dropout draws from it, and each process needs other masks
     weights = sum(p.numel() for p in model.parameters())
     processes = f", {group.size} processes" if group.size > 1 else ""
+    some = f"{len(rows['train']):,}"
+    few = f"\n{FEW_PICTURES}" if len(rows["train"]) < 1000 else ""
     print_line(
         run,
-        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer):,} words; photographs: "
-        f"{len(rows['train']):,} to train on, {len(rows['validation']):,} for validation\n"
+        f"{config.name}: {weights / 1e6:.1f} M weights, {len(tokenizer):,} words; pictures: "
+        f"{some} to train on, {len(rows['validation']):,} for validation{few}\n"
         f"on {devices.hardware(device)}, {str(precision).removeprefix('torch.')}{processes}",
     )
     return run

@@ -31,17 +31,18 @@ from typing import Annotated, Literal
 import tyro
 from rich.cells import cell_len, set_cell_size
 
-from common.command_line import fail, read_command_line
+from common.command_line import counted, fail, read_command_line
+from common.devices import choose_device
 from common.jobs import EngineError
-from common.storage import THRESHOLD
-from Config import DIR, FILE, Config, require
+from Config import DIR, FILE, require
 from judging.inputs import InputError, PictureError, TextError, open_any
-from judging.judge import EXAMPLE, SHIPPED, Judge, Verdict, WordScore
+from judging.judge import EXAMPLE, Judge, Verdict, WordScore, default_model, shorten
 from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
+WIDTH = 80  # columns of the line of a verdict
 BAR = 20  # characters of a word whose score is 1
 UNKNOWN = "  (not in the vocabulary)"
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -122,6 +123,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # a Windows pipe may not know the bar's block
     model = settings.model or default_model()
     try:
+        choose_device(settings.device)  # here its message names the flag
         if settings.web:
             from judging.web import serve
 
@@ -144,12 +146,6 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None  # Python's own 1 would say that the text is a mismatch
 
 
-def default_model() -> str:
-    """Folder of the model that `python Main_train.py` makes; of the shipped one if there is none."""
-    trained = Config().model_folder
-    return str(trained if (trained / THRESHOLD).is_file() else SHIPPED)
-
-
 def judge_one(settings: PredictConfig, judge: Judge) -> int:
     """Print the verdict on one picture; returns the exit status."""
     image, text = (settings.image, settings.text) if settings.image is not None else EXAMPLE
@@ -165,7 +161,7 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
         if settings.image is None:
             place = Path(image)
             print(f'{place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place}: "{text}"')
-        print_verdict(verdict)
+        print_verdict(verdict, judge.name)
         if settings.suggest:
             print_suggestions(suggestions)
     if settings.heatmap:
@@ -203,16 +199,18 @@ def judge_pairs(settings: PredictConfig, model: str) -> None:
     if settings.report:
         judge = load_judge(model, settings.device)
         count = write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
-        print(f"{settings.report}: the {count} most suspicious captions")
+        captions = counted(count, "most suspicious caption")
+        print(f"{settings.report}: the {captions}")
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """The verdict, and a bar for each word."""
+def print_verdict(verdict: Verdict, model: str) -> None:
+    """The verdict with the name of the model in one line of at most 80 columns, and a bar for each word."""
     name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
     numbers = (
         f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
     )
-    print(f"{coloured(name, verdict.match, bold=True)}  {numbers}")
+    by = shorten(model, WIDTH - len(f"{name}  {numbers}, model "))
+    print(f"{coloured(name, verdict.match, bold=True)}  {numbers}, model {by}")
     longest = max(cell_len(word.text) for word in verdict.words)
     width = longest if (room := columns()) is None else min(longest, max(8, room - BAR - len(UNKNOWN) - 12))
     for word in verdict.words:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common.command_line import fail, read_command_line
+from common.command_line import counted, fail, read_command_line
 from common.storage import CONFIG, FAILED, POINTER, THRESHOLD
 from Config import Config, require
 
@@ -86,13 +86,12 @@ def summary(files: Sequence[Found], chosen: Sequence[Found], settings: CleanConf
     """The last lines: what was or would be deleted, and what is kept."""
     kept = [file for file in files if file not in chosen]
     rest = megabytes(sum(file.bytes for file in kept))
-    unfinished = (
-        f"\nkept: {len(kept)} files of unfinished runs, {rest}; --remove --all deletes them too" if kept else ""
-    )
+    some = counted(len(kept), "file")
+    unfinished = f"\nkept: {some} of unfinished runs, {rest}; --remove --all deletes them too" if kept else ""
     size = megabytes(sum(file.bytes for file in chosen))
     if settings.remove:
-        return f"deleted: {len(chosen)} files, {size}{unfinished}"
-    return f"nothing was deleted; --remove would delete {len(chosen)} files, {size}{unfinished}"
+        return f"deleted: {counted(len(chosen), 'file')}, {size}{unfinished}"
+    return f"nothing was deleted; --remove would delete {counted(len(chosen), 'file')}, {size}{unfinished}"
 
 
 def search(folder: Path) -> Iterator[Found]:

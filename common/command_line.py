@@ -24,9 +24,17 @@ Presets = Mapping[str, tuple[str, Settings]]  # name -> (description, settings)
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Print one line on stderr and exit: how every script reports an error that its user can fix."""
-    print(f"{script()}: error: {message}", file=sys.stderr)
+    """Print one line on stderr and exit: how every script reports an error that its user can fix.
+
+    A code above 128 means that a signal stopped the script, for example 130 for Ctrl-C; that is not an error.
+    """
+    print(f"{script()}: {'' if code > 128 else 'error: '}{message}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 row", "1,200 rows"; many: the plural, if it is not `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
 def script() -> str:

@@ -39,10 +39,10 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, shown: str = "--device {}") -> torch.device:
     """The device of a name. auto is CUDA, else Apple's MPS, else the CPU; each process of torchrun has its own GPU.
 
-    ValueError names the usual devices.
+    ValueError names the usual devices. shown: how its message writes a device, as a flag or as an argument.
     """
     if wanted in ("auto", "cuda") and torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -55,11 +55,12 @@ def choose_device(wanted: str) -> torch.device:
     except RuntimeError as error:
         near = ["cuda"] if wanted.lower().startswith("gpu") else difflib.get_close_matches(wanted.lower(), USUAL, 1)
         guess = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"--device {wanted}: {guess}choose from {', '.join(USUAL)}") from error
+        raise ValueError(f"{shown.format(wanted)}: {guess}choose from {', '.join(USUAL)}") from error
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {wanted}: {str(error).splitlines()[0]}; use --device cpu") from error
+        reason, cpu = str(error).splitlines()[0], shown.format("cpu")
+        raise ValueError(f"{shown.format(wanted)}: {reason}; use the CPU instead: {cpu}") from error
     return device
 
 

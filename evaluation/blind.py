@@ -50,7 +50,7 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
             return found
     rows = [row for row, split in enumerate(database.split_of) if split == "train"]
     if len({database.groups[row] for row in rows}) < 2:
-        print(f"no blind judges: {database.folder} has fewer than two training photographs to learn from")
+        print(f"no blind judges: {database.folder} has fewer than two training pictures to learn from")
         return {}
     seeded(SEED, "blind").shuffle(rows)
     per_row = max(1, len(database.plan) // max(1, len(database)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.command_line import counted
 from common.jobs import progress
 from common.pictures import MOST_BITS, MOST_COLOUR, fingerprint, open_picture
 from common.storage import PHOTOGRAPHS
@@ -46,9 +47,7 @@ def check_leaks(
         identities, pictures = {name: identity_of(name) for name in places}, functools.partial(_readable, places)
         leaks[title] = _check(folder, trained_on, title, identities, pictures, allowed)
     if benchmarks and trained_on is None:
-        print_text(
-            f"{home} is not there: photographs that {folder} was trained on are found only by name, not by content"
-        )
+        print_text(f"{home} is not there: pictures that {folder} was trained on are found only by name, not by content")
     return leaks
 
 
@@ -65,7 +64,7 @@ def _check(
     if leaks and not allowed:
         some = ", ".join(leaks[:3]) + (" ..." if len(leaks) > 3 else "")
         raise ValueError(
-            f"{folder} was trained on {len(leaks):,} photographs ({some}) of {title}; to evaluate on them "
+            f"{folder} was trained on {counted(len(leaks), 'picture')} ({some}) of {title}; to evaluate on them "
             "all the same, add --allow-leak"
         )
     return leaks
@@ -115,6 +114,6 @@ def _training_prints(folder: Path, fingerprint_of_database: str) -> tuple[NDArra
     """Perceptual hashes (N, 4) and thumbnails (N, 192) of the training photographs, which take 0.6 ms each."""
     database = Database(folder)
     rows = database.rows("train")
-    prints = [fingerprint(database.picture(row)) for row in progress(rows, "leaks", " photographs")]
+    prints = [fingerprint(database.picture(row)) for row in progress(rows, "leaks", " pictures")]
     bits = np.frombuffer(b"".join(one.bits for one in prints), np.uint64).reshape(len(rows), -1)
     return bits, np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(rows), -1)

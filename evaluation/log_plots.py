@@ -197,4 +197,4 @@ def quick_check(runs: Sequence[Run]) -> str:
     captions = {run.source.captions for run in runs}
     number = next(iter(captions)) if len(captions) == 1 else None
     some = "some captions" if number is None else "one caption" if number == 1 else f"up to {number} captions"
-    return f"Quick check: {some} of each validation photograph. Evaluate_test.py measures all captions."
+    return f"Quick check: {some} of each validation picture. Evaluate_test.py measures all captions."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from common.command_line import counted
 from common.storage import CONFIG
 from Config import quality
 from training.log import LOG, LOG_COLUMNS, read_log
@@ -54,10 +55,10 @@ class Run(NamedTuple):
         """Why the run is over, by the conditions of Main_train.train; "" if it is not over or this is not known."""
         epoch, patience = self.columns["epoch"][-1], self.source.patience
         if self.source.epochs is not None and epoch >= self.source.epochs:
-            return f"all {self.source.epochs} epochs are done"
+            return f"finished: {counted(self.source.epochs, 'epoch')}"
         waited = len(self.columns["epoch"]) - 1 - (-1 if self.best is None else self.best)
         if patience is not None and waited >= patience:
-            return f"stopped early: no better epoch for {waited} epochs"
+            return f"stopped early: no better epoch for {counted(waited, 'epoch')}"
         return ""
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from common.command_line import counted
 from common.metrics import Interval, interval
 from evaluation.external import BenchmarkResult
 from evaluation.plots import BLIND
@@ -56,7 +57,7 @@ def print_results(
     print_figures(rows, [*standard_figures(), blind_figure()])
     print_text(
         f"In %, with 95 % intervals from {results['resamples']:,} bootstrap resamples of the "
-        f"{results['test_photographs']:,} test photographs ({results['test_captions']:,} captions). "
+        f"{counted(results['test_photographs'], 'test picture')} ({counted(results['test_captions'], 'caption')}). "
         "n: false texts, each compared with its caption."
     )
     explained = print_legend(rows, set())
@@ -214,7 +215,7 @@ def print_legend(rows: Sequence[Row], explained: set[str]) -> set[str]:
 
 def print_trained_on(photographs: Sequence[str]) -> None:
     if photographs:
-        print_text(f"The model was trained on {len(photographs):,} of these photographs, so the figures are too high.")
+        print_text(f"The model was trained on {len(photographs):,} of these pictures, so the figures are too high.")
 
 
 def print_calibration(title: str, found: Mapping[str, Any]) -> None:
@@ -248,8 +249,8 @@ def print_corrections(found: Mapping[str, Any]) -> None:
             for k in (1, 3)
         )
         print_text(
-            f"corrections of {found['n']:,} swaps: the first one restores the caption in {first}, one of the first "
-            f"three in {three}"
+            f"corrections of {counted(found['n'], 'swap')}: the first one restores the caption in {first}, one of the "
+            f"first three in {three}"
         )
 
 
@@ -295,7 +296,8 @@ def print_benchmark(benchmark: BenchmarkResult, full: bool, explained: set[str])
     """
     result, rows = benchmark
     print_text()
-    print_text(f"{result['benchmark']}: {result['photographs']:,} photographs, {result['claims']:,} claims", "bold")
+    sizes = f"{counted(result['photographs'], 'picture')}, {counted(result['claims'], 'claim')}"
+    print_text(f"{result['benchmark']}: {sizes}", "bold")
     print_lost(result, full)
     print_figures(rows, benchmark_figures(rows))
     if any(math.isnan(samples[0]) for row in rows for samples in row.samples.values()):
@@ -316,8 +318,8 @@ def print_lost(result: Mapping[str, Any], full: bool) -> None:
     lost = [*result["missing_pictures"], *result["unreadable_pictures"]]
     if lost:
         listed = ", ".join(lost if full else lost[:LISTED]) + ("" if full or len(lost) <= LISTED else " ...")
-        uncounted = result["claims_without_picture"]
-        print_text(f"{len(lost):,} pictures are missing or unreadable ({listed}): {uncounted:,} claims are not counted")
+        some, claims = counted(len(lost), "picture"), counted(result["claims_without_picture"], "claim")
+        print_text(f"missing or unreadable: {some} ({listed}); not counted: {claims}")
     print_trained_on(result["trained_on"])
     for each in result["left_out"]:
         if each["what"] == "collection":
@@ -325,4 +327,4 @@ def print_lost(result: Mapping[str, Any], full: bool) -> None:
     broken = [f"{each['where']}: {each['reason']}" for each in result["left_out"] if each["what"] != "collection"]
     if broken:
         listed = "; ".join(broken if full else broken[:1]) + ("" if full or len(broken) == 1 else " ...")
-        print_text(f"{len(broken):,} broken records are left out ({listed})")
+        print_text(f"left out: {counted(len(broken), 'broken record')} ({listed})")

@@ -84,7 +84,7 @@ def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] 
 def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:
     """For each caption the number of a random caption of another photograph. ValueError if there is none."""
     if len(np.unique(groups)) < 2:
-        raise ValueError("a split needs at least two photographs to be evaluated")
+        raise ValueError("a split needs at least two pictures to be evaluated")
     rng = np.random.default_rng(SEED)
     foreign = rng.integers(len(groups), size=len(groups))
     while (same := groups[foreign] == groups).any():

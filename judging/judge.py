@@ -2,7 +2,7 @@
 
     from Predict import Judge
 
-    judge = Judge.load()                                 # the shipped model; or a model's folder, or a bundle
+    judge = Judge.load()                                 # as Predict.py; or a model's folder, or a bundle
     verdict = judge.check("picture.jpg", "A red ball.")  # score, probability, match, and each word with its place
     judge.verdicts(pictures, texts)                      # N verdicts, picture i with text i
     judge.pairs(pictures, texts)                         # (N,) scores, picture i with text i
@@ -17,6 +17,7 @@ Shapes: N pictures, M texts, L words of a text that the model reads, V vectors o
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from common.augment import prepare
 from common.devices import choose_device
 from common.metrics import Floats, Integers
 from common.patch_word import word_cosines
+from common.storage import THRESHOLD
+from Config import Config
 from evaluation import scoring
 from judging.bundle import MANIFEST, load_bundle
 from judging.inputs import (
@@ -79,7 +82,7 @@ class Verdict(NamedTuple):
     """
 
     score: float  # the verdict score, a cosine from -1 to 1
-    probability: float  # of a match, if true and false texts are equally frequent
+    probability: float  # of a match, if half of all texts are false; at least 0.5 for a match (see `Calibration`)
     threshold: float
     match: bool
     words: tuple[WordScore, ...]  # those that the model reads
@@ -129,22 +132,20 @@ class Judge:
 
     @classmethod
     def load(cls, model: str | Path | None = None, device: str = "auto") -> Judge:
-        """Load a model from its folder or from a bundle (.zip); without `model` the one that comes with the program.
+        """Load a model from its folder or from a bundle (.zip).
 
-        device: auto, cpu, cuda, cuda:1, mps ...; a bundle runs on the CPU. FileNotFoundError if there is no model,
-        ValueError if it is damaged or of another version, or if there is no such device.
+        Without `model`, as Predict.py: Models/scenes of the working directory if `python Main_train.py` has made it,
+        else the shipped Models/scenes-small. `judge.name` says which. device: auto, cpu, cuda, cuda:1, mps ...; a
+        bundle runs on the CPU. FileNotFoundError if there is no model, ValueError if it is damaged or of another
+        version, or if there is no such device.
 
         >>> judge = Judge.load("Models/scenes", device="cpu")
         """
-        path = Path(SHIPPED if model is None else model)
-        try:
+        path = Path(default_model() if model is None else model)
+        with names_shipped(path):
             if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
                 return cls(load_bundle(path), path.stem)
-            return cls(load_model(path, choose_device(device)), path.name)
-        except FileNotFoundError as error:
-            if not Path(SHIPPED).is_dir() or path.resolve() == Path(SHIPPED):
-                raise
-            raise FileNotFoundError(f"{error}, or use the model that comes with the program: {SHIPPED}") from None
+            return cls(load_model(path, choose_device(device, "device={!r}")), path.name)
 
     def check(self, picture: Picture, text: str) -> Verdict:
         """Judge one picture and one text. PictureError or TextError says why they cannot be judged.
@@ -290,6 +291,23 @@ class Judge:
             except (ValueError, OSError) as error:
                 name = str(picture) if isinstance(picture, str | Path) else ""
                 raise PictureError(number, name, why_unreadable(error, name)) from error
+
+
+def default_model() -> str:
+    """Folder of the model that `python Main_train.py` makes; of the shipped one if there is none."""
+    trained = Config().model_folder
+    return str(trained if (trained / THRESHOLD).is_file() else SHIPPED)
+
+
+@contextlib.contextmanager
+def names_shipped(model: Path) -> Iterator[None]:
+    """The message of a FileNotFoundError inside names the shipped model, unless `model` is that one."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if not Path(SHIPPED).is_dir() or model.resolve() == Path(SHIPPED):
+            raise
+        raise FileNotFoundError(f"{error}, or use the model that comes with the program: {SHIPPED}") from None
 
 
 def shorten(text: str, most: int) -> str:

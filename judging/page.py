@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from common.command_line import counted
 from common.metrics import Integers
 from common.pictures import data_url
 from common.storage import write_atomically
@@ -181,20 +182,22 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     name = html.escape(scored.name)
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}: suspicious captions</title>'
     yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
-    yield f"<h1>The {len(cards)} captions of {name} that fit their picture worst</h1>"
+    which = "caption" if len(cards) == 1 else f"{len(cards)} captions"
+    yield f"<h1>The {which} of {name} that fit{'s its' if len(cards) == 1 else ' their'} picture worst</h1>"
     fraction = summary.mismatches / max(1, summary.rows - summary.without)
     has_unknown = any('class="unknown"' in card for card in cards)
     dotted = "A dotted line is under words that the model does not know. " if has_unknown else ""
     yield (
-        f"<p>{summary.rows:,} rows. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
-        f"({fraction:.1%}) are mismatches: their score is below the threshold, {judge.threshold:.2f}. "
+        f"<p>{counted(summary.rows, 'row')}. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
+        f"({fraction:.1%}) {'is a mismatch' if summary.mismatches == 1 else 'are mismatches'}: "
+        f"the score is below the threshold, {judge.threshold:.2f}. "
         "Words that name something and have a score below the threshold are marked. "
         f"{dotted}Marks and corrections show where to look; they prove nothing.</p>"
     )
     yield histogram(summary.counts, judge.threshold)
     yield f"<ol>{''.join(cards)}</ol>"
     if summary.without:
-        yield f"<h2>{summary.without:,} rows without a score</h2><table><tr><th>row<th>image<th>why"
+        yield f"<h2>{counted(summary.without, 'row')} without a score</h2><table><tr><th>row<th>image<th>why"
         yield from rows_of(summary.errors)
         yield "</table>"
         if summary.without > len(summary.errors):

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.command_line import counted
 from common.jobs import progress, run_on_ray
 from common.metrics import Floats
 from common.storage import write_atomically, write_json
@@ -121,7 +122,7 @@ def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
     )
     mismatches, errors = join(parts, table, job.out)
     shutil.rmtree(folder)
-    summary = f"{job.out}: {table.rows:,} rows, {mismatches:,} mismatches"
+    summary = f"{job.out}: {counted(table.rows, 'row')}, {counted(mismatches, 'mismatch', 'mismatches')}"
     return f"{summary}, {errors:,} without a score (see the column error)" if errors else summary
 
 

@@ -164,7 +164,7 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
     append_log(log, row(3))
     assert line() == "epoch   3 of 3* loss 1.000 / 1.200  quick check 80.0 %  203 captions/s\n"
-    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: all 3 epochs are done\n", "", 0)
+    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: finished: 3 epochs\n", "", 0)
     drawn(log.parent, *both)
 
 
@@ -174,7 +174,7 @@ def test_a_watch_of_two_runs_names_them(tmp_path):
     shown = run_script("Analyze_logs.py", "--model", first, second, "--watch").stdout
     assert "\nfirst: epoch   1 of 1* loss" in shown
     assert "\nsecond: epoch   2 of 12  loss" in shown
-    ends = ["first: all 1 epochs are done", "second: stopped early: no better epoch for 1 epochs"]
+    ends = ["first: finished: 1 epoch", "second: stopped early: no better epoch for 1 epoch"]
     assert shown.splitlines()[-2:] == ends
 
 

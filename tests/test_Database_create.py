@@ -457,7 +457,7 @@ def test_a_stopped_build_is_resumed(scenes, made, tmp_path, stop):
     if stop == signal.SIGINT:
         assert stopped.returncode == 130
         assert [line for line in stopped.stderr.splitlines() if "error" in line] == [
-            f"Database_create.py: error: interrupted; {(tmp_path / 'scenes').resolve()} is unchanged; run the "
+            f"Database_create.py: interrupted; {(tmp_path / 'scenes').resolve()} is unchanged; run the "
             "same command to resume"
         ]
     else:

@@ -22,6 +22,7 @@ from evaluation import scoring
 from evaluation.retrieval import retrieve
 from evaluation.texts import FalseTexts, collect_texts
 from judging import suggest
+from judging.judge import SHIPPED
 from negatives.text import Negative
 from training import checkpoints
 
@@ -296,8 +297,8 @@ def test_a_table_of_pairs_has_the_figures_of_the_test_split(evaluated, pairs):
     assert found["missing_pictures"] == ["absent.png"]
     assert list(found["unreadable_pictures"]) == ["broken.png"]
     assert found["claims_without_picture"] == 2 and len(found["left_out"]) == 1
-    assert "2 pictures are missing or unreadable (absent.png, broken.png): 2 claims are not counted" in joined(shown)
-    assert "1 broken records are left out (pairs.csv:" in joined(shown)
+    assert "missing or unreadable: 2 pictures (absent.png, broken.png); not counted: 2 claims" in joined(shown)
+    assert "left out: 1 broken record (pairs.csv:" in joined(shown)
     (row,) = found["rows"]
     swap = next(row for row in evaluated[1]["test"] if row["name"] == "swap")
     for name in ("balanced_accuracy", "recall", "specificity", "roc_auc"):
@@ -310,7 +311,7 @@ def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
     database.picture(database.rows("train")[0]).resize((120, 120)).save(place / "pictures" / "holiday 0.png")
     flags = ("--model", folder, "--benchmark", f"pairs={place / 'pairs.csv'}", "--images", place / "pictures")
     done = evaluate(*flags, "--blind-captions", 200, "--resamples", 50, status=2)
-    assert "was trained on 1 photographs (holiday 0.png" in done.stderr
+    assert "was trained on 1 picture (holiday 0.png" in done.stderr
     assert "threshold" not in done.stdout, "it is refused before minutes pass"
     evaluate(*flags, "--blind-captions", 200, "--resamples", 50, "--allow-leak")
     assert json.loads((folder / "results.json").read_text())["benchmarks"][0]["trained_on"] == ["holiday 0.png"]
@@ -331,13 +332,19 @@ def test_wrong_flags_get_one_line(trained, flags, words):
     assert words in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_a_missing_model_names_the_shipped_one(tmp_path):
+    done = evaluate("--model", tmp_path / "absent", status=2)
+    assert done.stderr.endswith(f", or use the model that comes with the program: {SHIPPED}\n")
+    assert f"there is no folder {tmp_path / 'absent'}; train a model" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_ctrl_c_gets_one_line(trained, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Evaluate_test, "evaluate", interrupted)
     done = evaluate("--model", trained / "Models" / "small", status=130)
-    assert done.stderr.endswith("error: stopped\n") and "Traceback" not in done.stderr
+    assert done.stderr.endswith("Evaluate_test.py: stopped\n") and "Traceback" not in done.stderr
 
 
 def test_no_model_gets_one_line(tmp_path):

@@ -77,7 +77,9 @@ def test_resume_equals_no_interruption(databases, tmp_path):
         assert (reached["epoch"], reached["step"]) == (killed_in, 2)
     done = run_process("Main_train.py", "scenes", *often, "--resume")
     assert "resumed in epoch 3 after step 2 of 5" in done.stdout
-    run_script("Main_train.py", "scenes", *training_flags(tmp_path, databases, "whole"), *flags)
+    shown = run_script("Main_train.py", "scenes", *training_flags(tmp_path, databases, "whole"), *flags).stdout
+    sizes = r"; pictures: \d\d to train on, \d for validation\nfew pictures: the figures in docs/RESULTS\.md took "
+    assert re.search(sizes, shown)
 
     (one, log_one), (other, log_other) = states(tmp_path, "whole"), states(tmp_path, "broken")
     one.pop("config"), other.pop("config")
@@ -166,7 +168,7 @@ def test_main_leaves_no_global_state(databases, tmp_path, capsys):
     ("flags", "message"),
     [
         (["--data.name", "nowhere"], "no database at"),
-        (["--device", "cuda:77"], "use --device cpu"),
+        (["--device", "cuda:77"], "use the CPU instead: --device cpu"),
         (["--resume"], "no checkpoint in"),
         (["frozen", "--data.name", "tiny", "--backbone.weights", "absent.pth"], "no backbone weights at absent.pth"),
     ],
@@ -283,7 +285,7 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(databases, tmp_path, number, t
     stopped = signalled(1, 2, number, "scenes", *flags, whom="group" if to_the_group else "self")
     error = stopped.stderr
     assert stopped.returncode == 128 + number
-    assert error.strip().splitlines()[-1].startswith(f"Main_train.py: error: stopped by {number.name} in epoch ")
+    assert error.strip().splitlines()[-1].startswith(f"Main_train.py: stopped by {number.name} in epoch ")
     assert "--resume" in error
     assert "Traceback" not in error
     saved = json.loads((folder / "last.json").read_text())

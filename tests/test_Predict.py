@@ -78,11 +78,12 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
     text = f"A red {words} ball is on the left side of the picture. " + "a ball " * 40
     verdict = Judge.load(model, "cpu").check(picture, text)._replace(score=-0.123, threshold=-0.456)
     high = tuple(word._replace(score=1.0) for word in verdict.words)
-    Predict.print_verdict(verdict._replace(words=high))
+    Predict.print_verdict(verdict._replace(words=high), "m" * 60)
     found = Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, text)
     Predict.print_suggestions([found, found._replace(text="A ball.")])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(cell_len, lines[1:])) <= max(columns, 66) and len(lines) > 64
+    assert cell_len(lines[0]) == 80 and lines[0].endswith(", model mmmmmmmmmmmm...")
     assert sum("…" in line and "(not in the vocabulary)" in line for line in lines) == 3
     corrected = lines.index("  red → green (0.10 → 0.20)")
     assert lines[corrected + 1] == "    A red" and lines[-1] == "  red → green (0.10 → 0.20)  A ball."
@@ -90,7 +91,7 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
 
 def test_lines_in_a_pipe_are_whole(model, picture, capsys):
     verdict = Judge.load(model, "cpu").check(picture, f"A {300 * 'x'} ball.")
-    Predict.print_verdict(verdict)
+    Predict.print_verdict(verdict, "small")
     assert f"  {300 * 'x'}  " in capsys.readouterr().out
     Predict.print_suggestions([Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, "A green ball " * 20)])
     assert capsys.readouterr().out.count("\n") == 1
@@ -146,7 +147,8 @@ def test_ctrl_c_gets_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         Predict.main(["--device", "cpu"])
     error = capsys.readouterr().err
-    assert stopped.value.code == 130 and error.endswith("error: interrupted\n") and error.count("\n") == 1
+    assert stopped.value.code == 130 and error.endswith(": interrupted\n") and error.count("\n") == 1
+    assert "error" not in error
     Predict.main(["--web", "--device", "cpu"])  # Ctrl-C is how the web page is ended
     assert capsys.readouterr().err == ""
 
@@ -178,9 +180,9 @@ def test_colours_are_for_terminals(monkeypatch):
 
 
 def test_without_arguments_the_shipped_model_judges_an_example():
-    shown = run_script("Predict.py", "--model", Predict.SHIPPED).stdout
+    shown = run_script("Predict.py", "--model", SHIPPED).stdout
     assert "example_scene.png" in shown.splitlines()[0]
-    assert shown.splitlines()[1].startswith("MATCH")
+    assert shown.splitlines()[1].startswith("MATCH") and shown.splitlines()[1].endswith(", model scenes-small")
 
 
 def test_it_works_from_any_folder(tmp_path, monkeypatch):
@@ -191,15 +193,23 @@ def test_it_works_from_any_folder(tmp_path, monkeypatch):
         assert stopped.value.code == 0
 
 
+@pytest.mark.parametrize("mode", [["--web"], ["a.png", "a ball"]])
+def test_a_wrong_device_names_the_flag(mode, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        Predict.main([*mode, "--device", "gpu"])
+    assert stopped.value.code == 2 and "error: --device gpu: did you mean cuda?" in capsys.readouterr().err
+
+
 def test_a_trained_model_is_preferred_to_the_shipped_one(monkeypatch, tmp_path, trained):
     monkeypatch.chdir(tmp_path)
-    assert Predict.default_model() == Predict.SHIPPED
+    assert Predict.default_model() == SHIPPED
     shutil.copytree(trained / "Models" / "small", tmp_path / "Models" / "scenes")
     assert Predict.default_model() == "Models/scenes"
+    assert Judge.load(device="cpu").name == "scenes"  # one rule for Predict.py and Python
 
 
 def test_the_shipped_model_is_small_and_whole():
-    folder = ROOT / Predict.SHIPPED
+    folder = ROOT / SHIPPED
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2 * 2**20
     assert Judge.load(folder, "cpu").loaded.config.name == "scenes-small"
 
@@ -276,7 +286,7 @@ def test_a_data_set_from_its_rows_to_the_page(model, picture, tmp_path, capsys):
     args = ["--pairs", tmp_path / "pairs.csv", "--out", out, "--report", page, "--model", model, "--device", "cpu"]
     Predict.main([*map(str, args), "--worst", "1"])
     message = capsys.readouterr().out
-    assert "3 rows" in message and "1 without a score" in message and "the 1 most suspicious captions" in message
+    assert "3 rows" in message and "1 without a score" in message and "the 1 most suspicious caption\n" in message
     assert len(out.read_text().splitlines()) == 4 and page.read_text().count('class="card"') == 1
     with pytest.raises(SystemExit):
         Predict.main([*map(str, args)])

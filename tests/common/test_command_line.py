@@ -11,7 +11,7 @@ import tyro
 from conftest import run_process, run_script
 
 import Config
-from common.command_line import read_command_line
+from common.command_line import counted, fail, read_command_line
 from Config import PRESETS
 
 
@@ -62,6 +62,19 @@ def error_of(settings, args, capsys, monkeypatch):
 )
 def test_a_wrong_flag_gets_one_line_with_a_suggestion(args, line, capsys, monkeypatch):
     assert error_of(Settings, args, capsys, monkeypatch) == line
+
+
+@pytest.mark.parametrize(("code", "line"), [(1, "error: why"), (2, "error: why"), (130, "why"), (143, "why")])
+def test_a_stop_by_a_signal_is_not_called_an_error(code, line, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["Script.py"])
+    with pytest.raises(SystemExit) as stop:
+        fail("why", code)
+    assert stop.value.code == code and capsys.readouterr().err == f"Script.py: {line}\n"
+
+
+def test_a_number_has_its_noun_in_singular_or_plural():
+    assert [counted(n, "row") for n in (0, 1, 2, 1200)] == ["0 rows", "1 row", "2 rows", "1,200 rows"]
+    assert [counted(n, "mismatch", "mismatches") for n in (1, 3)] == ["1 mismatch", "3 mismatches"]
 
 
 @pytest.mark.parametrize(

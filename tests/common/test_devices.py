@@ -29,5 +29,5 @@ def test_a_wrong_device_names_the_usual_ones(wanted, line):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_absent_is_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"^--device cuda:77: .*; use --device cpu$"):
+    with pytest.raises(ValueError, match=r"^--device cuda:77: .*; use the CPU instead: --device cpu$"):
         devices.choose_device("cuda:77")

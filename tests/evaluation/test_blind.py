@@ -152,7 +152,7 @@ def test_the_blind_scores_by_hand(tmp_path, monkeypatch):
 def test_without_training_photographs_there_are_no_blind_scores(tiny, tmp_path, capsys):
     database = SimpleNamespace(plan=SimpleNamespace(folder=tmp_path), folder="coco", split_of=["test"], groups=["a"])
     assert blind_scores(database, collect_texts(tiny, tiny.rows("test")), 100) == {}
-    assert "no blind judges: coco has fewer than two training photographs" in capsys.readouterr().out
+    assert "no blind judges: coco has fewer than two training pictures" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -64,7 +64,7 @@ def test_the_figure_of_training_is_named_so_that_nobody_takes_it_for_that_of_an_
     log = write_log(tmp_path / "one", [row(1), row(2)])
     (run,) = load([str(log)])
     run = run._replace(source=run.source._replace(captions=settings))
-    note = f"Quick check: {some} of each validation photograph. Evaluate_test.py measures all captions."
+    note = f"Quick check: {some} of each validation picture. Evaluate_test.py measures all captions."
     single, several = metrics_figure([run]), metrics_figure([run, run._replace(label="two")])
     assert single.get_supxlabel() == note
     assert several.legends[0].get_title().get_text() == f"Balanced accuracy of the epoch that is kept\n{note}"

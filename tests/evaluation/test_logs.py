@@ -26,8 +26,8 @@ def test_runs_of_one_name_get_their_folders_as_labels(tmp_path):
         ([0.6, 0.7, 0.6, 0.7], "stopped early: no better epoch for 2 epochs"),
         ([0.6, 0.7, 0.6, math.nan], "stopped early: no better epoch for 2 epochs"),
         ([0.6, 0.5, 0.7, 0.6], ""),
-        ([0.6, 0.7, 0.8, 0.7, 0.9], "all 5 epochs are done"),
-        ([0.6, 0.7, 0.8, 0.7, 0.7], "all 5 epochs are done"),
+        ([0.6, 0.7, 0.8, 0.7, 0.9], "finished: 5 epochs"),
+        ([0.6, 0.7, 0.8, 0.7, 0.7], "finished: 5 epochs"),
     ],
 )
 def test_a_run_ends_by_the_conditions_of_training(tmp_path, balanced, end):

@@ -168,10 +168,10 @@ def test_full_shows_every_figure_of_the_results(capsys):
 
 def test_what_a_benchmark_left_out_is_shown_with_its_figures(capsys):
     table = " ".join(shown(capsys).split())
-    assert "5 pictures are missing or unreadable" in table and "12 claims are not counted" in table
+    assert "missing or unreadable: 5 pictures" in table and "not counted: 12 claims" in table
     assert "left out: 158 pairs of a picture and one of its own captions" in table
-    assert "2 broken records are left out" in table
-    assert "The model was trained on 1 of these photographs, so the figures are too high." in table
+    assert "left out: 2 broken records" in table
+    assert "The model was trained on 1 of these pictures, so the figures are too high." in table
     assert "– not measured: all texts of the row have the same label." in table
 
 

@@ -80,5 +80,5 @@ def test_foreign_captions_are_random_but_never_of_the_same_group():
 
 @pytest.mark.parametrize("groups", [["a", "a"], ["a"], []])
 def test_one_photograph_has_no_foreign_caption(groups):
-    with pytest.raises(ValueError, match="at least two photographs"):
+    with pytest.raises(ValueError, match="at least two pictures"):
         foreign_captions(np.array(groups))

@@ -60,7 +60,7 @@ def test_a_toy_benchmark_is_evaluated_end_to_end(toy, capsys):
     assert (row["n"], row["balanced_accuracy"]["value"]) == (4, pytest.approx(rates / 2))
     assert np.isfinite(row["mean_score"]["low"]) and row["mean_score"]["low"] <= row["mean_score"]["high"]
     shown = capsys.readouterr().out
-    assert "\ntoy: 2 photographs, 4 claims\n" in shown
+    assert "\ntoy: 2 pictures, 4 claims\n" in shown
     lines = shown.split("\ntoy: ")[1].splitlines()
     heads, line = next(two for two in itertools.pairwise(lines) if "mean score" in two[0])
     assert heads.split() == ["n", "mean", "score", "balanced", "accuracy"]

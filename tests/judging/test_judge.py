@@ -41,8 +41,8 @@ def test_a_verdict_agrees_with_its_threshold_and_calibration(judge, picture):
     at = judge.loaded.threshold
     assert verdict.threshold == judge.threshold == at.threshold
     assert verdict.match == (verdict.score >= verdict.threshold)
-    expected = 1 / (1 + math.exp(-at.slope * verdict.score - at.intercept))
-    assert verdict.probability == pytest.approx(expected)
+    fitted = 1 / (1 + math.exp(-at.slope * verdict.score - at.intercept))
+    assert verdict.probability == pytest.approx(max(fitted, 0.5) if verdict.match else min(fitted, 0.5))
 
 
 def test_words_keep_their_place_and_explain_the_score(judge, picture):
@@ -361,6 +361,11 @@ def test_a_missing_model_names_the_shipped_one(tmp_path):
         assert made_by in message and message.endswith(f"use the model that comes with the program: {SHIPPED}")
         assert "\n" not in message
     assert Judge.load(SHIPPED, "cpu").name == "scenes-small"
+
+
+def test_a_wrong_device_names_the_argument():
+    with pytest.raises(ValueError, match=r"^device='gpu': did you mean cuda\? choose from auto, cpu, "):
+        Judge.load(SHIPPED, device="gpu")
 
 
 def test_a_judge_of_a_path_is_refused_with_the_call_that_loads_it():
