@@ -197,7 +197,7 @@ def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path
     first = database.rows("test")[0]
     (folder / "photographs.txt").write_text("\n".join([*trained_on, database.groups[first]]))
     done = evaluate("--model", folder, status=2)
-    assert "was trained on 1 photographs" in done.stderr and database.ids[first] in done.stderr
+    assert "was trained on 1 picture (" in done.stderr and database.ids[first] in done.stderr
     assert "--allow-leak" in done.stderr
     assert not (folder / "results.json").is_file()
 
@@ -344,7 +344,7 @@ def test_ctrl_c_gets_one_line(trained, monkeypatch):
 
     monkeypatch.setattr(Evaluate_test, "evaluate", interrupted)
     done = evaluate("--model", trained / "Models" / "small", status=130)
-    assert done.stderr.endswith("Evaluate_test.py: stopped\n") and "Traceback" not in done.stderr
+    assert done.stderr.endswith(".py: stopped\n") and "Traceback" not in done.stderr
 
 
 def test_no_model_gets_one_line(tmp_path):
