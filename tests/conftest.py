@@ -11,6 +11,7 @@ from shared import kept
 
 from common.storage import CONFIG, POINTER
 from DataBase_functions import Database
+from evaluation import report
 from sources.parser import find_pipeline, load_parser
 from training import checkpoints
 
@@ -59,6 +60,12 @@ def trained(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_small(root: Path) -> None:
     flags = training_flags(root, kept("databases", draw_tiny), "small")
     run_script("Main_train.py", "scenes", *flags, "--optim.epochs", 2)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Evaluations without plots, which would take five times as long; other tests look at the plots."""
+    monkeypatch.setattr(report, "draw", lambda one, *_: [one.loaded.config.plots_folder / "none.png"])
 
 
 @pytest.fixture(scope="module")

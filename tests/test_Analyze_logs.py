@@ -1,17 +1,19 @@
 """Analyze_logs.py: plots of one log and of several logs, --watch, and every error."""
 
 import contextlib
+import functools
 import json
 import math
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import ROOT, run_process, run_script
+from forks import Forked
 from logs import make_model, row, write_log
 from PIL import Image
 
@@ -130,15 +132,18 @@ def started():
     """Starts a watch whose lines a test can read; it is killed after two minutes, so that a test ends."""
     with contextlib.ExitStack() as stack:
 
-        def start(*args: object) -> subprocess.Popen[str]:
-            command = [sys.executable, ROOT / "Analyze_logs.py", "--watch", "--every", "0.2", *map(str, args)]
-            pipe = subprocess.PIPE
-            process = stack.enter_context(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
-            timer = threading.Timer(600, process.kill)
+        def start(*args: object) -> tuple[Forked, IO[str], IO[str]]:
+            read, write = zip(os.pipe(), os.pipe())
+            process = Forked([ROOT / "Analyze_logs.py", "--watch", "--every", "0.2", *args], *write)
+            kill = functools.partial(process.send_signal, signal.SIGKILL)
+            timer = threading.Timer(600, kill)
             timer.start()
-            stack.callback(process.kill)
+            stack.callback(kill)
             stack.callback(timer.cancel)
-            return process
+            for descriptor in write:
+                os.close(descriptor)
+            out, err = (stack.enter_context(os.fdopen(descriptor, encoding="utf-8")) for descriptor in read)
+            return process, out, err
 
         yield start
 
@@ -146,8 +151,8 @@ def started():
 def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     """The watch starts before there is a model, as during a training that still builds its database."""
     folder, log = tmp_path / "Models" / "run", tmp_path / "Plots" / "run" / "training_log.csv"
-    process = started("--model", folder)
-    line = process.stdout.readline
+    process, out, err = started("--model", folder)
+    line = out.readline
     assert line().startswith(f"waiting: no config.json and no training_log.csv in {folder}")
     make_model(tmp_path, "run", None, epochs=3)
     assert line().startswith(f"waiting: no training log at {log}")
@@ -164,7 +169,7 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
     append_log(log, row(3))
     assert line() == "epoch   3 of 3* loss 1.000 / 1.200  quick check 80.0 %  203 captions/s\n"
-    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("run: finished: 3 epochs\n", "", 0)
+    assert (out.read(), err.read(), process.wait()) == ("run: finished: 3 epochs\n", "", 0)
     drawn(log.parent, *both)
 
 
@@ -195,9 +200,9 @@ def test_a_run_that_starts_again_is_printed_again(tmp_path, capsys):
 def test_ctrl_c_ends_a_watch_normally(tmp_path, started):
     """Without a config.json the end of a log is not known."""
     log = write_log(tmp_path / "run", [row(1)])
-    process = started("--model", log)
-    lines = [process.stdout.readline() for _ in range(4)]
+    process, out, err = started("--model", log)
+    lines = [out.readline() for _ in range(4)]
     assert lines[2].startswith(f"the last epoch is not known without a config.json beside {log}")
     assert lines[3] == "epoch   1* loss 3.000 / 3.200  quick check 70.0 %  201 captions/s\n"
     process.send_signal(signal.SIGINT)
-    assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("stopped watching\n", "", 0)
+    assert (out.read(), err.read(), process.wait()) == ("stopped watching\n", "", 0)

@@ -162,27 +162,28 @@ def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
     assert loaded.threshold.threshold == pytest.approx(expected)
 
 
-def test_a_threshold_for_recall_is_stored_for_predict(trained, tmp_path):
+def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path):
     folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
-    evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 100)
+    evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 200, "--resamples", 50)
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
 
 
-def test_another_database_does_not_change_the_stored_threshold_or_results(evaluated, tmp_path):
+def test_another_database_does_not_change_the_stored_threshold_or_results(evaluated, undrawn, tmp_path):
     root = evaluated[0]
     folder = root / "Models" / "small"
     before = {name: (folder / name).read_bytes() for name in ("threshold.json", "results.json")}
     run_script("Database_create.py", "--root", tmp_path, "--name", "other", "--scenes", 40, "--seed", 5)
-    evaluate("--model", folder, "--database", tmp_path / "other", "--blind-captions", 100)
+    flags = ("--model", folder, "--database", tmp_path / "other", "--blind-captions", 100, "--resamples", 50)
+    evaluate(*flags)
     assert {name: (folder / name).read_bytes() for name in before} == before
     found = json.loads((folder / "results_other.json").read_text())
     assert found["threshold"] == json.loads(before["threshold.json"]), "used unchanged"
     changed = found | {"database": str(tmp_path / "elsewhere" / "other"), "fingerprint": "of another database"}
     (folder / "results_other.json").write_text(json.dumps(changed))
-    done = evaluate("--model", folder, "--database", tmp_path / "other", "--blind-captions", 100, status=2)
+    done = evaluate(*flags, status=2)
     assert (
         f"results_other.json holds the results of another database, {tmp_path / 'elsewhere' / 'other'}" in done.stderr
     )
@@ -202,7 +203,7 @@ def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path
     assert not (folder / "results.json").is_file()
 
 
-def test_two_models_are_compared_on_the_same_photographs(evaluated, tmp_path):
+def test_two_models_are_compared_on_the_same_photographs(evaluated, undrawn, tmp_path):
     root = evaluated[0]
     first = root / "Models" / "small"
     twin = shutil.copytree(first, tmp_path / "twin")
@@ -285,7 +286,7 @@ def pairs(evaluated, tmp_path):
     return root / "Models" / "small", tmp_path, database
 
 
-def test_a_table_of_pairs_has_the_figures_of_the_test_split(evaluated, pairs):
+def test_a_table_of_pairs_has_the_figures_of_the_test_split(evaluated, undrawn, pairs):
     """A table of the swaps of the test split has the figures of the row of swaps."""
     folder, place, _ = pairs
     spec = f"pairs={place / 'pairs.csv'}"
@@ -306,8 +307,10 @@ def test_a_table_of_pairs_has_the_figures_of_the_test_split(evaluated, pairs):
     assert 0 <= found["calibration"]["ece"] <= 1
 
 
-def test_a_benchmark_whose_photographs_were_trained_on_is_refused(pairs):
+def test_a_benchmark_whose_photographs_were_trained_on_is_refused(undrawn, pairs):
     folder, place, database = pairs
+    few = (place / "pairs.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:41]
+    (place / "pairs.csv").write_text("".join(few), encoding="utf-8")
     database.picture(database.rows("train")[0]).resize((120, 120)).save(place / "pictures" / "holiday 0.png")
     flags = ("--model", folder, "--benchmark", f"pairs={place / 'pairs.csv'}", "--images", place / "pictures")
     done = evaluate(*flags, "--blind-captions", 200, "--resamples", 50, status=2)

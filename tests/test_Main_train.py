@@ -5,13 +5,12 @@ import math
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from conftest import ROOT, TRAIN_UNTIL, run_process, run_script, training_flags
+from forks import run_forked
 from safetensors.torch import load_file
 
 import Analyze_logs
@@ -57,10 +56,7 @@ def test_a_run_writes_all_that_a_model_needs(trained):
 
 def signalled(epoch, step, number, *args, whom="self"):
     """A training in a process of its own, until it gets a signal after `epoch` epochs, in the step after `step`."""
-    command = [sys.executable, TRAIN_UNTIL, epoch, step, int(number), whom, *args]
-    return subprocess.run(
-        [*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=600, start_new_session=True
-    )
+    return run_forked(TRAIN_UNTIL, epoch, step, int(number), whom, *args)
 
 
 def test_resume_equals_no_interruption(databases, tmp_path):
@@ -310,8 +306,7 @@ Main_train.main(sys.argv[1:])
 
 def test_a_killed_loader_process_gets_one_line(databases, tmp_path):
     flags = [*training_flags(tmp_path, databases, "long"), "--optim.epochs", "500", "--data.workers", "1"]
-    command = [sys.executable, "-c", KILLS_ITS_LOADER, "scenes", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = run_forked("-c", KILLS_ITS_LOADER, "scenes", *flags)
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
     # torch reports the signal, or only that the process has ended, if it notices that while it waits for a batch.
@@ -323,7 +318,7 @@ def test_a_killed_loader_process_gets_one_line(databases, tmp_path):
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path, monkeypatch):
     """The limit on the size of a file is what a full disk is to a checkpoint."""
-    resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
+    pytest.importorskip("resource", reason="this system has no limit on the size of files")
     flags = [*training_flags(tmp_path, databases, "full"), "--optim.epochs", "500"]
     folder = tmp_path / "Models" / "full"
 
@@ -337,11 +332,9 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path, mo
         run_script("Main_train.py", "scenes", *flags, status=130)
     before = (folder / "last.json").read_text()
     small = 50_000  # bytes; the log and last.json stay below, a checkpoint of 400 KB does not
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
-
-    error = run_process("Main_train.py", "scenes", *flags, "--resume", status=2, preexec_fn=limit).stderr
+    done = run_forked(ROOT / "Main_train.py", "scenes", *flags, "--resume", largest_file=small)
+    error = done.stderr
+    assert done.returncode == 2, error
     assert "File too large" in error
     assert "; the last checkpoint is still valid, go on with --resume" in error
     assert "Traceback" not in error

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import ROOT, run_process, run_script
+from forks import run_forked
 
 from Config import PRESETS
 from DataBase_functions import Database
 from Miscellaneous_scripts import Benchmark, benchmarks
-from Miscellaneous_scripts.benchmarks import chunks, judging, loader, photographs, plain_training
+from Miscellaneous_scripts.benchmarks import chunks, judging, loader, photographs, plain_training, training
 from Miscellaneous_scripts.benchmarks.training import TimedLoader
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 
@@ -99,22 +101,38 @@ def test_what_cannot_be_run_is_one_line(arguments, message):
     assert message in error and error.count("\n") == 1
 
 
-# The script with measurements of a twentieth of a second where it takes one.
+# The script with measurements of a twentieth of a second where it takes one; it leaves its databases to other tests.
 BRIEFLY = """
-import sys
+import shutil, sys
+from pathlib import Path
 from Miscellaneous_scripts import Benchmark
 from Miscellaneous_scripts.benchmarks import drawing
 
-drawing.DRAWING = 0.05
-Benchmark.main(sys.argv[1:])
+def measure(name, work, rounds, real=Benchmark.measure):
+    row = real(name, work, rounds)
+    for way in ("ours-12", "plain-12"):
+        without_plan = shutil.ignore_patterns("negatives")
+        shutil.copytree(work.folder / way, Path(sys.argv[1]) / way, ignore=without_plan, dirs_exist_ok=True)
+    return row
+
+drawing.DRAWING, Benchmark.measure = 0.05, measure
+Benchmark.main(sys.argv[2:])
 """
 
 
-def test_a_tiny_run_writes_json(tmp_path):
-    target = tmp_path / "results.json"
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """What a run of four benchmarks has printed, the file of its results, and the folder with its databases."""
+    folder = tmp_path_factory.mktemp("run")
+    target, databases = folder / "results.json", folder / "left"
     names = ("bytes", "loader-plain-work", "loader", "negatives")
-    command = [sys.executable, "-c", BRIEFLY, *names, "--count", "12", "--rounds", "1", "--json", target]
+    command = [sys.executable, "-c", BRIEFLY, databases, *names, "--count", "12", "--rounds", "1", "--json", target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    return done, target, databases
+
+
+def test_a_tiny_run_writes_json(small_run):
+    done, target, _ = small_run
     assert done.returncode == 0, done.stderr
     assert "12 drawn scenes" in done.stdout
     results = json.loads(target.read_text())
@@ -136,8 +154,10 @@ def test_a_tiny_run_writes_json(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    return Workspace(tmp_path_factory.mktemp("benchmark"), None, 12)
+def work(small_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    shutil.copytree(small_run[2], folder, dirs_exist_ok=True)
+    return Workspace(folder, None, 12)
 
 
 @pytest.fixture
@@ -151,7 +171,10 @@ def small_presets(monkeypatch):
         small = replace(config, device="cpu", model=model, data=data, optim=optim)
         monkeypatch.setitem(PRESETS, name, (about, small))
     monkeypatch.setattr(plain_training, "PLAIN_WORDS", 64)
-    monkeypatch.setattr(chunks, "WHOLE_BATCH", 16)
+    monkeypatch.setattr(training, "LAPTOP_BATCH", 8)
+    monkeypatch.setattr(chunks, "run", lambda command, *_, **__: run_forked(*command[1:]))  # a start takes no 3 s
+    for setting, small_one in {"WHOLE_BATCH": 8, "CHUNKS": 2, "CHUNKED_SIDE": 32}.items():
+        monkeypatch.setattr(chunks, setting, small_one)
     monkeypatch.setattr(loader, "FROM_SCRATCH", 6)
     monkeypatch.setattr(judging, "PLAIN_PAIRS", 3)
     monkeypatch.setattr(judging, "PREDICTED", 6)
@@ -226,9 +249,10 @@ def test_the_wait_for_each_batch_of_a_pass_is_noted():
         assert min(timed.seconds) >= 0.02 and max(timed.seconds) < 0.5  # what is done with a batch does not count
 
 
-# In a process of its own, where no other test's threads and garbage come and go.
+# In processes of their own, where no other test's threads and garbage come and go: torch is imported once, and each
+# measurement is forked.
 WATCHED = """
-import gc, sys
+import gc, os, sys
 import numpy as np, torch
 sys.path.insert(0, sys.argv[1])
 from Miscellaneous_scripts.benchmarks.processes import watched
@@ -237,25 +261,35 @@ def held_for_a_while():
     gc.collect()  # as it comes by itself, at a time that nobody knows
     return np.ones(2**24).sum()  # 134 MB
 
-{before}
-print(*watched({work}, torch.device("cpu")))
+for before, work in zip(sys.argv[2::2], sys.argv[3::2]):
+    if not (process := os.fork()):
+        exec(before)
+        print(*watched(eval(work), torch.device("cpu")), flush=True)
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0
 """
 GARBAGE = "garbage = [np.ones(2**25)]; garbage.append(garbage); del garbage"  # 268 MB, in a circle
+HELD = [
+    ("", "held_for_a_while", "16777216.0", 120, 250),
+    (GARBAGE, "held_for_a_while", "16777216.0", 120, 250),  # what is freed meanwhile hides nothing
+    ("held_for_a_while()", "lambda: None", "None", 0, 20),
+]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """The line that each measurement of HELD prints."""
+    works = [part for before, work, *_ in HELD for part in (before, work)]
+    command = [sys.executable, "-c", WATCHED, str(ROOT), *works]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-@pytest.mark.parametrize(
-    "before, work, result, least, most",
-    [
-        ("", "held_for_a_while", "16777216.0", 120, 250),
-        (GARBAGE, "held_for_a_while", "16777216.0", 120, 250),  # what is freed meanwhile hides nothing
-        ("held_for_a_while()", "lambda: None", "None", 0, 20),
-    ],
-)
-def test_memory_that_is_held_for_a_while_is_seen(before, work, result, least, most):
-    code = WATCHED.format(before=before, work=work)
-    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
-    returned, grown = done.stdout.split()
+@pytest.mark.parametrize("number", range(len(HELD)), ids=["alone", "after garbage", "before"])
+def test_memory_that_is_held_for_a_while_is_seen(measured, number):
+    _, _, result, least, most = HELD[number]
+    returned, grown = measured[number].split()
     assert returned == result and least <= float(grown) < most
 
 

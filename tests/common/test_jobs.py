@@ -126,64 +126,69 @@ def test_a_local_build_imports_neither_ray_nor_torch_nor_spacy(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.system
-def test_errors_on_ray_are_those_of_the_job_or_one_line(tmp_path):
+ON_RAY = f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+import ray
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={{'num_cpus': 1, 'include_dashboard': False}})
+cluster.add_node(num_cpus=1)
+ray.init(
+    address=cluster.address, log_to_driver=False, runtime_env={{'env_vars': {{'PYTHONPATH': {str(ROOT)!r}}}}}
+)
+assert sum(node['Alive'] for node in ray.nodes()) == 2
+import Database_create
+from common.jobs import run_jobs
+sys.argv = ['Database_create.py', '--engine', 'ray', '--scenes', '150', '--root', sys.argv[1]]
+Database_create.main()
+class Where:
+    def run(self):
+        time.sleep(0.2)
+        return ray.get_runtime_context().get_node_id()
+class Breaks:
+    def run(self):
+        raise OSError(28, 'No space left on device')
+class Dies:
+    def run(self):
+        os._exit(1)
+print('nodes that work:', len({{node for _, node in run_jobs([Where() for _ in range(20)], engine='ray')}}))
+for job in (Breaks(), Dies()):
+    try:
+        list(run_jobs([job], engine='ray'))
+    except Exception as error:
+        print(type(error).__name__, str(error).replace(chr(10), ' | '))
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def on_ray(tmp_path_factory):
+    """What is printed on a cluster of two nodes, and the folder of the database that it builds."""
     pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
-    script = tmp_path / "errors.py"
-    script.write_text(
-        "import os, sys\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "import common.jobs\n"
-        "class Breaks:\n"
-        "    def run(self):\n"
-        "        raise OSError(28, 'No space left on device')\n"
-        "class Dies:\n"
-        "    def run(self):\n"
-        "        os._exit(1)\n"
-        "for job in (Breaks(), Dies()):\n"
-        "    try:\n"
-        "        list(common.jobs.run_jobs([job], engine='ray'))\n"
-        "    except Exception as error:\n"
-        "        print(type(error).__name__, str(error).replace(chr(10), ' | '))\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600)
-    first, second = (line for line in done.stdout.splitlines() if line.startswith(("OSError", "EngineError")))
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "cluster.py").write_text(ON_RAY)
+    command = [sys.executable, folder / "cluster.py", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, folder
+
+
+@pytest.mark.system
+def test_errors_on_ray_are_those_of_the_job_or_one_line(on_ray):
+    first, second = (line for line in on_ray[0].splitlines() if line.startswith(("OSError", "EngineError")))
     assert first == "OSError [Errno 28] No space left on device"
     assert second.startswith("EngineError the cluster failed: ") and "|" not in second
 
 
 @pytest.mark.system
-def test_a_ray_cluster_of_two_nodes_builds_the_same_database(tmp_path):
+def test_a_ray_cluster_of_two_nodes_builds_the_same_database(on_ray, tmp_path):
     """150 scenes are four units; both nodes work, and the bytes are those of the local build."""
-    pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
-    script = tmp_path / "cluster.py"
-    script.write_text(
-        "import sys, time\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "import ray\n"
-        "from ray.cluster_utils import Cluster\n"
-        "cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})\n"
-        "cluster.add_node(num_cpus=1)\n"
-        "ray.init(address=cluster.address, log_to_driver=False,\n"
-        f"         runtime_env={{'env_vars': {{'PYTHONPATH': {str(ROOT)!r}}}}})\n"
-        "assert sum(node['Alive'] for node in ray.nodes()) == 2\n"
-        "import Database_create\n"
-        f"sys.argv = ['Database_create.py', '--engine', 'ray', '--scenes', '150', '--root', {str(tmp_path)!r}]\n"
-        "Database_create.main()\n"
-        "class Where:\n"
-        "    def run(self):\n"
-        "        time.sleep(0.2)\n"
-        "        return ray.get_runtime_context().get_node_id()\n"
-        "from common.jobs import run_jobs\n"
-        "print('nodes that work:', len({node for _, node in run_jobs([Where() for _ in range(20)], engine='ray')}))\n"
-        "ray.shutdown()\n"
-        "cluster.shutdown()\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nodes that work: 2" in done.stdout
-    run_script("Database_create.py", "--scenes", 150, "--root", tmp_path / "local")
-    folder = tmp_path / "local" / "scenes"
-    for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
-        other = tmp_path / "scenes" / path.relative_to(folder)
+    printed, folder = on_ray
+    assert "nodes that work: 2" in printed
+    run_script("Database_create.py", "--scenes", 150, "--root", tmp_path)
+    paths = [path for path in sorted((tmp_path / "scenes").rglob("*")) if path.is_file()]
+    assert len(paths) > 3
+    for path in paths:
+        other = folder / "scenes" / path.relative_to(tmp_path / "scenes")
         assert path.read_bytes() == other.read_bytes(), path.name

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 from conftest import ROOT, TRAIN_UNTIL, run_script, training_flags
+from forks import LAZILY
 
 import Main_train
 from Architectures import ResNet50Backbone
@@ -29,7 +30,7 @@ def in_processes(work, tmp_path, *args, size=2):
     method = "spawn"
     if "forkserver" in multiprocessing.get_all_start_methods():  # imports what takes 3 s once, not in each process
         method = "forkserver"
-        multiprocessing.set_forkserver_preload(["Main_train"])
+        multiprocessing.set_forkserver_preload(["Main_train", *LAZILY])
     multiprocessing.start_processes(_one, (size, tmp_path, work, args), nprocs=size, start_method=method)
     return [torch.load(tmp_path / f"result-{rank}.pt") for rank in range(size)]
 

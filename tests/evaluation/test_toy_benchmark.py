@@ -49,7 +49,7 @@ def toy(trained, tmp_path, monkeypatch):
     (folder / "threshold.json").write_bytes(chosen_in_training)
 
 
-def test_a_toy_benchmark_is_evaluated_end_to_end(toy, capsys):
+def test_a_toy_benchmark_is_evaluated_end_to_end(toy, undrawn, capsys):
     folder, flags, place = toy
     Evaluate_test.main([*flags, f"toy={place / 'toy.txt'}"])
     (found,) = json.loads((folder / "results.json").read_text())["benchmarks"]

@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import filelock
@@ -14,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
+from forks import Forked
 from judges import with_score
 from PIL import Image
 
@@ -305,7 +303,7 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
     parts = tmp_path / ".out.csv.parts"
     written: dict[str, int] = {}
     for wanted in (2, 6):
-        process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+        process = Forked(["-c", program], 1, 2)
         deadline = time.monotonic() + 600
         while len(list(parts.glob("*.parquet"))) < wanted and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -315,7 +313,7 @@ def test_kill_minus_nine_loses_no_part(model, images, tmp_path):
         found = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
         assert len(found) >= wanted and written.items() <= found.items()  # no part was written again
         written = found
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=600)
+    assert Forked(["-c", program], 1, 2).wait() == 0
     rows = read(tmp_path / "out.csv")
     assert [row["id"] for row in rows] == [row["id"] for row in ROWS * 40]
     whole = score_rows_at_once(model, images)
