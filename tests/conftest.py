@@ -19,6 +19,8 @@ __all__ = ["ROOT", "examples", "run_process", "run_script"]
 
 TRAIN_UNTIL = Path(__file__).with_name("train_until.py")
 
+LONGEST = ("test_Main_train", "test_Benchmark", "test_Database_create")  # a minute or more
+
 SMALL = [
     *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
     *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
@@ -80,9 +82,9 @@ def training_flags(root: Path, databases: Path, name: str) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold tests marked `system`: they take longest, so neither process waits for them."""
+    """Begin with the files that take longest, so that neither process waits for the other at the end."""
     slow = {item.path for item in items if item.get_closest_marker("system")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path.stem not in LONGEST, item.path not in slow))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAZILY = ("pandas", "scipy.optimize", "torch._dynamo")  # what a training imports when it needs it
 PRELOADED = ("Main_train", "Predict", "Analyze_logs", "evaluation.log_plots", "judging.judge", "judging.table")
-PRELOADED += ("matplotlib.pyplot", *LAZILY)
+PRELOADED += ("matplotlib.pyplot", "Database_create", *LAZILY)
 
 
 class Forked:
@@ -59,7 +59,15 @@ class Forked:
             os.kill(self.pid, number)
 
 
-def run_forked(*command: object, largest_file: int | None = None) -> subprocess.CompletedProcess[str]:
+class Ended(subprocess.CompletedProcess[str]):
+    """A process that has ended; pid: its id, and that of its session."""
+
+    def __init__(self, command: list[object], status: int, out: str, err: str, pid: int):
+        super().__init__(command, status, out, err)
+        self.pid = pid
+
+
+def run_forked(*command: object, largest_file: int | None = None) -> Ended:
     """Run a script, or "-c" and code, in a forked process from the project's folder; its texts and its status."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = Forked([*command], out.fileno(), err.fileno(), largest_file)
@@ -68,7 +76,7 @@ def run_forked(*command: object, largest_file: int | None = None) -> subprocess.
         finally:
             process.send_signal(signal.SIGKILL)
         out.seek(0), err.seek(0)
-        return subprocess.CompletedProcess([*command], status, out.read().decode(), err.read().decode())
+        return Ended([*command], status, out.read().decode(), err.read().decode(), process.pid)
 
 
 @functools.cache
@@ -158,4 +166,6 @@ if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as listener:
         for name in PRELOADED:
             importlib.import_module(name)
+        parser = importlib.import_module("sources.parser")
+        parser.load_parser(parser.find_pipeline())
         serve(listener)

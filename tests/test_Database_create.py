@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,9 +17,9 @@ import filelock
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT as REPOSITORY
 from conftest import run_process, run_script
 from datasets import load_from_disk
+from forks import run_forked
 from pictures import corners, photograph, scenery, turned
 from PIL import Image
 
@@ -477,17 +476,12 @@ def test_a_stopped_build_is_resumed(scenes, made, tmp_path, stop):
 
 
 def build_until(
-    count: int, number: int, whom: str, *arguments: object, rows: int = SMALL_UNIT, **settings: object
+    count: int, number: int, whom: str, *arguments: object, rows: int = SMALL_UNIT, **settings: int
 ) -> subprocess.CompletedProcess:
     """A build in processes of its own that gets a signal once `count` units are done; its workers end, too."""
-    process = subprocess.Popen(
-        [sys.executable, *map(str, (BUILD_UNTIL, rows, count, int(number), whom, *arguments))],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        **settings,
-    )  # fmt: skip
-    stdout, stderr = process.communicate(timeout=600)
-    wait_until(lambda: not living(process.pid))
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    done = run_forked(BUILD_UNTIL, rows, count, int(number), whom, *arguments, **settings)
+    wait_until(lambda: not living(done.pid))
+    return done
 
 
 def test_a_second_build_of_the_same_name_is_refused(tmp_path):
@@ -502,12 +496,7 @@ def test_a_second_build_of_the_same_name_is_refused(tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of file sizes on this system")
 def test_a_full_disk_is_one_line_and_what_is_finished_stays(made, tmp_path):
     """A limit of file sizes stands in for a full disk: the first files fit, the rows of all do not."""
-    import resource
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, resource.RLIM_INFINITY))
-
-    full = build_until(0, 0, "self", "--root", tmp_path, "--scenes", 80, preexec_fn=limit)
+    full = build_until(0, 0, "self", "--root", tmp_path, "--scenes", 80, largest_file=250_000)
     assert full.returncode == 2
     assert "cannot read or write" in full.stderr and "Traceback" not in full.stderr
     assert not (tmp_path / "scenes").exists()

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from pictures import scenery
+from scripts import run_jobs_here
 
 import Database_create
 import sources
+from common import jobs
 from Config import DatabaseConfig, source
 from sources.units import read_arrow
 
@@ -74,7 +76,8 @@ def test_a_toy_source_becomes_a_database(toy_folder, tmp_path, capsys):
     assert [line[1] for line in lines if line[:1] == ["toy"]] == ["3", "3"], "photographs and captions"
 
 
-def test_a_toy_source_joins_others_and_is_held_out_by_file_name(toy_folder, tmp_path):
+def test_a_toy_source_joins_others_and_is_held_out_by_file_name(toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "run_locally", run_jobs_here)  # the test above has a worker
     (tmp_path / "pairs.csv").write_text("image,caption\ntoy/1.jpg,A brown dog.\n")
     (tmp_path / "list.txt").write_text("2.jpg\n")
     build(tmp_path, "--toy", toy_folder, "--pairs", tmp_path / "pairs.csv", "--hold-out", tmp_path / "list.txt")
