@@ -39,6 +39,7 @@ from sources.folder import new_folder, what_is_left
 from sources.intake import Intake
 from sources.manifest import WORD_COUNTS, count_captions, describe, identify, read_manifest, write_companions
 from sources.parser import find_pipeline
+from sources.regions import give_regions
 from sources.registry import open_sources, sources_of
 from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
@@ -135,6 +136,7 @@ def read_sources(intake: Intake, settings: DatabaseConfig) -> None:
         for item in items:
             intake.add(source, item)
     intake.join()
+    give_regions(intake)
     find_official_splits(intake, None if settings.hold_out is None else Path(settings.hold_out))
 
 
@@ -247,7 +249,7 @@ def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[st
     kinds = sorted({kind for source in sources.values() for kind in source["kinds"]})
     texts = [["texts", *kinds, "left out"]]
     for name, source in sources.items():
-        if source["captions"]["seen"]:
+        if source["kinds"] or source["captions"]["left_out"]:
             counts = [*(source["kinds"].get(kind, 0) for kind in kinds), source["captions"]["left_out"]]
             texts.append([name, *(f"{n:,}" for n in counts)])
     totals = (sum(source["kinds"].get(kind, 0) for source in sources.values()) for kind in kinds)
@@ -255,6 +257,9 @@ def print_summary(folder: Path, manifest: Mapping[str, Any], seconds: Mapping[st
 
     for table in (photographs, texts):
         print_table(table)
+    captions, words = (sum(source["regions"][unit] for source in sources.values()) for unit in ("captions", "words"))
+    if captions:
+        print(f"boxes: {captions:,} of {count_captions(manifest):,} captions have words with boxes, {words:,} words")
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for note in notes_of(manifest):
         print(textwrap.fill(f"note: {note}", columns, subsequent_indent="  "))

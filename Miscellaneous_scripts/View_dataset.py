@@ -4,7 +4,7 @@
 
 The plots are written to Plots/NAME:
 * samples_SPLIT.png: pictures as stored and as the model sees them (augmented, squeezed to a square), captions and hard
-  negatives
+  negatives; and the boxes of the captions' words, if there are any
 * caption_length_hist.png: to choose --data.max-words (training captions)
 * vocab_rank_freq.png: to choose --data.min-count (training captions)
 """
@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import DataBase_functions as db
 from common.augment import augment
 from common.command_line import counted, fail, read_command_line
+from common.regions import Box, Region, View
 from common.storage import write_atomically
 from Config import PRESETS, AugmentConfig, require
 from DataBase_functions import Caption, Database, Key, PairDataset
@@ -42,6 +43,8 @@ from negatives.text import Negative
 from Tokenizer_lib import Tokenizer, split_words
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#595959"  # the first two: Okabe & Ito 2008
+# Of the boxes of a caption, in this order; the first three: Okabe & Ito 2008.
+BOX_COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#7B3FA0", "#00B5D8", "#8C564B")
 WIDTH, ROW, SIDE, GAP = 9.0, 2.0, 1.7, 0.12  # inches: page, distance of rows, side of a picture, margin
 SIZE, LINE, MOST = 10, 0.18, 4  # points, inches between lines, lines of one text: 1 + 4 + 1 + 4 lines fill a row
 MOST_ROWS = 160  # a PNG of matplotlib has fewer than 65,536 lines of pixels
@@ -93,6 +96,9 @@ class Sample(NamedTuple):
     seen: Tensor  # (3, side, side) bytes
     caption: Caption
     negative: Negative | None
+    regions: tuple[Region, ...] = ()
+    view: View = View()
+    """Which part of the stored picture is seen."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -188,12 +194,12 @@ def draw_sample(dataset: PairDataset, key: Key, kind: str = "") -> Sample:
     drawn = dataset.texts(key.row, rng)
     words = set().union(*(caption.said for caption in drawn))
     picture = database.picture(key.row)
-    seen = augment(picture, dataset.data.side, settings, rng, db.may_mirror(words), db.may_recolour(words))
+    seen, shown = augment(picture, dataset.data.side, settings, rng, db.may_mirror(words), db.may_recolour(words))
     first, stored = dataset.plan.captions(key.row).start, database.captions(key.row)
     captions = [stored[caption.number - first] for caption in drawn]
     n = next((n for n, caption in enumerate(captions) if caption.kind == kind), 0)
     negatives = drawn[n].negatives
-    return Sample(picture, seen, captions[n], negatives[0].negative if negatives else None)
+    return Sample(picture, seen, captions[n], negatives[0].negative if negatives else None, drawn[n].regions, shown)
 
 
 def replaced_words(text: str, negative: Negative) -> list[tuple[int, int]]:
@@ -222,20 +228,35 @@ class Piece(NamedTuple):
 
     text: str
     marked: bool = False
+    colour: str | None = None
+    """Of the line under it: the colour of the boxes of what it names."""
+
+
+def coloured_regions(regions: Sequence[Region]) -> list[tuple[Region, str]]:
+    """The regions, longest span first, with a colour for each set of boxes."""
+    colours: dict[tuple[Box, ...], str] = {}
+    for region in regions:
+        colours.setdefault(region.boxes, BOX_COLOURS[len(colours) % len(BOX_COLOURS)])
+    ordered = sorted(regions, key=lambda region: region.start - region.end)
+    return [(region, colours[region.boxes]) for region in ordered]
 
 
 ELLIPSIS = Piece("… ")
 
 
-def split_pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[Piece]:
+def split_pieces(text: str, marks: Sequence[tuple[int, int]], regions: Sequence[Region] = ()) -> list[Piece]:
     """The words of a text; a word is marked if it overlaps with one of the spans `marks`.
 
     A word is split after 24 characters, because a URL or a text without spaces would not fit on the page.
     """
-    return [
-        Piece(match.group(), any(match.start() < end and start < match.end() for start, end in marks))
-        for match in re.finditer(r"\S{1,24}\s*", text)
-    ]
+    pieces = []
+    for match in re.finditer(r"(\S{1,24})\s*", text):
+        first, last = match.span(1)
+        marked = any(first < end and start < last for start, end in marks)
+        # The shortest span is the last one, as in training.
+        colours = [colour for region, colour in coloured_regions(regions) if first < region.end and region.start < last]
+        pieces.append(Piece(match.group(), marked, colours[-1] if colours else None))
+    return pieces
 
 
 def lay_out(pieces: Sequence[Piece], room: float, most: int, width: Callable[[Piece], float]) -> list[list[Piece]]:
@@ -299,17 +320,33 @@ class SamplePage:
                 style = {"color": colour, "weight": "bold"} if piece.marked else {}
                 # Aligned by the baseline, because words with an accent or a bracket are higher.
                 self.write(x, y + 0.76 * SIZE / 72, piece.text.rstrip(), va="baseline", **style)
+                if piece.colour is not None:
+                    self.underline(
+                        x, y + 0.95 * SIZE / 72, self.width(Piece(piece.text.rstrip(), piece.marked)), piece.colour
+                    )
                 x += self.width(piece)
             y += LINE
         return y
 
+    def underline(self, x: float, y: float, length: float, colour: str) -> None:
+        ends, height = (x / WIDTH, (x + length) / WIDTH), 1 - y / self.height
+        line = pyplot().matplotlib.lines.Line2D(ends, (height, height), color=colour, lw=2, solid_capstyle="butt")
+        self.figure.add_artist(line)
+
     def write_sample(self, top: float, sample: Sample, cut: int) -> None:
         """Write one row. cut: a model reads this many words of a text."""
-        for x, pixels in zip(self.left, (np.asarray(sample.stored), sample.seen.permute(1, 2, 0).numpy())):
+        pictures = (np.asarray(sample.stored), sample.seen.permute(1, 2, 0).numpy())
+        for x, pixels, view in zip(self.left, pictures, (View(), sample.view)):
             place = (x / WIDTH, 1 - (top + SIDE) / self.height, SIDE / WIDTH, SIDE / self.height)
             panel = self.figure.add_axes(place, anchor="NW")
             panel.imshow(pixels)
             panel.axis("off")
+            height, width = pixels.shape[:2]
+            for region, colour in coloured_regions(sample.regions):
+                for x0, y0, x1, y1 in view.place(region.boxes):
+                    # Pixel 0 lies from -0.5 to 0.5.
+                    corner, size = (x0 * width - 0.5, y0 * height - 0.5), ((x1 - x0) * width, (y1 - y0) * height)
+                    panel.add_patch(pyplot().Rectangle(corner, *size, fill=False, ec=colour, lw=1.5))
         caption, negative = sample.caption, sample.negative
         words = len(split_words(caption.text))
         note = f"{caption.kind} from {caption.source}, {counted(words, 'word')}"
@@ -317,7 +354,8 @@ class SamplePage:
             note += f" (the model reads {cut})"
         self.write(self.left[2], top, note, color=GREY)
         replaced = replaced_words(caption.text, negative) if negative else []
-        y = self.write_text(top + LINE, split_pieces(caption.text, replaced), BLUE) + 0.4 * LINE
+        pieces = split_pieces(caption.text, replaced, sample.regions)
+        y = self.write_text(top + LINE, pieces, BLUE) + 0.4 * LINE
         if negative is None:
             note = "(no hard negative: none of the words has a fair replacement, and no similar caption was found)"
             self.write_text(y, split_pieces(note, ()), GREY)
@@ -334,7 +372,8 @@ def plot_samples(path: Path, title: str, seen: str, samples: Sequence[Sample], d
     """Write the page of samples. seen: the head of the column of augmented pictures."""
     page = SamplePage(len(samples))
     page.write(GAP, GAP, title, size=12)
-    heads = ("\nstored picture", seen, "\ncaption and hard negative (differences in bold)")
+    boxes = "; underlined: in boxes" if any(sample.regions for sample in samples) else ""
+    heads = ("\nstored picture", seen, f"\ncaption and hard negative (differences in bold{boxes})")
     for x, head in zip(page.left, heads):
         page.write(x, 0.45, head, color=GREY)
     for n, sample in enumerate(samples):

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from common.regions import View
 from Config import AugmentConfig
 
 
@@ -54,14 +55,15 @@ def augment(
     rng: random.Random,
     may_mirror: bool = True,
     may_recolour: bool = True,
-) -> Tensor:
-    """A random variant of an RGB picture, as bytes (3, side, side).
+) -> tuple[Tensor, View]:
+    """A random variant of an RGB picture, as bytes (3, side, side), and which part of the picture it shows.
 
     may_mirror, may_recolour: whether the captions stay true of a mirror image, and with other colours.
     """
     mirrored = rng.random() < settings.flip and may_mirror
     box = random_box(picture.size, settings.crop, rng) if settings.crop < 1 else (0, 0, *picture.size)
     tensor = resize(picture, side, box)
+    view = shown(picture.size, box, mirrored)
     if mirrored:
         tensor = tensor.flip(-1)
     if settings.shift:
@@ -70,6 +72,7 @@ def augment(
         columns = (torch.arange(side) - dx).clamp(0, side - 1)
         lines = (torch.arange(side) - dy).clamp(0, side - 1)
         tensor = tensor[:, lines][:, :, columns]
+        view = view.shifted(dx / side, dy / side)
     if (settings.jitter or settings.grey) and may_recolour:
         factors = [rng.uniform(1 - settings.jitter, 1 + settings.jitter) for _ in range(3)]
         if rng.random() < settings.grey:
@@ -78,7 +81,14 @@ def augment(
             tensor = recolour(tensor, *factors)
     if rng.random() < settings.blur:
         tensor = blur(tensor, rng.uniform(0.1, 2.0) * side / 224)
-    return tensor
+    return tensor, view
+
+
+def shown(size: tuple[int, int], box: tuple[float, float, float, float], mirrored: bool = False) -> View:
+    """The part of a picture of this (width, height) that `resize` takes for a box in pixels."""
+    width, height = size
+    left, top, right, bottom = int(box[0]), int(box[1]), math.ceil(box[2]), math.ceil(box[3])
+    return View((left / width, top / height, right / width, bottom / height), mirrored)
 
 
 def recolour(picture: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:

@@ -21,7 +21,7 @@ PHOTOGRAPHS = "photographs.txt"  # the photographs of its training
 POINTER, FAILED = "last.json", "failed.pt"  # the name of the last checkpoint; the state at a NaN loss
 
 SPLITS = ("train", "validation", "test")  # a photograph that sources put into several goes to the last of them
-DATABASE_FORMAT = 2  # raised when older versions of the program cannot read the new format
+DATABASE_FORMAT = 3  # raised when older versions of the program cannot read the new format
 PARSE_FORMAT = 1  # of the stored parses; raised when the fields of Parse, or their contents, change
 
 

@@ -1,10 +1,11 @@
 """COCO: photographs of everyday scenes with five captions each. Source: Lin et al. 2014."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sources.files import find_file, find_folder, picture_files, stream_json
+from sources.instances import Instances, add_regions
 from sources.items import Item, LeftOut, Note, Picture, Source, Text
 from sources.karpathy import read_karpathy
 
@@ -14,7 +15,8 @@ PARTS = {"train2017": "train", "val2017": "validation", "train2014": "train", "v
 def read_coco(folder: Path) -> Iterator[Item]:
     """COCO as it is downloaded: any of {train,val}{2017,2014}/, with annotations/captions_*.json.
 
-    If the folder has a dataset_coco.json of Karpathy, captions and splits are read from it instead.
+    If the folder has a dataset_coco.json of Karpathy, captions and splits are read from it instead. If it has
+    annotations/instances_*.json, nouns of the captions get its boxes.
     """
     parts = {name: found for name in PARTS if (found := find_folder(folder, name)) is not None}
     karpathy = find_file(folder, "dataset_coco.json")
@@ -28,15 +30,24 @@ def read_coco(folder: Path) -> Iterator[Item]:
         for path in picture_files(pictures):
             split = None if karpathy else PARTS[name]
             yield Picture(coco_identity(path.name), path.name, path, split)
+    instances = Instances()
+    for part in parts:
+        if boxes := find_file(folder, f"instances_{part}.json"):
+            yield from instances.read(boxes)
     if karpathy:
         if captions:
             unread = ", ".join(file.name for file in captions.values())
             yield Note(f"coco: captions and splits come from {karpathy.name}; {unread} was not read")
-        yield from read_karpathy(karpathy, lambda image: coco_identity(image["cocoid"]))
+        yield from add_regions(read_karpathy(karpathy, lambda image: coco_identity(image["cocoid"])), instances)
         return
     for part in (part for part in parts if part not in captions):
         yield Note(f"coco: {part}/ has no captions_{part}.json; its pictures are used if another file describes them")
-    for file in captions.values():
+    yield from add_regions(_read_captions(captions.values()), instances)
+
+
+def _read_captions(files: Iterable[Path]) -> Iterator[Item]:
+    """Captions of captions_*.json."""
+    for file in files:
         for number, annotation in stream_json(file, "annotations.item"):
             annotation = annotation if isinstance(annotation, dict) else {}
             place = f"{file.name}:{annotation.get('id', f'annotations[{number}]')}"

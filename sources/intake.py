@@ -6,8 +6,8 @@ every build fills it again, also when it resumes.
 
 Words used here: a *source* is one dataset; a *mention* is an identity in one source; a *photograph* is an identity with
 at least one file and one true text; its *rank* is its place in the order of the database, from 1. A *guest* is a
-photograph whose texts are stored in the row of another one with the same picture, its *host*. `sources.splits` and
-`sources.copies` write into the same SQLite file, and `sources.manifest` counts its contents.
+photograph whose texts are stored in the row of another one with the same picture, its *host*. `sources.regions`,
+`sources.splits` and `sources.copies` write into the same SQLite file, and `sources.manifest` counts its contents.
 """
 
 import hashlib
@@ -18,13 +18,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sources.items import Item, LeftOut, Listed, Note, Picture, Source, Text
+from common.regions import Region, from_lists
+from sources.items import Grounded, Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.registry import SOURCES
 from Tokenizer_lib import split_words
 
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
 # texts.repeats: the earlier file with the same text. texts.host_has_it: the host has the same text.
+# grounded.fits: 1 if a stored text has the words of the sentence, 0 if none has, NULL if the photograph has no row.
 # photographs.grouping: `group` of the row. photographs.host: rank of the host. photographs.usable: 0 if no file of the
 # photograph can be used.
 _TABLES = """
@@ -33,8 +35,9 @@ CREATE TABLE mentions (source INTEGER, identity TEXT, place TEXT, PRIMARY KEY (s
 CREATE TABLE files (identity TEXT, source INTEGER, image_id TEXT, path TEXT, split TEXT, scene TEXT,
     UNIQUE (identity, source, image_id, path));
 CREATE TABLE texts (id INTEGER PRIMARY KEY, identity TEXT, source INTEGER, file TEXT, place TEXT, kind TEXT, text TEXT,
-    matches INTEGER, digest INTEGER, repeats TEXT,
-    host_has_it INTEGER DEFAULT 0);
+    matches INTEGER, digest INTEGER, regions TEXT, repeats TEXT, host_has_it INTEGER DEFAULT 0);
+CREATE TABLE grounded (id INTEGER PRIMARY KEY, identity TEXT, source INTEGER, place TEXT, text TEXT, regions TEXT,
+    fits INTEGER);
 CREATE TABLE lists (identity TEXT, source INTEGER, split TEXT);
 CREATE TABLE official (identity TEXT PRIMARY KEY, strictness INTEGER) WITHOUT ROWID;
 CREATE TABLE photographs (rank INTEGER PRIMARY KEY, identity TEXT UNIQUE, source INTEGER, image_id TEXT,
@@ -43,8 +46,9 @@ CREATE TABLE left_out (source INTEGER, what TEXT, place TEXT, reason TEXT, capti
 """
 
 _COLLECTION = "substr(identity, 1, instr(identity, ':') - 1)"
-_TEXTS_OF_MENTION = """(SELECT count(*) FROM texts WHERE texts.identity = mentions.identity
-    AND texts.source = mentions.source AND repeats IS NULL)"""
+_TEXTS_OF_MENTION = """((SELECT count(*) FROM texts WHERE texts.identity = mentions.identity
+    AND texts.source = mentions.source AND repeats IS NULL) + (SELECT count(*) FROM grounded
+    WHERE grounded.identity = mentions.identity AND grounded.source = mentions.source AND fits IS NOT 0))"""
 
 
 class StoredText(NamedTuple):
@@ -54,6 +58,7 @@ class StoredText(NamedTuple):
     kind: str
     source: str
     matches: bool
+    regions: tuple[Region, ...] = ()
 
 
 class Photograph(NamedTuple):
@@ -125,10 +130,16 @@ class Intake:
                     return
                 self._mention(number, item.identity, item.where)
                 digest = int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest(), signed=True)
-                file = item.where.rpartition(":")[0]
+                file, regions = item.where.rpartition(":")[0], json.dumps(item.regions)
                 self.db.execute(
-                    "INSERT INTO texts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)",
-                    (item.identity, number, file, item.where, item.kind, item.text, item.matches, digest),
+                    "INSERT INTO texts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)",
+                    (item.identity, number, file, item.where, item.kind, item.text, item.matches, digest, regions),
+                )
+            case Grounded():
+                self._mention(number, item.identity, item.where)
+                self.db.execute(
+                    "INSERT INTO grounded VALUES (NULL, ?, ?, ?, ?, ?, NULL)",
+                    (item.identity, number, item.where, item.text, json.dumps(item.regions)),
                 )
             case Listed():
                 self._mention(number, item.identity, item.where)
@@ -150,7 +161,10 @@ class Intake:
 
     def join(self) -> None:
         """After the last item: mark repeated texts, list the photographs, and leave out incomplete ones."""
-        self.db.executescript("CREATE INDEX texts_of ON texts (identity); CREATE INDEX listed ON lists (identity);")
+        self.db.executescript(
+            """CREATE INDEX texts_of ON texts (identity); CREATE INDEX listed ON lists (identity);
+            CREATE INDEX grounded_of ON grounded (identity);"""
+        )
         self._find_repeated_texts()
         self.db.execute(
             """INSERT INTO photographs (identity, source, image_id)
@@ -242,13 +256,13 @@ class Intake:
                 span,
             ):
                 files[rank].append(tuple(file))
-            for rank, text, kind, name, matches in self.db.execute(
-                """SELECT rank, text, kind, name, matches FROM photographs JOIN texts USING (identity)
+            for rank, text, kind, name, matches, regions in self.db.execute(
+                """SELECT rank, text, kind, name, matches, regions FROM photographs JOIN texts USING (identity)
                 JOIN sources ON sources.source = texts.source WHERE rank BETWEEN ? AND ? AND repeats IS NULL
                 ORDER BY rank, texts.source, texts.id""",
                 span,
             ):
-                texts[rank].append(StoredText(text, kind, name, bool(matches)))
+                texts[rank].append(StoredText(text, kind, name, bool(matches), from_lists(json.loads(regions))))
             yield [
                 Photograph(
                     rank,

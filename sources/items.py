@@ -1,4 +1,4 @@
-"""The items that a reader yields: pictures, texts, splits, and what it leaves out.
+"""The items that a reader yields: pictures, texts, boxes of their words, splits, and what it leaves out.
 
 The *identity* of a photograph is the same in every dataset that contains it: "coco:9" in COCO 2014 and 2017, in
 Karpathy's file, in Localized Narratives and in ShareGPT4V; "flickr:1000268201" in both Flickr datasets. A reader
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from common.regions import Region
 from Config import DatabaseConfig
 
 SPLIT_NAMES = {  # the spelling in a file -> one of SPLITS
@@ -47,6 +48,18 @@ class Text(NamedTuple):
     """FILE:PLACE, without the folder, so that it is the same on every machine."""
     matches: bool = True
     """False if the file labels the text as not true of the photograph."""
+    regions: tuple[Region, ...] = ()
+    """The boxes of what spans of the text name, if the file has them."""
+
+
+class Grounded(NamedTuple):
+    """A sentence with regions that is not stored itself: the caption with its words gets the regions."""
+
+    identity: str
+    text: str
+    regions: tuple[Region, ...]
+    where: str
+    """FILE:PLACE, as in Text."""
 
 
 class Listed(NamedTuple):
@@ -61,7 +74,7 @@ class Listed(NamedTuple):
 class LeftOut:
     """Something that was read but is not in the database."""
 
-    what: Literal["picture", "caption", "line", "copy", "collection"]
+    what: Literal["picture", "caption", "line", "copy", "collection", "file"]
     """copy: an unusable file of a photograph whose other file is stored; collection: one entry for many texts."""
     where: str
     reason: str
@@ -77,7 +90,7 @@ class Note(NamedTuple):
     text: str
 
 
-Item = Picture | Text | Listed | LeftOut | Note
+Item = Picture | Text | Grounded | Listed | LeftOut | Note
 
 
 def no_identity(line: str) -> str | None:

@@ -35,6 +35,7 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
             **account(intake, source, sum(n for (name, _), n in content.kinds.items() if name == source)),
             "splits": count_splits(intake, source),
             "kinds": {kind: n for (name, kind), n in sorted(content.kinds.items()) if name == source},
+            "regions": {unit: content.grounded[source, unit] for unit in ("captions", "words")},
             "picture_bytes": content.picture_bytes[source],
         }
         for source in intake.names
@@ -71,7 +72,10 @@ def identify(files: Mapping[str, Mapping[str, Any]], pipeline: str) -> dict[str,
 
 
 def account(intake: Intake, source: str, stored_texts: int) -> dict[str, dict[str, int]]:
-    """Counts of one source. Seen, stored and left out are counted independently; seen = stored + left out."""
+    """Counts of one source. Seen, stored and left out are counted independently; seen = stored + left out.
+
+    A sentence that only gives its regions to a caption counts as a caption. It is stored if it has found one.
+    """
     number = (intake.names.index(source),)
     queries = {
         "photographs": (
@@ -81,8 +85,9 @@ def account(intake: Intake, source: str, stored_texts: int) -> dict[str, dict[st
             "SELECT total(photographs) FROM left_out WHERE source = ?",
         ),
         "captions": (
-            "SELECT count(*) FROM texts WHERE source = ?",
-            f"SELECT {stored_texts}, ?",
+            "SELECT (SELECT count(*) FROM texts WHERE source = ?1) + (SELECT count(*) FROM grounded WHERE source = ?1)",
+            f"""SELECT {stored_texts} + count(*) FROM grounded JOIN photographs USING (identity)
+            WHERE grounded.source = ? AND fits AND usable""",
             "SELECT total(captions) FROM left_out WHERE source = ?",
         ),
     }

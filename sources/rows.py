@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.jobs import progress
+from common.regions import carry, from_dicts, words_inside
 from sources.intake import Intake
 from sources.units import ROWS_PER_UNIT, Chunk, database_features, read_arrow
 from Tokenizer_lib import split_words
@@ -27,6 +29,8 @@ class Content:
 
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(source, kind of text) -> number of texts; the kind of texts that are not true is MISMATCH."""
+    grounded: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(source, "captions" or "words") -> how many have regions."""
     picture_bytes: Counter[str] = field(default_factory=Counter)
     """Source -> bytes of its stored pictures."""
     words: Counter[str] = field(default_factory=Counter)
@@ -43,6 +47,13 @@ class Content:
             self.kinds.update(
                 (source, kind or own) for source, own in zip(*(texts.field(f).to_pylist() for f in ("source", "kind")))
             )
+        captions = batch["captions"].flatten()
+        with_regions = captions.filter(pc.greater(pc.list_value_length(captions.field("regions")), 0))
+        for text, source, regions in zip(*(with_regions.field(f).to_pylist() for f in ("text", "source", "regions"))):
+            self.grounded[source, "captions"] += 1
+            words = split_words(text)
+            grounded = set().union(*(words_inside(words, region) for region in from_dicts(regions)))
+            self.grounded[source, "words"] += len(grounded)
         training = batch.filter(pc.equal(batch["split"], "train"))["captions"].flatten()
         for text in training.field("text").to_pylist():
             self.words.update(word.text for word in split_words(text))
@@ -79,17 +90,31 @@ def make_rows(chunk: Chunk, chunks: Sequence[Chunk], intake: Intake, schema: pa.
             lists = columns[name].to_pylist()
             for own, row in zip(lists, rows):
                 for guest in row.guests:
-                    own += texts_of_guest(guest, name, chunks, intake)
+                    add_texts_of_guest(own, guest, name, chunks, intake)
             columns[name] = pa.array(lists, schema.field(name).type)
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def texts_of_guest(rank: int, column: str, chunks: Sequence[Chunk], intake: Intake) -> list[dict[str, Any]]:
-    """Texts of a guest, without those that its host already has. column: captions or mismatches."""
+def add_texts_of_guest(
+    own: list[dict[str, Any]], rank: int, column: str, chunks: Sequence[Chunk], intake: Intake
+) -> None:
+    """Add the texts of a guest to those of its host. column: captions or mismatches.
+
+    A text that the host already has is not added again, but its regions are, if the host's text has none.
+    """
     chunk = chunks[(rank - 1) // ROWS_PER_UNIT]
     texts = read_arrow(chunk.texts)[column][rank - chunk.ranks[0]].as_py()
     kept = [keep for matches, keep in intake.kept_texts(rank) if matches == (column == "captions")]
-    return list(itertools.compress(texts, kept))
+    for text in itertools.compress(texts, map(operator.not_, kept)):
+        for same in own if text.get("regions") else ():
+            if not same["regions"] and same["kind"] == text["kind"] and same_words(same["text"], text["text"]):
+                regions = carry(from_dicts(text["regions"]), text["text"], same["text"])
+                same["regions"] = [region._asdict() for region in regions]
+    own += itertools.compress(texts, kept)
+
+
+def same_words(text: str, other: str) -> bool:
+    return [word.text for word in split_words(text)] == [word.text for word in split_words(other)]
 
 
 def write_new_parses(folder: Path, units: Mapping[Path, Sequence[Path]], total: int) -> dict[str, dict[str, Any]]:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from PIL import Image
 
 from common.pictures import encode_jpeg, fingerprint, stored_picture
+from common.regions import from_dicts
 from common.storage import PARSE_FORMAT
 from Config import DatabaseConfig
 from negatives.text import Parse
@@ -39,9 +40,10 @@ _PARSE = {
     **{"start": pa.list_(pa.int32()), "end": pa.list_(pa.int32()), "lemma": pa.list_(pa.string())},
     **{"tag": pa.list_(pa.string()), "head": pa.list_(pa.int32()), "dep": pa.list_(pa.string())},
 }
+_REGION = {"start": pa.int32(), "end": pa.int32(), "boxes": pa.list_(pa.list_(pa.float32(), 4))}
 TEXT_SCHEMA = pa.schema(
     {
-        "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE)})),
+        "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE), "regions": pa.list_(pa.struct(_REGION))})),
         "mismatches": pa.list_(pa.struct(_TEXT)),  # texts that are labelled as not true of the picture
     }
 )
@@ -191,7 +193,8 @@ class TextUnit(Unit):
             if text.matches:
                 parse = next(parses)._asdict()
                 del parse["text"]
-                row["captions"].append({**shared, "parse": parse})
+                regions = [region._asdict() for region in text.regions]
+                row["captions"].append({**shared, "parse": parse, "regions": regions})
             else:
                 row["mismatches"].append(shared)
         return row
@@ -266,6 +269,9 @@ def read_arrow(path: Path) -> pa.Table:
 def stored_texts(rows: pa.Table) -> Iterator[tuple[StoredText, ...]]:
     """The captions of each row of a database, in any parse format."""
     captions = rows["captions"].combine_chunks()
-    values = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source")))
+    values = zip(*(captions.flatten().field(name).to_pylist() for name in ("text", "kind", "source", "regions")))
     for count in captions.value_lengths().to_pylist():
-        yield tuple(StoredText(text, kind, source, True) for text, kind, source in islice(values, count))
+        yield tuple(
+            StoredText(text, kind, source, True, from_dicts(regions))
+            for text, kind, source, regions in islice(values, count)
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 from sources.copies import join_copies
 from sources.intake import Intake, Photograph
 from sources.items import Item, Listed, Picture, Source, Text
+from sources.regions import give_regions
 from sources.registry import SOURCES
 from sources.splits import assign_splits, find_official_splits
 
@@ -27,6 +28,7 @@ def take_in(sources: dict[str, Iterable[Item]], hold_out: Path | None = None) ->
         for item in items:
             intake.add(name, item)
     intake.join()
+    give_regions(intake)
     find_official_splits(intake, hold_out)
     return intake
 

@@ -158,3 +158,20 @@ def pairs_of(folder: Path, content: bytes, ending: str = "csv") -> list[Item]:
     """Items of a file of pairs whose images are below images/: a.jpg and sub/b.jpg."""
     write(folder, {"images/a.jpg": None, "images/sub/b.jpg": None, f"pairs.{ending}": content})
     return list(read_pairs(folder / f"pairs.{ending}", folder / "images"))
+
+
+def entity(x0: int | None, y0: int | None, x1: int | None, y1: int | None, *chains: str) -> str:
+    """An object of an Annotations/*.xml of Flickr30k Entities; without numbers it has no box."""
+    sides = {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1}
+    box = "".join(f"<{side}>{value}</{side}>" for side, value in sides.items() if value is not None)
+    place = f"<bndbox>{box}</bndbox>" if box else "<scene>0</scene><nobndbox>1</nobndbox>"
+    return f"<object>{''.join(f'<name>{chain}</name>' for chain in chains)}{place}</object>"
+
+
+NAMELESS = entity(1, 1, 5, None)
+
+
+def entities(width: object, height: object, *objects: str) -> str:
+    """An Annotations/*.xml of Flickr30k Entities."""
+    size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+    return f"<annotation><filename>7.jpg</filename>{size}{''.join(objects)}</annotation>"

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from Architectures import SiameseModel
 from common.augment import random_box, resize
+from common.regions import Box, View
 from Config import BackboneConfig, usable_cores
 from DataBase_functions import Database, seeded
 from training.pace import Pace, duration
@@ -38,9 +39,11 @@ class FeatureCache:
     precision and preprocessing. A change of any of them gives another folder, so a wrong cache is never read.
     """
 
-    def __init__(self, folder: Path, views: Sequence[int], shape: tuple[int, ...]):
-        """views: number of views of each row; shape: (C, h, w) of one view."""
-        self.folder = folder
+    def __init__(
+        self, folder: Path, views: Sequence[int], shape: tuple[int, ...], ids: Sequence[str] = (), crop: float = 1.0
+    ):
+        """views: number of views of each row; shape: (C, h, w) of one view; ids: of the rows; crop: see `open`."""
+        self.folder, self.ids, self.crop = folder, ids, crop
         self._first = np.concatenate([[0], np.cumsum(views)])  # entry of each row's view 0
         self.shape = (int(self._first[-1]), *shape)
         self._array: np.ndarray | None = None
@@ -64,6 +67,10 @@ class FeatureCache:
         assert 0 <= view < self.views_of(row), f"row {row} has no view {view}"
         return torch.from_numpy(self.array[self._first[row] + view].copy())
 
+    def view(self, row: int, view: int) -> View:
+        """Which part of the picture a view of a row shows."""
+        return View(crop_of_view(self.ids[row], view, self.crop, (1, 1)), mirrored=view % 2 == 1)
+
     @classmethod
     def open(
         cls,
@@ -85,7 +92,7 @@ class FeatureCache:
         folder = cls._place(database, model, side, views, precision, crop)
         folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
-        cache = cls(folder, cls._views_of_rows(database, views), shape)
+        cache = cls(folder, cls._views_of_rows(database, views), shape, database.ids, crop)
         with filelock.FileLock(folder / "lock"):
             if not (folder / "features.npy").is_file():
                 cache._compute(lambda row: draw_views(database, row, cache.views_of(row), side, crop), encode, batch)
@@ -100,7 +107,7 @@ class FeatureCache:
         if not (folder / "features.npy").is_file():
             return None
         shape = np.load(folder / "features.npy", mmap_mode="r").shape[1:]
-        return cls(folder, cls._views_of_rows(database, settings.views), shape)
+        return cls(folder, cls._views_of_rows(database, settings.views), shape, database.ids, settings.view_crop)
 
     @staticmethod
     def _place(
@@ -174,10 +181,14 @@ def draw_views(database: Database, row: int, count: int, side: int, crop: float)
         if view == 1:
             place[:] = views[0, :, :, ::-1]
             continue
-        whole = (0, 0, *picture.size)
-        box = random_box(picture.size, crop, seeded(database.ids[row], "view", view)) if view else whole
+        box = crop_of_view(database.ids[row], view, crop, picture.size)
         place[:] = resize(picture, side, box).numpy()[:, :, :: -1 if view % 2 else 1]
     return torch.from_numpy(views)
+
+
+def crop_of_view(image_id: str, view: int, crop: float, size: tuple[int, int]) -> Box:
+    """The box (left, top, right, bottom) that a view shows of a picture of this (width, height)."""
+    return (0, 0, *size) if view < 2 else random_box(size, crop, seeded(image_id, "view", view))
 
 
 def hash_of_weights(module: torch.nn.Module) -> str:

@@ -2,7 +2,10 @@
 
 import itertools
 import random
+import string
+from typing import NamedTuple
 
+from common.regions import Region
 from sources.scenes.scene import CLEAR, OFF_MIDDLE, PICTURE, common_ways, fits
 
 PREPOSITION = {"beach": "on", "mountain": "on", "stage": "on"}  # all others: "in"
@@ -82,7 +85,19 @@ _JOINABLE = [
 ]
 
 
+class Phrase(NamedTuple):
+    """Some words of a caption, and the objects that they are about."""
+
+    words: str
+    objects: tuple[dict, ...] = ()
+
+
 def write_captions(scene: dict, seed: int) -> list[str]:
+    """The texts of `describe`."""
+    return [text for text, _ in describe(scene, seed)]
+
+
+def describe(scene: dict, seed: int) -> list[tuple[str, tuple[Region, ...]]]:
     """Five different captions of 6 to 18 words: one of each role in `_TEMPLATES`, and one more of a random role.
 
     A description ("two red balls") is always about *all* objects that it fits. A direction is used only if it is the
@@ -92,30 +107,44 @@ def write_captions(scene: dict, seed: int) -> list[str]:
 
     All values of a category are used in the same phrases ("is medium" too, though it sounds odd): a phrase that only a
     swap can produce would carry information about which texts are false.
+
+    Each caption has a region for every phrase that names objects, and for what is said of them: adjectives after "is",
+    sides and directions have the boxes of their subject.
     """
     rng = random.Random(f"captions {seed}")
     roles = [*_TEMPLATES, rng.choice(tuple(_TEMPLATES))]
     rng.shuffle(roles)
-    captions: list[str] = []
+    captions: list[tuple[str, tuple[Region, ...]]] = []
     used: set[str] = set()
     for role in roles:
         for attempt in itertools.count():
             template = rng.choice(_TEMPLATES[role if attempt < 60 else "inventory"])
-            clause = template not in used and _sentence(template, scene, rng)
-            if clause and 6 <= len(clause.split()) <= 18:
+            clause = None if template in used else _sentence(template, scene, rng)
+            text = "".join(phrase.words for phrase in clause) if clause else ""
+            if clause and 6 <= len(text.split()) <= 18:
                 used.add(template)
-                captions.append(clause[0].upper() + clause[1:] + ".")
+                captions.append((text[0].upper() + text[1:] + ".", _regions(clause)))
                 break
     return captions
 
 
-def _sentence(template: str, scene: dict, rng: random.Random) -> str | None:
+def _regions(phrases: list[Phrase]) -> tuple[Region, ...]:
+    """The region of each phrase that is about objects."""
+    ends = itertools.accumulate(len(phrase.words) for phrase in phrases)
+    return tuple(
+        Region(end - len(phrase.words), end, tuple(tuple(item["box"]) for item in phrase.objects))
+        for phrase, end in zip(phrases, ends)
+        if phrase.objects
+    )
+
+
+def _sentence(template: str, scene: dict, rng: random.Random) -> list[Phrase] | None:
     """The template filled with facts of the scene, sometimes with a second clause about another object."""
     cells = _cells(scene, rng)
     clause = _fill(template, scene, cells, rng)
     if clause and len(cells) > 1 and template in _JOINABLE and rng.random() < 0.5:
         second = _fill(rng.choice(_JOINABLE), scene, cells[1:] + cells[:1], rng)
-        return second and f"{clause}, while {second}"
+        return second and [*clause, Phrase(", while "), *second]
     return clause
 
 
@@ -135,19 +164,21 @@ def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
     return cells
 
 
-def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: random.Random) -> str | None:
+def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: random.Random) -> list[Phrase] | None:
     """Fill one template, {a} from the first cell; None if no true caption can be made from these cells."""
     place = scene["background"]
-    slots = {"place": place, "where": f"{PREPOSITION.get(place, 'in')} a {place}"}
+    slots = {"place": [Phrase(place)], "where": [Phrase(f"{PREPOSITION.get(place, 'in')} a {place}")]}
     if "{all}" in template:
         listed = cells[: max(rng.randint(1, len(cells)) for _ in "ab")]
-        phrases = [_noun_phrase(facts, members, rng) for facts, members in listed]
-        slots["all"] = " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
-        slots["be"] = "is" if len(listed[0][1]) == 1 else "are"
-        slots["bes"] = slots["be"] if len(listed) == 1 else "are"
-        return template.format(**slots)
+        slots["all"] = []
+        for number, (facts, members) in enumerate(listed):
+            joint = "" if number == 0 else " and " if number == len(listed) - 1 else ", "
+            slots["all"] += [Phrase(joint), _noun_phrase(facts, members, rng)]
+        slots["be"] = [Phrase("is" if len(listed[0][1]) == 1 else "are")]
+        slots["bes"] = slots["be"] if len(listed) == 1 else [Phrase("are")]
+        return _join(template, slots)
     facts, members = cells[0]
-    slots["be"] = "is" if len(members) == 1 else "are"
+    slots["be"] = [Phrase("is" if len(members) == 1 else "are")]
     if "{adj}" in template:
         looks = [fact for fact in facts if fact in ("pattern", "colour")]
         rng.shuffle(looks)
@@ -156,25 +187,33 @@ def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: rando
         # "The cup is blue" needs a picture without another cup.
         if not adjectives or any(fits(facts.items(), item) for item in scene["objects"] if item not in members):
             return None
-        slots["adj"] = " and ".join(cells[0][0][fact] for fact in adjectives)
-    slots["a"] = _noun_phrase(facts, members, rng, definite="there {be}" not in template)
+        slots["adj"] = [Phrase(" and ".join(cells[0][0][fact] for fact in adjectives), tuple(members))]
+    slots["a"] = [_noun_phrase(facts, members, rng, definite="there {be}" not in template)]
     if "{side}" in template:
         ways = common_ways(members, [PICTURE], OFF_MIDDLE)
         if not ways:
             return None
-        slots["side"] = rng.choice(_SIDES[ways])
+        slots["side"] = [Phrase(rng.choice(_SIDES[ways]), tuple(members))]
     for slot, relation, index in (("b", "rel", 1), ("c", "rel2", 2)):
         if "{" + slot + "}" in template:
             facts, others = cells[index] if index < len(cells) else ({}, [])
             ways = common_ways(members, others, CLEAR)
             if not ways:
                 return None
-            slots[relation] = rng.choice(_RELATIONS[ways])
-            slots[slot] = _noun_phrase(facts, others, rng, definite=True)
-    return template.format(**slots)
+            slots[relation] = [Phrase(rng.choice(_RELATIONS[ways]), tuple(members))]
+            slots[slot] = [_noun_phrase(facts, others, rng, definite=True)]
+    return _join(template, slots)
 
 
-def _noun_phrase(facts: dict, members: list, rng: random.Random, definite: bool = False) -> str:
+def _join(template: str, slots: dict[str, list[Phrase]]) -> list[Phrase]:
+    """The template's own words, and the phrases of its fields."""
+    phrases = []
+    for words, field, _, _ in string.Formatter().parse(template):
+        phrases += [Phrase(words), *(slots[field] if field else ())]
+    return phrases
+
+
+def _noun_phrase(facts: dict, members: list, rng: random.Random, definite: bool = False) -> Phrase:
     """For example "a small red ball", "exactly two striped cups", "the house"."""
     # The order is size, pattern, colour: spaCy tags "a striped red ball" better than "a red striped ball".
     adjectives = [value for fact, value in facts.items() if fact not in ("size", "kind")]
@@ -182,10 +221,10 @@ def _noun_phrase(facts: dict, members: list, rng: random.Random, definite: bool 
         adjectives.insert(0, rng.choice(SIZE_WORDS[facts["size"]]))
     if len(members) > 1:
         number = rng.choice(("", "", "", "exactly ")) + NUMBERS[len(members)]
-        return " ".join([number, *adjectives, plural(facts["kind"])])
+        return Phrase(" ".join([number, *adjectives, plural(facts["kind"])]), tuple(members))
     words = " ".join([*adjectives, facts["kind"]])
     article = rng.choice(("a", "a", "a", "one", *("the", "the") * definite))
-    return f"{'an' if article == 'a' and words[0] in 'aeiou' else article} {words}"
+    return Phrase(f"{'an' if article == 'a' and words[0] in 'aeiou' else article} {words}", tuple(members))
 
 
 def plural(kind: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from common.jobs import progress
 from sources.items import Item, Picture, Source, Text
-from sources.scenes.captions import write_captions
+from sources.scenes.captions import describe
 from sources.scenes.scene import make_scene
 
 SEEDS_PER_DATABASE = 1_000_000  # so databases with different --seed have different scenes
@@ -32,8 +32,8 @@ def read_scenes(count: int, seed: int) -> Iterator[Item]:
         bar.update()
         image_id = f"scene-{scene_seed:06d}"
         yield Picture(image_id, image_id, None, scene=scene)
-        for number, caption in enumerate(write_captions(scene, scene_seed)):
-            yield Text(image_id, caption, "caption", f"{image_id}:{number}")
+        for number, (caption, regions) in enumerate(describe(scene, scene_seed)):
+            yield Text(image_id, caption, "caption", f"{image_id}:{number}", regions=regions)
     if len(seen) < count:
         raise ValueError(f"--scenes {count}: seed {seed} gives only {len(seen)} different scenes; ask for fewer")
 

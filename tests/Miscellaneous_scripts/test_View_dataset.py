@@ -10,13 +10,14 @@ import torch
 from conftest import run_process, run_script
 from PIL import Image
 
+from common.regions import Region, View, words_inside
 from Config import AugmentConfig, DataConfig, NegativesConfig
 from DataBase_functions import Caption, Database, Key, PairDataset
 from Miscellaneous_scripts import View_dataset as view
 from Miscellaneous_scripts.View_dataset import ELLIPSIS, Piece, Sample
 from negatives.edits import other_words
 from negatives.text import Negative
-from Tokenizer_lib import Tokenizer
+from Tokenizer_lib import Tokenizer, split_words
 
 SCRIPT = "Miscellaneous_scripts/View_dataset.py"
 
@@ -116,6 +117,60 @@ def test_a_sample_is_what_a_batch_of_the_first_epoch_holds(dataset):
             assert dataset.tokenizer.encode(sample.negative.text) == texts[first]
             with_negative += 1
     assert with_negative > 5
+
+
+def test_the_boxes_of_a_sample_are_those_of_the_batch(dataset):
+    """Drawn in both pictures, at the places that the model is told."""
+    for row in dataset.database.rows("train")[:6]:
+        batch, sample = dataset[Key(0, row)], view.draw_sample(dataset, Key(0, row))
+        assert sample.regions
+        words = split_words(sample.caption.text)
+        for region in sample.regions:
+            for n in words_inside(words, region):
+                number = int(batch.grounding.region_of[0, n])
+                found = batch.grounding.boxes[number - 1][: len(region.boxes)] if number else torch.zeros(0, 4)
+                expected = torch.tensor(sample.view.place(region.boxes)).view(-1, 4)
+                torch.testing.assert_close(found, expected)
+
+
+def test_boxes_are_drawn_in_both_pictures_and_words_are_underlined_in_their_colour(dataset):
+    from matplotlib.colors import to_hex
+
+    picture, text = Image.new("RGB", (200, 100)), "A man in a hat runs."
+    regions = (Region(0, 14, ((0.25, 0.2, 0.75, 0.8),)), Region(9, 14, ((0.3, 0.2, 0.4, 0.3), (0.9, 0.9, 1.0, 1.0))))
+    shown = View((0.0, 0.0, 0.8, 0.8), mirrored=True)
+    sample = Sample(picture, torch.zeros(3, 64, 64), Caption(text, "caption", "x"), None, regions, shown)
+    page = view.SamplePage(1)
+    page.write_sample(0.85, sample, 64)
+    stored, seen = (
+        [(*patch.get_xy(), patch.get_width(), patch.get_height()) for patch in axes.patches]
+        for axes in page.figure.axes
+    )
+    assert [pytest.approx(box) for box in stored] == [
+        (49.5, 19.5, 100, 60),
+        (59.5, 19.5, 20, 10),
+        (179.5, 89.5, 20, 10),
+    ]
+    assert [pytest.approx(box) for box in seen] == [((1 - 0.75 / 0.8) * 64 - 0.5, 15.5, 40, 48)]
+    pieces = view.split_pieces(text, [(2, 5)], regions)
+    man, hat = view.BOX_COLOURS[:2]
+    assert [(piece.text.strip(), piece.marked, piece.colour) for piece in pieces] == [
+        *(("A", False, man), ("man", True, man), ("in", False, man), ("a", False, hat), ("hat", False, hat)),
+        ("runs.", False, None),
+    ]
+    lines = [to_hex(line.get_color()).upper() for line in page.figure.artists]
+    assert lines == [man] * 3 + [hat] * 2
+    assert [to_hex(patch.get_edgecolor()).upper() for patch in page.figure.axes[0].patches] == [man, hat, hat]
+
+
+def test_regions_with_the_same_boxes_have_one_colour():
+    box, other = ((0.1, 0.1, 0.5, 0.5),), ((0.5, 0.5, 1.0, 1.0),)
+    found = view.coloured_regions([Region(0, 2, box), Region(5, 9, other), Region(10, 11, box)])
+    assert [(region.start, colour) for region, colour in found] == [
+        (5, view.BOX_COLOURS[1]),
+        (0, view.BOX_COLOURS[0]),
+        (10, view.BOX_COLOURS[0]),
+    ]
 
 
 def test_captions_of_a_split_are_those_of_its_rows(dataset):

@@ -2,14 +2,18 @@
 
 import random
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 from batches import words_of
+from hypothesis import strategies as st
+from painted import check, paint, painted
 from PIL import Image
 
 import DataBase_functions as db
 from common import augment
+from common.regions import View
 from common.vision import import_torchvision
 from Config import AugmentConfig
 
@@ -21,7 +25,7 @@ def half_red():
 
 
 def augmented(text, seed=0, **settings):
-    return augment.augment(
+    pixels, _ = augment.augment(
         half_red(),
         64,
         AugmentConfig(**settings),
@@ -29,6 +33,7 @@ def augmented(text, seed=0, **settings):
         db.may_mirror(words_of(text)),
         db.may_recolour(words_of(text)),
     )
+    return pixels
 
 
 def is_grey(tensor):
@@ -101,7 +106,7 @@ def test_shift_and_crop_stay_inside():
     picture = Image.fromarray(np.full((80, 100, 3), 77, dtype=np.uint8))
     settings = AugmentConfig(shift=0.2, crop=0.5)
     for seed in range(20):
-        tensor = augment.augment(picture, 64, settings, random.Random(seed))
+        tensor, _ = augment.augment(picture, 64, settings, random.Random(seed))
         assert tensor.shape == (3, 64, 64)
         assert tensor.unique().tolist() == [77]
 
@@ -113,3 +118,31 @@ def test_the_whole_picture_is_kept_without_augmentation():
     assert tensor.shape == (3, 64, 64)
     assert tensor[0, 32, 0] > 200
     assert tensor[0, 32, -1] > 200
+
+
+SETTINGS = {"crop": 0.4, "shift": 0.2, "flip": 0.5, "jitter": 0.3, "grey": 0.5, "blur": 1.0}
+
+
+@pytest.mark.parametrize(
+    "names", [(), *((name,) for name in SETTINGS), ("crop", "flip"), ("shift", "flip"), tuple(SETTINGS)]
+)
+def test_boxes_are_where_the_pixels_are(names):
+    """A painted box, found in the pixels of the augmented picture, is where the view places it."""
+    settings = AugmentConfig(**{name: SETTINGS[name] for name in names})
+    kept = []
+
+    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.given(painted(), st.integers(0, 10**6))
+    def each(one, seed):
+        picture, box = one
+        pixels, view = augment.augment(picture, 112, settings, random.Random(seed))
+        kept.append(check(pixels, view, box, within=0.02, may_repeat="shift" in names))
+
+    each()
+    assert sum(kept) > len(kept) / 3
+    assert all(kept) or {"crop", "shift"}.intersection(names)
+
+
+def test_without_augmentation_the_whole_picture_is_seen():
+    picture, box = paint((200, 100), (20, 30, 100, 90))
+    assert check(augment.prepare(picture, 112), View(), box, within=0.01)

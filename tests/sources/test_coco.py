@@ -15,7 +15,7 @@ def test_coco_2017(tmp_path):
         {
             "annotations/captions_train2017.json": coco_captions((9, 661611, "A meal . "), (9, 661977, "")),
             "annotations/captions_val2017.json": coco_captions((397133, 370509, "A man in a kitchen.\n")),
-            "annotations/instances_val2017.json": "not read",
+            "annotations/person_keypoints_val2017.json": "not read",
             "train2017/000000000009.jpg": None,
             "val2017/000000397133.jpg": None,
             "val2017/.DS_Store": None,

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pictures import photograph
 
+from common.regions import Region
 from Config import DatabaseConfig
 from negatives.text import Parse
 from sources import units
@@ -23,6 +25,7 @@ from sources.units import (
     database_features,
     is_temporary,
     read_arrow,
+    stored_texts,
     why_left_out,
 )
 
@@ -41,8 +44,6 @@ def test_columns_are_the_same_for_arrow_and_datasets():
     )
     assert schema.field("image").type == DATABASE_SCHEMA.field("image").type
     rows = [{"captions": [{"text": "a", "kind": "caption", "source": "x", "parse": {"start": [0], "lemma": ["a"]}}]}]
-    import pyarrow as pa
-
     made = pa.Table.from_pylist(rows, DATABASE_SCHEMA)
     assert made.cast(schema).to_pylist() == made.to_pylist()
 
@@ -254,6 +255,32 @@ def test_an_error_while_writing_leaves_no_half_written_unit(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         unit.run()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_regions_are_stored_beside_their_text_and_read_back(tmp_path):
+    """Boxes are stored in single precision; what is read back is stored as the same bytes again (--reparse)."""
+    regions = (Region(2, 5, ((0.1, 0.2, 0.3, 1 / 3), (0.0, 0.0, 1.0, 1.0))), Region(0, 10, ((0.5, 0.5, 0.75, 1.0),)))
+    rows = [(StoredText("A dog runs.", "caption", "x", True, regions), StoredText("A cat.", "dense", "y", True)), ()]
+    rows.append((StoredText("Two dogs.", "caption", "x", True, regions[1:]),))
+    batch = TextUnit.of(tmp_path, rows, find_pipeline()).make()
+    table = pa.Table.from_batches([batch])
+    read = list(stored_texts(table))
+    assert [[(t.text, t.kind, t.source) for t in texts] for texts in read] == [
+        [(t.text, t.kind, t.source) for t in texts] for texts in rows
+    ]
+    for text, stored in zip((*rows[0], *rows[2]), (*read[0], *read[2])):
+        assert [(r.start, r.end, len(r.boxes)) for r in stored.regions] == [
+            (r.start, r.end, len(r.boxes)) for r in text.regions
+        ]
+        for region, its in zip(text.regions, stored.regions):
+            assert [pytest.approx(box, abs=1e-7) for box in region.boxes] == list(its.boxes)
+    assert list(stored_texts(table.slice(2))) == read[2:]
+    assert TextUnit.of(tmp_path, read, find_pipeline()).make().equals(batch)
+
+
+def test_other_regions_make_another_unit(tmp_path):
+    texts = [(StoredText("A dog.", "caption", "x", True, regions),) for regions in ((), (Region(2, 5, ()),))]
+    assert len({TextUnit.of(tmp_path, [one], find_pipeline()).path for one in texts}) == 2
 
 
 def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):

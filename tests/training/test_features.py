@@ -1,11 +1,16 @@
 """training.features: cached output is the backbone's, of the right views, and never that of other weights."""
 
 import random
+from pathlib import Path
+from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 from batches import make_dataset, words_of
+from hypothesis import strategies as st
+from painted import check, painted
 from test_Architectures import small_model
 
 import DataBase_functions as db
@@ -73,6 +78,27 @@ def test_even_views_are_crops_and_odd_ones_mirrored_crops(tiny):
         crop = augment.resize(picture, 64, box)
         assert torch.equal(drawn.flip(-1) if view % 2 else drawn, crop)
     assert torch.equal(features.draw_views(tiny, row, 3, 64, crop=0.5)[2], crops[0]), "with any number of views"
+
+
+@pytest.mark.parametrize("crop", [0.3, 0.7, 1.0])
+def test_boxes_are_where_the_pixels_of_each_cached_view_are(crop):
+    """A painted box is found in the pixels of the views that are encoded; `FeatureCache.view` says where it is."""
+    kept = []
+
+    @hypothesis.settings(max_examples=30, deadline=None)
+    @hypothesis.given(painted(), st.text("abc1", min_size=1))
+    def each(one, name):
+        picture, box = one
+        pictures = features.draw_views(SimpleNamespace(ids=["x", name], picture=lambda row: picture), 1, 7, 112, crop)
+        cache = FeatureCache(Path(), [1, 7], (1,), ["x", name], crop)
+        for view, pixels in enumerate(pictures):
+            # A crop has whole pixels: it is up to one of 100 pixels of these pictures larger than `view` says.
+            kept.append(check(pixels, cache.view(1, view), box, within=0.025))
+            assert view > 1 or kept[-1]
+
+    each()
+    assert sum(kept) > len(kept) / 2
+    assert all(kept) == (crop == 1.0)
 
 
 def test_a_box_has_the_promised_area_and_lies_inside():
