@@ -1,12 +1,13 @@
-"""The network: an image branch, a text branch, and two ways to score a picture against a text.
+"""The network: an image branch, a text branch, and the head in which words and patches meet.
 
     picture (N, 3, H, W) -> backbone (N, C, h, w) -> neck (N, V, D) \\
-                                                                     pair_scores (B,), all_scores (N, T)
+                                                                     scores of pairs (B,) or of all (N, T)
     text (T, L) -> embedding -> bidirectional LSTM -> (T, V, D)     /
 
 N pictures, T texts, B pairs of a picture and a text; H x W pixels; C channels and h x w cells of the backbone's
 features, P = h * w patches; L words of the longest text; D width of patch and word vectors; V vectors of a picture or a
-text: rows for the whole picture or text (pooled score), then its P patches or L words (patch-word score).
+text: rows for the whole picture or text (pooled score), then its P patches or L words (patch-word score); with a head,
+each patch and each word has a second row, which the head reads. `common/scores.py` makes scores of these vectors.
 
 To add a backbone: one class with the protocol of `Backbone`, and one line in BACKBONES.
 """
@@ -14,25 +15,21 @@ To add a backbone: one class with the protocol of `Backbone`, and one line in BA
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.patch_word import OUT, patch_word_matrix, patch_word_score
+from common.matching import Matched, MatchingHead
+from common.patch_word import OUT, real_words
+from common.scores import Evidence, Scorer, to_score
 from common.storage import read_state_dict
 from common.vision import import_torchvision, one_line, timm_features, timm_network, timm_settings
 from Config import BackboneConfig, Config, ModelConfig, require
 
 RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
-# Weight of the pooled score in the verdict score. The pooled score finds a picture's own caption among thousands, but
-# does not detect one false word among twelve. On 491 photographs, with weights 0, 0.1, 0.2 and 0.5, balanced accuracy
-# was .720, .716, .713 and .681 on hard negatives, and .898, .910, .922 and .938 on captions of other photographs. The
-# weight is not learned: a single number changes by at most the learning rate in a step and stays near its initial
-# value, and the pooled score has memorised the captions of the training photographs.
-VERDICT_BLEND = 0.1
 
 
 class Backbone(nn.Module):
@@ -332,8 +329,9 @@ class Neck(nn.Module):
     zeroes a channel in all patches of a picture: a mask for every number would take 0.17 s for 128 pictures.
     """
 
-    def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool):
+    def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool, states: bool):
         super().__init__()
+        self.states = nn.Linear(channels, width) if states else None
         self.dropout = nn.Dropout1d(dropout)
         if patches:
             self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
@@ -357,8 +355,14 @@ class Neck(nn.Module):
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
             # Contiguous: on a CPU, a bfloat16 product with a transposed tensor takes 0.65 s instead of 0.07 s.
             patches = features.flatten(2).transpose(1, 2).contiguous()
-            vectors.append(F.normalize((self.project(patches) + self.place(places)).float(), dim=-1))
+            unit = F.normalize((self.project(patches) + self.place(places)).float(), dim=-1)
+            vectors.append(unit if self.states is None else interleave(unit, self.states(patches).float()))
         return torch.cat(vectors, dim=1)
+
+
+def interleave(one: Tensor, other: Tensor) -> Tensor:
+    """Rows of two tensors (B, V, D) in turn: (B, 2 * V, D)."""
+    return torch.stack([one, other], dim=2).flatten(1, 2)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -413,6 +417,7 @@ class TextEncoder(nn.Module):
             self.project = nn.Linear(width, model.width)
         if whole:
             self.project_whole = nn.Linear(width, whole)
+        self.states = nn.Linear(width, model.width) if model.head == "attention" else None
         self.weigh = nn.Linear(width, 1, bias=False) if words and model.weigh_words else None
         if self.weigh is not None:
             nn.init.zeros_(self.weigh.weight)  # at first all words have the same weight
@@ -434,7 +439,9 @@ class TextEncoder(nn.Module):
             if self.weigh is not None:
                 logits = self.weigh(x).float().squeeze(-1)
                 weights = logits.masked_fill(~mask, OUT).softmax(dim=-1) * mask
-            vectors.append(F.normalize(self.project(x).float(), dim=-1) * weights.unsqueeze(-1))
+            unit = F.normalize(self.project(x).float(), dim=-1) * weights.unsqueeze(-1)
+            states = None if self.states is None else self.states(x).float() * mask.unsqueeze(-1)
+            vectors.append(unit if states is None else interleave(unit, states))
         return torch.cat(vectors, dim=1)
 
 
@@ -451,98 +458,21 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     parts = []
     for some in order.split(size):
         longest = max(1, int(lengths[some[-1]]))
-        padding = words.shape[1] - longest if encoder.words else 0  # rows of the whole text have no padding
+        rows = 0 if not encoder.words else 1 if encoder.states is None else 2  # of a word; a whole text has no padding
+        padding = rows * (words.shape[1] - longest)
         parts.append(F.pad(encoder(words[some, :longest]), (0, 0, 0, padding)))
     return torch.cat(parts)[order.argsort()]
 
 
-class ScoreParts(NamedTuple):
-    """The pooled and the patch-word score in [-1, 1]: (B,) of pairs, or (N, T) of all pictures with all texts.
-
-    A score that the model does not have is None.
-    """
-
-    pooled: Tensor | None
-    patch_word: Tensor | None
-
-    @property
-    def decisive(self) -> Tensor:
-        """patch_word, which detects a single false word, or pooled if the model has no patch_word."""
-        score = self.pooled if self.patch_word is None else self.patch_word
-        assert score is not None
-        return score
-
-
-class Scorer(nn.Module, ABC):
-    """Scores from the vectors of pictures and texts. Subclasses make the vectors: `SiameseModel`, or an exported model.
-
-    The threshold is compared with the verdict score. The ranking score orders the texts of a picture, and the pictures
-    of a text.
-    """
-
-    def __init__(self, model: ModelConfig):
-        super().__init__()
-        self.scores_words = model.score in ("patch_word", "both")
-        whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
-        self.whole_rows, self.sharpness = whole // model.width, model.sharpness
-        # Weight of the pooled score in the ranking score, before a sigmoid.
-        self.ranking_blend = nn.Parameter(torch.zeros(())) if model.score == "both" else None
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """The device where pictures and texts must be."""
-
-    @abstractmethod
-    def encode_pictures(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) of bytes -> unit vectors (N, V, D)."""
-
-    @abstractmethod
-    def encode_texts(self, words: Tensor) -> Tensor:
-        """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
-
-    def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Split vectors (B, V, D) into whole pictures or texts (B, whole width) and patches or words (B, P or L, D).
-
-        A part that the model does not use is empty.
-        """
-        return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :]
-
-    def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """Verdict scores (B,) of picture i with text i, from their vectors (B, V, D)."""
-        return self.verdict(self.pair_parts(pictures, texts))
-
-    def all_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
-        """Verdict scores (N, T) of every picture with every text, from their vectors (N, V, D) and (T, V, D)."""
-        return self.verdict(self.all_parts(pictures, texts))
-
-    def pair_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (B,) of picture i with text i, from their vectors (B, V, D)."""
-        (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
-        return ScoreParts(
-            (picture * text).sum(-1).float() if self.whole_rows else None,
-            patch_word_score(patches, words, self.sharpness) if self.scores_words else None,
-        )
-
-    def all_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
-        """Both scores (N, T) of every picture with every text, from their vectors (N, V, D) and (T, V, D)."""
-        (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
-        return ScoreParts(
-            (picture @ text.T).float() if self.whole_rows else None,
-            patch_word_matrix(patches, words, self.sharpness) if self.scores_words else None,
-        )
-
-    def verdict(self, scores: ScoreParts) -> Tensor:
-        """The verdict score: patch_word with some of pooled if the model has both, see VERDICT_BLEND."""
-        if scores.pooled is None or scores.patch_word is None:
-            return scores.decisive
-        return torch.lerp(scores.patch_word, scores.pooled, VERDICT_BLEND)
-
-    def ranking(self, scores: ScoreParts) -> Tensor:
-        """The ranking score: a learned weighted mean if the model has both scores."""
-        if scores.pooled is None or scores.patch_word is None or self.ranking_blend is None:
-            return scores.decisive
-        return torch.lerp(scores.patch_word, scores.pooled, self.ranking_blend.sigmoid())
+def make_head(model: ModelConfig) -> MatchingHead:
+    return MatchingHead(
+        model.head_width or model.width,
+        model.head_layers,
+        geometry=model.geometry,
+        counting=model.counting,
+        dropout=model.dropout,
+        width_in=model.width,
+    )
 
 
 class SiameseModel(Scorer):
@@ -559,8 +489,10 @@ class SiameseModel(Scorer):
         super().__init__(model)
         whole, words = self.whole_rows * model.width, self.scores_words
         self.backbone = backbone_class(backbone.name)(backbone, side)
-        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words)
+        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words, model.head == "attention")
         self.text = TextEncoder(vocabulary, model, whole, words)
+        self.head = make_head(model) if self.has_head else None
+        self.tags = nn.Linear(model.width, vocabulary) if self.has_head else None  # only for the tag loss
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
         self.match_at = nn.Parameter(torch.tensor(0.5))  # the score where the probability of a match is 0.5
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
@@ -581,3 +513,18 @@ class SiameseModel(Scorer):
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
         return encode_by_length(self.text, words)
+
+    def match(self, pictures: Tensor, texts: Tensor) -> Matched:
+        """What the head finds for N pictures with M texts each, from their vectors (N, V, D) and (N, M, V, D)."""
+        assert self.head is not None
+        rest = texts[:, :, self.whole_rows :]
+        return self.head(self.head_rows(pictures), rest[:, :, 1::2], real_words(rest[:, :, ::2]))
+
+    def head_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
+        return to_score(self.match(pictures, texts.expand(len(pictures), *texts.shape)).text)
+
+    def evidence(self, pictures: Tensor, texts: Tensor) -> Evidence:
+        if self.head is None:
+            return super().evidence(pictures, texts)
+        text, words, attention, _ = (part.squeeze(1) for part in self.match(pictures, texts.unsqueeze(1)))
+        return Evidence(to_score(text), to_score(words), attention / attention.amax(-1, keepdim=True))

@@ -42,7 +42,7 @@ class SourceField(NamedTuple):
     module: str
     """`sources/MODULE.py` reads the source."""
     about: tuple[str, ...]
-    """The source has texts only, for the pictures of these sources. Empty if it has pictures."""
+    """The source has only texts or boxes, for the pictures of these sources. Empty if it has pictures."""
     captions: str | None
     """The source that has the captions of these pictures; None if they have their own."""
     is_default: bool
@@ -50,11 +50,19 @@ class SourceField(NamedTuple):
 
 
 def source(
-    module: str, *, default: Any = None, about: tuple[str, ...] = (), captions: str | None = None
+    module: str,
+    *,
+    default: Any = None,
+    about: tuple[str, ...] = (),
+    captions: str | None = None,
+    single: bool = False,
 ) -> Any:  # what dataclasses.field returns
-    """A field of DatabaseConfig that selects a source. The field's name is the name of the source and of its flag."""
+    """A field of DatabaseConfig that selects a source. The field's name is the name of the source and of its flag.
+
+    A source with `about` takes several files, unless it is `single`.
+    """
     facts = SourceField(module, about, captions, is_default=default is not None)
-    return field(default=() if about else default, metadata={"source": facts})
+    return field(default=() if about and not single else default, metadata={"source": facts})
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class DatabaseConfig:
     """JSONL files of Localized Narratives, for the pictures of COCO, Flickr30k and ADE20K."""
     sharegpt4v: Annotated[tuple[str, ...], FILES] = source("sharegpt4v", about=("coco",))
     """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
+    entities: Annotated[str | None, DIR] = source("entities", about=("flickr30k", "flickr8k"), single=True)
+    """Folder of Flickr30k Entities with Sentences/ and Annotations/: boxes for the captions of both Flickr sets."""
     pairs: Annotated[str | None, FILE] = source("pairs")
     """Your own table (CSV, TSV, JSONL, Parquet) with the columns image and caption; optional: label, split."""
     images: Annotated[str | None, DIR] = None
@@ -125,14 +135,12 @@ class DatabaseConfig:
         """ValueError if photographs have no database name, texts have no pictures, or pictures have no captions."""
         require(not (self.has_photographs and self.name == "scenes"), "photographs need a name: add --name photos")
         known, named = self.sources(), self.named_sources
-        texts = [name for name, facts in known.items() if facts.about]
-        described = {picture for name in texts for picture in known[name].about}
-        *others, last = [f"--{name} DIR" for name in known if name in described]
-        require(
-            self.has_photographs or not any(name in named for name in texts),
-            f"{' and '.join(f'--{name}' for name in texts)} describe pictures of other datasets: "
-            f"add {', '.join(others)} or {last}",
-        )
+        for name in named:
+            described = [f"--{other} DIR" for other in known if other in known[name].about]
+            require(
+                self.has_photographs or not described,
+                f"--{name} is about pictures of other datasets: add {' or '.join(described)}",
+            )
         for name in named:
             captions = known[name].captions
             require(
@@ -266,7 +274,10 @@ class NegativesConfig:
     most_swaps: int = 1
     """Largest number of words that a swap replaces."""
 
-    NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps"}
+    geometry: float = 1.0
+    """swap: factor of the chance of numbers and directions in training; they are 11 % of the swaps."""
+
+    NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps", "geometry"}
 
     @property
     def weights(self) -> dict[str, float]:
@@ -278,6 +289,7 @@ class NegativesConfig:
         require(min(weights) >= 0 and max(weights) > 0, "--negatives: weights must not be negative, nor all 0")
         require(self.in_batch >= 0, f"--negatives.in-batch {self.in_batch}: must not be negative")
         require(self.per_caption >= 1, f"--negatives.per-caption {self.per_caption}: must be at least 1")
+        require(self.geometry > 0, f"--negatives.geometry {self.geometry}: must be above 0")
         require(1 <= self.most_swaps <= 3, f"--negatives.most-swaps {self.most_swaps}: must be 1 to 3")
 
 
@@ -334,6 +346,16 @@ class ModelConfig:
     """patch_word: best patch of each word. pooled: cosine of whole picture and whole text. both: mixtures."""
     weigh_words: bool = False
     """patch_word: learn a weight for each word; otherwise all words have the same weight."""
+    head: Literal["none", "attention"] = "none"
+    """attention: a head in which words and patches meet gives the verdict score. none: --model.score gives it too."""
+    head_layers: int = 2
+    """Layers of the head."""
+    head_width: int = 0
+    """Width of the head, a multiple of 4; 0: --model.width."""
+    geometry: bool = True
+    """The head: words learn where they looked, and compare it with where other words looked."""
+    counting: bool = True
+    """The head: words learn how many places fit."""
     sharpness: float = 5.0
     """patch_word: 0 is the mean over words; larger values approach the minimum, since one false word is enough."""
 
@@ -348,6 +370,16 @@ class ModelConfig:
         )
         require(self.lstm_layers >= 1, f"--model.lstm-layers {self.lstm_layers}: must be at least 1")
         require(0 <= self.dropout < 1, f"--model.dropout {self.dropout}: must be at least 0 and below 1")
+        require(self.head_layers >= 1, f"--model.head-layers {self.head_layers}: must be at least 1")
+        require(
+            self.head == "none" or self.score != "pooled",
+            "--model.head attention needs patches and words: --model.score patch_word or both, or --model.head none",
+        )
+        width = self.head_width or self.width
+        require(
+            self.head == "none" or (width > 0 and width % 4 == 0),
+            f"--model.head-width {width}: must be a multiple of 4",
+        )
         require(self.sharpness >= 0, f"--model.sharpness {self.sharpness}: must not be negative")
 
 
@@ -365,6 +397,16 @@ class LossConfig:
     """Weight of the match loss: one learned threshold separates all captions from all hard negatives."""
     word: float = 1.0
     """patch_word: weight of the word loss: the replaced word of a swap fits no patch."""
+    head: float = 1.0
+    """--model.head: weight of the binary cross-entropy of its text logit, and of its word logits."""
+    others: float = 0.5
+    """--model.head: share of the captions of other pictures among its false texts; the rest are hard negatives."""
+    ground: float = 1.0
+    """Weight of the ground loss: words attend to their boxes. 0 without boxes in the database."""
+    count: float = 0.5
+    """--model.head: weight of the count loss: gates open at the centres of boxes."""
+    tag: float = 1.0
+    """--model.head: weight of the tag loss: words are predicted from their boxes."""
     margin: float = 0.2
     """Triplet loss: a caption's cosine must be higher than its hard negative's by this margin."""
     temperature: float = 0.07
@@ -373,8 +415,12 @@ class LossConfig:
     """Upper limit of the logit scale, 1 / temperature (Radford et al. 2021)."""
 
     def __post_init__(self) -> None:
-        weights = (self.contrastive, self.whole, self.triplet, self.match, self.word)
+        weights = (self.contrastive, self.whole, self.triplet, self.match, self.word, self.head)
         require(min(weights) >= 0 and max(weights) > 0, "--loss: weights must not be negative, nor all 0")
+        require(
+            min(self.ground, self.count, self.tag) >= 0, "--loss.ground, --loss.count, --loss.tag: must not be negative"
+        )
+        require(0 <= self.others <= 1, f"--loss.others {self.others}: must be 0 to 1")
         require(0 < self.temperature <= 1, f"--loss.temperature {self.temperature}: must be above 0 and at most 1")
 
 
@@ -518,13 +564,17 @@ PRESETS: dict[str, tuple[str, Config]] = {
             data=DataConfig(name="photos", side=224, batch_pictures=256, min_count=2, workers=8),
             augment=AugmentConfig(crop=0.6, flip=0.5, jitter=0.3, grey=0.1, blur=0.1),
             backbone=BackboneConfig(name="resnet50", unfreeze_epoch=3),
-            model=ModelConfig(width=1024, word_width=300, dropout=0.2),
+            model=ModelConfig(width=1024, word_width=300, dropout=0.2, head_width=256),
             optim=OptimConfig(epochs=30, lr=5e-4, backbone_lr=2e-5, accumulation=4, keep_by="loss"),
         ),
     ),
 }
 
 
+# What models of earlier versions have, which lack these settings.
+BEFORE: dict[type, dict[str, Any]] = {
+    ModelConfig: {"head": "none", "head_layers": 2, "head_width": 0, "geometry": True, "counting": True}
+}
 TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # using a trained model needs none of these
 
 
@@ -556,6 +606,7 @@ def from_json(text: str) -> Config:
 
 
 def _build(kind: type, values: Mapping[str, Any]) -> Any:
+    values = {**BEFORE.get(kind, {}), **values}
     known = {f.name: f for f in dataclasses.fields(kind)}
     needed = set() if kind in TRAINING_ONLY else set(known)
     unknown, absent = sorted(set(values) - set(known)), sorted(needed - set(values))

@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from common.augment import augment, prepare
+from common.grounding import Grounding
+from common.regions import NOWHERE, Box, Region, View, from_dicts, words_inside
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import Share, TextBatch
@@ -114,6 +116,11 @@ class Database:
         stored = self.table.column("captions")[row].values
         return tuple(map(Caption, *(stored.field(name).to_pylist() for name in Caption._fields)))
 
+    def regions(self, row: int) -> list[tuple[Region, ...]]:
+        """The regions of all true texts of a photograph, in the order of `captions`."""
+        stored = self.table.column("captions")[row].values.field("regions").to_pylist()
+        return list(map(from_dicts, stored))
+
     def parses(self, row: int) -> list[Parse]:
         """The parses of all true texts of a photograph."""
         stored = self.table.column("captions")[row].as_py()
@@ -185,6 +192,7 @@ class Batch:
     negative_of: Tensor  # (K,) caption of each hard negative
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
+    grounding: Grounding  # the boxes of the captions' words; several processes: of the captions of the own share
     rows: tuple[int, ...]  # database rows of all N pictures
     shares: tuple[Share, ...]  # of all processes, by rank
     rank: int = 0  # of this process, which has `pictures`
@@ -197,7 +205,7 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         changed = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **changed)  # type: ignore[arg-type]
+        return replace(self, **changed, grounding=Grounding(*map(change, self.grounding)))  # type: ignore[arg-type]
 
     @property
     def share(self) -> Share:
@@ -211,7 +219,9 @@ class Batch:
 
     @property
     def texts(self) -> TextBatch:
-        return TextBatch(self.owner, self.negative_of, self.changed, self.groups)
+        return TextBatch(
+            self.owner, self.negative_of, self.changed, self.groups, self.grounding, self.words[: len(self.owner)]
+        )
 
 
 class Key(NamedTuple):
@@ -235,6 +245,8 @@ class DrawnCaption(NamedTuple):
     number: int  # of the caption in the plan
     words: list[int]  # indices
     said: frozenset[str]  # all words of the caption, also those after the first `max_words`
+    places: list[Word]  # the words that the model reads, with their places in the text
+    regions: tuple[Region, ...]
     negatives: list[DrawnNegative]
 
 
@@ -246,6 +258,9 @@ class Features(Protocol):
 
     def read(self, row: int, view: int = 0) -> Tensor:
         """Features (C, h, w) of a view of a row, in float16."""
+
+    def view(self, row: int, view: int) -> View:
+        """Which part of the picture a view shows."""
 
 
 class PairDataset(Dataset):
@@ -282,12 +297,17 @@ class PairDataset(Dataset):
             raise ValueError(f"a batch of {len(keys)} pictures cannot be divided among {world} processes")
         texts: list[list[DrawnCaption]] = []
         pictures: list[Tensor] = []
+        views: list[View | None] = []  # None: a picture of another process
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             texts.append(self.texts(key.row, rng))
             if first <= n < after:  # after the texts, whose random numbers must be the same in all processes
                 said = set().union(*(caption.said for caption in texts[-1]))
-                pictures.append(self._picture(key.row, said, rng))
+                picture, view = self._picture(key.row, said, rng)
+                pictures.append(picture)
+                views.append(view)
+            else:
+                views.append(None)
         captions = [caption for own in texts for caption in own]
         negatives = [negative for caption in captions for negative in caption.negatives]
         owner = [n for n, own in enumerate(texts) for _ in own]
@@ -305,6 +325,7 @@ class PairDataset(Dataset):
             negative_of=torch.tensor(negative_of, dtype=torch.long),
             changed=changed,
             groups=torch.tensor(groups),
+            grounding=ground(captions, [views[n] for n in owner], words.shape[1]),
             rows=tuple(key.row for key in keys),
             shares=divide(len(keys), owner, negative_of, world),
             rank=rank,
@@ -314,6 +335,7 @@ class PairDataset(Dataset):
         """Some captions of a photograph, each with newly drawn hard negatives."""
         most, found = self.data.max_words, []
         everything = self.plan.captions(row)
+        regions = self.database.regions(row)
         for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
             split = split_words(self.plan.text(which))
             within = split[most - 1].end if len(split) > most else None
@@ -327,17 +349,49 @@ class PairDataset(Dataset):
                 are_false = KINDS[negative.kind].changed_words_are_false
                 changed = changed_words(its_words, negative) if are_false else []
                 negatives.append(DrawnNegative(negative, encoded, changed))
-            found.append(DrawnCaption(which, caption, frozenset(word.text for word in split), negatives))
+            said = frozenset(word.text for word in split)
+            own_regions = regions[which - everything[0]]
+            found.append(DrawnCaption(which, caption, said, split[:most], own_regions, negatives))
         return found
 
-    def _picture(self, row: int, words: Set[str], rng: random.Random) -> Tensor:
+    def _picture(self, row: int, words: Set[str], rng: random.Random) -> tuple[Tensor, View]:
         if self.features is not None:
             views = 1 if self.augmentation is None else self.features.views_of(row)
-            return self.features.read(row, rng.randrange(0, views, 1 if may_mirror(words) else 2))
+            number = rng.randrange(0, views, 1 if may_mirror(words) else 2)
+            return self.features.read(row, number), self.features.view(row, number)
         picture = self.database.picture(row)
         if self.augmentation is not None and self.augmentation.active:
             return augment(picture, self.data.side, self.augmentation, rng, may_mirror(words), may_recolour(words))
-        return prepare(picture, self.data.side)
+        return prepare(picture, self.data.side), View()
+
+
+def ground(captions: Sequence[DrawnCaption], views: Sequence[View | None], length: int) -> Grounding:
+    """The boxes of the words of each caption in its view. Words of captions without a view have none.
+
+    views: of each caption's picture. length: L, words of the longest text. A word in several spans has the boxes of the
+    shortest one, and none if the view has lost them.
+    """
+    # Lists become tensors at once at the end: 192 small tensors of a batch of 32 pictures would take longer.
+    region_of, total = [[0] * length for _ in captions], 0
+    found: list[tuple[Box, ...]] = []
+    for line, caption, view in zip(region_of, captions, views):
+        everywhere: set[int] = set()
+        for region in sorted(caption.regions, key=lambda region: region.start - region.end):
+            words = words_inside(caption.places, region)
+            everywhere.update(words)
+            boxes = view.place(region.boxes) if view else ()
+            if boxes and words:
+                found.append(boxes)
+            for n in words:
+                line[n] = len(found) if boxes else 0
+        total += len(everywhere)
+    most = max(map(len, found), default=1)
+    padded = [[*boxes, *[NOWHERE] * (most - len(boxes))] for boxes in found]
+    return Grounding(
+        torch.tensor(region_of, dtype=torch.long),
+        torch.tensor(padded, dtype=torch.float32).view(len(found), most, 4),
+        torch.tensor(total),
+    )
 
 
 def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], processes: int) -> tuple[Share, ...]:

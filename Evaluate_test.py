@@ -79,6 +79,8 @@ class EvaluateConfig:
     """Training captions that the blind judges, two classifiers that see only the text, learn from."""
     corrections: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Suggest corrections for N swaps (as Predict.py --suggest does) and count how often they restore the caption."""
+    rerank: Annotated[int, tyro.conf.arg(metavar="K")] = 10
+    """Retrieval: the head orders the K best texts of each picture and pictures of each text; 0 leaves it out."""
     resamples: int = metrics.RESAMPLES
     """Bootstrap resamples of the photographs, for the 95 % intervals."""
     full: bool = False
@@ -88,6 +90,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         require(self.corrections >= 0, f"--corrections {self.corrections}: must not be negative")
+        require(self.rerank >= 0, f"--rerank {self.rerank}: must not be negative")
         require(self.resamples >= 10, f"--resamples {self.resamples}: must be at least 10")
         require(self.blind_captions >= 2, f"--blind-captions {self.blind_captions}: must be at least 2")
         Criterion.parse(self.threshold_for or "balanced-accuracy")
@@ -188,7 +191,7 @@ def evaluate(
     blind = blind_scores(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
-    one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot)
+    one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot, settings.rerank)
     one.words = point_at_words(loaded, texts["test"], test, boot)
     one.corrections = correct_swaps(one, settings.corrections)
     one.seconds = time.perf_counter() - started

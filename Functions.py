@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 
 from Architectures import SiameseModel
 from common.devices import rng_state, set_rng_state
+from common.grounding import Grounding
+from common.matching import Matched
 from common.patch_word import OUT, best_cosines, real_words
+from common.scores import ScoreParts
 from Config import LossConfig
 
 
@@ -30,6 +34,8 @@ class TextBatch(NamedTuple):
     negative_of: Tensor  # (K,) the caption that each hard negative was made from, in ascending order
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
+    grounding: Grounding  # the boxes of the captions' words
+    words: Tensor  # (T, L) indices of the captions' words
 
 
 class Share(NamedTuple):
@@ -155,6 +161,52 @@ def word_loss(
     return (fits + fails) / 2
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The vectors of one process's share of a batch, and what belongs to what in it."""
+
+    model: SiameseModel
+    pictures: Tensor  # (n, V, D)
+    captions: Tensor  # (t, V, D)
+    negatives: Tensor  # (k, V, D)
+    batch: TextBatch
+    share: Share
+    whole: WholeBatch | None
+
+    @classmethod
+    def of(
+        cls, model: SiameseModel, pictures: Tensor, texts: Tensor, batch: TextBatch, whole: WholeBatch | None
+    ) -> "Encoded":
+        share = whole.share if whole else Share.everything(batch)
+        captions, negatives = texts.split(share.sizes[1:])
+        return cls(model, pictures, captions, negatives, batch, share, whole)
+
+    @property
+    def owner(self) -> Tensor:
+        """(t,) the picture of each caption, counted in this share."""
+        return self.batch.owner[self.share.captions] - self.share.pictures.start
+
+    @property
+    def negative_of(self) -> Tensor:
+        """(k,) the caption of each hard negative, counted in this share."""
+        return self.batch.negative_of[self.share.negatives] - self.share.captions.start
+
+    @property
+    def changed(self) -> Tensor:
+        """(k, L) True for the words of a hard negative that were changed."""
+        return self.batch.changed[self.share.negatives]
+
+    @property
+    def all_captions(self) -> Tensor:
+        """(T, V, D) the captions of all processes."""
+        return self.whole.captions if self.whole else self.captions
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Number of captions and hard negatives in the whole batch."""
+        return len(self.batch.owner), len(self.batch.negative_of)
+
+
 def total_loss(
     model: SiameseModel,
     pictures: Tensor,
@@ -164,50 +216,190 @@ def total_loss(
     in_batch: float = 1.0,
     whole: WholeBatch | None = None,
 ) -> Tensor:
-    """Weighted sum of contrastive, triplet, match and word loss.
+    """Weighted sum of contrastive, triplet, match, word, ground and head loss.
 
     pictures: (n, V, D) vectors of this process's pictures; texts: (t + k, V, D) vectors of their captions, then of
     their hard negatives; batch: the texts of all N pictures; in_batch: see contrastive_loss; whole: the vectors of all
     processes, if several divide the batch. Each process returns its part of the loss. The parts add up to the loss of
     the whole batch, and so do their gradients.
     """
-    own = whole.share if whole else Share.everything(batch)
-    first = own.pictures.start, own.captions.start
-    captions, negatives = texts.split(own.sizes[1:])
-    caption_of = batch.negative_of[own.negatives]  # (k,) position of each negative's caption in the whole batch
-    hard_of = batch.owner[caption_of]  # (k,) position of each negative's picture in the whole batch
-    of_captions = pictures[batch.owner[own.captions] - first[0]]  # (t, V, D)
-    of_negatives = pictures[hard_of - first[0]]  # (k, V, D)
-    totals = len(batch.owner), len(batch.negative_of)
-    scale = model.log_scale.exp()
+    encoded = Encoded.of(model, pictures, texts, batch, whole)
+    rows = model.all_parts(pictures, encoded.all_captions)  # (n, T)
+    hard = model.pair_parts(pictures[encoded.owner[encoded.negative_of]], encoded.negatives)  # (k,)
+    terms = ranking_terms(encoded, rows, hard, settings, in_batch)
+    terms += verdict_terms(encoded, hard, settings)
+    if settings.ground and model.scores_words:
+        terms.append(settings.ground * ground_loss(*where_words_look(encoded)))
+    if model.head is not None:
+        terms += head_terms(encoded, rows, settings)
+    return sum(terms[1:], terms[0])
 
-    # The ranking score: which text belongs to which picture?
-    rows = model.all_parts(pictures, whole.captions if whole else captions)  # (n, T)
-    columns = model.all_parts(whole.pictures, captions) if whole else None  # (N, t)
-    hard_parts = model.pair_parts(of_negatives, negatives)  # (k,)
+
+def ranking_terms(
+    encoded: Encoded, rows: ScoreParts, hard: ScoreParts, settings: LossConfig, in_batch: float
+) -> list[Tensor]:
+    """Losses of the ranking score: which text belongs to which picture?
+
+    rows: scores (n, T) of the own pictures with all captions; hard: (k,) of the hard negatives with their pictures.
+    """
+    model, batch, whole, share = encoded.model, encoded.batch, encoded.whole, encoded.share
+    hard_of = batch.owner[batch.negative_of[share.negatives]]  # (k,) position of the picture in the whole batch
+    columns = model.all_parts(whole.pictures, encoded.captions) if whole else None  # (N, t)
+    scale = model.log_scale.exp()
+    first = share.pictures.start, share.captions.start
     contrast = partial(contrastive_loss, owner=batch.owner, groups=batch.groups, first=first)
-    logits, hard = scale * model.ranking(rows), scale * model.ranking(hard_parts)
+    logits, hard_logits = scale * model.ranking(rows), scale * model.ranking(hard)
     others = None if columns is None else scale * model.ranking(columns)
-    contrastive = contrast(logits, hard=hard, hard_of=hard_of, in_batch=in_batch, columns=others)
+    contrastive = contrast(logits, hard=hard_logits, hard_of=hard_of, in_batch=in_batch, columns=others)
     terms = [settings.contrastive * contrastive]
     if settings.whole and model.scores_words and rows.pooled is not None:
         # Without hard negatives: they differ from captions in one word, and a pooled vector that learns to separate
         # them finds a picture's caption less often: with 491 validation photographs recall@1 fell from 48 to 32 %.
         others = None if columns is None or columns.pooled is None else scale * columns.pooled
-        terms.append(settings.whole * contrast(scale * rows.pooled, hard=hard[:0], hard_of=hard_of[:0], columns=others))
+        pooled, none = scale * rows.pooled, hard_logits[:0]
+        terms.append(settings.whole * contrast(pooled, hard=none, hard_of=hard_of[:0], columns=others))
+    return terms
 
-    # The verdict score: is the text true?
-    true, false = model.pair_parts(of_captions, captions).decisive, hard_parts.decisive  # (t,), (k,)
-    terms.append(settings.triplet * triplet_loss(true[caption_of - first[1]], false, settings.margin, totals[1]))
-    terms.append(settings.match * match_loss(true, false, scale, model.match_at, totals))
+
+def verdict_terms(encoded: Encoded, hard: ScoreParts, settings: LossConfig) -> list[Tensor]:
+    """Losses of the score of pairs without the head: is the text true? hard: scores (k,) of the hard negatives."""
+    model, captions = encoded.model, encoded.captions
+    scale, of_captions = model.log_scale.exp(), encoded.pictures[encoded.owner]  # (t, V, D)
+    true, false = model.pair_parts(of_captions, captions).decisive, hard.decisive  # (t,), (k,)
+    triplet = triplet_loss(true[encoded.negative_of], false, settings.margin, encoded.totals[1])
+    terms = [settings.triplet * triplet]
+    terms.append(settings.match * match_loss(true, false, scale, model.match_at, encoded.totals))
     if settings.word and model.scores_words:
+        of_negatives = encoded.pictures[encoded.owner[encoded.negative_of]]  # (k, V, D)
         fits = best_cosines(model.parts(of_captions)[1], model.parts(captions)[1])  # (t, L)
-        fails = best_cosines(model.parts(of_negatives)[1], model.parts(negatives)[1])  # (k, L)
-        real = real_words(model.parts(whole.captions if whole else captions)[1]).float()  # (T, L)
-        words = real.sum(), batch.changed.sum()
-        changed = batch.changed[own.negatives]
-        terms.append(settings.word * word_loss(fits, real[own.captions], fails, changed, scale, model.match_at, words))
-    return sum(terms[1:], terms[0])
+        fails = best_cosines(model.parts(of_negatives)[1], model.parts(encoded.negatives)[1])  # (k, L)
+        real = real_words(model.parts(encoded.all_captions)[1]).float()  # (T, L)
+        words, own = (real.sum(), encoded.batch.changed.sum()), real[encoded.share.captions]
+        terms.append(settings.word * word_loss(fits, own, fails, encoded.changed, scale, model.match_at, words))
+    return terms
+
+
+class Grounded(NamedTuple):
+    """The G words of the own captions that have a region in the view of their picture."""
+
+    caption: Tensor  # (G,) position of their caption
+    word: Tensor  # (G,) position in the caption
+    inside: Tensor  # (G, P) share of each patch that the region covers, divided by the largest
+    centres: Tensor  # (G, P) number of boxes of the region with their centre in the patch
+    total: Tensor  # () number of words with a region in the whole batch
+    vocabulary: Tensor  # (G,) index of the word in the vocabulary
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> "Grounded":
+        grounding = encoded.batch.grounding
+        region_of = grounding.region_of[encoded.share.captions]
+        caption, word = region_of.nonzero(as_tuple=True)
+        region = region_of[caption, word] - 1
+        patches = encoded.model.parts(encoded.pictures)[1].shape[1]
+        inside = grounding.coverage(patches)
+        inside = inside / inside.amax(-1, keepdim=True).clamp(min=1e-6)
+        vocabulary = encoded.batch.words[encoded.share.captions][caption, word]
+        centres, total = grounding.centres(patches), grounding.total.clamp(min=1)
+        return cls(caption, word, inside[region], centres[region], total, vocabulary)
+
+
+def where_words_look(encoded: Encoded) -> tuple[Tensor, Grounded]:
+    """Softmax (G, P) of the cosines of each grounded word with the patches of its picture, and their regions."""
+    model, grounded = encoded.model, Grounded.of(encoded)
+    patches, words = model.parts(encoded.pictures)[1], model.parts(encoded.captions)[1]
+    words = F.normalize(words[grounded.caption, grounded.word], dim=-1).unsqueeze(1)
+    cosines = (words @ patches[encoded.owner[grounded.caption]].mT).squeeze(1)
+    return (model.log_scale.exp() * cosines).softmax(-1), grounded
+
+
+def ground_loss(attention: Tensor, grounded: Grounded) -> Tensor:
+    """Minus the log of the share of each word's attention (G, P) that falls into its region, mean over all words.
+
+    A patch counts by how much of it the region covers. A word without a region is not supervised.
+    """
+    share = (attention * grounded.inside).sum(-1)
+    return -share.clamp(min=1e-4).log().sum() / grounded.total
+
+
+def count_loss(gates: Tensor, grounded: Grounded) -> Tensor:
+    """Binary cross-entropy of the gates (G, P): is the centre of a box in the patch? Sum over patches, mean over words.
+
+    The sum of the open gates is then the number of boxes. A softmax cannot count: its sum is 1.
+    """
+    target = grounded.centres.clamp(max=1)
+    return F.binary_cross_entropy_with_logits(gates, target, reduction="sum") / grounded.total
+
+
+def tag_loss(encoded: Encoded, grounded: Grounded) -> Tensor:
+    """Cross-entropy of each word with a region, predicted from the patches of its boxes, mean over all words.
+
+    It says what is in a box in one step, which the losses of texts only imply: the backbone learns kinds and colours
+    several times as fast. Words that a caption does not mention are not taken for false: the prediction is one
+    distribution over all words that are said of such boxes.
+    """
+    model = encoded.model
+    assert model.tags is not None
+    patches = model.head_rows(encoded.pictures)[encoded.owner[grounded.caption]]  # (G, P, D)
+    share = grounded.inside / grounded.inside.sum(-1, keepdim=True)
+    mean = (share.unsqueeze(1) @ patches).squeeze(1)  # (G, D)
+    return F.cross_entropy(model.tags(mean), grounded.vocabulary, reduction="sum") / grounded.total
+
+
+def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list[Tensor]:
+    """Losses of the head: image-text matching on captions, hard negatives, and the hardest captions of other pictures.
+
+    rows: scores (n, T) of the own pictures with all captions. A picture gets as many captions of other photographs as
+    it has captions, those with the highest ranking scores. Source: Li et al. 2021 (ALBEF), who draw them by a softmax.
+    """
+    model, batch, own = encoded.model, encoded.batch, encoded.share
+    t, k = own.sizes[1:]
+    with torch.no_grad():
+        same = batch.groups[own.pictures, None] == batch.groups[batch.owner]  # (n, T)
+        order = model.ranking(rows).masked_fill(same, OUT).argsort(1, descending=True)  # (n, T)
+        hardest = order[encoded.owner, number_within(encoded.owner, len(order))]  # (t,)
+        is_other = ~same[encoded.owner, hardest]  # False if the other pictures have fewer captions
+    texts = torch.cat([encoded.captions, encoded.negatives, encoded.all_captions[hardest]])
+    picture_of = torch.cat([encoded.owner, encoded.owner[encoded.negative_of], encoded.owner])
+    found = match_pairs(model, encoded.pictures, texts, picture_of)
+
+    captions, negatives = encoded.totals
+    true = F.softplus(-found.text[:t]).sum() / captions
+    hard = F.softplus(found.text[t : t + k]).sum() / max(1, negatives)
+    others = (F.softplus(found.text[t + k :]) * is_other).sum() / captions
+    text = (true + (1 - settings.others) * hard + settings.others * others) / 2
+
+    real = real_words(model.parts(encoded.all_captions)[1])  # (T, L)
+    fits = (F.softplus(-found.words[:t]) * real[own.captions]).sum() / real.sum().clamp(min=1)
+    fails = (F.softplus(found.words[t : t + k]) * encoded.changed).sum() / batch.changed.sum().clamp(min=1)
+    terms = [settings.head * text, settings.head * (fits + fails) / 2]
+    if settings.ground or settings.count or settings.tag:
+        grounded = Grounded.of(encoded)
+        at = grounded.caption, grounded.word
+        terms.append(settings.ground * ground_loss(found.attention[at], grounded))
+        terms.append(settings.count * count_loss(found.gates[at], grounded))
+        terms.append(settings.tag * tag_loss(encoded, grounded))
+    return terms
+
+
+def match_pairs(model: SiameseModel, pictures: Tensor, texts: Tensor, picture_of: Tensor) -> Matched:
+    """What the head finds for B pairs: text i with picture `picture_of[i]`. Its parts have B rows instead of (n, M).
+
+    pictures: (n, V, D); texts: (B, V, D). The texts of a picture are laid side by side, so that the head computes what
+    it needs of a picture once. Pictures with fewer texts than others get the first text again, which is not read.
+    """
+    place = number_within(picture_of, len(pictures))
+    layout = picture_of.new_zeros(len(pictures), int(place.max()) + 1)  # (n, M) which texts the head gets
+    layout[picture_of, place] = torch.arange(len(texts), device=texts.device)
+    return Matched(*(part[picture_of, place] for part in model.match(pictures, texts[layout])))
+
+
+def number_within(owner: Tensor, owners: int) -> Tensor:
+    """Number of each item among the items of its owner: (B,) of 0 to owners - 1 -> (B,). [0, 1, 0] gives [0, 0, 1]."""
+    order = owner.argsort(stable=True)
+    counts = torch.bincount(owner, minlength=owners)
+    numbers = torch.empty_like(owner)
+    numbers[order] = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner[order]]
+    return numbers
 
 
 def collecting_norms(model: nn.Module) -> list[nn.BatchNorm2d]:

@@ -278,7 +278,7 @@ def make_loaders(
     If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
-    one_swap = replace(config.negatives, most_swaps=1)
+    one_swap = replace(config.negatives, most_swaps=1, geometry=1.0)
     train_set = PairDataset(
         database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
     )
@@ -445,9 +445,9 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
         raise Stopped
     own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
     loss, true, false = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
-    if not (np.isfinite(true).all() and np.isfinite(false).all()):
+    if not all(np.isfinite(values).all() for values in (loss, true, false)):
         raise FloatingPointError(
-            "validation scores are NaN or infinite; train again with --overwrite and a lower --optim.lr"
+            "validation loss or scores are NaN or infinite; train again with --overwrite and a lower --optim.lr"
         )
     return float(loss.mean()), checkpoints.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
 

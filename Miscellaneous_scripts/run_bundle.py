@@ -122,8 +122,8 @@ class Bundle:
         pixels = squeeze(np.asarray(open_picture(path, self.settings["short_side"])), self.settings["side"])
         (picture,) = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})
         indices = np.array([self.tokenizer.encode_words(words)])
-        score, *cosines = self._scores(picture, indices)
-        best, places = self._of_words(picture, indices, score, *cosines)
+        score, *evidence = self._scores(picture, indices)
+        best, places = self._of_words(picture, indices, score, *evidence)
         value = float(score[0])
         return {
             "score": value,
@@ -155,25 +155,30 @@ class Bundle:
 
     def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
         """Scores (T,) of a picture (1, V, D) with texts of word indices (T, L); for a model with word vectors also the
-        cosines (T, L, P) of each word with each patch."""
+        scores of the words (T, L) and their heat (T, L, P)."""
         (texts,) = self.text.run(None, {"words": indices})
         return self.pair.run(None, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
 
     def _of_words(
-        self, picture: Floats, indices: NDArray[np.int64], score: Floats, cosines: Floats | None = None
+        self,
+        picture: Floats,
+        indices: NDArray[np.int64],
+        score: Floats,
+        words: Floats | None = None,
+        heat: Floats | None = None,
     ) -> tuple[Floats, list[dict[str, Any]]]:
         """The score (L,) and the place of each word of a text.
 
-        The score is the word's cosine with its best patch. The place is this patch, as row and column of the grid, and
-        its box (left, top, right, bottom) as fractions of the picture. A model with only the pooled score has no word
+        The place is the patch with the highest heat, as row and column of the grid, and its box (left, top, right,
+        bottom) as fractions of the picture. A model with only the pooled score has no word
         vectors: there the score is what the text's score loses without the word, and the places are None.
         """
         count = indices.shape[1]
-        if cosines is not None:
-            grid = math.isqrt(cosines.shape[2])
-            places = [divmod(int(patch), grid) for patch in cosines[0].argmax(axis=-1)]
+        if words is not None and heat is not None:
+            grid = math.isqrt(heat.shape[2])
+            places = [divmod(int(patch), grid) for patch in heat[0].argmax(axis=-1)]
             boxes = [(x / grid, y / grid, (x + 1) / grid, (y + 1) / grid) for y, x in places]
-            return cosines[0].max(axis=-1), [{"patch": patch, "box": box} for patch, box in zip(places, boxes)]
+            return words[0], [{"patch": patch, "box": box} for patch, box in zip(places, boxes)]
         shorter = np.zeros((count, max(1, count - 1)), dtype=np.int64)
         for i in range(count):
             shorter[i, : count - 1] = np.delete(indices[0], i)

@@ -401,8 +401,10 @@ class RankCounter:
         best = np.full(len(groups), -np.inf)
         np.maximum.at(best, owner, own)  # the best caption of a picture counts
         self._best, self._own = best[:, None] - TIE, own - TIE
-        self.of_pictures = np.zeros(len(groups), dtype=np.int64)  # rank of each picture's best caption among the texts
-        self.of_texts = np.zeros(len(owner), dtype=np.int64)  # rank of each text's picture among the pictures
+        self.of_pictures: Integers = np.zeros(
+            len(groups), dtype=np.int64
+        )  # rank of each picture's best caption among the texts
+        self.of_texts: Integers = np.zeros(len(owner), dtype=np.int64)  # rank of each text's picture among the pictures
 
     def add(self, place: slice, scores: Floats) -> None:
         """Count the wrong answers in scores (n, T) of the pictures at `place` with all texts."""

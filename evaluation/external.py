@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from Architectures import Scorer
 from common.metrics import Bootstrap, Floats, calibration_figures
+from common.scores import Scorer
 from evaluation import scoring
 from evaluation.benchmarks import Benchmark, Claim, Contents
 from evaluation.benchmarks.figures import Scored
@@ -48,7 +48,7 @@ def evaluate_benchmark(
     if not claims:
         raise ValueError(f"none of the pictures of {contents.spec} can be read: {next(iter(unreadable.values()))}")
     of = np.array([number[claim.picture] for claim in claims])
-    use = Scorer.ranking if benchmark.ratings else Scorer.verdict
+    use = Scorer.pair_ranking if benchmark.ratings else Scorer.pair_scores
     scores = scoring.score_pairs(loaded, vectors, [claim.text for claim in claims], of, benchmark.name, use)
     boot = Bootstrap(len(places), resamples)
     rows = benchmark_rows(benchmark, claims, scores, of, threshold.threshold, boot)

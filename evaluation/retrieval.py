@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from Architectures import Scorer
 from common.metrics import Bootstrap, Floats, RankCounter, hubness
+from common.scores import Scorer
 from evaluation import scoring
+from evaluation.rerank import Candidates
 from evaluation.scoring import REFERENCES, Scores, TextBlock
 from evaluation.texts import Texts
 from training.checkpoints import LoadedModel
@@ -17,15 +18,24 @@ FOLD = 1000  # pictures of a gallery, as in published tables of COCO
 RANKINGS = {  # what is printed behind "retrieval"
     "all": "",
     "all_csls": ", CSLS",
+    "reranked": ", best candidates ordered by the head",
     "folds": f", {FOLD:,} at a time",
     "folds_csls": f", {FOLD:,} at a time, CSLS",
 }
 
 
 def retrieve(
-    loaded: LoadedModel, texts: Texts, test: Scores, validation: Scores, groups: np.ndarray, boot: Bootstrap
+    loaded: LoadedModel,
+    texts: Texts,
+    test: Scores,
+    validation: Scores,
+    groups: np.ndarray,
+    boot: Bootstrap,
+    rerank: int = 0,
 ) -> dict[str, dict[str, Floats]]:
     """Samples of each figure of each of RANKINGS. Folds are left out if there are too few pictures for two galleries.
+
+    rerank: number of candidates that the head orders, see `evaluation.rerank`; 0, or a model without a head: none.
 
     groups: (N,) identity of each test photograph. The references of CSLS are up to 1,000 photographs and captions of
     the validation split, so CSLS uses nothing of the test split. The whole matrix of scores is never in memory.
@@ -33,7 +43,7 @@ def retrieve(
     references = validation.pictures[:REFERENCES]
 
     def blocks(pictures: Tensor, captions: Sequence[TextBlock], title: str) -> Iterator[tuple[slice, Floats]]:
-        return scoring.score_blocks(loaded, pictures, captions, title, Scorer.ranking)
+        return scoring.score_blocks(loaded, pictures, captions, title, Scorer.all_ranking)
 
     by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
     by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
@@ -42,7 +52,7 @@ def retrieve(
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
         return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
 
-    own = scoring.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.ranking)
+    own = scoring.score_pairs(loaded, test.pictures, texts.captions, texts.owner, "own texts", Scorer.pair_ranking)
     own_corrected = corrected(own, texts.owner)
     counters = {
         "all": RankCounter(own, texts.owner, groups),
@@ -53,8 +63,13 @@ def retrieve(
         fold[fold == len(groups) // FOLD] = -1  # left out: too few pictures for another gallery
         counters["folds"] = RankCounter(own, texts.owner, groups, fold)
         counters["folds_csls"] = RankCounter(own_corrected, texts.owner, groups, fold)
+    candidates = Candidates(len(groups), len(own), rerank) if rerank and loaded.model.has_head else None
     for place, scores in blocks(test.pictures, test.captions, "retrieval"):
+        if candidates is not None:
+            candidates.add(place, scores)
         without_hubs = corrected(scores, (place, None))
         for name, counter in counters.items():
             counter.add(place, without_hubs if name.endswith("csls") else scores)
+    if candidates is not None:
+        counters["reranked"] = candidates.rerank(loaded, test.pictures, test.captions, counters["all"])
     return {name: counter.recalls(boot) for name, counter in counters.items()}

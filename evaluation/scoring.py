@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from Architectures import ScoreParts, Scorer, SiameseModel
+from Architectures import SiameseModel
 from common import devices
 from common.augment import prepare
 from common.jobs import progress
 from common.metrics import Floats, Integers
-from common.patch_word import best_cosines
 from common.pictures import open_picture
+from common.scores import Scorer
 from Config import DatabaseConfig
 from DataBase_functions import Database, pad
 from evaluation.texts import Texts
@@ -31,7 +31,8 @@ PAIRS = 1024  # scored at once
 REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
 COSINES = 2**25  # of patches with words that `score_blocks` computes at once, 128 MB
 
-Use = Callable[[Scorer, ScoreParts], Tensor]  # Scorer.verdict or Scorer.ranking
+# (model, vectors of pictures, vectors of texts) -> scores
+Use = Callable[[Scorer, Tensor, Tensor], Tensor]
 
 
 class TextBlock(NamedTuple):
@@ -122,12 +123,12 @@ def score_pairs(
     texts: Sequence[str],
     of: Integers,
     title: str = "texts",
-    use: Use = Scorer.verdict,
+    use: Use = Scorer.pair_scores,
 ) -> Floats:
     """Scores (T,) of each text with its picture; equal texts are encoded once.
 
-    pictures: (N, V, D) from `encode_pictures`; of: (T,) number of each text's picture; use: Scorer.verdict or
-    Scorer.ranking.
+    pictures: (N, V, D) from `encode_pictures`; of: (T,) number of each text's picture; use: Scorer.pair_scores or
+    Scorer.pair_ranking.
     """
     number: dict[str, int] = {}
     which = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
@@ -141,7 +142,7 @@ def score_pairs(
         for some in np.split(np.arange(len(pairs)), range(PAIRS, len(pairs), PAIRS)):
             mine = torch.from_numpy(of[pairs[some]]).to(pictures.device)
             theirs = block.vectors[torch.from_numpy(place[some]).to(pictures.device)]
-            scores[pairs[some]] = use(loaded.model, loaded.model.pair_parts(pictures[mine], theirs)).cpu().numpy()
+            scores[pairs[some]] = use(loaded.model, pictures[mine], theirs).cpu().numpy()
     return scores
 
 
@@ -177,11 +178,11 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
 
 @torch.no_grad()
 def score_blocks(
-    loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str, use: Use = Scorer.verdict
+    loaded: LoadedModel, pictures: Tensor, texts: Sequence[TextBlock], title: str, use: Use = Scorer.all_scores
 ) -> Iterator[tuple[slice, Floats]]:
     """Scores (n, T) of a few pictures at a time with all texts, sorted by the numbers of the texts.
 
-    use: Scorer.verdict or Scorer.ranking.
+    use: Scorer.all_scores or Scorer.all_ranking.
     """
     count = sum(len(block.numbers) for block in texts)
     widest = max(block.vectors.shape[0] * block.vectors.shape[1] for block in texts)
@@ -190,7 +191,7 @@ def score_blocks(
         some = pictures[start : start + step]
         scores = np.empty((len(some), count), dtype=np.float32)
         for block in texts:
-            scores[:, block.numbers] = use(loaded.model, loaded.model.all_parts(some, block.vectors)).cpu().numpy()
+            scores[:, block.numbers] = use(loaded.model, some, block.vectors).cpu().numpy()
         yield slice(start, start + len(some)), scores
 
 
@@ -207,7 +208,7 @@ def score_words(
 ) -> tuple[Floats, list[Floats]]:
     """Verdict scores (T,) of each text with picture number `of`, and scores (L,) of the words that the model reads.
 
-    The score of a word is its cosine with its best patch. A model with only the pooled score has no word vectors: there
+    The score of a word is that of `Scorer.evidence`. A model with only the pooled score has no word vectors: there
     the score of a word is the drop of the text's score if the word is removed, which needs one encoding per word.
     """
     words = [words_of(loaded, text) for text in texts]
@@ -216,9 +217,9 @@ def score_words(
     if loaded.model.scores_words:
         for block in encode_words(loaded, words, "words"):
             mine = pictures[torch.from_numpy(of[block.numbers]).to(pictures.device)]
-            whole[block.numbers] = loaded.model.pair_scores(mine, block.vectors).cpu().numpy()
-            (_, patches), (_, vectors) = loaded.model.parts(mine), loaded.model.parts(block.vectors)
-            for i, line in zip(block.numbers, best_cosines(patches, vectors).cpu().numpy()):
+            found = loaded.model.evidence(mine, block.vectors)
+            whole[block.numbers] = found.scores.cpu().numpy()
+            for i, line in zip(block.numbers, found.words.cpu().numpy()):
                 scores[i] = line[: len(words[i])]
         return whole, scores
     places = [(i, k) for i, line in enumerate(words) for k in range(len(line) + 1)]  # the last k removes no word

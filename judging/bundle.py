@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from Architectures import Scorer, SiameseModel
+from Architectures import SiameseModel
 from common.augment import prepare
-from common.patch_word import word_cosines
+from common.scores import Evidence, Scorer
 from common.storage import CONFIG, THRESHOLD, VOCABULARY, write_atomically
 from common.vision import one_line
 from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
@@ -36,7 +36,8 @@ from Tokenizer_lib import Tokenizer
 from training.checkpoints import LoadedModel, Threshold
 
 MANIFEST = "bundle.json"
-FORMAT = 2  # of the bundle
+FORMAT = 3  # of the bundle
+READABLE = (2, FORMAT)  # 2: without a head; score.onnx, which is not read then, has other outputs
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, CONFIG, VOCABULARY, THRESHOLD)
 PROGRAM = {  # name in the bundle -> source file. run.py imports the last three, which import no torch
@@ -123,19 +124,17 @@ class PictureBranch(nn.Module):
 
 
 class PairScore(nn.Module):
-    """Vectors (B, V, D) of pictures and of texts -> score (B,), and for a model with word vectors the cosines (B, L, P)
-    of each word with each patch."""
+    """Vectors (B, V, D) of pictures and of texts -> score (B,), and for a model with word vectors the scores of its
+    words (B, L) and their heat (B, L, P)."""
 
     def __init__(self, model: Scorer):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor, texts: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        score = self.model.pair_scores(pictures, texts)
-        if not self.model.scores_words:
-            return score
-        (_, patches), (_, words) = self.model.parts(pictures), self.model.parts(texts)
-        return score, word_cosines(patches, words)
+    def forward(self, pictures: Tensor, texts: Tensor) -> Tensor | Evidence:
+        return (
+            self.model.evidence(pictures, texts) if self.model.scores_words else self.model.pair_scores(pictures, texts)
+        )
 
 
 class GridMeans(nn.Module):
@@ -186,7 +185,7 @@ def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
     vectors = {"pictures": branch(picture), "texts": model.text(text)}
     outputs = {"score": {0: "pairs"}}
     if model.scores_words:
-        outputs["cosines"] = {0: "pairs", 1: "words"}
+        outputs |= {"words": {0: "pairs", 1: "words"}, "heat": {0: "pairs", 1: "words"}}
     of_pairs = {"pictures": {0: "pairs"}, "texts": {0: "pairs", 1: "vectors of a text"}}
     return {
         "picture.onnx": export(
@@ -258,11 +257,12 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
 
 
 class ExportedModel(Scorer):
-    """The branches of a bundle, run by onnxruntime on the CPU. `Scorer` computes the scores, as for other models."""
+    """The branches and the head of a bundle, run by onnxruntime on the CPU. `Scorer` computes the other scores."""
 
-    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any):
-        """pictures, texts: onnxruntime's sessions of the two branches; blend: the value of Scorer.ranking_blend."""
+    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any, pairs: Any):
+        """pictures, texts, pairs: onnxruntime's sessions of the three graphs; blend: of Scorer.ranking_blend."""
         super().__init__(model)
+        self.pairs = pairs
         if blend is not None and self.ranking_blend is not None:
             torch.nn.init.constant_(self.ranking_blend, blend)
         self.pictures, self.texts = pictures, texts
@@ -272,16 +272,21 @@ class ExportedModel(Scorer):
         return torch.device("cpu")
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
-        return run(self.pictures, {"pictures": pictures})
+        return run(self.pictures, {"pictures": pictures})[0]
 
     def encode_texts(self, words: Tensor) -> Tensor:
-        return run(self.texts, {"words": words})
+        return run(self.texts, {"words": words})[0]
+
+    def evidence(self, pictures: Tensor, texts: Tensor) -> Evidence:
+        if not self.has_head:
+            return super().evidence(pictures, texts)
+        return Evidence(*run(self.pairs, {"pictures": pictures, "texts": texts}))
 
 
-def run(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The first output of an onnxruntime session."""
+def run(session: Any, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+    """The outputs of an onnxruntime session."""
     arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in inputs.items()}
-    return torch.from_numpy(session.run(None, arrays)[0])
+    return [torch.from_numpy(output) for output in session.run(None, arrays)]
 
 
 def load_bundle(path: Path) -> LoadedModel:
@@ -295,14 +300,14 @@ def load_bundle(path: Path) -> LoadedModel:
     try:
         members = read_members(path)
         manifest = json.loads(members[MANIFEST])
-        if manifest["format"] != FORMAT:
+        if manifest["format"] not in READABLE:
             raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
         config = from_json(members[CONFIG].decode())
         threshold = Threshold(**json.loads(members[THRESHOLD]))
         tokenizer = Tokenizer.from_json(members[VOCABULARY], VOCABULARY)
         check_settings(manifest, config, threshold, tokenizer)
-        pictures, texts = (open_session(runtime, name, members[name]) for name in GRAPHS[:2])
-        model = ExportedModel(config.model, manifest["blend"], pictures, texts).eval()
+        sessions = (open_session(runtime, name, members[name]) for name in GRAPHS)
+        model = ExportedModel(config.model, manifest["blend"], *sessions).eval()
         try_out(model, config, tokenizer)
     except OSError:
         raise  # its message names the file
@@ -376,13 +381,13 @@ def try_out(model: ExportedModel, config: Config, tokenizer: Tokenizer) -> None:
     side, width = config.data.side, config.model.width
     picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))
-    patches, words = (vectors.shape[1] - model.whole_rows for vectors in (picture, text))
+    patches, words = (model.parts(vectors)[1].shape[1] for vectors in (picture, text))
     fits = picture.shape[2:] == text.shape[2:] == (width,)
     if model.scores_words:
         fits = fits and words == 2 and patches >= 1 and math.isqrt(patches) ** 2 == patches
     else:
         fits = fits and words == patches == 0
-    parts = model.pair_parts(picture, text) if fits else None
-    if parts is None or not (model.verdict(parts) + model.ranking(parts)).isfinite().all():
+    scores = model.pair_scores(picture, text) + model.pair_ranking(picture, text) if fits else None
+    if scores is None or not scores.isfinite().all():
         shapes = f"pictures {tuple(picture.shape)}, texts {tuple(text.shape)}"
         raise ValueError(f"its graphs and its settings belong to different models: {shapes}")

@@ -28,8 +28,10 @@ def mapped_words(verdict: Verdict) -> list[int]:
 
 
 def heat_range(verdict: Verdict) -> tuple[float, float]:
-    """Lowest and highest cosine of the colour scale, the same for all words of a text, so that they can be compared."""
+    """Lowest and highest value of the colour scale, the same for all words of a text, so that they can be compared."""
     assert verdict.heat is not None, "a model with only the pooled score has no heat"
+    if verdict.heat_is == "attention":
+        return 0.0, 1.0
     some = verdict.heat[mapped_words(verdict) or slice(None)]
     return min(0.0, float(some.min())), max(verdict.threshold, float(some.max()))
 
@@ -69,8 +71,11 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
         )
     if words:
         colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
-        bar = figure.colorbar(colours, ax=axes, shrink=0.9, aspect=25, label="cosine with each patch")
-        bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
+        cosine = verdict.heat_is == "cosine"
+        label = "cosine with each patch" if cosine else "attention (highest = 1)"
+        bar = figure.colorbar(colours, ax=axes, shrink=0.9, aspect=25, label=label)
+        if cosine:
+            bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
     name = "MATCH" if verdict.match else "MISMATCH"
     title = f"{verdict.text}\n{name}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
     figure.suptitle(title, wrap=True, parse_math=False)  # a $ in a text does not begin a formula

@@ -30,7 +30,6 @@ from torch import Tensor
 from common.augment import prepare
 from common.devices import choose_device
 from common.metrics import Floats, Integers
-from common.patch_word import word_cosines
 from common.storage import THRESHOLD
 from Config import Config
 from evaluation import scoring
@@ -62,8 +61,9 @@ PAIRS = 256  # whose heat is computed at once
 class WordScore(NamedTuple):
     """One word of a text, with its score and its place in the picture.
 
-    The score is the cosine of the word with its best patch. A model with only the pooled score has no word vectors:
-    there the score is what the text's score loses without the word, and patch and box are None.
+    The score says how well the word fits: with a head, the head's answer for the word, and the patch is where the word
+    looks most; without one, the cosine of the word with its best patch. A model with only the pooled score has no word
+    vectors: there the score is what the text's score loses without the word, and patch and box are None.
     """
 
     text: str
@@ -81,18 +81,19 @@ class Verdict(NamedTuple):
     match is True if score >= threshold.
     """
 
-    score: float  # the verdict score, a cosine from -1 to 1
+    score: float  # the verdict score, from -1 to 1
     probability: float  # of a match, if half of all texts are false; at least 0.5 for a match (see `Calibration`)
     threshold: float
     match: bool
     words: tuple[WordScore, ...]  # those that the model reads
     unread: int  # words beyond the maximum that the model reads
-    heat: Floats | None  # (L, h, w) cosine of each word with each patch; None for a model with only the pooled score
+    heat: Floats | None  # (L, h, w), see heat_is; None for a model with only the pooled score
     text: str  # what was judged
+    heat_is: str = "cosine"  # of each word with each patch; "attention": where each word looks, 1 is its best patch
 
     def as_dict(self) -> dict[str, Any]:
         """Everything except the heat and the text, as plain values for JSON."""
-        values = {name: value for name, value in self._asdict().items() if name not in ("heat", "text")}
+        values = {name: value for name, value in self._asdict().items() if name not in ("heat", "text", "heat_is")}
         return {**values, "words": [word._asdict() for word in self.words]}
 
     def __repr__(self) -> str:
@@ -227,8 +228,7 @@ class Judge:
         """The verdicts on text i with picture which[i]; pictures: vectors (K, V, D)."""
         heats: list[Floats] | None = None
         if self.loaded.model.scores_words:
-            scores, heats = self._heat(pictures, which, texts)
-            best = [heat.max(axis=(1, 2)) for heat in heats]
+            scores, best, heats = self._evidence(pictures, which, texts)
         else:
             scores, best = scoring.score_words(self.loaded, pictures, texts, which)
         return [
@@ -236,28 +236,31 @@ class Judge:
             for i, text in enumerate(texts)
         ]
 
-    def _heat(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> tuple[Floats, list[Floats]]:
-        """Verdict scores (N,), and for each text the cosines (L, h, w) of its words with the patches of its picture."""
+    def _evidence(
+        self, pictures: Tensor, which: Integers, texts: Sequence[str]
+    ) -> tuple[Floats, list[Floats], list[Floats]]:
+        """Verdict scores (N,), and for each text the scores (L,) and the heat (L, h, w) of its words."""
         members: dict[str, list[int]] = {}  # equal texts are encoded once
         for i, text in enumerate(texts):
             members.setdefault(text, []).append(i)
         different, model = list(members), self.loaded.model
-        scores, heats = np.zeros(len(texts), dtype=np.float32), [np.zeros(0, dtype=np.float32)] * len(texts)
+        scores = np.zeros(len(texts), dtype=np.float32)
+        words, heats = ([scores[:0]] * len(texts) for _ in range(2))
         for block in scoring.encode_texts(self.loaded, different):
             pairs = [(i, row) for row, number in enumerate(block.numbers) for i in members[different[number]]]
             for start in range(0, len(pairs), PAIRS):
                 some, rows = map(list, zip(*pairs[start : start + PAIRS]))
-                mine, theirs = pictures[torch.from_numpy(which[some]).to(pictures.device)], block.vectors[rows]
-                scores[some] = model.pair_scores(mine, theirs).cpu().numpy()
-                (_, patches), (_, words) = model.parts(mine), model.parts(theirs)
-                grid = math.isqrt(patches.shape[1])  # pictures are square, and so is their grid
-                cosines = word_cosines(patches, words).float().cpu().numpy()
-                for i, lines in zip(some, cosines.reshape(len(some), -1, grid, grid)):
-                    heats[i] = lines[: len(scoring.words_of(self.loaded, texts[i]))].copy()
-        return scores, heats
+                mine = pictures[torch.from_numpy(which[some]).to(pictures.device)]
+                found = model.evidence(mine, block.vectors[rows])
+                grid = math.isqrt(found.heat.shape[-1])  # pictures are square, and so is their grid
+                scores[some], lines, maps = (part.cpu().numpy() for part in found)
+                for i, line, heat in zip(some, lines, maps):
+                    length = len(scoring.words_of(self.loaded, texts[i]))
+                    words[i], heats[i] = line[:length].copy(), heat[:length].reshape(-1, grid, grid).copy()
+        return scores, words, heats
 
     def _verdict(self, text: str, score: float, best: Floats, heat: Floats | None) -> Verdict:
-        """The verdict with this score; best: the scores (L,) of the words, heat: their cosines (L, h, w)."""
+        """The verdict with this score; best: the scores (L,) of the words, heat: (L, h, w)."""
         everything = split_words(text)
         words = everything[: len(best)]
         return Verdict(
@@ -272,6 +275,7 @@ class Judge:
             unread=len(everything) - len(words),
             heat=heat,
             text=text,
+            heat_is="attention" if self.loaded.model.has_head else "cosine",
         )
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:

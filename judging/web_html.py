@@ -187,10 +187,12 @@ def heat_html(visit: Visit) -> str:
         size = f"width:{right - left:.2f}%;height:{bottom - top:.2f}%"
         frame = f'<span class="frame" style="left:{left:.2f}%;top:{top:.2f}%;{size}"></span>'
         where = place_name((left + right) / 2, (top + bottom) / 2)
-    image = image_tag(over, f"Heat map of the word {word.text}: it fits best {where}")
+    looks = "fits: best in the frame" if verdict.heat_is == "cosine" else "looks: most in the frame"
+    verb = "fits best" if verdict.heat_is == "cosine" else "looks most"
+    image = image_tag(over, f"Heat map of the word {word.text}: it {verb} {where}")
     return (
         f'<figure><div class="map">{image}{frame}</div>'
-        f"<figcaption>Where <b>{name}</b> fits: best in the frame, {word.score:.2f}"
+        f"<figcaption>Where <b>{name}</b> {looks}, score {word.score:.2f}"
         f'<span class="scale"><span>{lowest:.2f}</span><i></i><span>{highest:.2f}</span></span></figcaption></figure>'
     )
 

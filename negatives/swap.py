@@ -27,6 +27,7 @@ POINTS = 48  # sampled points per caption, see `sample`; they hit 36 different s
 LONGEST = 30_000  # characters of a caption; offsets are stored as 16-bit integers
 NO_STRING = -1
 _CATEGORIES = tuple(CATEGORIES)
+GEOMETRIC = frozenset({"number", "relation"})  # what only counting and comparing places can refute
 
 
 class Swap(Kind):
@@ -63,7 +64,9 @@ class Swap(Kind):
         text, edits, category = plan.text(caption), [], ""
         used: set[str] = set()
         while wanted and options:
-            slot, repaired, string, _ = rng.choices(options, [option[3] for option in options])[0]
+            factors = [settings.geometry if _CATEGORIES[slots[o[0]][0]] in GEOMETRIC else 1.0 for o in options]
+            chances = [option[3] * factor for option, factor in zip(options, factors)]
+            slot, repaired, string, _ = rng.choices(options, chances)[0]
             number, spots = slots[slot]
             surface = plan.string(string)
             edits += write_edits(text, spots, surface, bool(repaired))

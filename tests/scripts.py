@@ -111,6 +111,8 @@ def _logged_to(stderr: IO[str]) -> Iterator[None]:
     kept, root.handlers = root.handlers, []
     for reference in logging._handlerList:
         if type(handler := reference()) is logging.StreamHandler:
+            if handler.stream.closed:  # that of an earlier test, which a handler cannot flush
+                handler.stream = sys.__stderr__
             old[handler] = handler.setStream(stderr)
     try:
         yield

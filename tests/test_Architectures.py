@@ -15,11 +15,12 @@ from common.vision import import_torchvision
 from Config import BackboneConfig, ModelConfig
 
 SCORES = ("pooled", "patch_word", "both")
+MODELS = (*((score, "none") for score in SCORES), ("patch_word", "attention"), ("both", "attention"))  # score, head
 
 
-def small_model(score="patch_word", dropout=0.0, **settings):
+def small_model(score="patch_word", dropout=0.0, head="none", **settings):
     torch.manual_seed(0)
-    model = ModelConfig(width=32, word_width=16, dropout=dropout, score=score, **settings)
+    model = ModelConfig(width=32, word_width=16, dropout=dropout, score=score, head=head, **settings)
     return SiameseModel(50, BackboneConfig(channels=8), model)
 
 
@@ -47,9 +48,9 @@ def test_vectors_have_unit_length_and_padding_is_zero():
     assert real_words(words).tolist() == [[True] * 3 + [False] * 2, [True] * 5]
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_padding_changes_nothing(score):
-    model = small_model(score).eval()
+@pytest.mark.parametrize(("score", "head"), MODELS)
+def test_padding_changes_nothing(score, head):
+    model = small_model(score, head=head).eval()
     patches = model.encode_pictures(some_pictures(3))
     words = some_words([4, 7, 1])
     wide = torch.cat([words, torch.zeros(3, 20, dtype=torch.long)], dim=1)
@@ -118,22 +119,55 @@ def test_a_picture_does_not_depend_on_its_batch():
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(("score", "head"), MODELS)
 @pytest.mark.parametrize("sharpness", [0.0, 10.0])
-def test_matrix_of_scores_equals_scores_of_pairs(score, sharpness):
-    model = small_model(score, sharpness=sharpness).eval()
+def test_matrix_of_scores_equals_scores_of_pairs(score, head, sharpness, monkeypatch):
+    monkeypatch.setattr("common.scores.PAIRS_AT_ONCE", 8)  # two pictures in a block of the head, then one
+    model = small_model(score, head=head, sharpness=sharpness).eval()
     patches, words = model.encode_pictures(some_pictures(3)), model.encode_texts(some_words([2, 6, 4, 5]))
     matrix = model.all_scores(patches, words)
     assert matrix.shape == (3, 4)
     assert matrix.abs().max() <= 1 + 1e-5
+    ranking = model.all_ranking(patches, words)
     for n in range(3):
-        pairs = model.pair_scores(patches[n].expand(4, -1, -1), words)
-        torch.testing.assert_close(matrix[n], pairs, atol=1e-5, rtol=0)
+        mine = patches[n].expand(4, -1, -1)
+        torch.testing.assert_close(matrix[n], model.pair_scores(mine, words), atol=1e-5, rtol=0)
+        torch.testing.assert_close(ranking[n], model.pair_ranking(mine, words), atol=1e-5, rtol=0)
+        if model.scores_words:
+            torch.testing.assert_close(matrix[n], model.evidence(mine, words).scores, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_texts_in_groups_of_like_length_are_encoded_as_at_once(score):
-    model = small_model(score).eval()
+def test_the_head_gives_the_verdict_and_the_cosines_the_ranking():
+    """The vectors of words and patches for the patch-word score stay apart from those that the head reads."""
+    model = small_model("both", head="attention").eval()
+    pictures, texts = model.encode_pictures(some_pictures(3)), model.encode_texts(some_words([4, 6, 3]))
+    (whole, patches), (_, words) = model.parts(pictures), model.parts(texts)
+    assert (whole.shape, patches.shape, words.shape) == ((3, 32), (3, 16, 32), (3, 6, 32))
+    torch.testing.assert_close(patches.norm(dim=-1), torch.ones(3, 16))
+    assert real_words(words).sum(1).tolist() == [4, 6, 3]
+    scores, ranking = model.pair_scores(pictures, texts), model.pair_ranking(pictures, texts)
+    with torch.no_grad():
+        model.head.whole.bias.add_(1)
+    torch.testing.assert_close(torch.atanh(model.pair_scores(pictures, texts)), torch.atanh(scores) + 0.25)
+    torch.testing.assert_close(model.pair_ranking(pictures, texts), ranking)
+
+
+@pytest.mark.parametrize("head", ["none", "attention"])
+def test_evidence_of_words(head):
+    model = small_model(head=head).eval()
+    pictures, texts = model.encode_pictures(some_pictures(2)), model.encode_texts(some_words([4, 6]))
+    _, words, heat = model.evidence(pictures, texts)
+    assert (words.shape, heat.shape) == ((2, 6), (2, 6, 16))
+    assert words.abs().max() <= 1
+    if head == "none":
+        torch.testing.assert_close(words, heat.amax(-1))
+    else:
+        torch.testing.assert_close(heat.amax(-1), torch.ones(2, 6))
+
+
+@pytest.mark.parametrize(("score", "head"), MODELS)
+def test_texts_in_groups_of_like_length_are_encoded_as_at_once(score, head):
+    model = small_model(score, head=head).eval()
     words = some_words([1, 9, 3, 3, 8, 2, 5, 7, 9, 4])
     vectors = encode_by_length(model.text, words, size=3)
     torch.testing.assert_close(vectors, model.text(words), atol=1e-6, rtol=0)

@@ -12,6 +12,8 @@ from batches import MIXED, SWAPS_ALONE, make_dataset, words_of
 
 import DataBase_functions as db
 from common import augment
+from common.grounding import Grounding
+from common.regions import Region, View
 from common.storage import SPLITS
 from Config import AugmentConfig, NegativesConfig
 from DataBase_functions import Database, EpochSampler, Key, make_loader
@@ -23,9 +25,9 @@ CPU = torch.device("cpu")
 
 
 def same(one, other):
+    pairs = [*zip(vars(one).values(), vars(other).values()), *zip(one.grounding, other.grounding)]
     return all(
-        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-        for a, b in zip(vars(one).values(), vars(other).values())
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs if not isinstance(a, Grounding)
     )
 
 
@@ -47,8 +49,8 @@ def test_vocabulary_comes_from_the_train_split_only(tiny):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"format 99, this version reads 2; build one with: python Database_create\.py"),
-        ({"format": None}, r"format None, this version reads 2; .* --overwrite"),
+        ({"format": 99}, r"format 99, this version reads 3; build one with: python Database_create\.py"),
+        ({"format": None}, r"format None, this version reads 3; .* --overwrite"),
         (None, r"no database at .*; build one with: python Database_create\.py --name other --flickr8k DIR"),
     ],
 )
@@ -249,7 +251,168 @@ def test_the_parts_of_a_batch_are_the_batch(tiny, world):
     assert torch.equal(captions, whole.words[: len(whole.owner)])
     assert torch.equal(torch.cat([part.pictures for part in parts]), whole.pictures)
     for part in parts:
-        assert same(replace(part, pictures=whole.pictures, shares=whole.shares, rank=0), whole)
+        assert same(
+            replace(part, pictures=whole.pictures, shares=whole.shares, rank=0, grounding=whole.grounding), whole
+        )
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_each_process_has_the_boxes_of_its_own_captions(tiny, world):
+    augmentation = AugmentConfig(shift=0.1, crop=0.5, flip=0.5)
+    keys = [Key(2, row) for row in tiny.rows("train")[:7]]
+    whole = make_dataset(tiny, augmentation).__getitems__(keys)
+    expected = boxes_of_words(whole)
+    assert len(expected) > 30
+    found = {}
+    for rank in range(world):
+        part = make_dataset(tiny, augmentation, part=(rank, world)).__getitems__(keys)
+        own = boxes_of_words(part)
+        captions = range(part.share.captions.start, part.share.captions.stop)
+        assert own and all(caption in captions for caption, _ in own)
+        assert torch.equal(part.grounding.total, whole.grounding.total), "all processes divide by the same number"
+        found |= own
+    assert found == expected
+
+
+def boxes_of_words(batch):
+    """(caption, word) -> boxes, for every word with a region."""
+    region_of, boxes, _ = batch.grounding
+    assert region_of.shape == (len(batch.owner), batch.words.shape[1]) and boxes.dtype == torch.float32
+    places = region_of.nonzero().tolist()
+    return {(t, n): [tuple(box) for box in boxes[region_of[t, n] - 1].tolist() if any(box)] for t, n in places}
+
+
+def stored_boxes(database, dataset, key):
+    """The same for one photograph, from the row of the database: the words that are read of each drawn caption."""
+    drawn = dataset.texts(key.row, db.seeded(dataset.seed, key.epoch, database.ids[key.row]))
+    row, first = database.table.column("captions")[key.row].as_py(), dataset.plan.captions(key.row).start
+    found = {}
+    for t, caption in enumerate(drawn):
+        stored = row[caption.number - first]
+        for n, word in enumerate(split_words(stored["text"])[: dataset.data.max_words]):
+            for region in stored["regions"]:
+                if region["start"] <= word.start and word.end <= region["end"]:
+                    found[t, n] = [tuple(box) for box in region["boxes"]]
+    return found
+
+
+@pytest.mark.parametrize("most", [64, 4])
+def test_words_have_the_boxes_of_their_regions(tiny, most):
+    dataset = make_dataset(tiny, captions_per_picture=3, max_words=most)
+    words = 0
+    for row in range(12):
+        batch = dataset[Key(0, row)]
+        expected = stored_boxes(tiny, dataset, Key(0, row))
+        assert boxes_of_words(batch) == expected
+        assert batch.grounding.total == len(expected)
+        words += len(expected)
+    assert words > (150 if most == 64 else 40)
+
+
+def test_boxes_are_mirrored_with_the_picture(tiny):
+    """All words of scenes without a side: their boxes are mirrored, and the pixels are."""
+    plain, mirrored = (make_dataset(tiny, augmentation) for augmentation in (None, AugmentConfig(flip=1.0)))
+    seen = 0
+    for row in range(24):
+        one, other = plain[Key(0, row)], mirrored[Key(0, row)]
+        if torch.equal(one.pictures.flip(-1), other.pictures):
+            expected = {
+                word: [(1 - c, b, 1 - a, d) for a, b, c, d in boxes] for word, boxes in boxes_of_words(one).items()
+            }
+            found = boxes_of_words(other)
+            assert found.keys() == expected.keys()
+            for word, boxes in found.items():
+                torch.testing.assert_close(torch.tensor(boxes), torch.tensor(expected[word]), atol=1e-6, rtol=0)
+            seen += len(found)
+        else:
+            assert torch.equal(one.pictures, other.pictures) and boxes_of_words(one) == boxes_of_words(other)
+    assert seen > 30
+
+
+def test_a_word_whose_box_a_crop_lost_has_none(tiny):
+    plain, cropped = (make_dataset(tiny, augmentation) for augmentation in (None, AugmentConfig(crop=0.1)))
+    lost = kept = 0
+    for row in range(24):
+        before, batch = boxes_of_words(plain[Key(0, row)]), cropped[Key(0, row)]
+        after = boxes_of_words(batch)
+        assert set(after) <= set(before) and batch.grounding.total == len(before)
+        assert all(len(boxes) == len(before[word]) for word, boxes in after.items()), "all boxes of a word or none"
+        assert all(0 <= side <= 1.000001 for boxes in after.values() for box in boxes for side in box)
+        lost, kept = lost + len(before) - len(after), kept + len(after)
+    assert lost > 30 and kept > 30
+
+
+def drawn(text, *regions, most=64):
+    """A caption with regions of these (words, boxes)."""
+    spans = [(text.index(words), words, boxes) for words, boxes in regions]
+    found = tuple(Region(start, start + len(words), boxes) for start, words, boxes in spans)
+    return db.DrawnCaption(0, [1], frozenset(), split_words(text)[:most], found, [])
+
+
+SMALL, LARGE, FAR = (0.1, 0.1, 0.3, 0.3), (0.0, 0.0, 0.5, 0.5), (0.8, 0.8, 1.0, 1.0)
+
+
+def test_a_word_in_two_spans_has_the_boxes_of_the_shorter_one():
+    caption = drawn("a man in a red hat runs", ("a man in a red hat", (LARGE,)), ("a red hat", (SMALL, SMALL)))
+    region_of, boxes, total = db.ground([caption], [View()], 8)
+    assert region_of.tolist() == [[1, 1, 1, 2, 2, 2, 0, 0]] and total == 6
+    torch.testing.assert_close(boxes[0], torch.tensor([LARGE, (0, 0, 0, 0)]))
+    torch.testing.assert_close(boxes[1], torch.tensor([SMALL, SMALL]))
+
+
+def test_if_the_view_has_lost_the_shorter_span_its_words_have_no_boxes():
+    """The hat is not where the man is seen."""
+    caption = drawn("a man in a red hat runs", ("a man in a red hat", (LARGE,)), ("a red hat", (FAR,)))
+    region_of, boxes, total = db.ground([caption], [View((0.0, 0.0, 0.7, 0.7))], 7)
+    assert region_of.tolist() == [[1, 1, 1, 0, 0, 0, 0]] and total == 6
+    assert boxes.shape == (1, 1, 4)
+
+
+def test_captions_of_other_processes_and_words_that_are_not_read_have_no_boxes():
+    one = drawn("two dogs near a cat", ("two dogs", (SMALL, FAR)), ("a cat", (LARGE,)), most=4)
+    region_of, boxes, total = db.ground([one, one], [None, View()], 6)
+    assert region_of.tolist() == [[0] * 6, [1, 1, 0, 2, 0, 0]] and total == 6
+    assert boxes.shape == (2, 2, 4)
+    cut = drawn("two dogs near a cat", ("a cat", (LARGE,)), most=3)
+    region_of, boxes, total = db.ground([cut], [View()], 3)
+    assert not region_of.any() and total == 0 and len(boxes) == 0
+
+
+def test_batches_take_their_boxes_to_a_device_and_into_pinned_memory(tiny, monkeypatch):
+    batch = make_dataset(tiny)[Key(0, 3)]
+    moved = batch.to(torch.device("meta"))
+    assert {tensor.device.type for tensor in (*moved.grounding, moved.words, moved.pictures)} == {"meta"}
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    assert same(batch.pin_memory(), batch)
+    assert all(any(tensor is one for one in pinned) for tensor in batch.grounding)
+
+
+class NumberedViews:
+    """Cached features that are the number of their view."""
+
+    def views_of(self, row):
+        return 4
+
+    def read(self, row, view=0):
+        return torch.full((1, 2, 2), float(view), dtype=torch.float16)
+
+    def view(self, row, view):
+        return View(mirrored=view % 2 == 1)
+
+
+def test_boxes_are_those_of_the_cached_view_that_is_read(tiny):
+    plain, cached = make_dataset(tiny), make_dataset(tiny, AugmentConfig())
+    cached.features = NumberedViews()
+    seen = set()
+    for row in range(24):
+        batch, before = cached[Key(0, row)], boxes_of_words(plain[Key(0, row)])
+        mirrored = bool(batch.pictures[0, 0, 0, 0] % 2)
+        seen.add(mirrored)
+        for word, boxes in boxes_of_words(batch).items():
+            expected = [(1 - c, b, 1 - a, d) if mirrored else (a, b, c, d) for a, b, c, d in before[word]]
+            torch.testing.assert_close(torch.tensor(boxes), torch.tensor(expected), atol=1e-6, rtol=0)
+    assert seen == {False, True}
 
 
 def test_a_batch_is_not_divided_among_more_processes_than_it_has_pictures(tiny):
@@ -292,7 +455,7 @@ def test_which_changes_of_the_picture_a_caption_allows(text, mirror, recolour):
 def test_one_caption_of_the_batch_is_enough_to_forbid_the_mirror(tiny, monkeypatch):
     """What `augment` may do is decided by the words of all captions that go with the picture."""
     seen = []
-    monkeypatch.setattr(db, "augment", lambda picture, *_: augment.prepare(picture, 64))
+    monkeypatch.setattr(db, "augment", lambda picture, *_: (augment.prepare(picture, 64), View()))
     monkeypatch.setattr(db, "may_mirror", lambda words: seen.append(words))
     dataset = make_dataset(tiny, AugmentConfig(flip=1.0), captions_per_picture=5)
     for row in range(6):

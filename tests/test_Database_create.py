@@ -22,8 +22,11 @@ from datasets import load_from_disk
 from forks import run_forked
 from pictures import corners, photograph, scenery, turned
 from PIL import Image
+from raw_files import entities, entity
+from raw_files import write as write_files
 
 import Database_create
+from common.regions import Region
 from Config import DatabaseConfig
 from negatives.text import Parse
 from sources import parser
@@ -367,7 +370,7 @@ def test_the_manifest_has_the_hashes_of_the_files(photos):
         name: digest for name, digest in hashes.items() if name.startswith("data-")
     }
     assert sum(file["rows"] for file in files.values()) == len(photos.rows)
-    assert (photos.manifest["format"], photos.manifest["parse_format"]) == (2, 1)
+    assert (photos.manifest["format"], photos.manifest["parse_format"]) == (3, 1)
     state = json.loads((photos.folder / "state.json").read_text())
     for key in ("format", "parse_format", "fingerprint", "picture_fingerprint"):
         assert state[key] == photos.manifest[key]
@@ -631,6 +634,94 @@ def test_one_command_builds_one_database_of_all_sources(tmp_path):
     assert digests(tmp_path / "photos") == before, "mismatches and narratives too"
 
 
+# Boxes
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory) -> SimpleNamespace:
+    """Flickr30k, Flickr8k and Entities. 1 is in both, 901.jpg and 3 are the same picture, boxes of 5 are damaged."""
+    root = tmp_path_factory.mktemp("boxes")
+    first, third, fifth = GOOD[0], GOOD[2], GOOD[4]
+    captions = {
+        "flickr30k/results_20130124.token": ["1.jpg#0\tA brown dog runs .", "901.jpg#0\tA brown dog is running ."],
+        "flickr8k/Flickr8k.token.txt": [
+            *(f"{first}#0\ta brown dog runs", f"{first}#1\tA grey cat sleeps on a bed ."),
+            *(f"{third}#0\ta brown dog is running", f"{third}#1\tTwo cats sleep ."),
+            f"{fifth}#0\tA hat .",
+        ],
+        "entities/Sentences/1.txt": [
+            "[/EN#1/animals A brown dog] runs .",
+            "[/EN#2/animals A gray cat] sleeps on [/EN#3/other a bed] .",
+        ],
+        "entities/Sentences/3.txt": ["[/EN#1/animals A brown dog] is running .", "[/EN#2/animals Two cats] sleep ."],
+        "entities/Sentences/5.txt": ["[/EN#1/clothing A hat] ."],
+        "entities/Sentences/77.txt": ["[/EN#1/clothing A hat] ."],
+    }
+    objects = [entity(1, 1, 50, 50, "1"), entity(51, 51, 100, 100, "2"), entity(1, 51, 50, 100, "2")]
+    files = {name: "\n".join(lines) for name, lines in captions.items()}
+    files |= {f"entities/Annotations/{n}.xml": entities(100, 200, *objects) for n in (1, 3, 77)}
+    write_files(root, files | {"entities/Annotations/5.xml": "<annotation>"})
+    for folder, names in (
+        ("flickr30k/flickr30k-images", {"1.jpg": 0, "901.jpg": 2}),
+        ("flickr8k/Flicker8k_Dataset", {first: 0, third: 2, fifth: 4}),
+    ):
+        (root / folder).mkdir()
+        for name, seed in names.items():
+            scenery(seed, (128, 96)).save(root / folder / name)
+    flags = [part for name in ("flickr30k", "flickr8k", "entities") for part in (f"--{name}", root / name)]
+    done = build("--name", "photos", "--root", root, *flags)
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(root=root, folder=root / "photos", done=done)
+
+
+def test_captions_get_the_boxes_of_other_files_of_repeats_and_of_copies(boxes):
+    from DataBase_functions import Database
+
+    found = {}
+    for row in read_rows(boxes.folder):
+        for caption in row["captions"]:
+            its = {caption["text"][r["start"] : r["end"]]: len(r["boxes"]) for r in caption["regions"]}
+            found[row["image_id"], caption["source"], caption["text"]] = its
+    assert found == {
+        ("1.jpg", "flickr30k", "A brown dog runs ."): {"A brown dog": 1},
+        ("1.jpg", "flickr8k", "A grey cat sleeps on a bed ."): {"A grey cat": 2},
+        ("901.jpg", "flickr30k", "A brown dog is running ."): {"A brown dog": 1},  # of its copy
+        ("901.jpg", "flickr8k", "Two cats sleep ."): {"Two cats": 2},
+        (GOOD[4], "flickr8k", "A hat ."): {},
+    }
+    database = Database(boxes.folder)
+    row = database.ids.index("901.jpg")
+    one, two = database.regions(row)
+    assert one == (Region(0, 11, ((0.0, 0.0, 0.5, 0.25),)),)
+    assert two == (Region(0, 8, ((0.5, 0.25, 1.0, 0.5), (0.0, 0.25, 0.5, 0.5))),)
+
+
+def test_boxes_are_counted_and_printed(boxes):
+    manifest = json.loads((boxes.folder / "manifest.json").read_text())
+    assert {name: source["regions"] for name, source in manifest["sources"].items()} == {
+        "flickr30k": {"captions": 2, "words": 6},
+        "flickr8k": {"captions": 2, "words": 5},
+        "entities": {"captions": 0, "words": 0},
+    }
+    assert manifest["sources"]["entities"]["captions"] == {"seen": 6, "stored": 4, "left_out": 2}
+    assert manifest["sources"]["entities"]["photographs"] == {"seen": 3, "stored": 2, "left_out": 1}
+    reasons = {e["where"]: e["reason"] for e in manifest["left_out"] if e["source"] == "entities"}
+    assert reasons.pop("Annotations/5.xml").startswith("not a file of boxes: ParseError")
+    assert reasons == {"Sentences/77.txt:1": "there is no picture of flickr:77 in the folders that were read"}
+    assert "boxes: 4 of 5 captions have words with boxes, 11 words\n" in boxes.done.stdout
+
+
+def test_parsing_again_keeps_the_boxes(boxes, tmp_path):
+    shutil.copytree(boxes.folder, tmp_path / "photos")
+    assert build("--name", "photos", "--root", tmp_path, "--reparse").returncode == 0
+    assert digests(tmp_path / "photos") == digests(boxes.folder)
+
+
+def test_without_boxes_none_are_mentioned(photos):
+    assert "boxes" not in photos.done.stdout
+    assert all(caption["regions"] == [] for row in photos.rows.values() for caption in row["captions"])
+
+
 # Captions of a finished database, parsed again
 
 
@@ -653,7 +744,8 @@ def age(folder: Path) -> None:
     """Change the database to what a program with another parse format builds."""
     parse = pa.struct({"start": pa.list_(pa.int32()), "mood": pa.string()})
     own = DATABASE_SCHEMA.field("captions").type.value_type
-    captions = pa.list_(pa.struct([*(own.field(name) for name in ("text", "kind", "source")), ("parse", parse)]))
+    kept = [own.field(name) for name in ("text", "kind", "source", "regions")]
+    captions = pa.list_(pa.struct([*kept[:3], ("parse", parse), kept[3]]))
     place = DATABASE_SCHEMA.get_field_index("captions")
     schema = DATABASE_SCHEMA.set(place, pa.field("captions", captions))
     for path in folder.glob("data-*.arrow"):
@@ -749,11 +841,11 @@ def test_without_a_database_there_is_nothing_to_parse_again(tmp_path):
 def test_a_database_of_another_format_must_be_built_again(scenes, tmp_path):
     shutil.copytree(scenes, tmp_path / "scenes")
     manifest = json.loads((scenes / "manifest.json").read_text())
-    (tmp_path / "scenes" / "manifest.json").write_text(json.dumps(manifest | {"format": 3}))
+    (tmp_path / "scenes" / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
     before = digests(tmp_path / "scenes")
     done = build("--root", tmp_path, "--reparse")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert f"format 3, this version reads 2; build one with: {shlex.join(rebuild(tmp_path))}" in done.stderr
+    assert f"format 2, this version reads 3; build one with: {shlex.join(rebuild(tmp_path))}" in done.stderr
     assert digests(tmp_path / "scenes") == before and names_in(tmp_path) == ["scenes"]
 
 
@@ -785,7 +877,10 @@ def test_a_missing_folder_is_one_line(tmp_path):
     ("flags", "message"),
     [
         (["--name", "photos", "--ade20k", "x"], "--ade20k has no captions of its own: add --narratives FILE"),
-        (["--narratives", "x.jsonl"], "--narratives and --sharegpt4v describe pictures of other datasets: add --coco"),
+        (
+            ["--narratives", "x.jsonl"],
+            "--narratives is about pictures of other datasets: add --coco DIR or --flickr30k DIR or --ade20k DIR",
+        ),
         (["--images", "x"], "--images needs --pairs FILE"),
         (["--pairs", "x.csv"], "photographs need a name: add --name photos"),
         (

@@ -17,6 +17,7 @@ from PIL import Image
 import Evaluate_test
 from common.augment import prepare
 from common.metrics import Bootstrap, best_threshold
+from common.scores import Scorer
 from DataBase_functions import Database
 from evaluation import scoring
 from evaluation.retrieval import retrieve
@@ -125,7 +126,7 @@ def test_the_report_is_complete(evaluated):
     assert counted == {kind: len(false.of) for kind, false in texts.false.items() if len(false.of)}
     assert results["config"] == json.loads((root / "Models" / "small" / "config.json").read_text())
     assert {"ece", "brier", "slope", "intercept"} == set(results["calibration"])
-    assert set(results["retrieval"]) == {"all", "all_csls"}, "there are too few pictures for a gallery of 1,000"
+    assert set(results["retrieval"]) == {"all", "all_csls", "reranked"}, "too few pictures for a gallery of 1,000"
     assert results["retrieval"]["all"]["text_to_picture_recall@5"].keys() == {"value", "low", "high"}
     assert 0 <= results["word_evidence"]["accuracy"]["value"] <= 1
     assert 0.05 < results["word_evidence"]["chance"] < 0.3
@@ -251,7 +252,7 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     found = retrieve(loaded, splits["test"], test, other, groups, boot)
 
     def whole(pictures, blocks):
-        return next(iter(scoring.score_blocks(loaded, pictures, blocks, "")))[1]
+        return next(iter(scoring.score_blocks(loaded, pictures, blocks, "", Scorer.all_ranking)))[1]
 
     matrix, owner = whole(test.pictures, test.captions), splits["test"].owner
     hubs = np.sort(whole(other.pictures, test.captions), axis=0)[-10:].mean(0)
@@ -347,7 +348,7 @@ def test_ctrl_c_gets_one_line(trained, monkeypatch):
 
     monkeypatch.setattr(Evaluate_test, "evaluate", interrupted)
     done = evaluate("--model", trained / "Models" / "small", status=130)
-    assert done.stderr.endswith(".py: stopped\n") and "Traceback" not in done.stderr
+    assert done.stderr.endswith(": stopped\n") and "Traceback" not in done.stderr
 
 
 def test_no_model_gets_one_line(tmp_path):

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_Architectures import small_model, some_pictures, some_words
+from test_Architectures import MODELS, small_model, some_pictures, some_words
 
 import Functions
 from Architectures import SiameseModel
+from common.grounding import Grounding
 from Config import BackboneConfig, LossConfig, ModelConfig
 from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss, word_loss
 
@@ -138,12 +139,102 @@ def test_the_loss_whole_is_contrastive_of_the_pooled_score_without_hard_negative
 def test_verdict_losses_train_only_patches_and_words():
     model = small_model("both")
     (pictures, words), batch = a_batch(some_pictures(8))
-    judging = LossConfig(contrastive=0, whole=0)
+    judging = LossConfig(contrastive=0, whole=0, ground=0)
     Functions.total_loss(model, model.encode_pictures(pictures), model.encode_texts(words), batch, judging).backward()
     assert model.neck.project.weight.grad.abs().max() > 0
     for layer in (model.neck.project_whole, model.text.project_whole):
         assert layer.weight.grad is None or not layer.weight.grad.any()
     assert not model.ranking_blend.grad.any()
+
+
+def test_the_ground_loss_is_the_share_of_attention_inside_the_region():
+    """A word without a region, and one whose boxes a crop has lost, only count in the mean."""
+    inside = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.5, 1.0, 0.0]])
+    attention = torch.tensor([[0.1, 0.3, 0.4, 0.2], [0.2, 0.2, 0.5, 0.1]])
+    grounded = Functions.Grounded(NOBODY, NOBODY, inside, torch.zeros(2, 4), torch.tensor(3), NOBODY)
+    expected = -(math.log(0.4) + math.log(0.2 * 0.5 + 0.5)) / 3
+    assert Functions.ground_loss(attention, grounded).item() == pytest.approx(expected)
+
+
+def test_the_count_loss_opens_gates_at_centres():
+    centres = torch.tensor([[0.0, 2.0, 0.0]])  # two boxes with their centre in one cell are one gate
+    gates = torch.tensor([[-1.0, 0.5, 2.0]])
+    grounded = Functions.Grounded(NOBODY, NOBODY, centres, centres, torch.tensor(2), NOBODY)
+    expected = (math.log1p(math.exp(-1)) + math.log1p(math.exp(-0.5)) + math.log1p(math.exp(2))) / 2
+    assert Functions.count_loss(gates, grounded).item() == pytest.approx(expected)
+
+
+def test_grounded_words_of_a_batch():
+    model = small_model(head="attention").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    encoded = Functions.Encoded.of(model, model.encode_pictures(pictures), model.encode_texts(words), batch, None)
+    grounded = Functions.Grounded.of(encoded)
+    assert list(zip(grounded.caption.tolist(), grounded.word.tolist())) == [(0, 1), (0, 2), (4, 0), (10, 4)]
+    assert grounded.inside.amax(1).tolist() == [1, 1, 1, 1]
+    assert grounded.centres.sum(1).tolist() == [1, 1, 2, 1]
+    assert grounded.total == 5
+    assert grounded.vocabulary.tolist() == [words[i, k].item() for i, k in ((0, 1), (0, 2), (4, 0), (10, 4))]
+
+
+def test_the_tag_loss_predicts_words_from_the_patches_of_their_boxes():
+    model = small_model(head="attention").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    vectors = model.encode_pictures(pictures)
+    encoded = Functions.Encoded.of(model, vectors, model.encode_texts(words), batch, None)
+    # The word at (10, 4) has the right half of picture 7; the grid is 4 x 4.
+    patches = model.head_rows(vectors)[7].view(4, 4, -1)[:, 2:].mean((0, 1))
+    expected = [-model.tags(patches).log_softmax(-1)[words[10, 4]]]
+    right, corner = torch.tensor([0.5, 0, 1, 1]), torch.tensor([0, 0, 0.4, 0.3])
+    covered = Grounding(words, torch.stack([corner[None], right[None]]), torch.tensor(0)).coverage(16)
+    for caption, word, boxes in ((0, 1, covered[0]), (0, 2, covered[0]), (4, 0, covered.amax(0))):
+        mean = (boxes / boxes.sum()) @ model.head_rows(vectors)[batch.owner[caption]]
+        expected.append(-model.tags(mean).log_softmax(-1)[words[caption, word]])
+    torch.testing.assert_close(Functions.tag_loss(encoded, Functions.Grounded.of(encoded)), sum(expected) / 5)
+
+
+def test_without_regions_ground_and_count_are_0():
+    model = small_model(head="attention").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    none = Grounding(torch.zeros(11, 7, dtype=torch.long), torch.zeros(0, 1, 4), torch.tensor(0))
+    vectors = model.encode_pictures(pictures), model.encode_texts(words)
+    losses = [
+        Functions.total_loss(
+            model, *vectors, batch._replace(grounding=none), LossConfig(ground=weight, count=weight, tag=weight)
+        )
+        for weight in (0.0, 2.0)
+    ]
+    assert losses[0] == losses[1] and losses[0].isfinite()
+
+
+def test_pairs_are_laid_out_by_picture():
+    """The head's answers do not depend on how the pairs are grouped."""
+    model = small_model(head="attention").eval()
+    pictures, texts = model.encode_pictures(some_pictures(4)), model.encode_texts(some_words([5, 3, 4, 2, 5, 1, 5]))
+    picture_of = torch.tensor([2, 0, 2, 3, 0, 2, 3])  # picture 1 has no text
+    assert Functions.number_within(picture_of, 4).tolist() == [0, 0, 1, 0, 1, 2, 1]
+    found = Functions.match_pairs(model, pictures, texts, picture_of)
+    for i, picture in enumerate(picture_of):
+        alone = model.match(pictures[picture].unsqueeze(0), texts[i].view(1, 1, *texts.shape[1:]))
+        for one, other in zip(found, alone):
+            torch.testing.assert_close(one[i], other[0, 0], atol=1e-5, rtol=0)
+
+
+def test_the_hardest_captions_of_other_pictures_are_false_texts_of_the_head():
+    """All other captions of the batch are of one photograph; its five captions have nothing false to ask for."""
+    model = small_model(head="attention").eval()
+    (pictures, words), batch = a_batch(some_pictures(8))
+    alone = batch._replace(groups=torch.zeros(8, dtype=torch.long))
+    vectors = model.encode_pictures(pictures), model.encode_texts(words)
+    settings = LossConfig(contrastive=0, triplet=0, match=0, word=0, ground=0, count=0, tag=0, head=1, others=1)
+    no_others, with_others = (Functions.total_loss(model, *vectors, b, settings).item() for b in (alone, batch))
+    logits = model.match(vectors[0], vectors[1][:11].expand(8, -1, -1, -1)).text
+    own = batch.owner.unsqueeze(0) == torch.arange(8).unsqueeze(1)  # (8, 11)
+    ranking = model.all_ranking(vectors[0], vectors[1][:11])
+    expected = 0.0
+    for n in range(8):
+        hardest = ranking[n].masked_fill(own[n], -2).topk(int(own[n].sum())).indices
+        expected += torch.nn.functional.softplus(logits[n, hardest]).sum().item()
+    assert with_others - no_others == pytest.approx(expected / 11 / 2, rel=1e-4)
 
 
 def whole_batch_gradient(model, inputs, batch, chunks):
@@ -169,19 +260,27 @@ def gradient_in_chunks(model, inputs, batch, chunks):
 
 
 def a_batch(pictures):
-    """8 pictures, 11 captions and 5 hard negatives."""
+    """8 pictures, 11 captions and 5 hard negatives; some words of three captions have regions."""
     words = some_words([5] * 11 + [3, 7, 4, 6, 2])
     changed = torch.zeros(5, 7, dtype=torch.bool)
     changed[:, 1] = True
-    owner = torch.tensor([*range(8), 0, 3, 3])
-    return (pictures, words), TextBatch(owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8))
+    owner = torch.tensor([0, 0, 1, 2, 3, 3, 3, 4, 5, 6, 7])
+    region_of = torch.zeros(11, 7, dtype=torch.long)
+    region_of[0, 1:3], region_of[4, 0], region_of[10, 4] = 1, 2, 3
+    corner, half = [0.0, 0.0, 0.4, 0.3], [0.5, 0.0, 1.0, 1.0]
+    boxes = torch.tensor([[corner, [0.0] * 4], [half, corner], [half, [0.0] * 4]])
+    grounding = Grounding(region_of, boxes, torch.tensor(5))  # a crop has lost the boxes of a fifth word
+    return (pictures, words), TextBatch(
+        owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8), grounding, words[:11]
+    )
 
 
-@pytest.mark.parametrize("score", ["pooled", "patch_word", "both"])
+@pytest.mark.parametrize(("score", "head"), MODELS)
 @pytest.mark.parametrize("chunks", [1, 2, 3, 8])
-def test_gradient_in_chunks_is_that_of_the_whole_batch(score, chunks):
-    """With dropout, hard negatives and both scores, on cached features; 8 pictures in 3 chunks divide unevenly."""
-    model = small_model(score, dropout=0.3).train()
+def test_gradient_in_chunks_is_that_of_the_whole_batch(score, head, chunks):
+    """With dropout, hard negatives, both scores and the head, on cached features; 8 pictures in 3 chunks divide
+    unevenly."""
+    model = small_model(score, dropout=0.3, head=head).train()
     inputs, batch = a_batch(torch.randn(8, 64, 3, 3, generator=torch.Generator().manual_seed(0)))
     (loss, gradient), (expected_loss, expected) = (
         compute(model, inputs, batch, chunks) for compute in (gradient_in_chunks, whole_batch_gradient)

@@ -76,7 +76,7 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
     monkeypatch.setenv("NO_COLOR", "1")
     words = f"{300 * 'x'} Donaudampfschifffahrtsgesellschaft {40 * '漢'}"
     text = f"A red {words} ball is on the left side of the picture. " + "a ball " * 40
-    verdict = Judge.load(model, "cpu").check(picture, text)._replace(score=-0.123, threshold=-0.456)
+    verdict = Judge.load(model, "cpu").check(picture, text)._replace(score=-0.123, threshold=-0.456, match=True)
     high = tuple(word._replace(score=1.0) for word in verdict.words)
     Predict.print_verdict(verdict._replace(words=high), "m" * 60)
     found = Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, text)

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import Config
-from Architectures import Scorer, SiameseModel
+from Architectures import SiameseModel
 from common.metrics import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
+from common.scores import Scorer
 from common.storage import (
     CONFIG,
     POINTER,

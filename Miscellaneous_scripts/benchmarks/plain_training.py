@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import Functions
-from Architectures import ScoreParts, SiameseModel
+from Architectures import SiameseModel
 from common.patch_word import average_words
+from common.scores import ScoreParts
 from Config import PRESETS, BackboneConfig, ModelConfig
 from DataBase_functions import PairDataset
 
@@ -45,10 +46,10 @@ class PlainText(nn.Module):
 
 
 class PlainModel(SiameseModel):
-    """The model with only the patch-word score; all cosines (N, P, T, L) are in one tensor."""
+    """The model with only the patch-word score and no head; all cosines (N, P, T, L) are in one tensor."""
 
     def __init__(self, vocabulary: int, backbone: BackboneConfig, settings: ModelConfig) -> None:
-        settings = replace(settings, score="patch_word")
+        settings = replace(settings, score="patch_word", head="none")
         super().__init__(vocabulary, backbone, settings)
         self.text = PlainText(vocabulary, settings)  # type: ignore[assignment]
 

@@ -16,6 +16,7 @@ from forks import LAZILY
 import Main_train
 from Architectures import ResNet50Backbone
 from common.command_line import read_command_line
+from common.grounding import Grounding
 from common.parallel import ALONE, Group
 from Config import PRESETS, BackboneConfig
 from DataBase_functions import divide
@@ -78,10 +79,18 @@ def test_each_text_is_in_the_share_of_its_picture():
     first = Share(slice(0, 2), slice(0, 3), slice(0, 2))  # pictures 0, 1 and 2, 3, 4
     assert divide(5, owner, negative_of, 2) == (first, Share(slice(2, 5), slice(3, 7), slice(2, 4)))
     assert divide(5, owner, negative_of, 1) == (Share(slice(0, 5), slice(0, 7), slice(0, 4)),)
-    batch = TextBatch(torch.tensor(owner), torch.tensor(negative_of), torch.zeros(4, 1), torch.arange(5))
+    batch = TextBatch(
+        torch.tensor(owner),
+        torch.tensor(negative_of),
+        torch.zeros(4, 1),
+        torch.arange(5),
+        NO_REGIONS,
+        torch.zeros(7, 1),
+    )
     assert Share.everything(batch) == divide(5, owner, negative_of, 1)[0]
 
 
+NO_REGIONS = Grounding(torch.zeros(7, 1), torch.zeros(0, 1, 4), torch.tensor(0))
 STEPS = 7  # more than an epoch
 
 
@@ -121,7 +130,17 @@ def resnet_flags(folder, databases, name, weights, *flags):
 
 # No averaging to a grid: in a grid finer than the features, patches are equal, and rounding would decide the best one.
 FROZEN = ["frozen", "--backbone.views", "2", "--data.batch-pictures", "7", "--backbone.grid", "0"]
-FINETUNE = ["finetune", "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "1", "--model.score", "pooled"]
+FINETUNE = [
+    "finetune",
+    "--backbone.unfreeze-epoch",
+    "0",
+    "--optim.accumulation",
+    "1",
+    "--model.score",
+    "pooled",
+    "--model.head",
+    "none",
+]
 FINETUNE += ["--data.side", "32"]
 
 
@@ -129,7 +148,7 @@ FINETUNE += ["--data.side", "32"]
     ("flags", "alone"),
     [
         # A batch of 7 does not divide evenly. The backbone's output is cached.
-        ([*FROZEN, "--model.score", "pooled"], []),
+        ([*FROZEN, "--model.score", "pooled", "--model.head", "none"], []),
         # A lower learning rate, because Adam's step does not depend on the size of the gradient. If a gradient is
         # almost 0, the order of a sum (a difference of 1e-8) decides its sign. At the preset's rate, 17 of 2 million
         # weights differed by 3e-6 to 2e-5, although the gradients agreed to 3e-6 of their norm.

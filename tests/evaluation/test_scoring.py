@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from Architectures import Scorer, SiameseModel
+from Architectures import SiameseModel
 from common.augment import prepare
+from common.scores import Scorer
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
 from DataBase_functions import Database
 from evaluation import scoring
@@ -23,11 +24,27 @@ CPU = torch.device("cpu")
 PICTURES, MAX_WORDS = 7, 12
 THRESHOLD = Threshold(0.4, "balanced-accuracy", "validation", 0.9, 0.9, 0.9, 1.0, 0.0, epoch=1)
 SETTINGS = {
-    "pooled": ModelConfig(width=32, word_width=16, score="pooled", whole_width=64),
-    "patch_word": ModelConfig(width=32, word_width=16, score="patch_word"),
-    "weighed": ModelConfig(width=32, word_width=16, score="patch_word", weigh_words=True, sharpness=0.0),
-    "both": ModelConfig(width=32, word_width=16, score="both", whole_width=64, lstm_width=24),
+    "pooled": ModelConfig(width=32, word_width=16, score="pooled", head="none", whole_width=64),
+    "patch_word": ModelConfig(width=32, word_width=16, score="patch_word", head="none"),
+    "head": ModelConfig(width=32, word_width=16, score="patch_word", head="attention"),
+    "weighed": ModelConfig(width=32, word_width=16, score="patch_word", head="none", weigh_words=True, sharpness=0.0),
+    "both": ModelConfig(width=32, word_width=16, score="both", head="none", whole_width=64, lstm_width=24),
+    "both head": ModelConfig(
+        width=32, word_width=16, score="both", whole_width=64, lstm_width=24, head="attention", head_width=16
+    ),
 }
+
+
+def stir_head(model):
+    """Make the head depend on the picture, which it hardly does before training."""
+    if model.head is None:
+        return
+    torch.manual_seed(1)
+    nn.init.normal_(model.head.whole.weight)
+    for layer in model.head.layers:
+        nn.init.normal_(layer.value.weight)
+        nn.init.normal_(layer.key.weight)
+        nn.init.normal_(layer.cross[-1].weight)
 
 
 def random_model(settings):
@@ -42,6 +59,7 @@ def random_model(settings):
         nn.init.normal_(model.text.weigh.weight)
     if settings.score == "both":
         nn.init.constant_(model.ranking_blend, 0.7)
+    stir_head(model)
     return LoadedModel(model.eval(), tokenizer, config, THRESHOLD)
 
 
@@ -49,6 +67,7 @@ def random_model(settings):
 def models(trained):
     found = {name: random_model(settings) for name, settings in SETTINGS.items()}
     found["trained"] = checkpoints.load_model(trained / "Models" / "small", CPU)
+    stir_head(found["trained"].model)
     return found
 
 
@@ -220,18 +239,21 @@ def test_the_ranking_score_and_the_verdict_score_differ(models):
     pictures, texts = some_pictures(), some_texts(loaded, 7)
     vectors, of = encode(loaded, pictures), np.arange(7) % PICTURES
     encoded = list(scoring.encode_texts(loaded, texts))
-    for use in (Scorer.verdict, Scorer.ranking):
-        found = np.concatenate([part for _, part in scoring.score_blocks(loaded, vectors, encoded, "test", use)])
+    for use, of_all, of_pairs in (
+        (Scorer.verdict, Scorer.all_scores, Scorer.pair_scores),
+        (Scorer.ranking, Scorer.all_ranking, Scorer.pair_ranking),
+    ):
+        found = np.concatenate([part for _, part in scoring.score_blocks(loaded, vectors, encoded, "test", of_all)])
         for block in encoded:
             expected = use(loaded.model, loaded.model.all_parts(vectors, block.vectors)).detach().numpy()
             np.testing.assert_allclose(found[:, block.numbers], expected, atol=1e-5)
-        pairs = scoring.score_pairs(loaded, vectors, texts, of, use=use)
+        pairs = scoring.score_pairs(loaded, vectors, texts, of, use=of_pairs)
         np.testing.assert_allclose(pairs, found[of, np.arange(7)], atol=1e-5)
     verdicts = scoring.score_pairs(loaded, vectors, texts, of)
     assert np.abs(verdicts - pairs).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["patch_word", "weighed", "both", "trained"])
+@pytest.mark.parametrize("name", ["patch_word", "weighed", "both"])
 def test_the_score_of_a_word_is_its_cosine_with_its_best_patch(models, blocks, name):
     loaded = models[name]
     pictures, texts = some_pictures(), some_texts(loaded, 11)
@@ -248,12 +270,22 @@ def test_the_score_of_a_word_is_its_cosine_with_its_best_patch(models, blocks, n
         np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-def test_the_words_of_a_plain_average_have_its_score(models):
-    loaded = models["trained"]
-    assert loaded.config.model.score == "patch_word"
-    plain = loaded._replace(model=SiameseModel(len(loaded.tokenizer), loaded.config.backbone, loaded.config.model))
-    plain.model.load_state_dict(loaded.model.state_dict())
-    plain.model.eval().sharpness = 0.0
+@pytest.mark.parametrize("name", ["head", "both head", "trained"])
+def test_with_a_head_the_score_of_a_word_is_the_head_s(models, blocks, name):
+    loaded = models[name]
+    pictures, texts = some_pictures(), some_texts(loaded, 11)
+    of = np.random.default_rng(0).integers(PICTURES, size=11)
+    whole, found = scoring.score_words(loaded, encode(loaded, pictures), texts, of)
+    np.testing.assert_allclose(whole, scores_alone(loaded, pictures, texts)[of, np.arange(11)], atol=1e-5)
+    for text, picture, scores in zip(texts, of, found):
+        words = text_alone(loaded, scoring.words_of(loaded, text))
+        matched = loaded.model.match(picture_alone(loaded, pictures[picture]), words.unsqueeze(0))
+        np.testing.assert_allclose(scores, torch.tanh(matched.words[0, 0] / 4).detach(), atol=1e-5)
+
+
+def test_the_words_of_a_plain_average_have_its_score():
+    plain = random_model(SETTINGS["patch_word"])
+    plain.model.sharpness = 0.0
     texts, of = some_texts(plain, 9), np.arange(9) % PICTURES
     pictures = encode(plain, some_pictures())
     whole, words = scoring.score_words(plain, pictures, texts, of)

@@ -41,13 +41,14 @@ TEXTS = (
 )
 SMALL, RESNET = BackboneConfig(channels=8), BackboneConfig("resnet50")
 MODELS: dict[str, tuple[BackboneConfig, dict]] = {
-    "pooled": (SMALL, {"score": "pooled", "whole_width": 64}),
-    "patch_word": (SMALL, {"score": "patch_word", "sharpness": 0.0}),
-    "patch_word weighed": (SMALL, {"score": "patch_word", "weigh_words": True}),
+    "pooled": (SMALL, {"score": "pooled", "head": "none", "whole_width": 64}),
+    "patch_word": (SMALL, {"score": "patch_word", "head": "none", "sharpness": 0.0}),
+    "patch_word head": (SMALL, {"score": "patch_word", "head": "attention", "head_width": 16}),
+    "patch_word weighed": (SMALL, {"score": "patch_word", "head": "none", "weigh_words": True}),
     "both": (SMALL, {"score": "both", "whole_width": 64, "lstm_width": 48, "lstm_layers": 1}),
-    "both weighed": (SMALL, {"score": "both", "weigh_words": True, "dropout": 0.3}),
-    "resnet50 pooled": (replace(RESNET, stride_in_1x1=True), {"score": "pooled"}),
-    "resnet50 patch_word": (RESNET, {"score": "patch_word", "weigh_words": True}),
+    "both weighed": (SMALL, {"score": "both", "head": "attention", "weigh_words": True, "dropout": 0.3}),
+    "resnet50 pooled": (replace(RESNET, stride_in_1x1=True), {"score": "pooled", "head": "none"}),
+    "resnet50 patch_word": (RESNET, {"score": "patch_word", "head": "none", "weigh_words": True}),
     # Features of 3 x 3 to 2 x 2: a grid that does not divide them.
     "resnet50 both": (replace(RESNET, grid=2), {"score": "both", "weigh_words": True}),
 }
@@ -232,7 +233,7 @@ def manifest(members, **values):
 
 DAMAGED = {
     "absent member": (lambda m: changed(m, text=None, threshold=None), r"it lacks text\.onnx, threshold\.json"),
-    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 2"),
+    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 3"),
     "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
     "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
     "not UTF-8": (lambda m: changed(m, config=b"\xff\xfe{"), "can't decode"),

@@ -20,6 +20,7 @@ from judging.inputs import PictureError, TextError, image_of_array, open_any
 from judging.judge import SHIPPED, Judge, content_words
 from sources.scenes import draw, make_scene
 
+MODELS = (*((score, "none") for score in ("patch_word", "pooled", "both")), ("both", "attention"))
 TEXT = "A red ball is on the left side of the picture."
 
 
@@ -51,15 +52,16 @@ def test_words_keep_their_place_and_explain_the_score(judge, picture):
     assert [text[word.start : word.end] for word in verdict.words] == ["Two", "Zebras", "a", "red", "ball"]
     assert [word.text for word in verdict.words] == ["Two", "Zebras", "a", "red", "ball"]
     assert [word.known for word in verdict.words] == [True, False, True, True, True]
-    lowest, highest = min(w.score for w in verdict.words), max(w.score for w in verdict.words)
-    assert lowest - 1e-5 <= verdict.score <= highest + 1e-5
+    without_head = with_score(judge, "patch_word").check(picture, text)  # a head adds a term of the whole text
+    lowest, highest = min(w.score for w in without_head.words), max(w.score for w in without_head.words)
+    assert lowest - 1e-5 <= without_head.score <= highest + 1e-5
 
 
 def test_the_best_patch_is_where_the_heat_is_highest(judge, picture):
     verdict = judge.check(picture, TEXT)
     assert verdict.heat.shape == (len(verdict.words), 4, 4)
     for word, heat in zip(verdict.words, verdict.heat):
-        assert word.score == pytest.approx(heat.max(), abs=1e-5) and heat[word.patch] == heat.max()
+        assert heat[word.patch] == heat.max() == pytest.approx(1 if verdict.heat_is == "attention" else word.score)
         line, column = word.patch
         assert word.box == (column / 4, line / 4, (column + 1) / 4, (line + 1) / 4)
 
@@ -88,9 +90,9 @@ def test_a_verdict_is_json(judge, picture):
 # Many
 
 
-@pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
-def test_scores_of_batches_are_those_of_check(judge, score):
-    one = with_score(judge, score)
+@pytest.mark.parametrize(("score", "head"), MODELS)
+def test_scores_of_batches_are_those_of_check(judge, score, head):
+    one = with_score(judge, score, head)
     pictures = [draw(make_scene(seed)) for seed in (1, 2, 3)]
     texts = [TEXT, "two dogs", "a ball"]
     alone = np.array([[one.check(picture, text).score for text in texts] for picture in pictures])
@@ -124,9 +126,9 @@ def test_a_picture_and_a_text_are_encoded_once(judge, picture, tmp_path, monkeyp
     assert counts == {"pictures": 4, "texts": 5}
 
 
-@pytest.mark.parametrize("score", ["patch_word", "pooled", "both"])
-def test_verdicts_are_those_of_check(judge, score):
-    one = with_score(judge, score)
+@pytest.mark.parametrize(("score", "head"), MODELS)
+def test_verdicts_are_those_of_check(judge, score, head):
+    one = with_score(judge, score, head)
     drawn = [draw(make_scene(seed)) for seed in range(3)]
     some = ["a ball", "two dogs", "A red ball is on the left. " * 12, "one zebra", "a ball"]
     pictures, texts = [drawn[i % 3] for i in range(15)], [some[i // 3] for i in range(15)]

@@ -1,0 +1,157 @@
+"""The matching head, in which the words of a text and the patches of a picture meet.
+
+N pictures, M texts for each of them, L words of a text, P patches, D width, H attention heads.
+
+The patch-word score takes each word's best patch by itself. It cannot know how many there are, what is left of what, or
+which of two things is red. Here words attend to patches and learn *where* they looked (geometry) and *how many* places
+fit (counting); then words attend to each other and compare these places.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from common.grounding import grid_places, grid_side
+from common.patch_word import OUT
+
+COUNTS = 8  # the count feature has a bump at each of 0 to 7
+
+
+class Matched(NamedTuple):
+    """What the head finds for N pictures with M texts each."""
+
+    text: Tensor  # (N, M) logit: is the text true?
+    words: Tensor  # (N, M, L) logit of each word: does it fit?
+    attention: Tensor  # (N, M, L, P) where each word looks in the first layer; adds up to 1
+    gates: Tensor  # (N, M, L, P) logits in the first layer: is a cell the centre of something that the word counts?
+
+
+class MatchingHead(nn.Module):
+    """patches (N, P, D), words (N, M, L, D), real (N, M, L) True for words -> Matched.
+
+    The texts of a picture share its keys and values: one product per picture, not one per pair.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int = 4,
+        geometry: bool = True,
+        counting: bool = True,
+        dropout: float = 0.0,
+        width_in: int = 0,
+    ):
+        """width: inside the head; width_in: of the vectors that it reads, 0 means the same.
+
+        geometry, counting: whether words learn where they looked, and how many places fit.
+        """
+        super().__init__()
+        narrow = width_in not in (0, width)
+        self.patches_in, self.words_in = (nn.Linear(width_in, width) if narrow else nn.Identity() for _ in range(2))
+        self.place = nn.Linear(12, width)
+        self.norm_patches, self.norm_words, self.norm = (nn.LayerNorm(width) for _ in range(3))
+        self.layers = nn.ModuleList(MatchingLayer(width, heads, geometry, counting, dropout) for _ in range(layers))
+        self.word = nn.Linear(width, 1)
+        self.whole = nn.Linear(width, 1)
+        nn.init.zeros_(self.whole.weight)
+
+    def forward(self, patches: Tensor, words: Tensor, real: Tensor) -> Matched:
+        places = grid_places(grid_side(patches.shape[1]), patches.device)
+        patches = self.norm_patches(self.patches_in(patches)) + self.place(waves(places))
+        words = self.norm_words(self.words_in(words))
+        seen = []
+        for layer in self.layers:
+            words, attention, gates = layer(words, patches, real, places)
+            seen.append((attention, gates))
+        words = self.norm(words)
+        logits = self.word(words).squeeze(-1).float()
+        weights = real / real.sum(-1, keepdim=True).clamp(min=1)
+        # The soft minimum: one false word makes a text false.
+        worst = -torch.logsumexp((weights.clamp(min=1e-9).log() - logits).masked_fill(~real, OUT), dim=-1)
+        whole = self.whole((words * weights.unsqueeze(-1)).sum(-2)).squeeze(-1).float()
+        text = torch.where(real.sum(-1) > 0, worst + whole, torch.zeros_like(worst))
+        return Matched(text, logits, *seen[0])
+
+
+class MatchingLayer(nn.Module):
+    """Words attend to patches, then to each other: words (N, M, L, D) -> words, attention and gates (N, M, L, P)."""
+
+    def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.heads, self.geometry, self.counting = heads, geometry, counting
+        self.norm_cross, self.norm_self = nn.LayerNorm(width), nn.LayerNorm(width)
+        # No bias for keys: it adds the same to all logits of a softmax, so its gradient is rounding noise, which Adam
+        # would scale up.
+        self.query, self.value, self.key = nn.Linear(width, width), nn.Linear(width, width), no_bias(width)
+        self.gate_query, self.gate_key = (nn.Linear(width, width // 2) for _ in range(2))
+        self.gate_bias = nn.Parameter(torch.tensor(-3.0))  # few cells are centres
+        found = width + 4 * geometry + (COUNTS + 1) * counting
+        self.cross = nn.Sequential(nn.Linear(found, width), nn.GELU(), nn.Linear(width, width))
+        self.self_query, self.self_value, self.self_key = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            no_bias(width),
+        )
+        pairs = heads * (heads + 1) // 2  # of the places of `heads` other words and the word's own
+        compared = width + 4 * pairs * geometry
+        self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, words: Tensor, patches: Tensor, real: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        n, m, length, width = words.shape
+        x = self.norm_cross(words).view(n, m * length, width)
+        scale = (width // self.heads) ** -0.5
+        values, keys = (self._split(of(patches)) for of in (self.value, self.key))  # (N, H, P, D / H)
+        attention = (
+            (self._split(self.query(x) * scale) @ keys.transpose(-2, -1)).float().softmax(-1)
+        )  # (N, H, M * L, P)
+        seen = (attention.to(values.dtype) @ values).transpose(1, 2).flatten(2)
+        mean = attention.mean(1)  # (N, M * L, P)
+        place = mean @ places  # (N, M * L, 2)
+        answers = self.gate_key(patches).transpose(-2, -1)
+        gates = (self.gate_query(x) @ answers).float() * (width // 2) ** -0.5 + self.gate_bias
+        found = [seen]
+        if self.geometry:
+            found += [place, mean @ places**2 - place**2]
+        if self.counting:
+            count = gates.sigmoid().sum(-1, keepdim=True)
+            found += [count, bumps(count)]
+        words = words + self.dropout(self.cross(torch.cat(found, dim=-1))).view_as(words)
+
+        texts, place = words.view(n * m, length, width), place.view(n * m, length, 2)
+        x = self.norm_self(texts)
+        query, key, value = (self._split(of(x)) for of in (self.self_query, self.self_key, self.self_value))
+        logits = (query @ key.transpose(-2, -1) * scale).float().masked_fill(~real.view(n * m, 1, 1, length), OUT)
+        between = logits.softmax(-1)  # (N * M, H, L, L)
+        compared = [(between.to(value.dtype) @ value).transpose(1, 2).flatten(2)]
+        if self.geometry:
+            others = (between @ place.unsqueeze(1)).transpose(1, 2)  # (N * M, L, H, 2) where other words looked
+            every = torch.cat([place.unsqueeze(2), others], dim=2)
+            one, two = zip(*itertools.combinations(range(self.heads + 1), 2))
+            difference = (every[:, :, list(one)] - every[:, :, list(two)]).flatten(2)
+            compared += [difference, torch.tanh(8 * difference)]
+        words = words + self.dropout(self.compare(torch.cat(compared, dim=-1))).view_as(words)
+        grid = (n, m, length, -1)
+        return words, mean.view(grid), gates.view(grid)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, H, L, D / H)."""
+        return x.view(x.shape[0], x.shape[1], self.heads, x.shape[2] // self.heads).transpose(1, 2)
+
+
+def no_bias(width: int) -> nn.Linear:
+    return nn.Linear(width, width, bias=False)
+
+
+def waves(places: Tensor) -> Tensor:
+    """Features (P, 12) of places (P, 2) in [-1, 1]: sines and cosines of half a period, one and two."""
+    angles = torch.cat([places * torch.pi / 2, places * torch.pi, places * 2 * torch.pi], dim=-1)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def bumps(count: Tensor) -> Tensor:
+    """A soft one-hot code of a count: (..., 1) -> (..., COUNTS)."""
+    return torch.exp(-2 * (count - torch.arange(COUNTS, device=count.device)) ** 2)

@@ -1,0 +1,98 @@
+"""The matching head: padding and neighbours change nothing, and it can learn what best patches cannot."""
+
+import pytest
+import torch
+
+from common.matching import COUNTS, MatchingHead, bumps
+
+WIDTH = 16
+
+
+def small_head(**settings):
+    torch.manual_seed(0)
+    return MatchingHead(WIDTH, layers=2, heads=2, **settings)
+
+
+def some_input(pictures=2, texts=3, length=5, patches=9):
+    generator = torch.Generator().manual_seed(1)
+    words = torch.randn(pictures, texts, length, WIDTH, generator=generator)
+    real = torch.ones(pictures, texts, length, dtype=torch.bool)
+    return torch.randn(pictures, patches, WIDTH, generator=generator), words, real
+
+
+@pytest.mark.parametrize("settings", [{}, {"geometry": False}, {"counting": False}])
+def test_shapes_and_sums(settings):
+    found = small_head(**settings)(*some_input())
+    assert found.text.shape == (2, 3)
+    assert found.words.shape == (2, 3, 5)
+    assert found.attention.shape == found.gates.shape == (2, 3, 5, 9)
+    torch.testing.assert_close(found.attention.sum(-1), torch.ones(2, 3, 5))
+
+
+def test_padding_changes_nothing():
+    head, (patches, words, real) = small_head(), some_input()
+    found = head(patches, words, real)
+    wide = torch.cat([words, torch.randn(2, 3, 4, WIDTH)], dim=2)
+    mask = torch.cat([real, torch.zeros(2, 3, 4, dtype=torch.bool)], dim=2)
+    padded = head(patches, wide, mask)
+    torch.testing.assert_close(padded.text, found.text, atol=1e-5, rtol=0)
+    torch.testing.assert_close(padded.words[:, :, :5], found.words, atol=1e-5, rtol=0)
+
+
+def test_a_pair_does_not_depend_on_the_others():
+    head, (patches, words, real) = small_head(), some_input()
+    together, alone = head(patches, words, real), head(patches[1:], words[1:, 2:], real[1:, 2:])
+    torch.testing.assert_close(together.text[1:, 2:], alone.text, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.attention[1:, 2:], alone.attention, atol=1e-5, rtol=0)
+
+
+def test_a_text_without_words_has_the_logit_0():
+    patches, words, _ = some_input()
+    found = small_head()(patches, words, torch.zeros(2, 3, 5, dtype=torch.bool))
+    assert found.text.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_one_word_that_does_not_fit_decides():
+    """The soft minimum lies between the lowest word logit and that logit plus the log of the number of words."""
+    head, inputs = small_head(), some_input()
+    found = head(*inputs)  # the term of the whole text starts at 0, but for its bias
+    worst = found.words.min(-1).values + head.whole.bias
+    assert (found.text >= worst - 1e-5).all()
+    assert (found.text <= worst + torch.tensor(5.0).log() + 1e-5).all()
+
+
+def test_bumps_are_a_soft_code_of_a_count():
+    code = bumps(torch.tensor([[3.0], [2.5]]))
+    assert code.shape == (2, COUNTS)
+    assert code[0].argmax() == 3 and code[0, 3] == 1 and code[0, 4] < 0.2
+    assert code[1, 2] == code[1, 3]
+
+
+def learns(answer, steps=400):
+    """Accuracy on new pictures of a head that was trained to answer from 16 patches, of which some are marked.
+
+    answer: marks (n, 4, 4) -> (n,) bool. A mark is one vector, every other patch another; the text is the same.
+    """
+    torch.manual_seed(0)
+    head = MatchingHead(WIDTH, layers=1, heads=2)
+    mark, ground, words = torch.randn(WIDTH), torch.randn(WIDTH), torch.randn(1, 1, 2, WIDTH)
+    optimizer = torch.optim.Adam(head.parameters(), lr=5e-3)
+    for step in range(steps + 1):
+        marks = torch.rand(128, 4, 4) < torch.rand(128, 1, 1) * 0.5
+        patches = torch.where(marks.view(128, 16, 1), mark, ground)
+        real = torch.ones(128, 1, 2, dtype=torch.bool)
+        logits = head(patches, words.expand(128, 1, 2, WIDTH), real).text[:, 0]
+        truth = answer(marks)
+        if step == steps:
+            return ((logits > 0) == truth).float().mean().item()
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.float()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_the_head_learns_to_count():
+    assert learns(lambda marks: marks.sum((1, 2)) == 3) > 0.9
+
+
+def test_the_head_learns_where():
+    assert learns(lambda marks: marks[:, :, :2].sum((1, 2)) > marks[:, :, 2:].sum((1, 2))) > 0.85
