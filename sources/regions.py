@@ -12,7 +12,7 @@ from common.regions import carry, from_lists
 from sources.intake import Intake
 from sources.items import LeftOut
 
-ALIKE = 0.8  # of the letters agree. In Flickr8k "grey" is "gray" in Flickr30k Entities, and typing errors are mended
+ALIKE = 0.8  # of the letters agree. In Flickr8k "grey" is "gray" in Flickr30k Entities, and typing errors are corrected
 
 
 def give_regions(intake: Intake) -> None:

@@ -120,7 +120,7 @@ def test_a_sample_is_what_a_batch_of_the_first_epoch_holds(dataset):
 
 
 def test_the_boxes_of_a_sample_are_those_of_the_batch(dataset):
-    """Drawn in both pictures, at the places that the model is told."""
+    """Drawn in both pictures, at the places that the ground loss uses."""
     for row in dataset.database.rows("train")[:6]:
         batch, sample = dataset[Key(0, row)], view.draw_sample(dataset, Key(0, row))
         assert sample.regions
