@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -201,6 +201,11 @@ class Encoded:
         """(T, V, D) the captions of all processes."""
         return self.whole.captions if self.whole else self.captions
 
+    @cached_property
+    def grounded(self) -> "Grounded":
+        """The words of the own captions that have a region; the ground loss of the cosines and the head use it."""
+        return Grounded.of(self)
+
     @property
     def totals(self) -> tuple[int, int]:
         """Number of captions and hard negatives in the whole batch."""
@@ -229,7 +234,7 @@ def total_loss(
     terms = ranking_terms(encoded, rows, hard, settings, in_batch)
     terms += verdict_terms(encoded, hard, settings)
     if settings.ground and model.scores_words:
-        terms.append(settings.ground * ground_loss(*where_words_look(encoded)))
+        terms.append(settings.ground * ground_loss(where_words_look(encoded), encoded.grounded))
     if model.head is not None:
         terms += head_terms(encoded, rows, settings)
     return sum(terms[1:], terms[0])
@@ -303,13 +308,13 @@ class Grounded(NamedTuple):
         return cls(caption, word, inside[region], centres[region], total, vocabulary)
 
 
-def where_words_look(encoded: Encoded) -> tuple[Tensor, Grounded]:
-    """Softmax (G, P) of the cosines of each grounded word with the patches of its picture, and their regions."""
-    model, grounded = encoded.model, Grounded.of(encoded)
+def where_words_look(encoded: Encoded) -> Tensor:
+    """Softmax (G, P) of the cosines of each grounded word with the patches of its picture."""
+    model, grounded = encoded.model, encoded.grounded
     patches, words = model.parts(encoded.pictures)[1], model.parts(encoded.captions)[1]
     words = F.normalize(words[grounded.caption, grounded.word], dim=-1).unsqueeze(1)
     cosines = (words @ patches[encoded.owner[grounded.caption]].mT).squeeze(1)
-    return (model.log_scale.exp() * cosines).softmax(-1), grounded
+    return (model.log_scale.exp() * cosines).softmax(-1)
 
 
 def ground_loss(attention: Tensor, grounded: Grounded) -> Tensor:
@@ -373,7 +378,7 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
     fails = (F.softplus(found.words[t : t + k]) * encoded.changed).sum() / batch.changed.sum().clamp(min=1)
     terms = [settings.head * text, settings.head * (fits + fails) / 2]
     if settings.ground or settings.count or settings.tag:
-        grounded = Grounded.of(encoded)
+        grounded = encoded.grounded
         at = grounded.caption, grounded.word
         terms.append(settings.ground * ground_loss(found.attention[at], grounded))
         terms.append(settings.count * count_loss(found.gates[at], grounded))
