@@ -267,6 +267,8 @@ class NegativesConfig:
     """Weight of exchange: two phrases change places. A caption without two such phrases gets another kind."""
     mined: float = 0.2
     """Weight of mined: a caption of another photograph, similar to this one and in contradiction to it."""
+    geometric: float = 0.0
+    """Weight of geometric: numbers, sides, sizes or attributes that the boxes of a caption refute. See NEGATIVES.md."""
     in_batch: float = 1.0
     """Weight of the batch's other captions in the contrastive loss; a hard negative has 1. 0 leaves them out."""
     per_caption: int = 2

@@ -346,7 +346,7 @@ class PairDataset(Dataset):
                 encoded = self.tokenizer.encode_words(its_words)
                 if encoded == caption:  # for the model it would equal the caption, which is true
                     continue
-                are_false = KINDS[negative.kind].changed_words_are_false
+                are_false = KINDS[negative.kind].changes_are_false(negative)
                 changed = changed_words(its_words, negative) if are_false else []
                 negatives.append(DrawnNegative(negative, encoded, changed))
             said = frozenset(word.text for word in split)

@@ -33,7 +33,7 @@ from evaluation.retrieval import retrieve
 from evaluation.rows import make_rows
 from evaluation.scoring import Scores, score_split
 from evaluation.style import FigureFormat
-from evaluation.texts import Texts, collect_texts
+from evaluation.texts import MOST, Texts, collect_texts
 from judging import suggest
 from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
@@ -167,7 +167,7 @@ def collect_splits(database: Database) -> dict[str, Texts]:
     """The texts to score, by split. Of validation only the mixture: it chooses the threshold."""
     return {
         "validation": collect_texts(database, database.rows("validation"), ("mixture",)),
-        "test": collect_texts(database, database.rows("test")),
+        "test": collect_texts(database, database.rows("test"), most=MOST),
     }
 
 

@@ -18,7 +18,7 @@ import importlib.metadata
 import json
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,8 +28,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from common.jobs import progress
+from common.regions import Region
 from Config import NegativesConfig
 from negatives.exchange import Exchange
+from negatives.geometric import Geometric
 from negatives.kind import Captions, Kind, StringTable
 from negatives.mined import Mined
 from negatives.parsed_caption import ParsedCaption, read_captions
@@ -44,6 +46,7 @@ KINDS: dict[str, Kind] = {
         Swap(),
         Exchange(),
         Mined(),
+        Geometric(),
     )
 }
 FORMAT = 1  # increase it if a change of other files (say, how words are split) makes older plans wrong
@@ -59,6 +62,8 @@ class Photographs(Protocol):
     groups: list[str]  # identity of each photograph; one photograph can be stored as two rows
 
     def parses(self, row: int) -> list[Parse]: ...
+
+    def regions(self, row: int) -> list[tuple[Region, ...]]: ...
 
 
 # Drawing
@@ -218,7 +223,15 @@ def _read_captions(database: Photographs) -> tuple[Captions, list[int]]:
     owner = [number[database.groups[row]] for row in rows]
     # In a database without training photographs (a test set), statistics are counted in all captions.
     no_train = "train" not in splits
-    return Captions(parsed, owner, splits, [no_train or split == "train" for split in splits]), rows
+    learn_from = [no_train or split == "train" for split in splits]
+    # Regions are read when they are needed: those of all captions would double the memory of a plan in the making.
+    return Captions(parsed, owner, splits, learn_from, lambda: _regions(database)), rows
+
+
+def _regions(database: Photographs) -> Iterator[tuple[Region, ...]]:
+    """The regions of each caption, in the order of the database's rows."""
+    for row in range(len(database.split_of)):
+        yield from database.regions(row)
 
 
 def _schema() -> pa.Schema:

@@ -139,7 +139,8 @@ class Negatives:
             groups = {self._group(caption) for caption in captions}
             return captions if len(groups) > 1 else [], lambda caption, rng: self._in_batch(caption, captions, rng)
         if kind == "mixture":
-            some = [caption for caption in captions if any(plan.has(one, caption) for one in KINDS)]
+            mixed = [one for one, weight in mixture.weights.items() if weight > 0]
+            some = [caption for caption in captions if any(plan.has(one, caption) for one in mixed)]
             return some, lambda caption, rng: plan.draw(caption, rng, mixture)
         some = [caption for caption in captions if plan.has(kind, caption)]
         return some, lambda caption, rng: plan.draw_kind(kind, caption, rng, mixture)

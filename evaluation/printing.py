@@ -25,9 +25,16 @@ SECTIONS = {  # titles of sections in plots and comparisons; other sections have
     "caption": "kind of caption",
     "length": "length of the caption",
     "category": "category of the swapped word",
+    "geometric": "refuted by boxes",
     "kind": "kind of false text",
 }
-SHORT = {"kind": "false texts", "category": "swapped word", "length": "caption length", "caption": "caption kind"}
+SHORT = {
+    "kind": "false texts",
+    "category": "swapped word",
+    "geometric": "boxes refute",
+    "length": "caption length",
+    "caption": "caption kind",
+}
 BLIND_NAMES = {judge: name for judge, (name, _) in BLIND.items()}
 STANDARD = ("balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision")  # figures of `judged`
 HEADS = {"roc_auc": "ROC-AUC", "specificity": "specif."}

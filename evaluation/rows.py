@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from common.metrics import TIE, Bootstrap, Floats, Interval, balanced_accuracy, fraction_preferred, interval, judged
 from evaluation.texts import Texts
+from Negative_map import KINDS
 from Tokenizer_lib import split_words
 
 LENGTHS = (  # the largest number of words, and the name of the row
@@ -23,6 +24,7 @@ LENGTHS = (  # the largest number of words, and the name of the row
     (40, "21 to 40 words"),
     (10**9, "41 words or more"),
 )
+SECTIONS = {"swap": "category"}  # kind -> section of the rows of its categories, if it is not named like the kind
 FEW = 30  # rows with fewer texts are marked: their figures are too uncertain for a conclusion
 # Kind of false text -> name of a blind judge -> scores (K,) of the captions and of the false texts.
 Blind = dict[str, dict[str, tuple[Floats, Floats]]]
@@ -32,7 +34,7 @@ Blind = dict[str, dict[str, tuple[Floats, Floats]]]
 class Row:
     """One line of a table."""
 
-    section: str  # kind, category, source, caption, length, or the name of a benchmark
+    section: str  # kind, category (of swaps), geometric, source, caption, length, or the name of a benchmark
     name: str
     n: int  # false texts; in benchmarks units, judgements or claims
     photographs: int
@@ -74,7 +76,9 @@ def make_row(
 def make_rows(
     texts: Texts, true: Floats, false: Mapping[str, Floats], threshold: float, blind: Blind, boot: Bootstrap
 ) -> list[Row]:
-    """The rows of a split: each kind of false text; swaps by category; the mixture by source, caption kind and length.
+    """The rows of a split: each kind of false text; swaps and geometric texts by category; the mixture by other things.
+
+    The mixture is divided by source, kind of caption and length.
 
     true: (T,) scores of the captions; false: by kind, scores (K,) of the false texts; blind: see `Blind`. A row counts
     only captions that have a false text in this row. So both classes have the same size.
@@ -93,10 +97,10 @@ def make_rows(
     for kind, those in texts.false.items():
         if len(those.of):
             add("kind", kind, kind, np.ones(len(those.of), dtype=bool))
-    if "swap" in texts.false:
-        categories = texts.false["swap"].categories
+    for kind in (name for name, kind in KINDS.items() if kind.has_categories and name in texts.false):
+        categories = texts.false[kind].categories
         for category in sorted(set(categories.tolist())):
-            add("category", category, "swap", categories == category)
+            add(SECTIONS.get(kind, kind), category, kind, categories == category)
     if "mixture" in texts.false:
         of = texts.false["mixture"].of
         words = np.array([len(split_words(texts.captions[i])) for i in of])

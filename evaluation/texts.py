@@ -22,6 +22,7 @@ MIXTURE = NegativesConfig()  # the kinds as training mixes them by default
 IN_BATCH = "in-batch"  # a random caption of another photograph
 SHOWN = (*KINDS, IN_BATCH)  # kinds in the plots
 ALL_KINDS = ("mixture", *SHOWN)
+MOST = 1_000  # texts of each category of a kind that is not in the mixture: enough for an interval of 3 points
 
 
 class FalseTexts(NamedTuple):
@@ -45,8 +46,12 @@ class Texts(NamedTuple):
     kinds: NDArray[np.str_]  # (T,) kind of each caption: caption, narrative or dense
 
 
-def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] = ALL_KINDS) -> Texts:
+def collect_texts(
+    database: Database, rows: Sequence[int], kinds: Sequence[str] = ALL_KINDS, most: int | None = None
+) -> Texts:
     """All captions of some rows of a database, with a false text of each of these kinds if the plan has one.
+
+    most: the largest number of texts of each category of a kind that is not in the mixture; None: no limit.
 
     ValueError if in-batch texts are asked for and all rows show the same photograph.
     """
@@ -67,6 +72,8 @@ def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] 
                 drawn.append(negative)
                 of.append(i)
         false[kind] = FalseTexts(drawn, np.array(of, dtype=np.int64))
+        if most is not None and not MIXTURE.weights.get(kind, 1):
+            false[kind] = _evenly(false[kind], most)
     if IN_BATCH in kinds:
         foreign = foreign_captions(np.array([database.groups[row] for row in rows])[owner])
         others = [
@@ -79,6 +86,16 @@ def collect_texts(database: Database, rows: Sequence[int], kinds: Sequence[str] 
         np.array([getattr(caption, name) for caption in stored], dtype=str) for name in ("source", "kind")
     )
     return Texts(captions, owner, false, sources, of_kind)
+
+
+def _evenly(texts: FalseTexts, most: int) -> FalseTexts:
+    """At most `most` texts of each category, evenly spaced."""
+    kept = np.zeros(len(texts.of), dtype=bool)
+    categories = texts.categories
+    for category in np.unique(categories):
+        those = np.flatnonzero(categories == category)
+        kept[those[np.linspace(0, len(those) - 1, min(most, len(those))).astype(int)]] = True
+    return FalseTexts([text for text, keep in zip(texts.texts, kept) if keep], texts.of[kept])
 
 
 def foreign_captions(groups: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -15,20 +15,20 @@ import pyarrow as pa
 
 from common.jobs import progress
 from Config import NegativesConfig
-from negatives.acceptance import Acceptance, Change, find_change
+from negatives.acceptance import Acceptance, Change, Frequencies, find_change
 from negatives.edits import splice
 from negatives.exchange_rules import PossibleExchange, find_exchanges
-from negatives.kind import PER_MILLE, Captions, Kind, PlanPart, PlanReader, StringTable, in_groups
+from negatives.kind import Captions, Kind, PlanPart, PlanReader, StringTable
 from negatives.parsed_caption import ParsedCaption
-from negatives.text import Edit, Negative
+from negatives.planned_edits import draw_packed, pack
+from negatives.text import Negative
 
 
 class Exchange(Kind):
     """One exchange of a caption that does not give another caption of the photograph."""
 
     name = "exchange"
-    # Per exchange: category (a string), chance, number of edits, and for each edit start, end, string, is_content.
-    schema: ClassVar = {"exchange": pa.list_(pa.int32())}
+    schema: ClassVar = {"exchange": pa.list_(pa.int32())}  # see `planned_edits`
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         true_texts = {(photograph, caption.parse.text) for photograph, caption in zip(captions.owner, captions.parsed)}
@@ -43,40 +43,21 @@ class Exchange(Kind):
         ]
         changes = [_changes(caption, found) for caption, found in zip(captions.parsed, exchanges)]
         acceptance = Acceptance(
-            [caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from)],
+            Frequencies(caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from)),
             list(itertools.chain.from_iterable(itertools.compress(changes, captions.learn_from))),
         )
         planned = []
         for found, own, in_train in zip(exchanges, changes, captions.learn_from):
             numbers: list[int] = []
             for exchange, change in zip(found, own):
-                if chance := round(acceptance.chance(change, in_train) * PER_MILLE):
-                    numbers += [strings.number(exchange.category), chance, len(exchange.edits)]
-                    for start, end, phrase, content in exchange.edits:
-                        numbers += [start, end, strings.number(phrase), int(content)]
+                numbers += pack(strings, exchange.category, acceptance.chance(change, in_train), exchange.edits)
             planned.append(numbers)
         return PlanPart({"exchange": planned})
 
     def draw(
         self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
     ) -> Negative | None:
-        numbers = plan.numbers("exchange", caption)
-        if not numbers:
-            return None
-        draw, at = rng.randrange(PER_MILLE), 0
-        while at < len(numbers):
-            category, chance, count = numbers[at : at + 3]
-            at += 3 + 4 * count
-            draw -= chance
-            if draw < 0:
-                edits: list[Edit] = [
-                    (start, end, plan.string(string), bool(content))
-                    for start, end, string, content in in_groups(numbers[at - 4 * count : at], 4)
-                ]
-                if within is not None and any(end > within for _, end, _, _ in edits):
-                    return None
-                return splice(plan.text(caption), edits, "exchange", plan.string(category))
-        return None
+        return draw_packed(plan, "exchange", caption, rng, within)
 
 
 def _changes(caption: ParsedCaption, exchanges: Sequence[PossibleExchange]) -> list[Change]:

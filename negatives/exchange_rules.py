@@ -109,7 +109,7 @@ def _exchange_attributes(reading: Phrases, distinct: set[frozenset[int]]) -> Ite
     """ "A red apple and a green cup", "two dogs and three cats": attributes of one pool that exclude each other."""
     attributes = [(phrase, attribute) for phrase in reading.phrases for attribute in phrase.attributes]
     for (one, a), (two, b) in combinations(attributes, 2):
-        if one is two or one.is_odd or two.is_odd or one.sentence != two.sentence or not _exclude(a, b):
+        if one is two or one.is_odd or two.is_odd or one.sentence != two.sentence or not exclude(a, b):
             continue
         if not (_fits(a, b, two) and _fits(b, a, one) and _surely_differ(reading, one, two, a.pool, distinct)):
             continue
@@ -117,15 +117,15 @@ def _exchange_attributes(reading: Phrases, distinct: set[frozenset[int]]) -> Ite
             other is not one
             and other is not two
             and (
-                (_same_noun(other, one) and not _exclude(attribute, b))
-                or (_same_noun(other, two) and not _exclude(attribute, a))
+                (same_noun(other, one) and not exclude(attribute, b))
+                or (same_noun(other, two) and not exclude(attribute, a))
             )
             for other, attribute in attributes
             if attribute.pool == a.pool
         ):
             continue
         category = "number" if a.pool.startswith("number") else "attribute"
-        yield category, _edits(reading, (a.first, a.last), (b.first, b.last))
+        yield category, exchange_spans(reading, (a.first, a.last), (b.first, b.last))
 
 
 def _surely_differ(reading: Phrases, one: Phrase, two: Phrase, pool: str, distinct: set[frozenset[int]]) -> bool:
@@ -176,7 +176,7 @@ def _exchange_related(reading: Phrases, relation: Relation) -> Iterator[Offer]:
     one, two = relation.subject, relation.object
     if _is_reversible(relation) and _can_exchange_nouns(reading, one, two) and _agree(one, two):
         category = "agent" if {one.noun.kind, two.noun.kind} <= BEINGS else "relation"
-        yield category, _edits(reading, (one.first, one.head), (two.first, two.head))
+        yield category, exchange_spans(reading, (one.first, one.head), (two.first, two.head))
 
 
 def _is_reversible(relation: Relation) -> bool:
@@ -210,7 +210,7 @@ def _exchange_subjects(reading: Phrases, one: Being, two: Being) -> Iterator[Off
             return
     if "baby" in (a.noun.age, b.noun.age) and not verbs <= _LIST["baby"]:
         return
-    yield "agent", _edits(reading, (a.first, a.head), (b.first, b.head))
+    yield "agent", exchange_spans(reading, (a.first, a.head), (b.first, b.head))
 
 
 def _exchange_clothing(reading: Phrases, one: Being, two: Being) -> Iterator[Offer]:
@@ -234,7 +234,7 @@ def _exchange_clothing(reading: Phrases, one: Being, two: Being) -> Iterator[Off
         return
     if worn and others:
         mine, other = worn[0], others[0]
-        exclusive = any(_exclude(x, y) for x in mine.attributes for y in other.attributes)
+        exclusive = any(exclude(x, y) for x in mine.attributes for y in other.attributes)
         if mine.noun.group == other.noun.group and not exclusive:
             return
         with_garment = {
@@ -243,9 +243,9 @@ def _exchange_clothing(reading: Phrases, one: Being, two: Being) -> Iterator[Off
         fits = len(with_garment) == 1 and not (mine.is_odd or other.is_odd)
         fits = fits and mine.noun.kind == other.noun.kind and a.plural == b.plural
         if fits and any(phrase.attributes for phrase in worn + others) and _agree(mine, other):
-            yield "clothing", _edits(reading, (mine.first, mine.head), (other.first, other.head))
+            yield "clothing", exchange_spans(reading, (mine.first, mine.head), (other.first, other.head))
     if _agree(a, b):
-        yield "clothing", _edits(reading, (a.first, a.head), (b.first, b.head))
+        yield "clothing", exchange_spans(reading, (a.first, a.head), (b.first, b.head))
 
 
 def _exchange_numbers(reading: Phrases, one: Being, two: Being) -> Iterator[Offer]:
@@ -270,10 +270,10 @@ def _exchange_numbers(reading: Phrases, one: Being, two: Being) -> Iterator[Offe
         return
     to_a, to_b = numbers().get(b.word), numbers().get(a.word)
     if to_a is not None and to_b is not None:
-        yield "number", _edits(reading, (a.first, a.head), (b.first, b.head), forms=(to_a, to_b))
+        yield "number", exchange_spans(reading, (a.first, a.head), (b.first, b.head), forms=(to_a, to_b))
 
 
-def _same_noun(one: Phrase, two: Phrase) -> bool:
+def same_noun(one: Phrase, two: Phrase) -> bool:
     """Can both nouns name the same thing, if attributes and number are ignored?"""
     a, b = one.noun, two.noun
     if a.kind != b.kind:
@@ -287,7 +287,7 @@ def _same_noun(one: Phrase, two: Phrase) -> bool:
     return a.group == b.group  # "a skier and a man": two people
 
 
-def _exclude(one: Attribute, two: Attribute) -> bool:
+def exclude(one: Attribute, two: Attribute) -> bool:
     """Are the attributes never both true of one thing?"""
     if one.pool != two.pool or not one.groups.isdisjoint(two.groups):
         return False
@@ -296,10 +296,10 @@ def _exclude(one: Attribute, two: Attribute) -> bool:
 
 def _can_be_same(one: Phrase, two: Phrase, but: str = "") -> bool:
     """Can both phrases describe the same thing? Attributes whose pool begins with `but` are ignored."""
-    if one.plural != two.plural or not _same_noun(one, two):
+    if one.plural != two.plural or not same_noun(one, two):
         return False
     compared = [attribute for attribute in one.attributes if not (but and attribute.pool.startswith(but))]
-    return not any(_exclude(a, b) for a in compared for b in two.attributes)
+    return not any(exclude(a, b) for a in compared for b in two.attributes)
 
 
 def _agree(one: Phrase, two: Phrase) -> bool:
@@ -355,7 +355,7 @@ def _can_exchange_nouns(reading: Phrases, one: Phrase, two: Phrase) -> bool:
     return one.noun.age == two.noun.age or _needs_size().isdisjoint(reading.words)
 
 
-def _edits(
+def exchange_spans(
     reading: Phrases, one: tuple[int, int], two: tuple[int, int], forms: tuple[str, str] | None = None
 ) -> tuple[Edit, ...] | None:
     """The edits that exchange two spans of tokens (first, last), with articles and letter case; None if it is unclear.

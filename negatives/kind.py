@@ -6,18 +6,24 @@ kind's weight to `NegativesConfig` in `Config.py`. Plan, training, evaluation an
 
 from __future__ import annotations
 
+import itertools
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from common.regions import Region
 from Config import NegativesConfig
 from negatives.parsed_caption import ParsedCaption
 from negatives.text import Negative
 
 PER_MILLE = 1000  # a plan stores chances as whole numbers of thousandths
+
+
+def _no_regions() -> Iterator[tuple[Region, ...]]:
+    return itertools.repeat(())
 
 
 class Captions(NamedTuple):
@@ -27,6 +33,7 @@ class Captions(NamedTuple):
     owner: Sequence[int]  # number of the photograph of each caption; one photograph can be stored as two rows
     splits: Sequence[str]
     learn_from: Sequence[bool]  # statistics are counted in these: the training captions, or all if there are none
+    regions: Callable[[], Iterator[tuple[Region, ...]]] = _no_regions  # iterates over the regions of each caption
 
 
 class StringTable:
@@ -72,7 +79,8 @@ class Kind(ABC):
     schema: the kind's columns in the plan, each a list of integers per caption. The column with the name of the kind
         is empty for a caption that has no negative of this kind.
     changed_words_are_false: every word in `Negative.changed` is false of the photograph, so that training can teach
-        the model which words are false.
+        the model which words are false. `changes_are_false` says it of one negative.
+    has_categories: evaluations show a row for each `Negative.category`.
     rewrites: a negative is its caption with some words changed. False: it is another text, such as a caption of
         another photograph.
     """
@@ -80,6 +88,7 @@ class Kind(ABC):
     name: ClassVar[str]
     schema: ClassVar[Mapping[str, pa.ListType]]
     changed_words_are_false: ClassVar[bool] = False
+    has_categories: ClassVar[bool] = False
     rewrites: ClassVar[bool] = True
 
     @abstractmethod
@@ -97,6 +106,10 @@ class Kind(ABC):
 
         within: change only characters before this offset in the caption; None: no limit.
         """
+
+    def changes_are_false(self, negative: Negative) -> bool:
+        """Is every word in `negative.changed` false of the photograph?"""
+        return self.changed_words_are_false
 
 
 def in_groups(numbers: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:

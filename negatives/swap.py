@@ -41,6 +41,7 @@ class Swap(Kind):
         "swap": pa.list_(pa.int16()),
     }
     changed_words_are_false = True
+    has_categories = True
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         balance = Balance([caption for caption, use in zip(captions.parsed, captions.learn_from) if use])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from common.regions import Box, Region
 from negatives.text import Parse
 
 
@@ -39,9 +40,13 @@ class Album(NamedTuple):
     split_of: list[str]
     groups: list[str]
     fingerprint: str = "by hand"
+    boxes: Sequence[Sequence[tuple[Region, ...]]] = ()  # the regions of each caption of each photograph
 
     def parses(self, row: int) -> list[Parse]:
         return list(self.captions[row])
+
+    def regions(self, row: int) -> list[tuple[Region, ...]]:
+        return list(self.boxes[row]) if self.boxes else [()] * len(self.captions[row])
 
 
 def album(folder: Path, captions: Sequence[Sequence[Parse]], splits: Sequence[str] = (), **more) -> Album:
@@ -49,3 +54,12 @@ def album(folder: Path, captions: Sequence[Sequence[Parse]], splits: Sequence[st
     folder.mkdir(exist_ok=True)
     names = [f"photograph {row}" for row in range(len(captions))]
     return Album(folder, captions, list(splits) or ["train"] * len(captions), more.pop("groups", names), **more)
+
+
+def regions_of(text: str, **boxes: Sequence[Box]) -> tuple[Region, ...]:
+    """The regions of a text: for each span, written with _ for spaces, its boxes."""
+    found = []
+    for span, those in boxes.items():
+        start = text.lower().index(words := span.replace("_", " ").lower())
+        found.append(Region(start, start + len(words), tuple(those)))
+    return tuple(found)

@@ -21,6 +21,7 @@ from Negative_map import KINDS, Plan
 from negatives import mined
 from negatives.text import Parse
 from sources import scenes as scenes_lib
+from sources.scenes.captions import describe
 from Tokenizer_lib import split_words
 
 
@@ -61,7 +62,7 @@ def _with_code(monkeypatch, code, folder):
 
 
 def test_every_module_that_a_plan_depends_on_is_in_its_key():
-    """The key hashes `Negative_map` and `negatives/`; other modules have settings, progress bars, the word splitter."""
+    """The key hashes `Negative_map` and `negatives/`; other modules have settings, progress bars, words, boxes."""
     code = (
         "import sys, Negative_map; from pathlib import Path; here = Path(Negative_map.__file__).parent;"
         "print(*[name for name, m in sys.modules.items() if getattr(m, '__file__', None) "
@@ -69,7 +70,7 @@ def test_every_module_that_a_plan_depends_on_is_in_its_key():
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     ours = {name for name in found.stdout.split() if name.split(".")[0] not in ("negatives", "Negative_map")}
-    assert ours == {"Config", "Tokenizer_lib", "common", "common.jobs"}
+    assert ours == {"Config", "Tokenizer_lib", "common", "common.jobs", "common.regions"}
 
 
 def test_concurrent_users_make_it_once(tmp_path, monkeypatch):
@@ -229,7 +230,7 @@ def test_a_negative_is_not_a_caption_of_its_photograph_and_marks_what_changed(ti
                 for start, end in negative.changed:
                     assert 0 <= start < end <= len(negative.text)
                     assert negative.text[start:end].strip() == negative.text[start:end]
-    assert count > {"swap": 1500, "exchange": 50, "mined": 1000}[kind]
+    assert count > {"swap": 1500, "exchange": 50, "mined": 1000, "geometric": 500}[kind]
 
 
 @pytest.mark.parametrize("kind", ["swap", "exchange"])
@@ -293,11 +294,12 @@ SCENES = 160
 def scenes(nlp, tmp_path_factory):
     """Drawn scenes, for which `is_true` is known, and a plan of their captions."""
     known = [scenes_lib.make_scene(seed) for seed in range(SCENES)]
-    texts = [scenes_lib.write_captions(scene, seed) for seed, scene in enumerate(known)]
-    docs = nlp.pipe(text for some in texts for text in some)
-    parses = [[Parse.from_doc(next(docs)) for _ in some] for some in texts]
+    described = [describe(scene, seed) for seed, scene in enumerate(known)]
+    docs = nlp.pipe(text for some in described for text, _ in some)
+    parses = [[Parse.from_doc(next(docs)) for _ in some] for some in described]
+    boxes = [[regions for _, regions in some] for some in described]
     splits = ["train"] * (SCENES - 40) + ["validation"] * 20 + ["test"] * 20
-    return known, Plan.open(album(tmp_path_factory.mktemp("scenes"), parses, splits))
+    return known, Plan.open(album(tmp_path_factory.mktemp("scenes"), parses, splits, boxes=boxes))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -307,8 +309,9 @@ def test_negatives_are_false_of_their_scene(scenes, kind):
     false_or_true = Counter(
         scenes_lib.is_true(negative.text, known[plan.row_of[caption]]) for caption, negative in drawn(plan, kind, 6)
     )
-    assert sum(false_or_true.values()) > {"swap": 4000, "exchange": 200, "mined": 3000}[kind]
-    assert false_or_true[True] <= 0.01 * sum(false_or_true.values())
+    assert sum(false_or_true.values()) > {"swap": 4000, "exchange": 200, "mined": 3000, "geometric": 1200}[kind]
+    most = 0 if kind == "geometric" else 0.01  # boxes decide for sure
+    assert false_or_true[True] <= most * sum(false_or_true.values())
 
 
 def test_all_captions_of_scenes_are_true(scenes):
