@@ -268,7 +268,7 @@ class NegativesConfig:
     mined: float = 0.2
     """Weight of mined: a caption of another photograph, similar to this one and in contradiction to it."""
     geometric: float = 0.0
-    """Weight of geometric: numbers, sides, sizes or attributes that the boxes of a caption refute. See NEGATIVES.md."""
+    """Weight of geometric: a number, direction, size or attribute changes, and boxes show that it is false."""
     in_batch: float = 1.0
     """Weight of the batch's other captions in the contrastive loss; a hard negative has 1. 0 leaves them out."""
     per_caption: int = 2

@@ -22,9 +22,9 @@ from negatives.balance import MIN_COUNT, SMALL_CORPUS
 from negatives.edits import splice
 from negatives.geometry_rules import (
     CATEGORIES,
-    NUMBER,
+    NUMBERS,
     SIDES,
-    SIZE,
+    SIZES,
     VERTICAL,
     Refuted,
     SizeRanges,
@@ -44,7 +44,7 @@ class Geometric(Kind):
     schema: ClassVar = {"geometric": pa.list_(pa.int32())}  # see `planned_edits`
     has_categories = True
     # A number, a direction or a size is false itself. What only changes places is true of something else.
-    FALSE_WORDS: ClassVar = {NUMBER, SIDES, VERTICAL, SIZE}
+    FALSE_WORDS: ClassVar = {NUMBERS, SIDES, VERTICAL, SIZES}
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         train = Frequencies(caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from))

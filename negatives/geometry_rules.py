@@ -37,8 +37,8 @@ from negatives.things import (
 )
 from negatives.vocabulary import LIST, pools
 
-CATEGORIES = ("number", "sides", "vertical", "size", "attributes", "order")
-NUMBER, SIDES, VERTICAL, SIZE, ATTRIBUTES, ORDER = CATEGORIES
+CATEGORIES = ("numbers", "sides", "vertical", "sizes", "attributes", "order")  # not those of swaps
+NUMBERS, SIDES, VERTICAL, SIZES, ATTRIBUTES, ORDER = CATEGORIES
 MOST_OFF = 3  # a new number differs by at most this
 _VALUES = {word: n for n, group in enumerate(pools()["number.word"], 1) for word in group.words}
 _VALUES |= {str(n): n for n in range(2, 10)}
@@ -116,7 +116,7 @@ def _numbers(photograph: Photograph, reading: Reading) -> Iterator[Refuted]:
                 continue
             if 1 in (new, value) and not _agrees(reading, slot, thing):
                 continue
-            yield Refuted(NUMBER, _replace(reading, slot, surface))
+            yield Refuted(NUMBERS, _replace(reading, slot, surface))
 
 
 def _is_count(reading: Reading, slot: Slot, thing: Thing) -> bool:
@@ -372,7 +372,7 @@ def _sizes(photograph: Photograph, reading: Reading) -> Iterator[Refuted]:
         for new, group in enumerate(groups):
             for word in group.targets if new != slot.group else ():
                 if word not in slot.avoid:
-                    yield Refuted(SIZE, _replace(reading, slot, word), areas, (slot.group, new))
+                    yield Refuted(SIZES, _replace(reading, slot, word), areas, (slot.group, new))
 
 
 def _comparatives(reading: Reading) -> Iterator[Refuted]:
@@ -389,7 +389,7 @@ def _comparatives(reading: Reading) -> Iterator[Refuted]:
             continue
         for word, sign in _COMPARED.items():
             if (sign > 0) != larger:
-                yield Refuted(SIZE, _replace(reading, slot, word))
+                yield Refuted(SIZES, _replace(reading, slot, word))
 
 
 def _has_size(reading: Reading, thing: Thing) -> bool:
@@ -413,7 +413,7 @@ def _exchanges(photograph: Photograph, reading: Reading) -> Iterator[Refuted]:
             continue
         if category == "number":
             if _are_counts(photograph, one, two):
-                yield Refuted(NUMBER, edits)
+                yield Refuted(NUMBERS, edits)
         elif category == "clothing":
             if _is_worn_by_one(reading, one, two):
                 yield Refuted(ATTRIBUTES, edits)

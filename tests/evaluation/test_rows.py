@@ -33,6 +33,22 @@ def test_rows_of_kinds_and_categories_by_hand():
     assert as_json["recall"].keys() == {"value", "low", "high"} and as_json["n"] == 2
 
 
+def test_geometric_texts_have_rows_by_category_apart_from_swaps():
+    false = {"swap": [("a", "number", 0)], "geometric": [("b", "numbers", 0), ("c", "sides", 1), ("d", "numbers", 1)]}
+    texts = texts_of(["x", "y"], false)
+    scores = {kind: np.zeros(0) for kind in ALL_KINDS}
+    scores |= {"swap": np.array([0.1]), "geometric": np.array([0.1, 0.9, 0.8])}
+    rows = make_rows(texts, np.array([0.9, 0.9]), scores, 0.5, {}, Bootstrap(2, 20))
+    found = {(row.section, row.name): (row.n, row.figures["specificity"].value) for row in rows}
+    assert found == {
+        ("kind", "swap"): (1, 1.0),
+        ("kind", "geometric"): (3, pytest.approx(1 / 3)),
+        ("category", "number"): (1, 1.0),
+        ("geometric", "numbers"): (2, 0.5),
+        ("geometric", "sides"): (1, 0.0),
+    }
+
+
 def test_the_mixture_has_rows_by_source_kind_and_length():
     captions = ["two words", "one two three four five six seven eight nine", "a b c"]
     false = {"mixture": [("a", "colour", 0), ("b", "colour", 1), ("c", "colour", 2)]}

@@ -1,6 +1,7 @@
 """The false texts of an evaluation depend only on the database."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -82,3 +83,17 @@ def test_foreign_captions_are_random_but_never_of_the_same_group():
 def test_one_photograph_has_no_foreign_caption(groups):
     with pytest.raises(ValueError, match="at least two pictures"):
         foreign_captions(np.array(groups))
+
+
+def test_a_kind_outside_the_mixture_has_a_limited_number_of_texts(tiny, texts):
+    few = collect_texts(tiny, tiny.rows("train"), most=3)
+    for kind in ALL_KINDS:
+        if kind != "geometric":
+            assert few.false[kind].texts == texts.false[kind].texts
+    everything, some = texts.false["geometric"], few.false["geometric"]
+    counts = Counter(everything.categories.tolist())
+    assert Counter(some.categories.tolist()) == {category: min(n, 3) for category, n in counts.items()}
+    assert max(counts.values()) > 3
+    whole = dict(zip(everything.of.tolist(), everything.texts))
+    assert all(whole[i] == text for i, text in zip(some.of.tolist(), some.texts))
+    assert some.of[-1] > everything.of[len(everything.of) // 2], "evenly spaced"

@@ -89,7 +89,14 @@ def test_nothing_after_the_limit_is_changed(tmp_path):
 def test_words_that_change_places_are_not_called_false():
     kind = KINDS["geometric"]
     false = {c: kind.changes_are_false(Negative("", "geometric", c, ())) for c in CATEGORIES}
-    assert false == {"number": True, "sides": True, "vertical": True, "size": True, "attributes": False, "order": False}
+    assert false == {
+        "numbers": True,
+        "sides": True,
+        "vertical": True,
+        "sizes": True,
+        "attributes": False,
+        "order": False,
+    }
     assert KINDS["swap"].changes_are_false(Negative("", "swap", "", ()))
     assert not KINDS["mined"].changes_are_false(Negative("", "mined", "", ()))
 

@@ -59,7 +59,7 @@ def refuted(*captions, sizes=False):
 
 def test_a_number_with_as_many_boxes_is_changed_and_agrees():
     found = refuted((DOGS, {"Two_dogs": [LEFT, RIGHT]}))
-    assert found == {"number": {"One dog runs.", "Three dogs run.", "Four dogs run.", "Five dogs run."}}
+    assert found == {"numbers": {"One dog runs.", "Three dogs run.", "Four dogs run.", "Five dogs run."}}
 
 
 @pytest.mark.parametrize(
@@ -71,21 +71,21 @@ def test_a_number_that_its_boxes_do_not_confirm_is_kept(boxes):
 
 def test_a_number_does_not_grow_if_there_are_more_of_its_kind():
     mine = (DOGS, {"Two_dogs": [LEFT, RIGHT]})
-    assert refuted(mine, (SOME, {"Some_dogs": [LEFT, TOP]})) == {"number": {"One dog runs."}}
-    assert len(refuted(mine, (SOME, {"Some_dogs": [LEFT]}))["number"]) == 4
+    assert refuted(mine, (SOME, {"Some_dogs": [LEFT, TOP]})) == {"numbers": {"One dog runs."}}
+    assert len(refuted(mine, (SOME, {"Some_dogs": [LEFT]}))["numbers"]) == 4
 
 
 def test_a_number_that_another_caption_says_is_not_drawn():
     found = refuted((DOGS, {"Two_dogs": [LEFT, RIGHT]}), (THREE, {"Three_dogs": [LEFT, RIGHT, (0.7, 0.42, 0.9, 0.6)]}))
-    assert found == {"number": {"One dog runs.", "Four dogs run.", "Five dogs run."}}
+    assert found == {"numbers": {"One dog runs.", "Four dogs run.", "Five dogs run."}}
 
 
 def test_people_in_a_crowd_are_not_more():
     crowd = "A:DT:1:det crowd:NN:2:nsubj watches=watch:VBZ:2:ROOT .:.:2:punct"
     men = DOGS.replace("dogs=dog", "men=man")
-    assert len(refuted((men, {"Two_men": [LEFT, RIGHT]}))["number"]) == 4
-    assert refuted((men, {"Two_men": [LEFT, RIGHT]}), (crowd, {})) == {"number": {"One man runs."}}
-    assert len(refuted((DOGS, {"Two_dogs": [LEFT, RIGHT]}), (crowd, {}))["number"]) == 4
+    assert len(refuted((men, {"Two_men": [LEFT, RIGHT]}))["numbers"]) == 4
+    assert refuted((men, {"Two_men": [LEFT, RIGHT]}), (crowd, {})) == {"numbers": {"One man runs."}}
+    assert len(refuted((DOGS, {"Two_dogs": [LEFT, RIGHT]}), (crowd, {}))["numbers"]) == 4
 
 
 def test_a_number_that_the_caption_divides_is_kept():
@@ -109,7 +109,7 @@ def test_one_becomes_many_only_if_all_verbs_agree():
     """The verb "barks" would not agree."""
     more = "Two:CD:1:nummod dogs=dog:NNS:2:nsubj run:VBP:2:ROOT and:CC:2:cc bark:VBP:2:conj .:.:2:punct"
     found = refuted((more, {"Two_dogs": [LEFT, RIGHT]}))
-    assert found == {"number": {f"{n} dogs run and bark." for n in ("Three", "Four", "Five")}}
+    assert found == {"numbers": {f"{n} dogs run and bark." for n in ("Three", "Four", "Five")}}
 
 
 # Directions
@@ -221,8 +221,8 @@ def test_a_size_needs_a_phrase_that_names_all_things_of_the_noun():
     mine = (small, {"A_small_cup": [LEFT]})
     assert refuted(mine, sizes=True) == {}
     found = refuted(mine, (THE_CUP, {"The_cup": [LEFT]}), sizes=True)
-    assert {"A large cup lies.", "A medium cup lies."} <= found["size"]
-    assert not any("tiny" in text or "little" in text for text in found["size"])
+    assert {"A large cup lies.", "A medium cup lies."} <= found["sizes"]
+    assert not any("tiny" in text or "little" in text for text in found["sizes"])
     read = read_captions([by_hand(small)])[0]
     ((group, area),) = sizes_said(Reading(read, regions_of(read.parse.text, A_small_cup=[LEFT])))
     assert group == 0 and area == pytest.approx(0.04)
@@ -230,7 +230,7 @@ def test_a_size_needs_a_phrase_that_names_all_things_of_the_noun():
 
 def test_larger_becomes_smaller_if_one_box_is_clearly_larger():
     line = (DOG_AND_DOG, {"A_dog": [LEFT], "a_larger_dog": [(0.5, 0.2, 0.9, 0.8)]})
-    assert refuted(line) == {"size": {"A dog and a smaller dog run."}}
+    assert refuted(line) == {"sizes": {"A dog and a smaller dog run."}}
     assert refuted((DOG_AND_DOG, {"A_dog": [LEFT], "a_larger_dog": [(0.5, 0.4, 0.75, 0.6)]})) == {}
     assert refuted((DOG_AND_DOG, {"A_dog": [(0.5, 0.2, 0.9, 0.8)], "a_larger_dog": [LEFT]})) == {}
 
@@ -280,4 +280,4 @@ def test_real_captions(nlp):
                     assert one.edits and all(
                         0 <= start < end <= len(reading.parse.text) for start, end, *_ in one.edits
                     )
-    assert count["number"] > 200 and count["attributes"] > 5
+    assert count["numbers"] > 200 and count["attributes"] > 5
