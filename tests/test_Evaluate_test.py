@@ -81,6 +81,8 @@ def test_an_evaluation_reports_every_kind_with_intervals_and_a_blind_figure(eval
     assert {("kind", kind) for kind in ("mixture", "swap", "mined", "in-batch")} <= rows.keys()
     swaps = [row["n"] for (section, _), row in rows.items() if section == "category"]
     assert sum(swaps) == rows["kind", "swap"]["n"]
+    geometric = [row["n"] for (section, _), row in rows.items() if section == "geometric"]
+    assert sum(geometric) == rows["kind", "geometric"]["n"] > 10 and len(geometric) > 4
     lengths = [row["n"] for (section, _), row in rows.items() if section == "length"]
     assert sum(lengths) == rows["kind", "mixture"]["n"]
     for row in rows.values():

@@ -4,9 +4,11 @@ import random
 from collections import Counter
 
 import pytest
+from batches import make_dataset
 from parses import album, by_hand, regions_of
 from plans import drawn
 
+from Config import NegativesConfig
 from DataBase_functions import Database
 from Negative_map import KINDS, Plan
 from negatives.acceptance import Acceptance, Frequencies, find_change
@@ -101,6 +103,19 @@ def test_words_that_change_places_are_not_called_false():
     assert not KINDS["mined"].changes_are_false(Negative("", "mined", "", ()))
 
 
+def test_training_marks_the_false_words(tiny):
+    only = NegativesConfig(swap=0, exchange=0, mined=0, geometric=1)
+    dataset, marked = make_dataset(tiny, negatives=only, max_words=60), Counter()
+    for row in tiny.rows("train"):
+        for caption in dataset.texts(row, random.Random(row)):
+            for negative, _, changed in caption.negatives:
+                assert negative.kind == "geometric"
+                marked[negative.category, bool(changed)] += 1
+    found = {category: {is_marked for name, is_marked in marked if name == category} for category in CATEGORIES}
+    apart = {"attributes": {False}, "order": {False}}
+    assert found == {category: {True} for category in CATEGORIES} | apart
+
+
 def test_a_caption_that_is_true_of_the_photograph_is_not_drawn(tmp_path):
     def plan(name, captions):
         boxes = [
@@ -131,8 +146,6 @@ def test_rare_words_are_not_drawn(tmp_path):
 
 
 def test_it_is_not_in_the_mixture_by_default(tiny):
-    from Config import NegativesConfig
-
     rng, everything = random.Random(0), range(len(tiny.plan))
     kinds = Counter(tiny.plan.draw(caption, rng, NegativesConfig()).kind for caption in everything)
     assert "geometric" not in kinds
