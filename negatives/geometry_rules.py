@@ -444,20 +444,18 @@ def _owner_box(reading: Reading, thing: Thing) -> Box | None:
 
 def _is_worn_by_one(reading: Reading, one: Thing, two: Thing) -> bool:
     """Does what each of two people wears lie in his box only? The two garments change places, or the two people."""
-    worn = [one, two]
     if one.phrase.noun.kind == "person":
-        details = [being.details for thing in worn for being in reading.phrases.beings if being.phrase is thing.phrase]
-        found = [reading.thing_of(phrase) for own in details for _, phrase in own[:1]]
-        if not found or any(thing is None for thing in found):
+        if len(one.boxes) != 1 or len(two.boxes) != 1:
             return False
-        people = (one.boxes, two.boxes)
-        if any(len(boxes) != 1 for boxes in people):
-            return False
-        return all(
+        beings = [being for being in reading.phrases.beings if being.phrase in (one.phrase, two.phrase)]
+        worn = [
+            (being.phrase is one.phrase, reading.thing_of(being.details[0][1])) for being in beings if being.details
+        ]
+        return bool(worn) and all(
             thing is not None
             and len(thing.boxes) == 1
-            and sorted(_holds(boxes[0], thing.boxes[0]) for boxes in people) == [-1, 1]
-            for thing in found
+            and _is_worn_by(thing, *((one, two) if is_first else (two, one)))
+            for is_first, thing in worn
         )
     mine, other = _owner_box(reading, one), _owner_box(reading, two)
     if mine is None or other is None or overlap(mine, other) > 0.5:
@@ -465,10 +463,10 @@ def _is_worn_by_one(reading: Reading, one: Thing, two: Thing) -> bool:
     return held(one.boxes[0], other) < NOT_HELD and held(two.boxes[0], mine) < NOT_HELD
 
 
-def _holds(person: Box, garment: Box) -> int:
-    """1: the garment lies in the box of a person, -1: it does not, 0: unclear."""
-    part = held(garment, person)
-    return 1 if part >= HELD else -1 if part < NOT_HELD else 0
+def _is_worn_by(garment: Thing, person: Thing, other: Thing) -> bool:
+    """Does a garment lie in the box of one person, and not in that of another one?"""
+    box = garment.boxes[0]
+    return held(box, person.boxes[0]) >= HELD and held(box, other.boxes[0]) < NOT_HELD
 
 
 def _is_worn_together(photograph: Photograph, reading: Reading, one: Thing, two: Thing) -> bool:

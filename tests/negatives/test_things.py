@@ -80,6 +80,11 @@ def test_a_phrase_covers_what_it_would_name():
     assert covers(mine) == [(LEFT,)]
     assert covers(mine, (PLAIN, {"A_cup": [LEFT, RIGHT]})) == [(LEFT,), (LEFT, RIGHT)]
     assert covers(mine, (BLUE, {"A_blue_cup": [RIGHT]})) == [(LEFT,)]
+    odd = (
+        PLAIN.replace("cup:NN:1", "strange:JJ:2:amod cup:NN:2").replace("A:DT:1", "A:DT:2"),
+        {"A_strange_cup": [LEFT]},
+    )
+    assert covers(mine, odd) == [(LEFT,)]
     assert covers(mine, (PLAIN.replace("cup", "ball"), {"A_ball": [RIGHT]})) == [(LEFT,)]
 
 
