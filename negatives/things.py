@@ -65,7 +65,7 @@ class Reading:
         self.things = list(self._things())
 
     def _things(self) -> Iterator[Thing]:
-        """The things of the regions that hold one noun phrase and end with it."""
+        """The things of the regions that end with their first noun phrase."""
         starts, ends, lemmas = self.parse.start, self.parse.end, self.caption.lemmas
         for region in self.regions:
             inside = [
@@ -73,7 +73,7 @@ class Reading:
                 for phrase in self.phrases.phrases
                 if starts[phrase.first] >= region.start and ends[phrase.head] <= region.end
             ]
-            if len(inside) != 1 or not inside[0].word or not region.boxes:
+            if not inside or not inside[0].word or not region.boxes:
                 continue
             phrase = inside[0]
             if self.parse.text[ends[phrase.head] : region.end].strip():

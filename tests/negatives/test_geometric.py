@@ -12,6 +12,7 @@ from Config import NegativesConfig
 from DataBase_functions import Database
 from Negative_map import KINDS, Plan
 from negatives.acceptance import Acceptance, Frequencies, find_change
+from negatives.geometric import _is_common
 from negatives.geometry_rules import CATEGORIES
 from negatives.text import Negative
 from sources.scenes import is_true
@@ -138,11 +139,35 @@ def test_chances_of_a_caption_add_up_to_1_at_most():
     assert sum(fitted.chances(halved, True)) == pytest.approx(0.5)
 
 
-def test_rare_words_are_not_drawn(tmp_path):
+def test_rare_words_are_not_drawn():
     """Of a word that the training captions have once, a model learns nothing."""
-    counts = [2] * 600 + [3] * 400 + [4] * 2
-    texts = {negative.text for _, negative in drawn(kennel(tmp_path / "many", counts), "geometric", 3)}
-    assert "Three dogs run." in texts and "Four dogs run." not in texts
+    train = Frequencies(["two dogs run"] * 6 + ["three dogs run"] * 2)
+    change = find_change("two dogs run", "three dogs run", 1, words=True)
+    assert _is_common(change, train, 2) and not _is_common(change, train, 3)
+
+
+def test_sizes_of_photographs_are_relative(tmp_path):
+    """What is called small and what is called large has the same areas: no size is decided."""
+
+    def cups(size):
+        named = by_hand(f"A:DT:2:det {size}:JJ:2:amod cup:NN:3:nsubj lies=lie:VBZ:3:ROOT .:.:3:punct")
+        return [named, by_hand("The:DT:1:det cup:NN:2:nsubj lies=lie:VBZ:2:ROOT .:.:2:punct")]
+
+    def plan(name, side):
+        captions = [cups(size) for size in ("small", "large") * 40]
+        squares = [(0.1, 0.1, 0.1 + side(n), 0.1 + side(n)) for n in range(80)]
+        boxes = [
+            [
+                regions_of(own[0].text, **{own[0].text[:11].replace(" ", "_"): [box]}),
+                regions_of(own[1].text, The_cup=[box]),
+            ]
+            for own, box in zip(captions, squares)
+        ]
+        return Plan.open(album(tmp_path / name, captions, boxes=boxes))
+
+    apart = plan("apart", lambda n: 0.4 if n % 2 else 0.2)
+    assert {negative.category for _, negative in drawn(apart, "geometric", 30)} == {"sizes"}
+    assert not list(drawn(plan("same", lambda n: 0.2 + n / 200), "geometric", 30))
 
 
 def test_it_is_not_in_the_mixture_by_default(tiny):
