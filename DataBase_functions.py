@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from common.augment import augment, prepare
-from common.grounding import Grounding
-from common.regions import NOWHERE, Box, Region, View, from_dicts, words_inside
+from common.grounding import Grounding, Tags, collect_tags, pad_boxes
+from common.regions import Box, Region, View, from_dicts, words_of_regions
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import Share, TextBatch
@@ -193,6 +193,7 @@ class Batch:
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
     grounding: Grounding  # the boxes of the captions' words; several processes: of the captions of the own share
+    tags: Tags  # what all captions say of the n pictures
     rows: tuple[int, ...]  # database rows of all N pictures
     shares: tuple[Share, ...]  # of all processes, by rank
     rank: int = 0  # of this process, which has `pictures`
@@ -205,7 +206,8 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         changed = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **changed, grounding=Grounding(*map(change, self.grounding)))  # type: ignore[arg-type]
+        changed |= {"grounding": Grounding(*map(change, self.grounding)), "tags": Tags(*map(change, self.tags))}
+        return replace(self, **changed)  # type: ignore[arg-type]
 
     @property
     def share(self) -> Share:
@@ -219,9 +221,7 @@ class Batch:
 
     @property
     def texts(self) -> TextBatch:
-        return TextBatch(
-            self.owner, self.negative_of, self.changed, self.groups, self.grounding, self.words[: len(self.owner)]
-        )
+        return TextBatch(self.owner, self.negative_of, self.changed, self.groups, self.grounding, self.tags)
 
 
 class Key(NamedTuple):
@@ -326,6 +326,7 @@ class PairDataset(Dataset):
             changed=changed,
             groups=torch.tensor(groups),
             grounding=ground(captions, [views[n] for n in owner], words.shape[1]),
+            tags=collect_tags([self.said(key.row) for key in keys], views),
             rows=tuple(key.row for key in keys),
             shares=divide(len(keys), owner, negative_of, world),
             rank=rank,
@@ -354,6 +355,16 @@ class PairDataset(Dataset):
             found.append(DrawnCaption(which, caption, said, split[:most], own_regions, negatives))
         return found
 
+    def said(self, row: int) -> list[tuple[Region, list[int]]]:
+        """The regions of all captions of a photograph, each with the indices of its words."""
+        found = []
+        for which, regions in zip(self.plan.captions(row), self.database.regions(row)):
+            if regions:
+                places = split_words(self.plan.text(which))[: self.data.max_words]
+                words = self.tokenizer.encode_words(places)
+                found += [(region, [words[n] for n in of]) for region, of in words_of_regions(places, regions).items()]
+        return found
+
     def _picture(self, row: int, words: Set[str], rng: random.Random) -> tuple[Tensor, View]:
         if self.features is not None:
             views = 1 if self.augmentation is None else self.features.views_of(row)
@@ -368,30 +379,19 @@ class PairDataset(Dataset):
 def ground(captions: Sequence[DrawnCaption], views: Sequence[View | None], length: int) -> Grounding:
     """The boxes of the words of each caption in its view. Words of captions without a view have none.
 
-    views: of each caption's picture. length: L, words of the longest text. A word in several spans has the boxes of the
-    shortest one, and none if the view has lost them.
+    views: of each caption's picture. length: L, words of the longest text. See `words_of_regions`.
     """
     # Lists become tensors at once at the end: 192 small tensors of a batch of 32 pictures would take longer.
     region_of, total = [[0] * length for _ in captions], 0
     found: list[tuple[Box, ...]] = []
     for line, caption, view in zip(region_of, captions, views):
-        everywhere: set[int] = set()
-        for region in sorted(caption.regions, key=lambda region: region.start - region.end):
-            words = words_inside(caption.places, region)
-            everywhere.update(words)
-            boxes = view.place(region.boxes) if view else ()
-            if boxes and words:
+        for region, words in words_of_regions(caption.places, caption.regions).items():
+            total += len(words)
+            if boxes := view.place(region.boxes) if view else ():
                 found.append(boxes)
-            for n in words:
-                line[n] = len(found) if boxes else 0
-        total += len(everywhere)
-    most = max(map(len, found), default=1)
-    padded = [[*boxes, *[NOWHERE] * (most - len(boxes))] for boxes in found]
-    return Grounding(
-        torch.tensor(region_of, dtype=torch.long),
-        torch.tensor(padded, dtype=torch.float32).view(len(found), most, 4),
-        torch.tensor(total),
-    )
+                for n in words:
+                    line[n] = len(found)
+    return Grounding(torch.tensor(region_of, dtype=torch.long), pad_boxes(found), torch.tensor(total))
 
 
 def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], processes: int) -> tuple[Share, ...]:

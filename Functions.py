@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from Architectures import SiameseModel
 from common.devices import rng_state, set_rng_state
-from common.grounding import Grounding
+from common.grounding import Grounding, Tags, centres, coverage, spread
 from common.matching import Matched
 from common.patch_word import OUT, best_cosines, real_words
 from common.scores import ScoreParts
@@ -35,7 +35,7 @@ class TextBatch(NamedTuple):
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
     grounding: Grounding  # the boxes of the captions' words
-    words: Tensor  # (T, L) indices of the captions' words
+    tags: Tags  # what all captions say of the regions of this process's pictures
 
 
 class Share(NamedTuple):
@@ -202,9 +202,9 @@ class Encoded:
         return self.whole.captions if self.whole else self.captions
 
     @cached_property
-    def grounded(self) -> "Grounded":
+    def grounded(self) -> "GroundedWords":
         """The words of the own captions that have a region; the ground loss of the cosines and the head use it."""
-        return Grounded.of(self)
+        return GroundedWords.of(self)
 
     @property
     def totals(self) -> tuple[int, int]:
@@ -284,28 +284,27 @@ def verdict_terms(encoded: Encoded, hard: ScoreParts, settings: LossConfig) -> l
     return terms
 
 
-class Grounded(NamedTuple):
+class GroundedWords(NamedTuple):
     """The G words of the own captions that have a region in the view of their picture."""
 
     caption: Tensor  # (G,) position of their caption
     word: Tensor  # (G,) position in the caption
     inside: Tensor  # (G, P) share of each patch that the region covers, divided by the largest
+    target: Tensor  # (G, P) where to look, see `common.grounding.spread`
     centres: Tensor  # (G, P) number of boxes of the region with their centre in the patch
     total: Tensor  # () number of words with a region in the whole batch
-    vocabulary: Tensor  # (G,) index of the word in the vocabulary
 
     @classmethod
-    def of(cls, encoded: Encoded) -> "Grounded":
+    def of(cls, encoded: Encoded) -> "GroundedWords":
         grounding = encoded.batch.grounding
         region_of = grounding.region_of[encoded.share.captions]
         caption, word = region_of.nonzero(as_tuple=True)
         region = region_of[caption, word] - 1
         patches = encoded.model.parts(encoded.pictures)[1].shape[1]
-        inside = grounding.coverage(patches)
+        inside = coverage(grounding.boxes, patches)
         inside = inside / inside.amax(-1, keepdim=True).clamp(min=1e-6)
-        vocabulary = encoded.batch.words[encoded.share.captions][caption, word]
-        centres, total = grounding.centres(patches), grounding.total.clamp(min=1)
-        return cls(caption, word, inside[region], centres[region], total, vocabulary)
+        parts = (inside, spread(grounding.boxes, patches), centres(grounding.boxes, patches))
+        return cls(caption, word, *(part[region] for part in parts), grounding.total.clamp(min=1))
 
 
 def where_words_look(encoded: Encoded) -> Tensor:
@@ -317,7 +316,7 @@ def where_words_look(encoded: Encoded) -> Tensor:
     return (model.log_scale.exp() * cosines).softmax(-1)
 
 
-def ground_loss(attention: Tensor, grounded: Grounded) -> Tensor:
+def ground_loss(attention: Tensor, grounded: GroundedWords) -> Tensor:
     """Minus the log of the share of each word's attention (G, P) that falls into its region, mean over all words.
 
     A patch counts by how much of it the region covers. A word without a region is not supervised.
@@ -326,7 +325,16 @@ def ground_loss(attention: Tensor, grounded: Grounded) -> Tensor:
     return -share.clamp(min=1e-4).log().sum() / grounded.total
 
 
-def count_loss(gates: Tensor, grounded: Grounded) -> Tensor:
+def spread_loss(attention: Tensor, grounded: GroundedWords) -> Tensor:
+    """Cross-entropy of each word's attention (G, P) with an attention that looks at all its boxes, mean over all words.
+
+    The ground loss is also 0 if "three" looks at one of three boxes. The head computes places and counts from the
+    attention, so it should look at all.
+    """
+    return -(grounded.target * attention.clamp(min=1e-4).log()).sum() / grounded.total
+
+
+def count_loss(gates: Tensor, grounded: GroundedWords) -> Tensor:
     """Binary cross-entropy of the gates (G, P): is the centre of a box in the patch? Sum over patches, mean over words.
 
     The sum of the open gates is then the number of boxes. A softmax cannot count: its sum is 1.
@@ -335,19 +343,20 @@ def count_loss(gates: Tensor, grounded: Grounded) -> Tensor:
     return F.binary_cross_entropy_with_logits(gates, target, reduction="sum") / grounded.total
 
 
-def tag_loss(encoded: Encoded, grounded: Grounded) -> Tensor:
-    """Cross-entropy of each word with a region, predicted from the patches of its boxes, mean over all words.
+def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:
+    """Cross-entropy of each word that a caption says of a region, predicted from the patches of its boxes.
 
+    Mean over all words of all captions, drawn or not. pictures: (n, V, D) vectors of this process's pictures.
     It says what is in a box in one step, which the losses of texts only imply: the backbone learns kinds and colours
     several times as fast. Words that a caption does not mention are not taken for false: the prediction is one
     distribution over all words that are said of such boxes.
     """
-    model = encoded.model
     assert model.tags is not None
-    patches = model.head_rows(encoded.pictures)[encoded.owner[grounded.caption]]  # (G, P, D)
-    share = grounded.inside / grounded.inside.sum(-1, keepdim=True)
-    mean = (share.unsqueeze(1) @ patches).squeeze(1)  # (G, D)
-    return F.cross_entropy(model.tags(mean), grounded.vocabulary, reduction="sum") / grounded.total
+    patches = model.head_rows(pictures)  # (n, P, D)
+    where = spread(tags.boxes, patches.shape[1])  # (R, P)
+    mean = (where.unsqueeze(1) @ patches[tags.picture]).squeeze(1)  # (R, D)
+    log_chance = model.tags(mean).float().log_softmax(-1)  # (R, vocabulary)
+    return -log_chance[tags.region, tags.word].sum() / tags.total.clamp(min=1)
 
 
 def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list[Tensor]:
@@ -377,12 +386,13 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
     fits = (F.softplus(-found.words[:t]) * real[own.captions]).sum() / real.sum().clamp(min=1)
     fails = (F.softplus(found.words[t : t + k]) * encoded.changed).sum() / batch.changed.sum().clamp(min=1)
     terms = [settings.head * text, settings.head * (fits + fails) / 2]
-    if settings.ground or settings.count or settings.tag:
-        grounded = encoded.grounded
-        at = grounded.caption, grounded.word
-        terms.append(settings.ground * ground_loss(found.attention[at], grounded))
-        terms.append(settings.count * count_loss(found.gates[at], grounded))
-        terms.append(settings.tag * tag_loss(encoded, grounded))
+    at = encoded.grounded.caption, encoded.grounded.word
+    if settings.ground:
+        terms.append(settings.ground * spread_loss(found.attention[at], encoded.grounded))
+    if settings.count:
+        terms.append(settings.count * count_loss(found.gates[at], encoded.grounded))
+    if settings.tag:
+        terms.append(settings.tag * tag_loss(model, encoded.pictures, batch.tags))
     return terms
 
 

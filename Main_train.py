@@ -310,9 +310,18 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     Returns the loss of this process's share, still on the device; the shares add up to the loss of the batch.
     """
     batch = to_device(batch, run.device)
+    encoders = [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.own_words)]
+
+    def loss_of(pictures: Tensor, texts: Tensor) -> Tensor:
+        return run.loss(pictures, texts, batch, gather(run.group, batch, pictures, texts))
+
+    def loss_of_tags(pictures: Tensor) -> Tensor:
+        return Functions.tag_loss(run.model, pictures, batch.tags)
+
+    only_tags = run.progress.epoch < run.config.optim.tag_epochs
     loss = Functions.backward_in_chunks(
-        [(run.encode_pictures, batch.pictures), (run.encode_texts, batch.own_words)],
-        lambda pictures, texts: run.loss(pictures, texts, batch, gather(run.group, batch, pictures, texts)),
+        encoders[:1] if only_tags else encoders,
+        loss_of_tags if only_tags else loss_of,
         run.config.optim.accumulation,
         run.scaler.scale,
         first_pass=lambda: Functions.statistics_kept(run.model),
@@ -351,7 +360,7 @@ def train_epoch(run: Run) -> None:
     FloatingPointError for a NaN or infinite loss, Stopped after a signal.
     """
     now, unfreeze = run.progress, run.config.backbone.unfreeze_epoch
-    if now.epoch == unfreeze:
+    if now.epoch in (unfreeze, run.config.optim.tag_epochs):  # steps take longer from here on
         run.pace.restart()
     run.model.train()
     run.model.backbone.requires_grad_(unfreeze is not None and now.epoch >= unfreeze)
@@ -477,6 +486,8 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
         append_log(config.plots_folder / LOG, row)
     save(run)
     captions = f"{row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}"
+    if epoch <= config.optim.tag_epochs:
+        captions += ", only the image branch"
     print_line(
         run,
         f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f} (validation {row['val_loss']:.3f})  "

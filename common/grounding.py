@@ -1,39 +1,100 @@
 """Boxes on the grid of patches: which cells a region covers, and where the centres of its boxes are.
 
-R regions, M boxes of the region with most boxes, P patches of a square grid, T captions, L words.
+R regions, M boxes of the region with most boxes, P patches of a square grid, T captions, L words. Boxes are left, top,
+right, bottom in fractions of the picture; boxes of zeros are padding.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from common.regions import NOWHERE, Box, Region, View
 
 
 class Grounding(NamedTuple):
     """The regions of the words of T captions."""
 
     region_of: Tensor  # (T, L) number of each word's region, from 1; 0 for a word without one
-    boxes: Tensor  # (R, M, 4) left, top, right, bottom in fractions of the picture; boxes of zeros are padding
+    boxes: Tensor  # (R, M, 4)
     total: Tensor  # () number of words with a region, also of those whose boxes a crop has lost
 
-    def coverage(self, patches: int) -> Tensor:
-        """Share of each cell that a box of the region covers: (R, P) in 0 to 1."""
-        side = grid_side(patches)
-        edges = torch.arange(side, device=self.boxes.device, dtype=self.boxes.dtype)
-        left, top, right, bottom = (self.boxes * side).unsqueeze(-1).unbind(2)  # each (R, M, 1)
-        columns = (torch.minimum(right, edges + 1) - torch.maximum(left, edges)).clamp(0, 1)  # (R, M, side)
-        lines = (torch.minimum(bottom, edges + 1) - torch.maximum(top, edges)).clamp(0, 1)
-        cells = lines.unsqueeze(-1) * columns.unsqueeze(-2)  # (R, M, side, side)
-        return cells.flatten(2).amax(1)
 
-    def centres(self, patches: int) -> Tensor:
-        """Number of boxes whose centre is in each cell: (R, P)."""
-        side = grid_side(patches)
-        middle = (self.boxes[..., :2] + self.boxes[..., 2:]) / 2
-        column, line = (middle * side).long().clamp(0, side - 1).unbind(-1)  # each (R, M)
-        real = (self.boxes[..., 2] > self.boxes[..., 0]).to(self.boxes.dtype)
-        return self.boxes.new_zeros(len(self.boxes), patches).scatter_add(1, line * side + column, real)
+class Tags(NamedTuple):
+    """The Q words that all captions of n pictures, drawn or not, say of R regions."""
+
+    word: Tensor  # (Q,) index in the vocabulary
+    region: Tensor  # (Q,) from 0
+    picture: Tensor  # (R,) picture of each region
+    boxes: Tensor  # (R, M, 4)
+    total: Tensor  # () number of such words of all pictures, also of those whose boxes a crop has lost
+
+
+def collect_tags(said: Sequence[Sequence[tuple[Region, Sequence[int]]]], views: Sequence[View | None]) -> Tags:
+    """The words that captions say of regions. said: of each picture, regions with words; views: of each picture."""
+    word, region_of, picture_of, total, pictures = list[int](), list[int](), list[int](), 0, 0
+    found: list[tuple[Box, ...]] = []
+    for regions, view in zip(said, views):
+        numbers: dict[tuple[Box, ...], int] = {}  # several captions are about the same boxes
+        for region, words in regions:
+            total += len(words)
+            if boxes := view.place(region.boxes) if view else ():
+                if boxes not in numbers:
+                    numbers[boxes] = len(found)
+                    found.append(boxes)
+                    picture_of.append(pictures)
+                word += words
+                region_of += [numbers[boxes]] * len(words)
+        pictures += view is not None
+    numbers_of = (torch.tensor(one, dtype=torch.long) for one in (word, region_of, picture_of))
+    return Tags(*numbers_of, pad_boxes(found), torch.tensor(total))
+
+
+def pad_boxes(boxes: Sequence[tuple[Box, ...]]) -> Tensor:
+    """The boxes of R regions as a tensor (R, M, 4), padded with boxes of zeros."""
+    most = max(map(len, boxes), default=1)
+    padded = [[*some, *[NOWHERE] * (most - len(some))] for some in boxes]
+    return torch.tensor(padded, dtype=torch.float32).view(len(boxes), most, 4)
+
+
+def coverage(boxes: Tensor, patches: int) -> Tensor:
+    """Share of each cell that a box of the region covers: (R, M, 4) -> (R, P) in 0 to 1."""
+    return cover(boxes, patches).amax(1)
+
+
+def spread(boxes: Tensor, patches: int) -> Tensor:
+    """Where to look at a region: each box has the same share, and within it each cell by how much the box covers of it.
+
+    (R, M, 4) -> (R, P), which adds up to 1.
+    """
+    cells = cover(boxes, patches)
+    each = cells / cells.sum(-1, keepdim=True).clamp(min=1e-6)
+    return each.sum(1) / is_box(boxes).sum(1, keepdim=True).clamp(min=1)
+
+
+def centres(boxes: Tensor, patches: int) -> Tensor:
+    """Number of boxes whose centre is in each cell: (R, M, 4) -> (R, P)."""
+    side = grid_side(patches)
+    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
+    column, line = (middle * side).long().clamp(0, side - 1).unbind(-1)  # each (R, M)
+    return boxes.new_zeros(len(boxes), patches).scatter_add(1, line * side + column, is_box(boxes))
+
+
+def cover(boxes: Tensor, patches: int) -> Tensor:
+    """Share of each cell that each box covers: (R, M, 4) -> (R, M, P) in 0 to 1."""
+    side = grid_side(patches)
+    edges = torch.arange(side, device=boxes.device, dtype=boxes.dtype)
+    left, top, right, bottom = (boxes * side).unsqueeze(-1).unbind(2)  # each (R, M, 1)
+    columns = (torch.minimum(right, edges + 1) - torch.maximum(left, edges)).clamp(0, 1)  # (R, M, side)
+    lines = (torch.minimum(bottom, edges + 1) - torch.maximum(top, edges)).clamp(0, 1)
+    return (lines.unsqueeze(-1) * columns.unsqueeze(-2)).flatten(2)
+
+
+def is_box(boxes: Tensor) -> Tensor:
+    """1 for a box, 0 for padding: (R, M, 4) -> (R, M)."""
+    return (boxes[..., 2] > boxes[..., 0]).to(boxes.dtype)
 
 
 def grid_side(patches: int) -> int:

@@ -20,7 +20,7 @@ COUNTS = 8  # the count feature has a bump at each of 0 to 7
 
 
 class Matched(NamedTuple):
-    """What the head finds for N pictures with M texts each."""
+    """What the head finds for N pictures with M texts each. Padding has zeros."""
 
     text: Tensor  # (N, M) logit: is the text true?
     words: Tensor  # (N, M, L) logit of each word: does it fit?
@@ -61,23 +61,62 @@ class MatchingHead(nn.Module):
     def forward(self, patches: Tensor, words: Tensor, real: Tensor) -> Matched:
         places = grid_places(grid_side(patches.shape[1]), patches.device)
         patches = self.norm_patches(self.patches_in(patches)) + self.place(waves(places))
-        words = self.norm_words(self.words_in(words))
+        layout = Layout.of(real)
+        words = self.norm_words(self.words_in(layout.pack(words)))
         seen = []
         for layer in self.layers:
-            words, attention, gates = layer(words, patches, real, places)
+            words, attention, gates = layer(words, patches, layout, places)
             seen.append((attention, gates))
-        words = self.norm(words)
+        words = layout.unpack(self.norm(words))
         logits = self.word(words).squeeze(-1).float()
         weights = real / real.sum(-1, keepdim=True).clamp(min=1)
         # The soft minimum: one false word makes a text false.
         worst = -torch.logsumexp((weights.clamp(min=1e-9).log() - logits).masked_fill(~real, OUT), dim=-1)
         whole = self.whole((words * weights.unsqueeze(-1)).sum(-2)).squeeze(-1).float()
         text = torch.where(real.sum(-1) > 0, worst + whole, torch.zeros_like(worst))
-        return Matched(text, logits, *seen[0])
+        attention, gates = (layout.unpack(part).masked_fill(~real.unsqueeze(-1), 0.0) for part in seen[0])
+        return Matched(text, logits.masked_fill(~real, 0.0), attention, gates)
+
+
+class Layout(NamedTuple):
+    """Where the words of the texts of a picture are: side by side, S slots for a picture.
+
+    On a CPU, slots are for real words only: captions of 6 to 18 words are 40 % padding. On a GPU the host would have to
+    wait for the number of words, and an export needs a fixed number: there are slots for padding too.
+    """
+
+    real: Tensor  # (N, M, L) True for words
+    slots: Tensor | None  # (N, S) position of each slot's word among all N * M * L; None: all in order
+
+    @classmethod
+    def of(cls, real: Tensor) -> "Layout":
+        if real.device.type != "cpu" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+            return cls(real, None)
+        padding = ~real.flatten(1)
+        most = max(1, int((~padding).sum(1).amax()))
+        first = torch.arange(len(padding)).unsqueeze(1) * padding.shape[1]
+        return cls(real, first + padding.to(torch.uint8).argsort(dim=1, stable=True)[:, :most])
+
+    def pack(self, words: Tensor) -> Tensor:
+        """(N, M, L, C) -> (N, S, C)."""
+        if self.slots is None:
+            return words.flatten(1, 2)
+        rows = words.flatten(0, 2).index_select(0, self.slots.flatten())  # twice as fast as gather
+        return rows.view(*self.slots.shape, -1)
+
+    def unpack(self, words: Tensor) -> Tensor:
+        """(N, S, C) -> (N, M, L, C), with zeros for padding."""
+        rows = words.flatten(0, 1)
+        if self.slots is not None:
+            rows = rows.new_zeros(self.real.numel(), rows.shape[1]).index_copy(0, self.slots.flatten(), rows)
+        return rows.view(*self.real.shape, -1)
 
 
 class MatchingLayer(nn.Module):
-    """Words attend to patches, then to each other: words (N, M, L, D) -> words, attention and gates (N, M, L, P)."""
+    """Words attend to patches, then to each other: words (N, S, D) -> words (N, S, D), attention and gates (N, S, P).
+
+    S: slots of a picture's words, see Layout.
+    """
 
     def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float):
         super().__init__()
@@ -100,42 +139,43 @@ class MatchingLayer(nn.Module):
         compared = width + 4 * pairs * geometry
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
 
-    def forward(self, words: Tensor, patches: Tensor, real: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        n, m, length, width = words.shape
-        x = self.norm_cross(words).view(n, m * length, width)
-        scale = (width // self.heads) ** -0.5
+    def forward(self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.norm_cross(words)
+        scale = (words.shape[-1] // self.heads) ** -0.5
         values, keys = (self._split(of(patches)) for of in (self.value, self.key))  # (N, H, P, D / H)
-        attention = (
-            (self._split(self.query(x) * scale) @ keys.transpose(-2, -1)).float().softmax(-1)
-        )  # (N, H, M * L, P)
+        attention = (self._split(self.query(x) * scale) @ keys.mT).float().softmax(-1)  # (N, H, S, P)
         seen = (attention.to(values.dtype) @ values).transpose(1, 2).flatten(2)
-        mean = attention.mean(1)  # (N, M * L, P)
-        place = mean @ places  # (N, M * L, 2)
-        answers = self.gate_key(patches).transpose(-2, -1)
-        gates = (self.gate_query(x) @ answers).float() * (width // 2) ** -0.5 + self.gate_bias
+        mean = attention.mean(1)  # (N, S, P)
+        place = mean @ places  # (N, S, 2)
+        gates = (self.gate_query(x) @ self.gate_key(patches).mT).float()
+        gates = gates * self.gate_query.out_features**-0.5 + self.gate_bias  # (N, S, P)
         found = [seen]
         if self.geometry:
             found += [place, mean @ places**2 - place**2]
         if self.counting:
             count = gates.sigmoid().sum(-1, keepdim=True)
             found += [count, bumps(count)]
-        words = words + self.dropout(self.cross(torch.cat(found, dim=-1))).view_as(words)
+        words = words + self.dropout(self.cross(torch.cat(found, dim=-1)))
+        return words + self.dropout(self.compare(self._of_other_words(words, place, layout))), mean, gates
 
-        texts, place = words.view(n * m, length, width), place.view(n * m, length, 2)
-        x = self.norm_self(texts)
-        query, key, value = (self._split(of(x)) for of in (self.self_query, self.self_key, self.self_value))
-        logits = (query @ key.transpose(-2, -1) * scale).float().masked_fill(~real.view(n * m, 1, 1, length), OUT)
+    def _of_other_words(self, words: Tensor, place: Tensor, layout: Layout) -> Tensor:
+        """What each word reads in the other words of its text: (N, S, D), (N, S, 2) -> (N, S, width of compare)."""
+        x = self.norm_self(words)
+        parts = [self.self_query(x), self.self_key(x), self.self_value(x), place]
+        parts = [layout.unpack(part).flatten(0, 1) for part in parts]  # (N * M, L, ...)
+        query, key, value = map(self._split, parts[:3])
+        logits = (query @ key.mT * query.shape[-1] ** -0.5).float()
+        logits = logits.masked_fill(~layout.real.flatten(0, 1)[:, None, None], OUT)
         between = logits.softmax(-1)  # (N * M, H, L, L)
         compared = [(between.to(value.dtype) @ value).transpose(1, 2).flatten(2)]
         if self.geometry:
-            others = (between @ place.unsqueeze(1)).transpose(1, 2)  # (N * M, L, H, 2) where other words looked
-            every = torch.cat([place.unsqueeze(2), others], dim=2)
+            own = parts[3]
+            others = (between @ own.unsqueeze(1)).transpose(1, 2)  # (N * M, L, H, 2) where other words looked
+            every = torch.cat([own.unsqueeze(2), others], dim=2)
             one, two = zip(*itertools.combinations(range(self.heads + 1), 2))
             difference = (every[:, :, list(one)] - every[:, :, list(two)]).flatten(2)
             compared += [difference, torch.tanh(8 * difference)]
-        words = words + self.dropout(self.compare(torch.cat(compared, dim=-1))).view_as(words)
-        grid = (n, m, length, -1)
-        return words, mean.view(grid), gates.view(grid)
+        return layout.pack(torch.cat(compared, dim=-1).unflatten(0, layout.real.shape[:2]))
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, H, L, D / H)."""

@@ -92,6 +92,17 @@ def words_inside(words: Sequence[Word], region: Region) -> list[int]:
     return [n for n, word in enumerate(words) if word.start < region.end and region.start < word.end]
 
 
+def words_of_regions(words: Sequence[Word], regions: Iterable[Region]) -> dict[Region, list[int]]:
+    """The positions of the words of each region. A word in several regions belongs to the shortest one."""
+    region_of: dict[int, Region] = {}
+    for region in sorted(regions, key=lambda region: region.start - region.end):
+        region_of |= dict.fromkeys(words_inside(words, region), region)
+    found: dict[Region, list[int]] = {}
+    for n, region in region_of.items():
+        found.setdefault(region, []).append(n)
+    return found
+
+
 def from_dicts(regions: Iterable[Mapping[str, Any]]) -> tuple[Region, ...]:
     """Regions as Arrow gives them: dictionaries with the fields of Region."""
     return from_lists([region[name] for name in Region._fields] for region in regions)

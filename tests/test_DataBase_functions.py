@@ -12,7 +12,7 @@ from batches import MIXED, SWAPS_ALONE, make_dataset, words_of
 
 import DataBase_functions as db
 from common import augment
-from common.grounding import Grounding
+from common.grounding import Grounding, Tags
 from common.regions import Region, View
 from common.storage import SPLITS
 from Config import AugmentConfig, NegativesConfig
@@ -27,7 +27,9 @@ CPU = torch.device("cpu")
 def same(one, other):
     pairs = [*zip(vars(one).values(), vars(other).values()), *zip(one.grounding, other.grounding)]
     return all(
-        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs if not isinstance(a, Grounding)
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+        for a, b in pairs
+        if not isinstance(a, (Grounding, Tags))
     )
 
 

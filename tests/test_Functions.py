@@ -9,7 +9,7 @@ from test_Architectures import MODELS, small_model, some_pictures, some_words
 
 import Functions
 from Architectures import SiameseModel
-from common.grounding import Grounding
+from common.grounding import Grounding, Tags, spread
 from Config import BackboneConfig, LossConfig, ModelConfig
 from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss, word_loss
 
@@ -151,15 +151,27 @@ def test_the_ground_loss_is_the_share_of_attention_inside_the_region():
     """A word without a region, and one whose boxes a crop has lost, only count in the mean."""
     inside = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.5, 1.0, 0.0]])
     attention = torch.tensor([[0.1, 0.3, 0.4, 0.2], [0.2, 0.2, 0.5, 0.1]])
-    grounded = Functions.Grounded(NOBODY, NOBODY, inside, torch.zeros(2, 4), torch.tensor(3), NOBODY)
+    grounded = Functions.GroundedWords(NOBODY, NOBODY, inside, inside, torch.zeros(2, 4), torch.tensor(3))
     expected = -(math.log(0.4) + math.log(0.2 * 0.5 + 0.5)) / 3
     assert Functions.ground_loss(attention, grounded).item() == pytest.approx(expected)
+
+
+def test_the_spread_loss_is_lowest_for_attention_on_all_boxes():
+    target = torch.tensor([[0.5, 0.5, 0.0]])
+    grounded = Functions.GroundedWords(NOBODY, NOBODY, target, target, target, torch.tensor(2))
+    both, one, other = (
+        Functions.spread_loss(torch.tensor([attention]), grounded).item()
+        for attention in ([0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.3, 0.3, 0.4])
+    )
+    assert both == pytest.approx(math.log(2) / 2)
+    assert one == pytest.approx(-(math.log(0.9) + math.log(0.1)) / 4)
+    assert other > both
 
 
 def test_the_count_loss_opens_gates_at_centres():
     centres = torch.tensor([[0.0, 2.0, 0.0]])  # two boxes with their centre in one cell are one gate
     gates = torch.tensor([[-1.0, 0.5, 2.0]])
-    grounded = Functions.Grounded(NOBODY, NOBODY, centres, centres, torch.tensor(2), NOBODY)
+    grounded = Functions.GroundedWords(NOBODY, NOBODY, centres, centres, centres, torch.tensor(2))
     expected = (math.log1p(math.exp(-1)) + math.log1p(math.exp(-0.5)) + math.log1p(math.exp(2))) / 2
     assert Functions.count_loss(gates, grounded).item() == pytest.approx(expected)
 
@@ -168,38 +180,45 @@ def test_grounded_words_of_a_batch():
     model = small_model(head="attention").eval()
     (pictures, words), batch = a_batch(some_pictures(8))
     encoded = Functions.Encoded.of(model, model.encode_pictures(pictures), model.encode_texts(words), batch, None)
-    grounded = Functions.Grounded.of(encoded)
+    grounded = Functions.GroundedWords.of(encoded)
     assert list(zip(grounded.caption.tolist(), grounded.word.tolist())) == [(0, 1), (0, 2), (4, 0), (10, 4)]
     assert grounded.inside.amax(1).tolist() == [1, 1, 1, 1]
     assert grounded.centres.sum(1).tolist() == [1, 1, 2, 1]
     assert grounded.total == 5
-    assert grounded.vocabulary.tolist() == [words[i, k].item() for i, k in ((0, 1), (0, 2), (4, 0), (10, 4))]
+    torch.testing.assert_close(grounded.target.sum(1), torch.ones(4))
 
 
 def test_the_tag_loss_predicts_words_from_the_patches_of_their_boxes():
     model = small_model(head="attention").eval()
-    (pictures, words), batch = a_batch(some_pictures(8))
+    (pictures, _), batch = a_batch(some_pictures(8))
     vectors = model.encode_pictures(pictures)
-    encoded = Functions.Encoded.of(model, vectors, model.encode_texts(words), batch, None)
-    # The word at (10, 4) has the right half of picture 7; the grid is 4 x 4.
+    tags = batch.tags
+    where = spread(tags.boxes, 16)
+    expected = 0.0
+    for word, region in zip(tags.word, tags.region):
+        mean = where[region] @ model.head_rows(vectors)[tags.picture[region]]
+        expected -= model.tags(mean).log_softmax(-1)[word].item() / 6
+    assert Functions.tag_loss(model, vectors, tags).item() == pytest.approx(expected)
+    # Region 2 is the right half of picture 7; the grid is 4 x 4.
     patches = model.head_rows(vectors)[7].view(4, 4, -1)[:, 2:].mean((0, 1))
-    expected = [-model.tags(patches).log_softmax(-1)[words[10, 4]]]
-    right, corner = torch.tensor([0.5, 0, 1, 1]), torch.tensor([0, 0, 0.4, 0.3])
-    covered = Grounding(words, torch.stack([corner[None], right[None]]), torch.tensor(0)).coverage(16)
-    for caption, word, boxes in ((0, 1, covered[0]), (0, 2, covered[0]), (4, 0, covered.amax(0))):
-        mean = (boxes / boxes.sum()) @ model.head_rows(vectors)[batch.owner[caption]]
-        expected.append(-model.tags(mean).log_softmax(-1)[words[caption, word]])
-    torch.testing.assert_close(Functions.tag_loss(encoded, Functions.Grounded.of(encoded)), sum(expected) / 5)
+    last = Tags(tags.word[-1:], torch.tensor([0]), tags.picture[2:], tags.boxes[2:, :1], torch.tensor(1))
+    expected = -model.tags(patches).log_softmax(-1)[tags.word[-1]]
+    torch.testing.assert_close(Functions.tag_loss(model, vectors, last), expected)
 
 
 def test_without_regions_ground_and_count_are_0():
     model = small_model(head="attention").eval()
     (pictures, words), batch = a_batch(some_pictures(8))
     none = Grounding(torch.zeros(11, 7, dtype=torch.long), torch.zeros(0, 1, 4), torch.tensor(0))
+    nobody = torch.zeros(0, dtype=torch.long)
+    nothing = Tags(nobody, nobody, nobody, torch.zeros(0, 1, 4), torch.tensor(0))
     vectors = model.encode_pictures(pictures), model.encode_texts(words)
     losses = [
         Functions.total_loss(
-            model, *vectors, batch._replace(grounding=none), LossConfig(ground=weight, count=weight, tag=weight)
+            model,
+            *vectors,
+            batch._replace(grounding=none, tags=nothing),
+            LossConfig(ground=weight, count=weight, tag=weight),
         )
         for weight in (0.0, 2.0)
     ]
@@ -270,8 +289,10 @@ def a_batch(pictures):
     corner, half = [0.0, 0.0, 0.4, 0.3], [0.5, 0.0, 1.0, 1.0]
     boxes = torch.tensor([[corner, [0.0] * 4], [half, corner], [half, [0.0] * 4]])
     grounding = Grounding(region_of, boxes, torch.tensor(5))  # a crop has lost the boxes of a fifth word
+    said = torch.tensor([5, 6, 7, 3, 9]), torch.tensor([0, 0, 1, 1, 2])
+    tags = Tags(*said, torch.tensor([0, 3, 7]), boxes, torch.tensor(6))
     return (pictures, words), TextBatch(
-        owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8), grounding, words[:11]
+        owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8), grounding, tags
     )
 
 

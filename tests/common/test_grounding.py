@@ -1,9 +1,10 @@
-"""Boxes on the grid of patches: shares of cells and centres, against values by hand and against pixels."""
+"""Boxes on the grid of patches: shares of cells, centres and tags, against values by hand and against pixels."""
 
 import pytest
 import torch
 
-from common.grounding import Grounding, grid_places, grid_side
+from common.grounding import centres, collect_tags, coverage, grid_places, grid_side, spread
+from common.regions import Region, View
 
 BOXES = torch.tensor(
     [
@@ -11,11 +12,10 @@ BOXES = torch.tensor(
         [[0.25, 0.5, 0.625, 1.0], [0.5, 0.0, 1.0, 0.25]],
     ]
 )
-GROUNDING = Grounding(torch.tensor([[1, 0, 2]]), BOXES, torch.tensor(2))
 
 
 def test_the_share_of_each_cell_that_a_box_covers_by_hand():
-    covered = GROUNDING.coverage(16).view(2, 4, 4)
+    covered = coverage(BOXES, 16).view(2, 4, 4)
     assert covered[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4]
     assert covered[1].tolist() == [[0, 0, 1, 1], [0] * 4, [0, 1, 0.5, 0], [0, 1, 0.5, 0]]
 
@@ -31,20 +31,52 @@ def test_shares_equal_those_of_painted_pixels():
         pixels[y0:y1, x0:x1] = 1
         expected = torch.nn.functional.avg_pool2d(pixels[None, None], 8).flatten()
         boxes = torch.tensor([[[x0, y0, x1, y1]]]) / 64
-        found = Grounding(torch.zeros(1, 1), boxes, torch.tensor(0)).coverage(64)
+        found = coverage(boxes, 64)
         torch.testing.assert_close(found[0], expected)
 
 
 def test_centres_count_the_boxes_of_a_cell_and_not_the_padding():
-    assert GROUNDING.centres(16).view(2, 4, 4).nonzero().tolist() == [[0, 1, 1], [1, 0, 3], [1, 3, 1]]
+    assert centres(BOXES, 16).view(2, 4, 4).nonzero().tolist() == [[0, 1, 1], [1, 0, 3], [1, 3, 1]]
     twice = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.25, 0.25, 0.8, 0.8], [0.9, 0.9, 1.0, 1.0]]])
-    found = Grounding(torch.zeros(1, 1), twice, torch.tensor(0)).centres(16)
+    found = centres(twice, 16)
     assert found.sum() == 3 and found[0, 2 * 4 + 2] == 2 and found[0, 15] == 1
 
 
 def test_a_batch_without_regions_has_no_rows():
-    empty = Grounding(torch.zeros(3, 5), torch.zeros(0, 1, 4), torch.tensor(0))
-    assert empty.coverage(16).shape == empty.centres(16).shape == (0, 16)
+    empty = torch.zeros(0, 1, 4)
+    assert coverage(empty, 16).shape == centres(empty, 16).shape == spread(empty, 16).shape == (0, 16)
+
+
+def test_each_box_of_a_region_gets_the_same_share_and_its_cells_by_how_much_it_covers():
+    one, two = spread(BOXES, 16).view(2, 4, 4)
+    assert one.tolist() == [[0.25, 0.25, 0, 0], [0.25, 0.25, 0, 0], [0] * 4, [0] * 4]
+    sixth, twelfth = pytest.approx(1 / 6), pytest.approx(1 / 12)
+    assert two.tolist() == [[0, 0, 0.25, 0.25], [0] * 4, [0, sixth, twelfth, 0], [0, sixth, twelfth, 0]]
+    overlapping = torch.tensor([[[0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 1.0, 1.0]]])
+    assert spread(overlapping, 4).tolist() == [[0.375, 0.125, 0.375, 0.125]]
+
+
+def test_tags_are_the_words_of_all_captions_with_the_boxes_in_the_view():
+    corner, half = (0.0, 0.0, 0.25, 0.25), (0.5, 0.0, 1.0, 1.0)
+    said = [
+        [(Region(0, 5, (corner,)), [7, 8]), (Region(9, 12, (corner,)), [9]), (Region(3, 4, (half, corner)), [5])],
+        [(Region(0, 2, (corner,)), [6])],
+        [(Region(0, 2, (corner,)), [2]), (Region(0, 2, (half,)), [3])],
+    ]
+    mirror, right_half = View(mirrored=True), View((0.5, 0.0, 1.0, 1.0))
+    tags = collect_tags(said, [mirror, None, right_half])  # the picture of another process is not in the batch
+    assert tags.word.tolist() == [7, 8, 9, 5, 3]
+    assert tags.region.tolist() == [0, 0, 0, 1, 2]  # two captions say something of the same boxes
+    assert tags.picture.tolist() == [0, 0, 1]
+    assert tags.boxes[1].tolist() == [[0.0, 0.0, 0.5, 1.0], [0.75, 0.0, 1.0, 0.25]]  # mirrored
+    assert tags.boxes[2].tolist() == [[0.0, 0.0, 1.0, 1.0], [0.0] * 4]
+    assert tags.total == 7  # with the word of the other picture and the one whose box the crop has lost
+
+
+def test_a_batch_without_tags():
+    tags = collect_tags([[], []], [View(), View()])
+    assert tags.word.shape == tags.region.shape == tags.picture.shape == (0,) and tags.boxes.shape == (0, 1, 4)
+    assert tags.total == 0
 
 
 def test_places_of_the_cells():

@@ -16,7 +16,7 @@ from forks import LAZILY
 import Main_train
 from Architectures import ResNet50Backbone
 from common.command_line import read_command_line
-from common.grounding import Grounding
+from common.grounding import Grounding, Tags
 from common.parallel import ALONE, Group
 from Config import PRESETS, BackboneConfig
 from DataBase_functions import divide
@@ -85,12 +85,13 @@ def test_each_text_is_in_the_share_of_its_picture():
         torch.zeros(4, 1),
         torch.arange(5),
         NO_REGIONS,
-        torch.zeros(7, 1),
+        NO_TAGS,
     )
     assert Share.everything(batch) == divide(5, owner, negative_of, 1)[0]
 
 
 NO_REGIONS = Grounding(torch.zeros(7, 1), torch.zeros(0, 1, 4), torch.tensor(0))
+NO_TAGS = Tags(torch.zeros(0), torch.zeros(0), torch.zeros(0), torch.zeros(0, 1, 4), torch.tensor(0))
 STEPS = 7  # more than an epoch
 
 
