@@ -543,7 +543,7 @@ class SiameseModel(Scorer):
         self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words, model.head == "attention")
         self.text = TextEncoder(vocabulary, model, whole, words)
         self.head = make_head(model) if self.has_head else None
-        self.tags = nn.Linear(model.width, vocabulary) if self.has_head else None  # only for the tag loss
+        self.to_word = nn.Linear(model.width, model.word_width) if self.has_head else None  # only for the tag loss
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
         self.match_at = nn.Parameter(torch.tensor(0.5))  # the score where the probability of a match is 0.5
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
@@ -564,6 +564,15 @@ class SiameseModel(Scorer):
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
         return encode_by_length(self.text, words)
+
+    def tags(self, patches: Tensor) -> Tensor:
+        """Logits (R, vocabulary) of the words that are said of R patches, or of means of patches (R, D).
+
+        They are products with the embeddings of the words. So the embedding of a word learns what the word looks like
+        before the text branch has learned anything.
+        """
+        assert self.to_word is not None
+        return self.to_word(patches) @ self.text.embed.weight.T
 
     def match(self, pictures: Tensor, texts: Tensor) -> Matched:
         """What the head finds for N pictures with M texts each, from their vectors (N, V, D) and (N, M, V, D)."""

@@ -95,6 +95,11 @@ class Database:
         """What was stored and what was left out. Read on first use, since it can be long."""
         return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
+    @property
+    def has_regions(self) -> bool:
+        """Whether there are boxes for words of captions."""
+        return any(source["regions"]["words"] for source in self.manifest["sources"].values())
+
     @cached_property
     def word_counts(self) -> dict[str, int]:
         """Word -> number of its occurrences in the captions of the train split."""

@@ -351,7 +351,6 @@ def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:
     several times as fast. Words that a caption does not mention are not taken for false: the prediction is one
     distribution over all words that are said of such boxes.
     """
-    assert model.tags is not None
     patches = model.head_rows(pictures)  # (n, P, D)
     where = spread(tags.boxes, patches.shape[1])  # (R, P)
     mean = (where.unsqueeze(1) @ patches[tags.picture]).squeeze(1)  # (R, D)
@@ -360,26 +359,26 @@ def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:
 
 
 def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list[Tensor]:
-    """Losses of the head: image-text matching on captions, hard negatives, and the hardest captions of other pictures.
+    """Losses of the head: image-text matching on captions, hard negatives, and captions of other pictures.
 
-    rows: scores (n, T) of the own pictures with all captions. A picture gets as many captions of other photographs as
-    it has captions, those with the highest ranking scores. Source: Li et al. 2021 (ALBEF), who draw them by a softmax.
+    rows: scores (n, T) of the own pictures with all captions. Of the captions of other photographs, a picture gets the
+    one with the highest ranking score. Source: Li et al. 2021 (ALBEF), who draw it by a softmax.
     """
     model, batch, own = encoded.model, encoded.batch, encoded.share
-    t, k = own.sizes[1:]
+    n, t, k = own.sizes
     with torch.no_grad():
         same = batch.groups[own.pictures, None] == batch.groups[batch.owner]  # (n, T)
-        order = model.ranking(rows).masked_fill(same, OUT).argsort(1, descending=True)  # (n, T)
-        hardest = order[encoded.owner, number_within(encoded.owner, len(order))]  # (t,)
-        is_other = ~same[encoded.owner, hardest]  # False if the other pictures have fewer captions
+        hardest = model.ranking(rows).masked_fill(same, OUT).argmax(1)  # (n,)
+        is_other = ~same.all(1)  # False if all captions of the batch are of this photograph
     texts = torch.cat([encoded.captions, encoded.negatives, encoded.all_captions[hardest]])
-    picture_of = torch.cat([encoded.owner, encoded.owner[encoded.negative_of], encoded.owner])
+    pictures = torch.arange(n, device=texts.device)
+    picture_of = torch.cat([encoded.owner, encoded.owner[encoded.negative_of], pictures])
     found = match_pairs(model, encoded.pictures, texts, picture_of)
 
     captions, negatives = encoded.totals
     true = F.softplus(-found.text[:t]).sum() / captions
     hard = F.softplus(found.text[t : t + k]).sum() / max(1, negatives)
-    others = (F.softplus(found.text[t + k :]) * is_other).sum() / captions
+    others = (F.softplus(found.text[t + k :]) * is_other).sum() / len(batch.groups)
     text = (true + (1 - settings.others) * hard + settings.others * others) / 2
 
     real = real_words(model.parts(encoded.all_captions)[1])  # (T, L)

@@ -86,6 +86,11 @@ class Run:
     saved_at: float = field(default_factory=time.monotonic)
     stop: int = 0  # number of the signal that asked the run to stop; 0 without one
 
+    @property
+    def tag_epochs(self) -> int:
+        """Epochs that train only the image branch; 0 without a head or without boxes to predict words from."""
+        return self.config.optim.tag_epochs if self.model.has_head and self.database.has_regions else 0
+
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""
         with devices.autocast(self.device, self.precision):
@@ -318,7 +323,7 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     def loss_of_tags(pictures: Tensor) -> Tensor:
         return Functions.tag_loss(run.model, pictures, batch.tags)
 
-    only_tags = run.progress.epoch < run.config.optim.tag_epochs
+    only_tags = run.progress.epoch < run.tag_epochs
     loss = Functions.backward_in_chunks(
         encoders[:1] if only_tags else encoders,
         loss_of_tags if only_tags else loss_of,
@@ -360,7 +365,7 @@ def train_epoch(run: Run) -> None:
     FloatingPointError for a NaN or infinite loss, Stopped after a signal.
     """
     now, unfreeze = run.progress, run.config.backbone.unfreeze_epoch
-    if now.epoch in (unfreeze, run.config.optim.tag_epochs):  # steps take longer from here on
+    if now.epoch in (unfreeze, run.tag_epochs):  # steps take longer from here on
         run.pace.restart()
     run.model.train()
     run.model.backbone.requires_grad_(unfreeze is not None and now.epoch >= unfreeze)
@@ -486,7 +491,7 @@ def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> Non
         append_log(config.plots_folder / LOG, row)
     save(run)
     captions = f"{row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}"
-    if epoch <= config.optim.tag_epochs:
+    if epoch <= run.tag_epochs:
         captions += ", only the image branch"
     print_line(
         run,

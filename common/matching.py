@@ -127,8 +127,9 @@ class MatchingLayer(nn.Module):
         # would scale up.
         self.query, self.value, self.key = nn.Linear(width, width), nn.Linear(width, width), no_bias(width)
         self.gate_query, self.gate_key = (nn.Linear(width, width // 2) for _ in range(2))
+        self.says_number = nn.Linear(width, COUNTS)
         self.gate_bias = nn.Parameter(torch.tensor(-3.0))  # few cells are centres
-        found = width + 4 * geometry + (COUNTS + 1) * counting
+        found = 3 * width + 4 * geometry + (2 * COUNTS + 1) * counting
         self.cross = nn.Sequential(nn.Linear(found, width), nn.GELU(), nn.Linear(width, width))
         self.self_query, self.self_value, self.self_key = (
             nn.Linear(width, width),
@@ -136,31 +137,35 @@ class MatchingLayer(nn.Module):
             no_bias(width),
         )
         pairs = heads * (heads + 1) // 2  # of the places of `heads` other words and the word's own
-        compared = width + 4 * pairs * geometry
+        compared = 2 * width + 4 * pairs * geometry
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = self.norm_cross(words)
         scale = (words.shape[-1] // self.heads) ** -0.5
         values, keys = (self._split(of(patches)) for of in (self.value, self.key))  # (N, H, P, D / H)
-        attention = (self._split(self.query(x) * scale) @ keys.mT).float().softmax(-1)  # (N, H, S, P)
+        query = self.query(x)
+        attention = (self._split(query * scale) @ keys.mT).float().softmax(-1)  # (N, H, S, P)
         seen = (attention.to(values.dtype) @ values).transpose(1, 2).flatten(2)
         mean = attention.mean(1)  # (N, S, P)
         place = mean @ places  # (N, S, 2)
         gates = (self.gate_query(x) @ self.gate_key(patches).mT).float()
         gates = gates * self.gate_query.out_features**-0.5 + self.gate_bias  # (N, S, P)
-        found = [seen]
+        # An MLP hardly learns products, and "does it fit?" is one: of a word and what it sees, or a number and a count.
+        # Without the products of numbers and counts, gates that count right in 80 % of cases left numbers at .60.
+        found = [x, seen, query * seen]
         if self.geometry:
             found += [place, mean @ places**2 - place**2]
         if self.counting:
             count = gates.sigmoid().sum(-1, keepdim=True)
-            found += [count, bumps(count)]
+            found += [count, bumps(count), self.says_number(x) * bumps(count)]
         words = words + self.dropout(self.cross(torch.cat(found, dim=-1)))
-        return words + self.dropout(self.compare(self._of_other_words(words, place, layout))), mean, gates
-
-    def _of_other_words(self, words: Tensor, place: Tensor, layout: Layout) -> Tensor:
-        """What each word reads in the other words of its text: (N, S, D), (N, S, 2) -> (N, S, width of compare)."""
         x = self.norm_self(words)
+        compared = torch.cat([x, self._of_other_words(x, place, layout)], dim=-1)
+        return words + self.dropout(self.compare(compared)), mean, gates
+
+    def _of_other_words(self, x: Tensor, place: Tensor, layout: Layout) -> Tensor:
+        """What each word reads in the other words of its text, and where they looked: (N, S, D), (N, S, 2) -> (N, S, C)."""
         parts = [self.self_query(x), self.self_key(x), self.self_value(x), place]
         parts = [layout.unpack(part).flatten(0, 1) for part in parts]  # (N * M, L, ...)
         query, key, value = map(self._split, parts[:3])

@@ -92,6 +92,9 @@ class Phrase(NamedTuple):
     objects: tuple[dict, ...] = ()
 
 
+BACKGROUND = ({"box": (0.0, 0.0, 1.0, 1.0)},)
+
+
 def write_captions(scene: dict, seed: int) -> list[str]:
     """The texts of `describe`."""
     return [text for text, _ in describe(scene, seed)]
@@ -109,7 +112,7 @@ def describe(scene: dict, seed: int) -> list[tuple[str, tuple[Region, ...]]]:
     swap can produce would carry information about which texts are false.
 
     Each caption has a region for every phrase that names objects, and for what is said of them: adjectives after "is",
-    sides and directions have the boxes of their subject.
+    sides and directions have the boxes of their subject. The place has the whole picture.
     """
     rng = random.Random(f"captions {seed}")
     roles = [*_TEMPLATES, rng.choice(tuple(_TEMPLATES))]
@@ -167,7 +170,8 @@ def _cells(scene: dict, rng: random.Random) -> list[tuple[dict, list]]:
 def _fill(template: str, scene: dict, cells: list[tuple[dict, list]], rng: random.Random) -> list[Phrase] | None:
     """Fill one template, {a} from the first cell; None if no true caption can be made from these cells."""
     place = scene["background"]
-    slots = {"place": [Phrase(place)], "where": [Phrase(f"{PREPOSITION.get(place, 'in')} a {place}")]}
+    where = f"{PREPOSITION.get(place, 'in')} a {place}"
+    slots = {"place": [Phrase(place, BACKGROUND)], "where": [Phrase(where, BACKGROUND)]}
     if "{all}" in template:
         listed = cells[: max(rng.randint(1, len(cells)) for _ in "ab")]
         slots["all"] = []

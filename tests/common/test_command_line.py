@@ -168,7 +168,7 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--optim.accumulation", "1000"], "--optim.accumulation 1000: must be at most --data.batch-pictures"),
         (["--optim.backbone-lr", "0"], "--optim.backbone-lr 0.0: must be above 0"),
         (["--optim.ema", "1"], "--optim.ema 1.0: must be at least 0 and below 1"),
-        (["--model.whole-width", "200"], "must be a multiple of --model.width 128"),
+        (["--model.whole-width", "200"], "must be a multiple of --model.width 96"),
         (["--model.lstm-width", "33"], "--model.lstm-width 33: must be even"),
         (["frozen", "--backbone.grid", "-1"], "--backbone.grid -1: must be 0 to 64"),
         (["--negatives.swap", "-0.1"], "--negatives: weights must not be negative, nor all 0"),
@@ -205,7 +205,7 @@ def test_one_kind_of_hard_negatives_is_enough():
         "0",
     ]
     config = read_command_line(PRESETS, "", flags)
-    assert config.negatives == Config.NegativesConfig(swap=0, exchange=2, mined=0, in_batch=0)
+    assert config.negatives == Config.NegativesConfig(swap=0, exchange=2, mined=0, in_batch=0, geometry=4)
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,10 @@ def test_regions_of_objects_are_the_boxes_of_all_objects_that_fit_the_phrase():
                     assert all(NUMBERS.get(word, len(boxes)) == len(boxes) for word in words)
                     named[start, end] = boxes
             for start, end, boxes in regions:
-                if (start, end) not in named:  # it is said of objects that the caption names
+                if scene["background"] in text[start:end].split():
+                    assert boxes == WHOLE
+                    checked["places"] += 1
+                elif (start, end) not in named:  # it is said of objects that the caption names
                     assert boxes in named.values(), f"{text!r}: {text[start:end]!r}"
                     words = text[start:end].lower().split()
                     subjects = [item for item in scene["objects"] if tuple(item["box"]) in boxes]
@@ -299,7 +302,13 @@ def test_regions_of_objects_are_the_boxes_of_all_objects_that_fit_the_phrase():
                 if word.group() in nouns:
                     assert any(start <= word.start() and word.end() <= end for start, end in named), text
             checked["objects"] += len(named)
-    assert checked["objects"] > 1400 and checked["said of objects"] > 700
+            assert bool(re.search(rf"\b{scene['background']}\b", text)) == any(
+                boxes == WHOLE for _, _, boxes in regions
+            ), text
+    assert checked["objects"] > 1400 and checked["said of objects"] > 700 and checked["places"] > 400
+
+
+WHOLE = ((0.0, 0.0, 1.0, 1.0),)
 
 
 def describes(word: str, item: dict) -> bool:
