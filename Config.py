@@ -433,7 +433,7 @@ class OptimConfig:
     epochs: int = 12
     """Number of passes over the training photographs."""
     tag_epochs: int = 0
-    """--model.head: the first epochs train only the image branch, with the tag loss; they take half the time."""
+    """--model.head, with boxes: the first epochs train only the image branch, with the tag loss; never the last one."""
     lr: float = 1e-3
     """Highest learning rate of the two branches."""
     backbone_lr: float = 1e-3
@@ -457,10 +457,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"--optim.epochs {self.epochs}: must be at least 1")
-        require(
-            0 <= self.tag_epochs < self.epochs,
-            f"--optim.tag-epochs {self.tag_epochs}: must be less than --optim.epochs {self.epochs}",
-        )
+        require(self.tag_epochs >= 0, f"--optim.tag-epochs {self.tag_epochs}: must not be negative")
         require(self.lr > 0, f"--optim.lr {self.lr}: must be above 0")
         require(self.backbone_lr > 0, f"--optim.backbone-lr {self.backbone_lr}: must be above 0")
         require(0 <= self.warmup < 1, f"--optim.warmup {self.warmup}: must be at least 0 and below 1")

@@ -121,13 +121,13 @@ class MatchingLayer(nn.Module):
     def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.heads, self.geometry, self.counting = heads, geometry, counting
+        self.heads, self.geometry = heads, geometry
         self.norm_cross, self.norm_self = nn.LayerNorm(width), nn.LayerNorm(width)
         # No bias for keys: it adds the same to all logits of a softmax, so its gradient is rounding noise, which Adam
         # would scale up.
         self.query, self.value, self.key = nn.Linear(width, width), nn.Linear(width, width), no_bias(width)
         self.gate_query, self.gate_key = (nn.Linear(width, width // 2) for _ in range(2))
-        self.says_number = nn.Linear(width, COUNTS)
+        self.says_number = nn.Linear(width, COUNTS) if counting else None
         self.gate_bias = nn.Parameter(torch.tensor(-3.0))  # few cells are centres
         found = 3 * width + 4 * geometry + (2 * COUNTS + 1) * counting
         self.cross = nn.Sequential(nn.Linear(found, width), nn.GELU(), nn.Linear(width, width))
@@ -156,7 +156,7 @@ class MatchingLayer(nn.Module):
         found = [x, seen, query * seen]
         if self.geometry:
             found += [place, mean @ places**2 - place**2]
-        if self.counting:
+        if self.says_number is not None:
             count = gates.sigmoid().sum(-1, keepdim=True)
             found += [count, bumps(count), self.says_number(x) * bumps(count)]
         words = words + self.dropout(self.cross(torch.cat(found, dim=-1)))
@@ -165,7 +165,7 @@ class MatchingLayer(nn.Module):
         return words + self.dropout(self.compare(compared)), mean, gates
 
     def _of_other_words(self, x: Tensor, place: Tensor, layout: Layout) -> Tensor:
-        """What each word reads in the other words of its text, and where they looked: (N, S, D), (N, S, 2) -> (N, S, C)."""
+        """What each word reads in the other words, and where they looked: (N, S, D), (N, S, 2) -> (N, S, C)."""
         parts = [self.self_query(x), self.self_key(x), self.self_value(x), place]
         parts = [layout.unpack(part).flatten(0, 1) for part in parts]  # (N * M, L, ...)
         query, key, value = map(self._split, parts[:3])

@@ -24,7 +24,7 @@ LONGEST = ("test_Main_train", "test_Benchmark", "test_Database_create")  # a min
 SMALL = [
     *("--data.name", "tiny", "--data.workers", "0", "--data.side", "64"),
     *("--data.batch-pictures", "8", "--backbone.channels", "8", "--model.width", "32"),
-    *("--model.word-width", "16", "--model.head", "attention", "--precision", "float32", "--device", "cpu"),
+    *("--model.word-width", "16", "--optim.tag-epochs", "0", "--precision", "float32", "--device", "cpu"),
 ]
 
 

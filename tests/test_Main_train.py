@@ -130,7 +130,7 @@ def test_an_earlier_run_is_only_replaced_with_a_flag(trained, databases):
     refused = run_script("Main_train.py", "scenes", *flags, status=2)
     assert "holds an earlier run; add --resume, --overwrite or --name OTHER" in refused.stderr
     other = run_script("Main_train.py", "scenes", *flags, "--resume", "--optim.lr", "0.5", status=2)
-    assert "; the run had --optim.epochs 2 --optim.lr 0.001\n" in other.stderr
+    assert "; the run had --optim.epochs 2 --optim.lr 0.003\n" in other.stderr
 
 
 def test_the_log_of_a_run_with_another_models_folder_is_not_overwritten(trained, databases, tmp_path):
@@ -146,6 +146,35 @@ def test_the_log_of_a_run_with_another_models_folder_is_not_overwritten(trained,
     Main_train.build_run(read_command_line(PRESETS, "", [*flags, "--overwrite"]))
     assert not log.exists()
     log.write_text(before)
+
+
+def test_tag_epochs_train_only_the_image_branch(databases, tmp_path, capsys):
+    """And the embeddings, which the tag loss predicts; the last epoch is never one of them."""
+    flags = ["scenes", *training_flags(tmp_path, databases, "tags"), "--optim.epochs", "2", "--optim.tag-epochs", "5"]
+    run = Main_train.build_run(read_command_line(PRESETS, "", flags))
+    assert run.tag_epochs == 1
+    before = {name: weight.clone() for name, weight in run.model.named_parameters()}
+    for epoch in (1, 2):
+        Main_train.train_epoch(run)
+        Main_train.finish_epoch(run, *Main_train.validate(run))
+        unchanged = {name for name, weight in run.model.named_parameters() if torch.equal(weight, before[name])}
+        trained = {"backbone", "neck", "to_word"} | ({"text", "head", "match_at"} if epoch == 2 else set())
+        assert {name.partition(".")[0] for name in before.keys() - unchanged} >= trained
+        if epoch == 1:
+            others = {"head", "log_scale", "match_at", "text"}
+            assert all(name in unchanged for name in before if name.startswith(tuple(others)) and "embed" not in name)
+            assert "text.embed.weight" not in unchanged
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith(", only the image branch") for line in lines if line.startswith("epoch")] == [True, False]
+
+
+def test_without_boxes_there_are_no_tag_epochs(databases, tmp_path, monkeypatch):
+    flags = ["scenes", *training_flags(tmp_path, databases, "tags"), "--optim.tag-epochs", "1"]
+    run = Main_train.build_run(read_command_line(PRESETS, "", flags))
+    assert run.tag_epochs == 1 and run.database.has_regions
+    for source in run.database.manifest["sources"].values():
+        monkeypatch.setitem(source["regions"], "words", 0)
+    assert run.tag_epochs == 0 and not run.database.has_regions
 
 
 def test_main_leaves_no_global_state(databases, tmp_path, capsys):

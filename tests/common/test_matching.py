@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.matching import COUNTS, MatchingHead, bumps
+from common.matching import COUNTS, Layout, MatchingHead, bumps
 
 WIDTH = 16
 
@@ -37,6 +37,37 @@ def test_padding_changes_nothing():
     padded = head(patches, wide, mask)
     torch.testing.assert_close(padded.text, found.text, atol=1e-5, rtol=0)
     torch.testing.assert_close(padded.words[:, :, :5], found.words, atol=1e-5, rtol=0)
+
+
+def test_slots_are_for_real_words_only():
+    real = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [1, 1, 0]], [[0, 0, 0], [1, 0, 0]]]).bool()
+    layout, words = Layout.of(real), torch.arange(18.0).view(3, 2, 3, 1) + 1
+    assert layout.slots is not None and layout.slots.shape == (3, 5)
+    packed = layout.pack(words)
+    assert packed.shape == (3, 5, 1)
+    assert packed[0, :3, 0].tolist() == [1, 2, 4] and packed[1, :, 0].tolist() == [7, 8, 9, 10, 11]
+    torch.testing.assert_close(layout.unpack(packed)[real], words[real])
+    assert layout.unpack(packed)[0, 1, 2] == 0, "the last padding has no slot"
+
+
+def test_without_slots_nothing_moves():
+    _, words, real = some_input()
+    layout = Layout(real, None)
+    assert torch.equal(layout.unpack(layout.pack(words)), words)
+
+
+def test_slots_change_no_answer_and_no_gradient(monkeypatch):
+    patches, words, real = some_input(3, 4, 6)
+    real = torch.arange(6) < torch.tensor([[2, 6, 1, 3], [1, 1, 1, 1], [5, 0, 4, 6]]).unsqueeze(-1)
+    answers = []
+    for make in (Layout.of, lambda real: Layout(real, None)):
+        monkeypatch.setattr("common.matching.Layout.of", make)
+        head, inputs = small_head(), [patches.clone().requires_grad_(), words.clone().requires_grad_()]
+        found = head(*inputs, real)
+        (found.text.sum() + found.words.square().sum() + (found.attention * found.gates).sum()).backward()
+        answers.append([*found, *(x.grad for x in inputs), *(weight.grad for weight in head.parameters())])
+    for one, other in zip(*answers):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_a_pair_does_not_depend_on_the_others():
