@@ -586,5 +586,5 @@ class SiameseModel(Scorer):
     def evidence(self, pictures: Tensor, texts: Tensor) -> Evidence:
         if self.head is None:
             return super().evidence(pictures, texts)
-        text, words, attention, _ = (part.squeeze(1) for part in self.match(pictures, texts.unsqueeze(1)))
+        text, words, attention, *_ = (part.squeeze(1) for part in self.match(pictures, texts.unsqueeze(1)))
         return Evidence(to_score(text), to_score(words), attention / attention.amax(-1, keepdim=True).clamp(min=1e-9))

@@ -406,7 +406,7 @@ class LossConfig:
     ground: float = 1.0
     """Weight of the ground loss: words attend to their boxes. 0 without boxes in the database."""
     count: float = 0.5
-    """--model.head: weight of the count loss: gates open at the centres of boxes."""
+    """--model.head: weight of the count losses: gates open at the centres of boxes, and words say their number."""
     tag: float = 1.0
     """--model.head: weight of the tag loss: words are predicted from their boxes."""
     margin: float = 0.2

@@ -343,6 +343,17 @@ def count_loss(gates: Tensor, grounded: GroundedWords) -> Tensor:
     return F.binary_cross_entropy_with_logits(gates, target, reduction="sum") / grounded.total
 
 
+def number_loss(numbers: Tensor, grounded: GroundedWords) -> Tensor:
+    """Cross-entropy of the numbers (G, COUNTS) of which words speak with the numbers of boxes, mean over all words.
+
+    A word learns what it says from its caption, which is true. In a false text it then says something else than the
+    gates count.
+    """
+    most = numbers.shape[1] - 1
+    boxes = grounded.centres.sum(-1).long().clamp(max=most)
+    return F.cross_entropy(numbers, boxes, reduction="sum") / grounded.total
+
+
 def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:
     """Cross-entropy of each word that a caption says of a region, predicted from the patches of its boxes.
 
@@ -390,6 +401,7 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
         terms.append(settings.ground * spread_loss(found.attention[at], encoded.grounded))
     if settings.count:
         terms.append(settings.count * count_loss(found.gates[at], encoded.grounded))
+        terms.append(settings.count * number_loss(found.numbers[at], encoded.grounded))
     if settings.tag:
         terms.append(settings.tag * tag_loss(model, encoded.pictures, batch.tags))
     return terms

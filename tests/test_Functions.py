@@ -176,6 +176,15 @@ def test_the_count_loss_opens_gates_at_centres():
     assert Functions.count_loss(gates, grounded).item() == pytest.approx(expected)
 
 
+def test_the_number_loss_is_about_the_number_of_boxes():
+    """A number above those that the head knows counts as the largest one."""
+    centres = torch.tensor([[0.0, 2.0, 1.0], [1.0, 0.0, 0.0], [9.0, 0.0, 0.0]])
+    grounded = Functions.GroundedWords(NOBODY, NOBODY, centres, centres, centres, torch.tensor(4))
+    numbers = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    expected = -sum(numbers.log_softmax(-1)[row, boxes].item() for row, boxes in enumerate((3, 1, 7))) / 4
+    assert Functions.number_loss(numbers, grounded).item() == pytest.approx(expected)
+
+
 def test_grounded_words_of_a_batch():
     model = small_model(head="attention").eval()
     (pictures, words), batch = a_batch(some_pictures(8))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.matching import COUNTS, Layout, MatchingHead, bumps
+from common.matching import COUNTS, Layout, MatchingHead, of_counts
 
 WIDTH = 16
 
@@ -26,6 +26,7 @@ def test_shapes_and_sums(settings):
     assert found.text.shape == (2, 3)
     assert found.words.shape == (2, 3, 5)
     assert found.attention.shape == found.gates.shape == (2, 3, 5, 9)
+    assert found.numbers.shape == (2, 3, 5, COUNTS)
     torch.testing.assert_close(found.attention.sum(-1), torch.ones(2, 3, 5))
 
 
@@ -64,7 +65,9 @@ def test_slots_change_no_answer_and_no_gradient(monkeypatch):
         monkeypatch.setattr("common.matching.Layout.of", make)
         head, inputs = small_head(), [patches.clone().requires_grad_(), words.clone().requires_grad_()]
         found = head(*inputs, real)
-        (found.text.sum() + found.words.square().sum() + (found.attention * found.gates).sum()).backward()
+        (
+            found.text.sum() + found.words.square().sum() + (found.attention * found.gates).sum() + found.numbers.sum()
+        ).backward()
         answers.append([*found, *(x.grad for x in inputs), *(weight.grad for weight in head.parameters())])
     for one, other in zip(*answers):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
@@ -92,11 +95,12 @@ def test_one_word_that_does_not_fit_decides():
     assert (found.text <= worst + torch.tensor(5.0).log() + 1e-5).all()
 
 
-def test_bumps_are_a_soft_code_of_a_count():
-    code = bumps(torch.tensor([[3.0], [2.5]]))
-    assert code.shape == (2, COUNTS)
-    assert code[0].argmax() == 3 and code[0, 3] == 1 and code[0, 4] < 0.2
-    assert code[1, 2] == code[1, 3]
+def test_the_chances_of_numbers_are_highest_at_the_count():
+    chance = of_counts(torch.tensor([[3.0], [2.5]]))
+    assert chance.shape == (2, COUNTS)
+    torch.testing.assert_close(chance.sum(1), torch.ones(2))
+    assert chance[0].argmax() == 3 and 0.7 < chance[0, 3] < 0.9
+    assert chance[1, 2] == chance[1, 3]
 
 
 def learns(answer, steps=400):
