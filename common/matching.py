@@ -138,7 +138,8 @@ class MatchingLayer(nn.Module):
             no_bias(width),
         )
         pairs = heads * (heads + 1) // 2  # of the places of `heads` other words and the word's own
-        compared = 2 * width + 4 * pairs * geometry
+        self.says_direction = nn.Linear(width, 4 * pairs) if geometry else None
+        compared = 2 * width + 8 * pairs * geometry
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor) -> tuple[Tensor, ...]:
@@ -176,13 +177,14 @@ class MatchingLayer(nn.Module):
         logits = logits.masked_fill(~layout.real.flatten(0, 1)[:, None, None], OUT)
         between = logits.softmax(-1)  # (N * M, H, L, L)
         compared = [(between.to(value.dtype) @ value).transpose(1, 2).flatten(2)]
-        if self.geometry:
+        if self.says_direction is not None:
             own = parts[3]
             others = (between @ own.unsqueeze(1)).transpose(1, 2)  # (N * M, L, H, 2) where other words looked
             every = torch.cat([own.unsqueeze(2), others], dim=2)
             one, two = zip(*itertools.combinations(range(self.heads + 1), 2))
             difference = (every[:, :, list(one)] - every[:, :, list(two)]).flatten(2)
-            compared += [difference, torch.tanh(8 * difference)]
+            apart = torch.cat([difference, torch.tanh(8 * difference)], dim=-1)
+            compared += [apart, apart * layout.unpack(self.says_direction(x)).flatten(0, 1)]  # products, as above
         return layout.pack(torch.cat(compared, dim=-1).unflatten(0, layout.real.shape[:2]))
 
     def _split(self, x: Tensor) -> Tensor:

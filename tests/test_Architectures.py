@@ -4,10 +4,14 @@ import urllib.error
 
 import pytest
 import torch
+from torch import nn
 
 from Architectures import (
+    GroupedBackbone,
+    GroupedBlock,
     ResNet50Backbone,
     SiameseModel,
+    SmallBackbone,
     encode_by_length,
 )
 from common.patch_word import best_cosines, patch_word_matrix, patch_word_score, real_words
@@ -194,6 +198,38 @@ def test_resnet50_strides_and_frozen_statistics():
     assert features.shape == (2, 2048, 2, 2)
     assert torch.equal(backbone.network.bn1.running_mean, before)
     assert backbone.training
+
+
+@pytest.mark.parametrize(("kind", "field"), [(SmallBackbone, 128), (GroupedBackbone, 156)])
+def test_backbones_from_scratch_have_the_features_and_the_receptive_field_that_they_say(kind, field):
+    """The pixels that have a gradient from one cell, if the blocks are not skipped and no ReLU closes."""
+    torch.manual_seed(0)
+    backbone = kind(BackboneConfig(kind.__name__, channels=4)).double().eval()
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+    pictures = torch.ones(1, 3, 512, 512, dtype=torch.double, requires_grad=True)
+    features = backbone(pictures)
+    assert features.shape == (1, backbone.channels, 32, 32) and backbone.channels == 32 and backbone.reduction == 16
+    features[0, 0, 16, 16].backward()
+    seen = pictures.grad.abs().sum((0, 1)) > 0
+    assert seen.any(0).sum() == seen.any(1).sum() == field
+
+
+def test_a_new_grouped_block_changes_nothing_but_signs():
+    x = torch.randn(2, 64, 5, 5)
+    block = GroupedBlock(64)
+    assert block.conv1.groups == 2
+    torch.testing.assert_close(block(x), x.relu())
+
+
+def test_the_tag_loss_trains_the_embeddings_that_the_text_branch_reads():
+    model = small_model(head="attention")
+    logits = model.tags(model.head_rows(model.encode_pictures(some_pictures(2))))
+    assert logits.shape == (2, 16, 50)
+    logits[0, 0, 7].backward()
+    assert model.text.embed.weight.grad[7].abs().sum() > 0
+    assert model.text.embed.weight.grad.abs().sum(1).nonzero().flatten().tolist() == [7]
 
 
 def test_backbone_weights_of_a_v1_file_in_half_precision(tmp_path):
