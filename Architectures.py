@@ -91,7 +91,7 @@ class ResidualBlock(nn.Module):
 
 
 class SmallBackbone(Backbone):
-    """A network to train from scratch, with a receptive field of 128 pixels.
+    """A network to train from scratch, with a receptive field of 193 pixels; models of earlier versions have it.
 
     pictures (N, 3, H, W) -> features (N, 8 * settings.channels, H / 16, W / 16)
     Batch norm is needed to learn shapes. Trained for 3 epochs to classify the 22 kinds of Scenes, the average precision
@@ -145,9 +145,11 @@ class GroupedBlock(nn.Module):
 
 
 class GroupedBackbone(Backbone):
-    """A network to train from scratch, in half the time of SmallBackbone, with a receptive field of 156 pixels.
+    """A network to train from scratch, with a receptive field of 156 pixels.
 
     pictures (N, 3, H, W) -> features (N, 8 * settings.channels, H / 16, W / 16)
+    Trained for 2 epochs on the tag loss of Scenes, it knows 71 % of the kinds of objects in validation boxes, and
+    SmallBackbone 66 %; a step of 32 pictures takes 235 and 409 ms (2 shared cores, one thread).
     """
 
     reduction = 16
