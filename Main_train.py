@@ -284,11 +284,13 @@ def make_loaders(
     If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
-    one_swap = replace(config.negatives, most_swaps=1, geometry=1.0)
+    as_evaluated = replace(config.negatives, most_swaps=1, geometry=1.0)
+    if any(weight for kind, weight in as_evaluated.weights.items() if kind != "geometric"):
+        as_evaluated = replace(as_evaluated, geometric=0.0)  # the mixture of evaluations has none
     train_set = PairDataset(
         database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
     )
-    val_set = PairDataset(database, tokenizer, data, one_swap, None, seed, features)
+    val_set = PairDataset(database, tokenizer, data, as_evaluated, None, seed, features)
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
     val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
     return train_loader, sampler, val_loader

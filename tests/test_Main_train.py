@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import Analyze_logs
 import Main_train
 from common.command_line import read_command_line
-from Config import PRESETS, BackboneConfig
+from Config import PRESETS, BackboneConfig, NegativesConfig
 from training import checkpoints
 from training.log import LOG_COLUMNS, read_log
 
@@ -240,6 +240,15 @@ def test_validation_negatives_are_the_same_in_every_epoch(databases, tmp_path):
     first = Main_train.validate(run)
     run.train_sampler.epoch = 5
     assert Main_train.validate(run) == first
+
+
+def test_the_quick_check_draws_the_mixture_of_evaluations(databases, tmp_path):
+    """Whatever training adds to it; but a training with one kind alone is checked with that kind."""
+    run = build(databases, tmp_path, "--negatives.geometric", "5", "--negatives.geometry", "7")
+    assert run.val_loader.dataset.negatives == replace(NegativesConfig(), geometric=0.0)
+    alone = ["--negatives.swap", "0", "--negatives.exchange", "0", "--negatives.mined", "0"]
+    run = build(databases, tmp_path, *alone, "--overwrite")
+    assert run.val_loader.dataset.negatives.weights == {"swap": 0, "exchange": 0, "mined": 0, "geometric": 0.2}
 
 
 def test_a_nan_loss_stops_the_run(databases, tmp_path):

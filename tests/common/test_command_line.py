@@ -205,7 +205,9 @@ def test_one_kind_of_hard_negatives_is_enough():
         "0",
     ]
     config = read_command_line(PRESETS, "", flags)
-    assert config.negatives == Config.NegativesConfig(swap=0, exchange=2, mined=0, in_batch=0, geometry=4)
+    assert config.negatives == Config.NegativesConfig(
+        swap=0, exchange=2, mined=0, in_batch=0, geometry=4, geometric=0.2
+    )
 
 
 @pytest.mark.parametrize(
