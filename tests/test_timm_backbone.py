@@ -196,7 +196,7 @@ def test_by_default_timm_loads_its_own_weights(monkeypatch, tmp_path):
         ("timm:convnext_tyni", "has no such model; it has, for example, convnext_tiny"),
         ("timm:resnet50.a9", "has no such weights; it has resnet50.a1_in1k"),
         ("timm:hf-hub:timm/resnet18", "has no such model"),
-        ("timm", "choose from small, resnet50, timm:MODEL"),
+        ("timm", "choose from small, grouped, resnet50, timm:MODEL"),
     ],
 )
 def test_an_unknown_model_is_refused_before_any_work(name, message, tmp_path, capsys):

@@ -61,7 +61,7 @@ def test_an_unknown_backbone_is_refused_before_any_work(name, tmp_path, capsys):
         Main_train.main(["scenes", "--data.root", str(tmp_path / "Database"), "--backbone.name", name])
     error = capsys.readouterr().err
     assert stop.value.code == 2
-    assert f"--backbone.name {name}: choose from small, resnet50" in error
+    assert f"--backbone.name {name}: choose from small, grouped, resnet50" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "Database").exists()
 
