@@ -211,8 +211,8 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         changed = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        changed |= {"grounding": Grounding(*map(change, self.grounding)), "tags": Tags(*map(change, self.tags))}
-        return replace(self, **changed)  # type: ignore[arg-type]
+        grounding, tags = Grounding(*map(change, self.grounding)), Tags(*map(change, self.tags))
+        return replace(self, **changed, grounding=grounding, tags=tags)  # type: ignore[arg-type]
 
     @property
     def share(self) -> Share:

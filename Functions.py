@@ -303,8 +303,8 @@ class GroundedWords(NamedTuple):
         patches = encoded.model.parts(encoded.pictures)[1].shape[1]
         inside = coverage(grounding.boxes, patches)
         inside = inside / inside.amax(-1, keepdim=True).clamp(min=1e-6)
-        parts = (inside, spread(grounding.boxes, patches), centres(grounding.boxes, patches))
-        return cls(caption, word, *(part[region] for part in parts), grounding.total.clamp(min=1))
+        target, counted = spread(grounding.boxes, patches), centres(grounding.boxes, patches)
+        return cls(caption, word, inside[region], target[region], counted[region], grounding.total.clamp(min=1))
 
 
 def where_words_look(encoded: Encoded) -> Tensor:

@@ -48,8 +48,8 @@ def collect_tags(said: Sequence[Sequence[tuple[Region, Sequence[int]]]], views: 
                 word += words
                 region_of += [numbers[boxes]] * len(words)
         pictures += view is not None
-    numbers_of = (torch.tensor(one, dtype=torch.long) for one in (word, region_of, picture_of))
-    return Tags(*numbers_of, pad_boxes(found), torch.tensor(total))
+    said_words, regions_of, pictures_of = (torch.tensor(one, dtype=torch.long) for one in (word, region_of, picture_of))
+    return Tags(said_words, regions_of, pictures_of, pad_boxes(found), torch.tensor(total))
 
 
 def pad_boxes(boxes: Sequence[tuple[Box, ...]]) -> Tensor:
