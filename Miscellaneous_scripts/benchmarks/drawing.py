@@ -50,9 +50,11 @@ def negatives(work: Workspace) -> tuple[Measure, Measure]:
             some = [caption for caption in captions if plan.has(kind, caption)]
             return rate(functools.partial(plan.draw_kind, kind), some)
 
+        # Captions without boxes have no geometric negatives.
+        others = [name for name in KINDS if name != Swap.name and any(plan.has(name, one) for one in captions)]
         return {
             "negatives/s": rate_of_kind(Swap.name),  # the kind that the plain way draws
-            **{f"{kind}/s": rate_of_kind(kind) for kind in KINDS if kind != Swap.name},
+            **{f"{kind}/s": rate_of_kind(kind) for kind in others},
             "mixture/s": rate(lambda caption, rng: plan.draw(caption, rng, mixture), captions),
             "s for a plan of 1,000": 1000 * seconds / len(plan),
             "bytes of plan per caption": bytes_of(plan.folder) / len(plan),

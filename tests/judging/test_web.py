@@ -214,7 +214,7 @@ def test_another_threshold_applies_at_once_and_can_be_reset(page, judge, picture
     verdict = judge.check(picture, TEXT)
     check(page, picture, TEXT)
     name, other = ("MATCH", "mismatch") if verdict.match else ("MISMATCH", "match")
-    flipped = round(verdict.score + (0.02 if verdict.match else -0.02), 3)
+    flipped = round((verdict.score + (1 if verdict.match else -1)) / 2, 3)  # a threshold is between -1 and 1
     number = page.locator("#threshold input[type=number]")
     assert number.input_value() == f"{judge.threshold:.3f}".rstrip("0")
     number.fill(str(flipped))
