@@ -88,9 +88,10 @@ class Run:
 
     @property
     def tag_epochs(self) -> int:
-        """Epochs that train only the image branch; 0 without a head or without boxes to predict words from."""
+        """Epochs that train only the image branch; 0 without a head, a tag loss, or boxes to predict words from."""
         optim = self.config.optim
-        return min(optim.tag_epochs, optim.epochs - 1) if self.model.has_head and self.database.has_regions else 0
+        can_tag = self.model.has_head and self.config.loss.tag > 0 and self.database.has_regions
+        return min(optim.tag_epochs, optim.epochs - 1) if can_tag else 0
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""

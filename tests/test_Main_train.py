@@ -177,6 +177,11 @@ def test_without_boxes_there_are_no_tag_epochs(databases, tmp_path, monkeypatch)
     assert run.tag_epochs == 0 and not run.database.has_regions
 
 
+def test_without_a_tag_loss_there_are_no_tag_epochs(databases, tmp_path):
+    run = build(databases, tmp_path, "--optim.tag-epochs", "1", "--optim.epochs", "2", "--loss.tag", "0")
+    assert run.database.has_regions and run.tag_epochs == 0
+
+
 def test_main_leaves_no_global_state(databases, tmp_path, capsys):
     handlers, environment = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)], dict(os.environ)
     Main_train.main(["scenes", *training_flags(tmp_path, databases, "one"), "--optim.epochs", "1"])
