@@ -45,6 +45,8 @@ from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
 from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, read_arrow, stored_texts
 
+MANY = 1000  # photographs; with fewer, to start a worker takes longer than it saves
+
 DESCRIPTION = """Build a database of pictures and parsed captions.
 
     python Database_create.py                                  drawn scenes
@@ -70,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> None:
     else:
         print_summary(settings.folder, manifest, seconds)
     if settings.negatives:
-        plan_negatives(settings.folder)
+        plan_negatives(settings)
 
 
 @contextlib.contextmanager
@@ -207,17 +209,23 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
         print(f"{counts} are reused from an interrupted build")
 
 
-def plan_negatives(folder: Path) -> None:
+def plan_negatives(settings: DatabaseConfig) -> None:
     """Plan the hard negatives now, so that training does not have to wait for the plan."""
     from DataBase_functions import Database  # it imports torch (1.4 s), which nothing else here needs
+    from Negative_map import Plan
 
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), settings.folder
+    later = f"; {folder} is complete, and its hard negatives are planned when it is first used"
     try:
-        plan = Database(folder).plan
+        database = Database(folder)
+        workers = settings.workers if len(database) >= MANY else 1
+        plan = Plan.open(database, settings.engine, workers)
     except KeyboardInterrupt:
-        fail(f"interrupted; {folder} is complete, and its hard negatives are planned when it is first used", code=130)
-    except OSError as error:
-        fail(f"cannot write: {error}; {folder} is complete, and its hard negatives are planned when it is first used")
+        fail(f"interrupted{later}", code=130)
+    except BrokenProcessPool:
+        fail(f"a worker process was killed, probably because memory ran out{later}")
+    except (EngineError, OSError) as error:
+        fail(f"cannot plan the hard negatives: {error}{later}")
     seconds = time.perf_counter() - started
     fractions = ", ".join(f"{kind} for {fraction:.1%}" for kind, fraction in plan.facts["share_with"].items())
     print(f"hard negatives: planned in {seconds:.0f} s\n  {fractions} of the captions")

@@ -1,6 +1,6 @@
 """The plan of a database: all possible hard negatives of its captions, computed once; and how negatives are drawn.
 
-    plan = Plan.open(database)     # made on first use, with progress bars: 1 s per 1,000 captions on a free core
+    plan = Plan.open(database)     # made on first use, with progress bars: 2 s per 1,000 captions on a free core
     negative = plan.draw(caption, rng, NegativesConfig())
 
 For every caption, the plan holds the possible negatives of each kind (`KINDS`) with their chances: for example its
@@ -19,6 +19,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from common.jobs import progress
+from common.jobs import progress, run_jobs
 from common.regions import Region
 from Config import NegativesConfig
 from negatives.exchange import Exchange
@@ -74,25 +75,32 @@ class Plan:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        table = pa.ipc.open_file(pa.memory_map(str(folder / "captions.arrow"))).read_all()
+        table = _open_arrow(folder / "captions.arrow")
         self.texts = _only_chunk(table["text"])
         self.row_of: NDArray[np.int32] = _only_chunk(table["row"]).to_numpy()
         rows = int(self.row_of[-1]) + 1 if len(self.row_of) else 0
         self._first: list[int] = np.searchsorted(self.row_of, np.arange(rows + 1, dtype=np.int32)).tolist()
-        lists = (name for kind in KINDS.values() for name in kind.schema)
-        self._lists = {name: _Lists(_only_chunk(table[name])) for name in lists}
-        self._strings = _only_chunk(pa.ipc.open_file(pa.memory_map(str(folder / "strings.arrow"))).read_all()["string"])
+        self._lists: dict[str, _Lists] = {}
+        self._strings: dict[str, pa.StringArray] = {}
+        for name, kind in KINDS.items():
+            columns = _open_arrow(folder / f"{name}.arrow")
+            self._lists |= {column: _Lists(_only_chunk(columns[column])) for column in kind.schema}
+            self._strings[name] = _only_chunk(_open_arrow(folder / f"{name}_strings.arrow")["string"])
         self.facts: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
 
     @classmethod
-    def open(cls, database: Photographs) -> Plan:
-        """The plan of a database. It is made first if there is none for this version of the code."""
+    def open(cls, database: Photographs, engine: str = "local", workers: int = 1) -> Plan:
+        """The plan of a database. It is made first if there is none for this version of the code.
+
+        engine, workers: see `common.jobs.run_jobs`. The kinds are planned side by side; more workers than kinds have
+        nothing to do. The plan is the same for any number. Each worker holds all captions, 10 kB each.
+        """
         folder = database.folder / "negatives" / _key(database.fingerprint)
         if not (folder / "plan.json").is_file():
             folder.parent.mkdir(exist_ok=True)
             with filelock.FileLock(folder.parent / "lock"):
                 if not (folder / "plan.json").is_file():
-                    _make(database, folder)
+                    _make(database, folder, engine, workers)
         return cls(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -150,8 +158,9 @@ class Plan:
         """The entry of a caption in a column of a kind (`Kind.schema`)."""
         return self._lists[column][caption]
 
-    def string(self, number: int) -> str:
-        return self._strings[number].as_py()
+    def string(self, kind: str, number: int) -> str:
+        """A string that a kind's columns refer to by its number."""
+        return self._strings[kind][number].as_py()
 
 
 class _Lists:
@@ -163,6 +172,10 @@ class _Lists:
 
     def __getitem__(self, i: int) -> list[int]:
         return self._values[self._offsets[i] : self._offsets[i + 1]].tolist()
+
+
+def _open_arrow(file: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
 def _only_chunk(column: pa.ChunkedArray) -> Any:
@@ -188,31 +201,64 @@ def _key(fingerprint: str) -> str:
     return hashlib.sha256(f"{FORMAT} {fingerprint} {_code()}".encode()).hexdigest()[:16]
 
 
-def _make(database: Photographs, folder: Path) -> None:
+def _make(database: Photographs, folder: Path, engine: str, workers: int) -> None:
     """Write a plan to a temporary folder, rename it when it is complete, and delete the older plans."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     part.mkdir()
-    captions, rows = _read_captions(database)
-    strings = StringTable()
-    made = {kind.name: kind.make(captions, strings) for kind in KINDS.values()}
-    columns: dict[str, Sequence[Any]] = {"text": [caption.parse.text for caption in captions.parsed], "row": rows}
-    for part_of_kind in made.values():
-        columns |= part_of_kind.columns
-    _write(part / "captions.arrow", _schema(), columns)
-    _write(part / "strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
-    fraction = {name: sum(len(entry) > 0 for entry in columns[name]) / max(1, len(rows)) for name in KINDS}
-    figures = {name: dict(one.figures) for name, one in made.items()}
-    facts = {"format": FORMAT, "share_with": fraction, "figures": figures}
-    (part / "plan.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    jobs = [PlanTexts(database, part), *(PlanKind(database, part, name) for name in KINDS)]
+    here = engine == "local" and workers == 1  # a pool would only cost: a worker needs 4 s to start
+    done = ((job, job.run()) for job in jobs) if here else run_jobs(jobs, engine, min(workers, len(KINDS)))
+    try:
+        facts = {job.kind: found for job, found in progress(done, "negatives: plan", " kinds", len(jobs)) if job.kind}
+    finally:
+        read_captions_of.cache_clear()
+    of_kinds = {name: {kind: found[name] for kind, found in facts.items()} for name in ("share_with", "figures")}
+    (part / "plan.json").write_text(json.dumps({"format": FORMAT, **of_kinds}, indent=1) + "\n", encoding="utf-8")
     part.replace(folder)
     for older in folder.parent.iterdir():
         if older.is_dir() and older != folder:
             shutil.rmtree(older, ignore_errors=True)
 
 
-def _read_captions(database: Photographs) -> tuple[Captions, list[int]]:
-    """All captions, and the row of the database of each."""
+@dataclass(frozen=True)
+class PlanTexts:
+    """A job: write the captions themselves."""
+
+    database: Photographs
+    folder: Path
+    kind: str = ""
+
+    def run(self) -> dict[str, Any]:
+        captions, rows = read_captions_of(self.database)
+        schema = pa.schema({"text": pa.string(), "row": pa.int32()})  # row: of the database
+        texts = [caption.parse.text for caption in captions.parsed]
+        _write(self.folder / "captions.arrow", schema, {"text": texts, "row": rows})
+        return {}
+
+
+@dataclass(frozen=True)
+class PlanKind:
+    """A job: write the columns of one kind, and the strings that they refer to."""
+
+    database: Photographs
+    folder: Path
+    kind: str
+
+    def run(self) -> dict[str, Any]:
+        """share_with: fraction of captions that have a negative of this kind; figures: see `PlanPart`."""
+        captions, rows = read_captions_of(self.database)
+        kind, strings = KINDS[self.kind], StringTable()
+        columns, figures = kind.make(captions, strings)
+        _write(self.folder / f"{self.kind}.arrow", pa.schema(dict(kind.schema)), columns)
+        _write(self.folder / f"{self.kind}_strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
+        have = sum(len(entry) > 0 for entry in columns[self.kind])
+        return {"share_with": have / max(1, len(rows)), "figures": dict(figures)}
+
+
+@functools.lru_cache(maxsize=1)
+def read_captions_of(database: Photographs) -> tuple[Captions, list[int]]:
+    """All captions, and the row of the database of each. Read once for all jobs of a process."""
     parsed: list[ParsedCaption] = []
     rows: list[int] = []
     for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
@@ -232,12 +278,6 @@ def _regions(database: Photographs) -> Iterator[tuple[Region, ...]]:
     """The regions of each caption, in the order of the database's rows."""
     for row in range(len(database.split_of)):
         yield from database.regions(row)
-
-
-def _schema() -> pa.Schema:
-    """Columns of captions.arrow; `row` is the caption's row in the database."""
-    columns = {name: column for kind in KINDS.values() for name, column in kind.schema.items()}
-    return pa.schema({"text": pa.string(), "row": pa.int32(), **columns})
 
 
 def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> None:

@@ -40,9 +40,14 @@ class Job(Protocol[Result]):
 
 
 def progress(items: Iterable | None, what: str, unit: str, total: int | None = None, **options: Any) -> tqdm:
-    """A progress bar with rate and time left, removed at the end. In a log file it writes a line every 30 seconds."""
+    """A progress bar with rate and time left, removed at the end. In a log file it writes a line every 30 seconds.
+
+    A worker process has none: its bar would be written across that of its parent.
+    """
     pause = 0.1 if sys.stderr.isatty() else 30
-    options = {"delay": 1, "leave": False, "bar_format": BAR, **options}  # what takes under a second needs no bar
+    is_worker = multiprocessing.parent_process() is not None
+    # What takes under a second needs no bar.
+    options = {"delay": 1, "leave": False, "bar_format": BAR, "disable": is_worker, **options}
     return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, **options)
 
 

@@ -37,10 +37,7 @@ class Captions(NamedTuple):
 
 
 class StringTable:
-    """The strings of a plan, which its columns refer to by number. All kinds share one table.
-
-    The first kind in `KINDS` gets the lowest numbers.
-    """
+    """The strings of a kind's part of the plan, which its columns refer to by number."""
 
     def __init__(self) -> None:
         self.all: list[str] = []
@@ -69,7 +66,7 @@ class PlanReader(Protocol):
 
     def numbers(self, column: str, caption: int) -> list[int]: ...
 
-    def string(self, number: int) -> str: ...
+    def string(self, kind: str, number: int) -> str: ...
 
 
 class Kind(ABC):

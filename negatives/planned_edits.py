@@ -38,10 +38,10 @@ def draw_packed(plan: PlanReader, kind: str, caption: int, rng: random.Random, w
         draw -= chance
         if draw < 0:
             edits: list[Edit] = [
-                (start, end, plan.string(string), bool(content))
+                (start, end, plan.string(kind, string), bool(content))
                 for start, end, string, content in in_groups(numbers[at - 4 * count : at], 4)
             ]
             if within is not None and any(end > within for _, end, _, _ in edits):
                 return None
-            return splice(plan.text(caption), edits, kind, plan.string(category))
+            return splice(plan.text(caption), edits, kind, plan.string(kind, category))
     return None

@@ -69,13 +69,13 @@ class Swap(Kind):
             chances = [option[3] * factor for option, factor in zip(options, factors)]
             slot, repaired, string, _ = rng.choices(options, chances)[0]
             number, spots = slots[slot]
-            surface = plan.string(string)
+            surface = plan.string("swap", string)
             edits += write_edits(text, spots, surface, bool(repaired))
             category, wanted = category or _CATEGORIES[number], wanted - 1
             if wanted:
                 used.add(surface)
                 free = [not _overlap(spots, other) for _, other in slots]
-                options = [o for o in options if free[o[0]] and plan.string(o[2]) not in used]
+                options = [o for o in options if free[o[0]] and plan.string("swap", o[2]) not in used]
         return splice(text, edits, "swap", category) if edits else None
 
 
@@ -128,7 +128,7 @@ def _read_slots(plan: PlanReader, caption: int) -> list[tuple[int, list[Spot]]]:
         category, count = numbers[at : at + 2]
         at += 2 + 5 * count
         spots = [
-            Spot(start, end, role, bool(is_content), "" if new == NO_STRING else plan.string(new))
+            Spot(start, end, role, bool(is_content), "" if new == NO_STRING else plan.string("swap", new))
             for start, end, role, is_content, new in in_groups(numbers[at - 5 * count : at], 5)
         ]
         found.append((category, spots))

@@ -1,8 +1,8 @@
 """Parses written by hand, for tests without a parser."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from common.regions import Box, Region
 from negatives.text import Parse
@@ -32,7 +32,8 @@ def parked(colour: str, thing: str = "car", where: str = "") -> Parse:
     return by_hand(f"{front} {place} .:.:4:punct")
 
 
-class Album(NamedTuple):
+@dataclass(frozen=True, eq=False)  # eq=False: as a database, it equals only itself
+class Album:
     """A replacement for a database from which plans are made: parsed captions by photograph."""
 
     folder: Path

@@ -33,7 +33,7 @@ class OneCaption:
     def numbers(self, column: str, caption: int) -> list[int]:
         return self._columns[column]
 
-    def string(self, number: int) -> str:
+    def string(self, kind: str, number: int) -> str:
         return self._strings.all[number]
 
 

@@ -44,7 +44,8 @@ def test_a_plan_is_made_once_and_found_again(tmp_path, monkeypatch):
     found = parked_cars(tmp_path)
     assert found.folder == made.folder
     assert {path.name: path.stat().st_mtime_ns for path in found.folder.iterdir()} == stored
-    assert set(stored) == {"captions.arrow", "strings.arrow", "plan.json"}
+    of_kinds = {f"{kind}{part}.arrow" for kind in KINDS for part in ("", "_strings")}
+    assert set(stored) == {"captions.arrow", "plan.json"} | of_kinds
 
 
 def test_changed_rules_or_captions_make_a_new_plan_and_the_old_one_is_deleted(tmp_path, monkeypatch):
@@ -76,10 +77,10 @@ def test_every_module_that_a_plan_depends_on_is_in_its_key():
 def test_concurrent_users_make_it_once(tmp_path, monkeypatch):
     made, make = [], Negative_map._make
 
-    def slowly(database, folder):
+    def slowly(database, folder, *how):
         made.append(folder)
         time.sleep(0.3)
-        make(database, folder)
+        make(database, folder, *how)
 
     monkeypatch.setattr(Negative_map, "_make", slowly)
     opened = []
@@ -107,6 +108,17 @@ def test_an_interrupted_plan_is_made_again(tmp_path, monkeypatch):
     assert plan.folder != left and not left.exists()
     assert not (plan.folder / "junk").exists()
     assert plan.draw_kind("swap", 0, random.Random(0))
+
+
+def test_the_plan_is_the_same_from_several_processes(databases, tmp_path):
+    contents = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        shutil.copytree(databases / "tiny", folder, ignore=shutil.ignore_patterns("negatives"))
+        plan = Plan.open(Database(folder), workers=workers)
+        contents.append({path.name: path.read_bytes() for path in plan.folder.iterdir()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]["swap.arrow"]) > len(contents[0]["swap_strings.arrow"]) > 0
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
