@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -137,6 +137,7 @@ class Database:
         return Plan.open(self)
 
 
+@lru_cache(maxsize=1)  # the jobs of a process get the same database
 def _open_again(folder: Path, fingerprint: str) -> Database:
     database = Database(folder)
     if database.fingerprint != fingerprint:
@@ -171,6 +172,9 @@ def draw_negatives(
 def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
     """Positions of the changed words of a hard negative. words: the words of its text."""
     return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
+
+
+Said = list[tuple[Region, list[int]]]  # regions, each with the indices of words that captions say of it
 
 
 def may_mirror(words: Set[str]) -> bool:
@@ -303,16 +307,19 @@ class PairDataset(Dataset):
         texts: list[list[DrawnCaption]] = []
         pictures: list[Tensor] = []
         views: list[View | None] = []  # None: a picture of another process
+        said: list[Said] = []
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             texts.append(self.texts(key.row, rng))
             if first <= n < after:  # after the texts, whose random numbers must be the same in all processes
-                said = set().union(*(caption.said for caption in texts[-1]))
-                picture, view = self._picture(key.row, said, rng)
+                words_said = set().union(*(caption.said for caption in texts[-1]))
+                picture, view = self._picture(key.row, words_said, rng)
                 pictures.append(picture)
                 views.append(view)
+                said.append(self.said(key.row, view.mirrored, self.recolours and may_recolour(words_said)))
             else:
                 views.append(None)
+                said.append(self.said(key.row))
         captions = [caption for own in texts for caption in own]
         negatives = [negative for caption in captions for negative in caption.negatives]
         owner = [n for n, own in enumerate(texts) for _ in own]
@@ -331,11 +338,15 @@ class PairDataset(Dataset):
             changed=changed,
             groups=torch.tensor(groups),
             grounding=ground(captions, [views[n] for n in owner], words.shape[1]),
-            tags=collect_tags([self.said(key.row) for key in keys], views),
+            tags=collect_tags(said, views),
             rows=tuple(key.row for key in keys),
             shares=divide(len(keys), owner, negative_of, world),
             rank=rank,
         )
+
+    @property
+    def recolours(self) -> bool:
+        return self.augmentation is not None and bool(self.augmentation.jitter or self.augmentation.grey)
 
     def texts(self, row: int, rng: random.Random) -> list[DrawnCaption]:
         """Some captions of a photograph, each with newly drawn hard negatives."""
@@ -360,14 +371,23 @@ class PairDataset(Dataset):
             found.append(DrawnCaption(which, caption, said, split[:most], own_regions, negatives))
         return found
 
-    def said(self, row: int) -> list[tuple[Region, list[int]]]:
-        """The regions of all captions of a photograph, each with the indices of its words."""
+    def said(self, row: int, mirrored: bool = False, recoloured: bool = False) -> Said:
+        """The regions of all captions of a photograph, each with the indices of its words.
+
+        Without sides if the picture is mirrored, and without colours if it may be recoloured: only the drawn captions
+        decide whether it is, and others may name them.
+        """
+
+        def stays_true(word: str) -> bool:
+            return (not mirrored or may_mirror({word})) and (not recoloured or may_recolour({word}))
+
         found = []
         for which, regions in zip(self.plan.captions(row), self.database.regions(row)):
             if regions:
                 places = split_words(self.plan.text(which))[: self.data.max_words]
                 words = self.tokenizer.encode_words(places)
-                found += [(region, [words[n] for n in of]) for region, of in words_of_regions(places, regions).items()]
+                for region, of in words_of_regions(places, regions).items():
+                    found.append((region, [words[n] for n in of if stays_true(places[n].text)]))
         return found
 
     def _picture(self, row: int, words: Set[str], rng: random.Random) -> tuple[Tensor, View]:

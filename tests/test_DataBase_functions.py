@@ -331,6 +331,25 @@ def test_boxes_are_mirrored_with_the_picture(tiny):
     assert seen > 30
 
 
+@pytest.mark.parametrize(
+    ("changes", "may_stay"), [({"flip": 1.0}, db.may_mirror), ({"grey": 1.0}, db.may_recolour)], ids=["flip", "grey"]
+)
+def test_the_tags_of_a_changed_picture_stay_true(tiny, changes, may_stay):
+    """One caption is drawn and decides; the others say sides and colours that are now false."""
+    plain, changed = (make_dataset(tiny, one, captions_per_picture=1) for one in (None, AugmentConfig(**changes)))
+    left_out = 0
+    for row in range(len(tiny)):
+        one, other = plain[Key(0, row)], changed[Key(0, row)]
+        before, after = (batch.tags.word.tolist() for batch in (one, other))
+        if torch.equal(one.pictures, other.pictures):
+            assert after == before
+            continue
+        words = [word for word in before if may_stay({plain.tokenizer.decode([word])})]
+        assert after == words
+        left_out += len(before) - len(words)
+    assert left_out > 5
+
+
 def test_a_word_whose_box_a_crop_lost_has_none(tiny):
     plain, cropped = (make_dataset(tiny, augmentation) for augmentation in (None, AugmentConfig(crop=0.1)))
     lost = kept = 0
