@@ -20,6 +20,7 @@ from Config import DIR, require
 from evaluation.log_plots import MOST_RUNS, draw
 from evaluation.logs import NotYet, Run, load
 from evaluation.style import FigureFormat
+from training.log import describe_epoch
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,10 @@ def new_epochs(run: Run, known: set[str], named: bool) -> list[str]:
     lines, best = [], -math.inf
     rows = [dict(zip(run.columns, values)) for values in zip(*run.columns.values())]
     for row, reached in zip(rows, run.quality):
-        star = "*" if reached > best else " "
+        better = reached > best
         best = max(best, reached)
-        of = f" of {run.source.epochs}" if run.source.epochs else ""
-        lines.append(
-            (f"{run.label}: " if named else "")
-            + f"epoch {row['epoch']:3.0f}{of}{star} loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  "
-            f"quick check {100 * row['balanced_accuracy']:.1f} %  {row['pairs_per_second']:.0f} captions/s"
-        )
+        line = describe_epoch(row, better, run.source.epochs)
+        lines.append(f"{run.label}: {line}" if named else line)
         if lines[-1] not in known:
             left = time_left(run) if row is rows[-1] else ""
             print(lines[-1] + left, flush=True)

@@ -41,7 +41,7 @@ from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, throughput
 from training.features import FeatureCache
-from training.log import LOG, append_log
+from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
 
@@ -92,6 +92,11 @@ class Run:
         optim = self.config.optim
         can_tag = self.model.has_head and self.config.loss.tag > 0 and self.database.has_regions
         return min(optim.tag_epochs, optim.epochs - 1) if can_tag else 0
+
+    @property
+    def only_tags(self) -> bool:
+        """Whether the current epoch trains only the image branch. Such epochs have no quick check: no text is read."""
+        return self.progress.epoch < self.tag_epochs
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Bytes (n, 3, side, side) or features (n, C, h, w) -> vectors (n, V, D) in float32."""
@@ -171,14 +176,13 @@ def end(group: Group, message: str, code: int = 2) -> NoReturn:
 def train(run: Run) -> None:
     """Run the remaining epochs; stop early after `patience` epochs without a better validation result."""
     while run.progress.epoch < run.config.optim.epochs:
-        since_best = run.progress.epoch - run.progress.best_epoch
+        since_best = run.progress.epoch - max(run.progress.best_epoch, run.tag_epochs)
         if since_best >= run.config.optim.patience:
             print_line(run, f"no better validation score for {since_best} epochs: stopped early")
             break
         began, whole = time.perf_counter(), run.progress.step == 0
         train_epoch(run)
-        loss, threshold = validate(run)
-        finish_epoch(run, loss, threshold)
+        finish_epoch(run, None if run.only_tags else validate(run))
         if whole:
             print_line(run, run.pace.after_epoch(time.perf_counter() - began, run.progress.epoch))
 
@@ -327,10 +331,9 @@ def train_step(run: Run, batch: Batch) -> Tensor:
     def loss_of_tags(pictures: Tensor) -> Tensor:
         return Functions.tag_loss(run.model, pictures, batch.tags)
 
-    only_tags = run.progress.epoch < run.tag_epochs
     loss = Functions.backward_in_chunks(
-        encoders[:1] if only_tags else encoders,
-        loss_of_tags if only_tags else loss_of,
+        encoders[:1] if run.only_tags else encoders,
+        loss_of_tags if run.only_tags else loss_of,
         run.config.optim.accumulation,
         run.scaler.scale,
         first_pass=lambda: Functions.statistics_kept(run.model),
@@ -470,55 +473,40 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
     return float(loss.mean()), checkpoints.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
 
 
-def finish_epoch(run: Run, loss: float, threshold: checkpoints.Threshold) -> None:
-    """Write the log, keep the weights if they are the best so far, save a checkpoint, and print a line."""
+def finish_epoch(run: Run, measured: tuple[float, checkpoints.Threshold] | None) -> None:
+    """Write the log, keep the weights if they are the best so far, save a checkpoint, and print a line.
+
+    measured: what `validate` returns; None if there was no quick check.
+    """
     config, now = run.config, run.progress
-    epoch = threshold.epoch
+    epoch = now.epoch + 1
+    loss, threshold = measured or (math.nan, None)
     row = {
         "epoch": epoch,
         "train_loss": sum(run.group.merge(now.loss.item())) / max(1, now.step),
         "val_loss": loss,
-        **{name: getattr(threshold, name) for name in ("balanced_accuracy", "recall", "specificity", "threshold")},
+        **{name: getattr(threshold, name, math.nan) for name in RATES},
         "learning_rate": run.optimizer.param_groups[0]["lr"],
         "seconds": round(now.seconds, 2),
         "pairs_per_second": round(now.captions / max(1e-9, now.seconds), 1),
         "waiting": round(now.waiting / max(1e-9, now.seconds), 4),
     }
-    reached = quality(config.optim.keep_by, loss, threshold.balanced_accuracy)
+    reached = quality(config.optim.keep_by, loss, row["balanced_accuracy"])
     better = reached > now.best
     best, best_epoch = (reached, epoch) if better else (now.best, now.best_epoch)
     run.progress = Progress(epoch=epoch, best=best, best_epoch=best_epoch)
     if run.group.writes:
-        if better:
+        if better and threshold is not None:
             with run.average.in_place():
                 checkpoints.save_best(config.model_folder, run.model, threshold)
         append_log(config.plots_folder / LOG, row)
     save(run)
-    captions = f"{row['pairs_per_second']:.0f} captions/s{throughput_of(run, now)}"
-    if epoch <= run.tag_epochs:
-        captions += ", only the image branch"
-    print_line(
-        run,
-        f"epoch {epoch:2d}{'*' if better else ' '} loss {row['train_loss']:.3f} (validation {row['val_loss']:.3f})  "
-        f"quick check: {100 * row['balanced_accuracy']:.1f} %  {captions}",
-    )
+    rate = now.pictures / max(1e-9, now.seconds)
+    mfu = throughput.describe(run.model, config.data.side, rate, frozen=config.backbone.frozen, devices=run.group.size)
+    print_line(run, f"{describe_epoch(row, better)}{mfu}")
     if epoch == 1 and row["waiting"] >= 0.1 and len(run.train_loader) >= 20:  # fewer steps: workers were starting
         workers = f"more --data.workers than {config.data.workers} would make the next run faster"
         print_line(run, f"waited for data in {row['waiting']:.0%} of the time; {workers}")
-
-
-def throughput_of(run: Run, now: Progress) -> str:
-    """Pictures a second and MFU (see training.throughput); "" on a CPU and for a frozen backbone."""
-    if run.config.backbone.frozen:
-        return ""
-    mfu = throughput.utilisation(
-        run.model,
-        run.config.data.side,
-        rate := now.pictures / max(1e-9, now.seconds),
-        trained=next(run.model.backbone.parameters()).requires_grad,
-        devices=run.group.size,
-    )
-    return "" if mfu is None else f", {rate:.0f} pictures/s, MFU {mfu:.1%}"
 
 
 @contextlib.contextmanager

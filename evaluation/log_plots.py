@@ -106,7 +106,10 @@ def metrics_figure(runs: Sequence[Run]) -> Any:
 def draw_losses(panel: Any, runs: Sequence[Run]) -> None:
     """One run: training and validation in two colours. Several: in the colour of the run, validation dashed."""
     if len(runs) == 1:
-        Style("C0").plot(panel, runs[0], "train_loss", label="training")
+        only_tags, others = split_by_check(runs[0], "train_loss")
+        if not all(map(math.isnan, only_tags.columns["train_loss"])):
+            Style("C0").plot(panel, only_tags, "train_loss", ls=":", label="training, only the tag loss")
+        Style("C0").plot(panel, others, "train_loss", label="training")
         Style("C5").plot(panel, runs[0], "val_loss", label="validation")
     else:
         for i, run in enumerate(runs):
@@ -115,6 +118,17 @@ def draw_losses(panel: Any, runs: Sequence[Run]) -> None:
         panel.plot([], [], "-", color=GREY, label="training")
         panel.plot([], [], "--", color=GREY, label="validation")
     legend_below(panel)
+
+
+def split_by_check(run: Run, column: str) -> tuple[Run, Run]:
+    """The run with a column's values of only those epochs without a quick check, and of only those with one."""
+    without = [math.isnan(value) for value in run.columns["threshold"]]
+    parts = (
+        [value if here == which else math.nan for value, here in zip(run.columns[column], without)]
+        for which in (True, False)
+    )
+    only, others = (run._replace(columns=run.columns | {column: part}) for part in parts)
+    return only, others
 
 
 def draw_rates(panel: Any, runs: Sequence[Run]) -> None:

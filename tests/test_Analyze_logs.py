@@ -161,14 +161,14 @@ def test_a_watch_waits_follows_and_ends_with_the_run(tmp_path, started):
     both = ("metrics_over_training.png", "threshold_over_training.png")
     assert [line(), line()] == [f"written after each epoch: {log.parent / name}\n" for name in both]
     left = "  about 4 min of training left\n"
-    assert line() == "epoch   1 of 3* loss 3.000 / 3.200  quick check 70.0 %  201 captions/s" + left
+    assert line() == "epoch  1 of 3* loss 3.000 (validation 3.200)  quick check: 70.0 %  201 captions/s" + left
     before = (log.parent / both[0]).read_bytes()
     append_log(log, row(2, 0.65))
     left = "  about 2 min of training left\n"
-    assert line() == "epoch   2 of 3  loss 1.500 / 1.700  quick check 65.0 %  202 captions/s" + left
+    assert line() == "epoch  2 of 3  loss 1.500 (validation 1.700)  quick check: 65.0 %  202 captions/s" + left
     assert (log.parent / both[0]).read_bytes() != before, "it is drawn before its line is printed"
     append_log(log, row(3))
-    assert line() == "epoch   3 of 3* loss 1.000 / 1.200  quick check 80.0 %  203 captions/s\n"
+    assert line() == "epoch  3 of 3* loss 1.000 (validation 1.200)  quick check: 80.0 %  203 captions/s\n"
     assert (out.read(), err.read(), process.wait()) == ("run: finished: 3 epochs\n", "", 0)
     drawn(log.parent, *both)
 
@@ -177,8 +177,8 @@ def test_a_watch_of_two_runs_names_them(tmp_path):
     first = make_model(tmp_path, "first", [row(1)], epochs=1)
     second = make_model(tmp_path, "second", [row(1, 0.8), row(2, 0.7)], patience=1)
     shown = run_script("Analyze_logs.py", "--model", first, second, "--watch").stdout
-    assert "\nfirst: epoch   1 of 1* loss" in shown
-    assert "\nsecond: epoch   2 of 12  loss" in shown
+    assert "\nfirst: epoch  1 of 1* loss" in shown
+    assert "\nsecond: epoch  2 of 12  loss" in shown
     ends = ["first: finished: 1 epoch", "second: stopped early: no better epoch for 1 epoch"]
     assert shown.splitlines()[-2:] == ends
 
@@ -187,14 +187,14 @@ def test_a_run_that_starts_again_is_printed_again(tmp_path, capsys):
     def printed(rows: list[dict[str, float]], known: set[str]) -> tuple[set[str], list[str]]:
         (run,) = load([str(write_log(tmp_path / "run", rows))])
         known = set(Analyze_logs.new_epochs(run, known, named=False))
-        return known, [line[:9] for line in capsys.readouterr().out.splitlines()]
+        return known, [line[:8] for line in capsys.readouterr().out.splitlines()]
 
     known, lines = printed([row(1), row(2)], set())
-    assert lines == ["epoch   1", "epoch   2"]
+    assert lines == ["epoch  1", "epoch  2"]
     known, lines = printed([row(1), row(2), row(3)], known)
-    assert lines == ["epoch   3"]
+    assert lines == ["epoch  3"]
     known, lines = printed([row(1, 0.55)], known)
-    assert lines == ["epoch   1"]
+    assert lines == ["epoch  1"]
 
 
 def test_ctrl_c_ends_a_watch_normally(tmp_path, started):
@@ -203,6 +203,6 @@ def test_ctrl_c_ends_a_watch_normally(tmp_path, started):
     process, out, err = started("--model", log)
     lines = [out.readline() for _ in range(4)]
     assert lines[2].startswith(f"the last epoch is not known without a config.json beside {log}")
-    assert lines[3] == "epoch   1* loss 3.000 / 3.200  quick check 70.0 %  201 captions/s\n"
+    assert lines[3] == "epoch  1* loss 3.000 (validation 3.200)  quick check: 70.0 %  201 captions/s\n"
     process.send_signal(signal.SIGINT)
     assert (out.read(), err.read(), process.wait()) == ("stopped watching\n", "", 0)

@@ -105,7 +105,7 @@ def test_the_weights_of_the_best_epoch_are_kept(keep_by, kept, databases, tmp_pa
         with torch.no_grad():
             run.model.log_scale.fill_(epoch)
         values.append(run.model.log_scale.item())
-        Main_train.finish_epoch(run, loss, replace(found, balanced_accuracy=balanced, epoch=epoch))
+        Main_train.finish_epoch(run, (loss, replace(found, balanced_accuracy=balanced, epoch=epoch)))
     folder = run.config.model_folder
     assert load_file(folder / "best.safetensors")["log_scale"].item() == values[kept - 1]
     assert json.loads((folder / "threshold.json").read_text())["epoch"] == run.progress.best_epoch == kept
@@ -156,7 +156,7 @@ def test_tag_epochs_train_only_the_image_branch(databases, tmp_path, capsys):
     before = {name: weight.clone() for name, weight in run.model.named_parameters()}
     for epoch in (1, 2):
         Main_train.train_epoch(run)
-        Main_train.finish_epoch(run, *Main_train.validate(run))
+        Main_train.finish_epoch(run, None if run.only_tags else Main_train.validate(run))
         unchanged = {name for name, weight in run.model.named_parameters() if torch.equal(weight, before[name])}
         trained = {"backbone", "neck", "to_word"} | ({"text", "head", "match_at"} if epoch == 2 else set())
         assert {name.partition(".")[0] for name in before.keys() - unchanged} >= trained
@@ -164,8 +164,22 @@ def test_tag_epochs_train_only_the_image_branch(databases, tmp_path, capsys):
             others = {"head", "log_scale", "match_at", "text"}
             assert all(name in unchanged for name in before if name.startswith(tuple(others)) and "embed" not in name)
             assert "text.embed.weight" not in unchanged
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.endswith(", only the image branch") for line in lines if line.startswith("epoch")] == [True, False]
+        assert (run.config.model_folder / "best.safetensors").exists() == (epoch == 2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert re.fullmatch(r"epoch  1  loss \d\.\d{3} of tags: only the image branch is trained  \d+ captions/s", lines[0])
+    assert lines[1].startswith("epoch  2* loss ") and "quick check" in lines[1]
+    (drawn,) = Analyze_logs.load([str(run.config.model_folder)])
+    assert drawn.best == 1 and math.isnan(drawn.columns["val_loss"][0])
+
+
+def test_patience_does_not_count_tag_epochs(databases, tmp_path):
+    flags = ("--optim.epochs", "4", "--optim.tag-epochs", "3", "--optim.patience", "1")
+    run = build(databases, tmp_path, *flags)
+    run.progress = replace(run.progress, epoch=2)
+    Main_train.train(run)
+    assert run.progress.epoch == 4 and run.progress.best_epoch == 4
+    (drawn,) = Analyze_logs.load([str(run.config.model_folder)])
+    assert drawn.end == "finished: 4 epochs"
 
 
 def test_without_boxes_there_are_no_tag_epochs(databases, tmp_path, monkeypatch):

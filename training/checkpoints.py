@@ -1,6 +1,7 @@
 """The folder of a model: its weights and threshold, and the checkpoints that training is resumed from."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,8 +127,11 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the weights in {folder} do not fit its config.json: {reason}") from error
+        reason = textwrap.shorten(str(error).partition("\n")[2] or str(error), 120)
+        raise ValueError(
+            f"the weights in {folder} do not fit its config.json, or are of another version; train the model again. "
+            f"{reason}"
+        ) from error
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 

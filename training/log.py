@@ -1,6 +1,7 @@
 """The log of a training run: training_log.csv has one line for each epoch."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,19 @@ LOG_COLUMNS = (
     "pairs_per_second",  # captions a second; the column keeps its name for older logs
     "waiting",  # fraction of the seconds in which the loader had no batch ready
 )
+
+RATES = LOG_COLUMNS[3:7]  # NaN, as val_loss is, in epochs that train only the image branch
+
+
+def describe_epoch(row: Mapping[str, float], better: bool, of: int | None = None) -> str:
+    """A line about a row of the log. better: than all epochs before; of: number of epochs."""
+    total = f" of {of}" if of else ""
+    line = f"epoch {row['epoch']:2.0f}{total}{'*' if better else ' '} loss {row['train_loss']:.3f}"
+    if math.isnan(row["val_loss"]) and math.isnan(row["threshold"]):
+        checked = "of tags: only the image branch is trained"
+    else:
+        checked = f"(validation {row['val_loss']:.3f})  quick check: {100 * row['balanced_accuracy']:.1f} %"
+    return f"{line} {checked}  {row['pairs_per_second']:.0f} captions/s"
 
 
 def append_log(path: Path, row: Mapping[str, float]) -> None:

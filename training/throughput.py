@@ -39,6 +39,15 @@ def forward_flops(model: SiameseModel, side: int) -> int:
     return counter.get_total_flops()
 
 
+def describe(model: SiameseModel, side: int, rate: float, *, frozen: bool, devices: int = 1) -> str:
+    """Pictures a second and MFU; "" on a CPU and for a frozen backbone. See `utilisation`."""
+    if frozen:
+        return ""
+    trained = next(model.backbone.parameters()).requires_grad
+    mfu = utilisation(model, side, rate, trained=trained, devices=devices)
+    return "" if mfu is None else f", {rate:.0f} pictures/s, MFU {mfu:.1%}"
+
+
 def utilisation(model: SiameseModel, side: int, rate: float, *, trained: bool, devices: int = 1) -> float | None:
     """Fraction of the hardware's highest FLOP/s that the backbone uses (MFU). None if that is not known.
 

@@ -116,3 +116,15 @@ def test_nan_is_a_gap_and_never_the_best(tmp_path):
 def test_the_file_name_of_several_runs():
     assert joined(["a/x/frozen", "other"]) == "a-x-frozen_other"
     assert joined([f"a-run-of-the-night-{i}" for i in range(9)]) == "a-run-of-the-night-0_and_8_more"
+
+
+def test_epochs_of_only_the_tag_loss_have_a_line_of_their_own(tmp_path):
+    """Their loss is another one than that of the epochs after them."""
+    rows = [row(1), row(2), row(3, 0.6), row(4, 0.7)]
+    for one in rows[:2]:
+        one |= dict.fromkeys(("val_loss", "balanced_accuracy", "recall", "specificity", "threshold"), math.nan)
+    (run,) = load([str(write_log(tmp_path / "one", rows))])
+    (loss,) = (panel for panel in metrics_figure([run]).axes if panel.get_title() == "Loss")
+    drawn = [(dash, [round(value, 2) for value in values if not math.isnan(value)]) for _, dash, values in curves(loss)]
+    assert drawn == [(":", [3, 1.5]), ("-", [1, 0.75]), ("-", [1.2, 0.95])]
+    assert next(text.get_text() for text in loss.get_legend().get_texts()) == "training, only the tag loss"
