@@ -405,7 +405,7 @@ class LossConfig:
     """--model.head: share of captions of other pictures in the loss of its false texts; the rest: hard negatives."""
     ground: float = 1.0
     """Weight of the ground loss: words attend to their boxes. 0 without boxes in the database."""
-    count: float = 0.5
+    count: float = 1.0
     """--model.head: weight of the count losses: gates open at the centres of boxes, and words say their number."""
     tag: float = 1.0
     """--model.head: weight of the tag loss: words are predicted from their boxes."""
@@ -528,7 +528,7 @@ _SCENES = Config(
     data=DataConfig(batch_pictures=16),
     negatives=NegativesConfig(geometry=4.0, geometric=0.2),
     model=ModelConfig(width=96, word_width=64, lstm_layers=1, head_layers=1),
-    optim=OptimConfig(epochs=6, tag_epochs=2, lr=3e-3, backbone_lr=3e-3),
+    optim=OptimConfig(epochs=6, tag_epochs=3, lr=3e-3, backbone_lr=3e-3),
 )
 
 PRESETS: dict[str, tuple[str, Config]] = {

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from Architectures import SiameseModel
 from common.devices import rng_state, set_rng_state
 from common.grounding import Grounding, Tags, centres, coverage, spread
-from common.matching import Matched
+from common.matching import COUNTS, Matched, of_counts
 from common.patch_word import OUT, best_cosines, real_words
 from common.scores import ScoreParts
 from Config import LossConfig
@@ -291,7 +291,7 @@ class GroundedWords(NamedTuple):
     word: Tensor  # (G,) position in the caption
     inside: Tensor  # (G, P) share of each patch that the region covers, divided by the largest
     target: Tensor  # (G, P) where to look, see `common.grounding.spread`
-    centres: Tensor  # (G, P) number of boxes of the region with their centre in the patch
+    centres: Tensor  # (G, P) see `common.grounding.centres`; adds up to the number of boxes
     total: Tensor  # () number of words with a region in the whole batch
 
     @classmethod
@@ -305,6 +305,11 @@ class GroundedWords(NamedTuple):
         inside = inside / inside.amax(-1, keepdim=True).clamp(min=1e-6)
         target, counted = spread(grounding.boxes, patches), centres(grounding.boxes, patches)
         return cls(caption, word, inside[region], target[region], counted[region], grounding.total.clamp(min=1))
+
+    @property
+    def number(self) -> Tensor:
+        """(G,) number of boxes of the region, at most COUNTS - 1."""
+        return self.centres.sum(-1).round().long().clamp(max=COUNTS - 1)
 
 
 def where_words_look(encoded: Encoded) -> Tensor:
@@ -335,12 +340,16 @@ def spread_loss(attention: Tensor, grounded: GroundedWords) -> Tensor:
 
 
 def count_loss(gates: Tensor, grounded: GroundedWords) -> Tensor:
-    """Binary cross-entropy of the gates (G, P): is the centre of a box in the patch? Sum over patches, mean over words.
+    """Binary cross-entropy of the gates (G, P): how much of the centre of a box has the patch?
 
-    The sum of the open gates is then the number of boxes. A softmax cannot count: its sum is 1.
+    Sum over patches, mean over words. The sum of the open gates is then the number of boxes. A softmax cannot count:
+    its sum is 1. The second term is the cross-entropy of this sum with the number of boxes: the first term allows two
+    patches to open too far for the same thing, which then counts as two.
     """
     target = grounded.centres.clamp(max=1)
-    return F.binary_cross_entropy_with_logits(gates, target, reduction="sum") / grounded.total
+    where = F.binary_cross_entropy_with_logits(gates, target, reduction="sum")
+    chance = of_counts(gates.sigmoid().sum(-1, keepdim=True)).clamp(min=1e-6)
+    return (where + F.nll_loss(chance.log(), grounded.number, reduction="sum")) / grounded.total
 
 
 def number_loss(numbers: Tensor, grounded: GroundedWords) -> Tensor:
@@ -349,9 +358,7 @@ def number_loss(numbers: Tensor, grounded: GroundedWords) -> Tensor:
     A word learns what it says from its caption, which is true. In a false text it then says something else than the
     gates count.
     """
-    most = numbers.shape[1] - 1
-    boxes = grounded.centres.sum(-1).long().clamp(max=most)
-    return F.cross_entropy(numbers, boxes, reduction="sum") / grounded.total
+    return F.cross_entropy(numbers, grounded.number, reduction="sum") / grounded.total
 
 
 def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:

@@ -62,6 +62,8 @@ class Photographs(Protocol):
     split_of: list[str]
     groups: list[str]  # identity of each photograph; one photograph can be stored as two rows
 
+    def __hash__(self) -> int: ...
+
     def parses(self, row: int) -> list[Parse]: ...
 
     def regions(self, row: int) -> list[tuple[Region, ...]]: ...
@@ -206,7 +208,7 @@ def _make(database: Photographs, folder: Path, engine: str, workers: int) -> Non
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     part.mkdir()
-    jobs = [PlanTexts(database, part), *(PlanKind(database, part, name) for name in KINDS)]
+    jobs: list[PlanTexts | PlanKind] = [PlanTexts(database, part), *(PlanKind(database, part, name) for name in KINDS)]
     here = engine == "local" and workers == 1  # a pool would only cost: a worker needs 4 s to start
     done = ((job, job.run()) for job in jobs) if here else run_jobs(jobs, engine, min(workers, len(KINDS)))
     try:

@@ -4,6 +4,7 @@ R regions, M boxes of the region with most boxes, P patches of a square grid, T 
 right, bottom in fractions of the picture; boxes of zeros are padding.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -75,11 +76,22 @@ def spread(boxes: Tensor, patches: int) -> Tensor:
 
 
 def centres(boxes: Tensor, patches: int) -> Tensor:
-    """Number of boxes whose centre is in each cell: (R, M, 4) -> (R, P)."""
+    """Where the centres of the boxes are: (R, M, 4) -> (R, P), which adds up to the number of boxes.
+
+    Each centre is shared by the four nearest cells, as in bilinear interpolation. If one cell had it alone, the target
+    would jump at the edge of two cells, where both gates open half or not at all: of the wrong counts, 4 in 10 had only
+    the right things.
+    """
     side = grid_side(patches)
-    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
-    column, line = (middle * side).long().clamp(0, side - 1).unbind(-1)  # each (R, M)
-    return boxes.new_zeros(len(boxes), patches).scatter_add(1, line * side + column, is_box(boxes))
+    at = (boxes[..., :2] + boxes[..., 2:]) / 2 * side - 0.5  # (R, M, 2), in cells, from the middle of the first one
+    first = at.floor()
+    found, real = boxes.new_zeros(len(boxes), patches), is_box(boxes)
+    for step in itertools.product((0, 1), repeat=2):
+        cell = first + boxes.new_tensor(step)
+        share = (1 - (at - cell).abs()).prod(-1) * real  # (R, M)
+        column, line = cell.long().clamp(0, side - 1).unbind(-1)
+        found = found.scatter_add(1, line * side + column, share)
+    return found
 
 
 def cover(boxes: Tensor, patches: int) -> Tensor:

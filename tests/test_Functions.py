@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from test_Architectures import MODELS, small_model, some_pictures, some_words
 
 import Functions
 from Architectures import SiameseModel
 from common.grounding import Grounding, Tags, spread
+from common.matching import of_counts
 from Config import BackboneConfig, LossConfig, ModelConfig
 from Functions import TextBatch, contrastive_loss, match_loss, triplet_loss, word_loss
 
@@ -172,8 +174,19 @@ def test_the_count_loss_opens_gates_at_centres():
     centres = torch.tensor([[0.0, 2.0, 0.0]])  # two boxes with their centre in one cell are one gate
     gates = torch.tensor([[-1.0, 0.5, 2.0]])
     grounded = Functions.GroundedWords(NOBODY, NOBODY, centres, centres, centres, torch.tensor(2))
-    expected = (math.log1p(math.exp(-1)) + math.log1p(math.exp(-0.5)) + math.log1p(math.exp(2))) / 2
-    assert Functions.count_loss(gates, grounded).item() == pytest.approx(expected)
+    where = math.log1p(math.exp(-1)) + math.log1p(math.exp(-0.5)) + math.log1p(math.exp(2))
+    number = -of_counts(gates.sigmoid().sum(1, keepdim=True))[0, 2].log().item()
+    assert Functions.count_loss(gates, grounded).item() == pytest.approx((where + number) / 2)
+
+
+def test_one_thing_between_two_cells_counts_as_one():
+    """Between gates that let the same binary cross-entropy, the one with the right sum is better."""
+    centres = torch.tensor([[1.0, 0.0]])
+    grounded = Functions.GroundedWords(NOBODY, NOBODY, centres, centres, centres, torch.tensor(1))
+    half, both = torch.tensor([[0.5, 0.5]]).logit(), torch.tensor([[0.75, 2 / 3]]).logit()
+    where = [F.binary_cross_entropy_with_logits(gates, centres, reduction="sum").item() for gates in (half, both)]
+    assert where == pytest.approx([-math.log(0.25)] * 2)
+    assert Functions.count_loss(half, grounded) < Functions.count_loss(both, grounded) - 0.3
 
 
 def test_the_number_loss_is_about_the_number_of_boxes():

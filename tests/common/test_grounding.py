@@ -35,11 +35,36 @@ def test_shares_equal_those_of_painted_pixels():
         torch.testing.assert_close(found[0], expected)
 
 
-def test_centres_count_the_boxes_of_a_cell_and_not_the_padding():
-    assert centres(BOXES, 16).view(2, 4, 4).nonzero().tolist() == [[0, 1, 1], [1, 0, 3], [1, 3, 1]]
-    twice = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.25, 0.25, 0.8, 0.8], [0.9, 0.9, 1.0, 1.0]]])
-    found = centres(twice, 16)
-    assert found.sum() == 3 and found[0, 2 * 4 + 2] == 2 and found[0, 15] == 1
+def square(x, y, half=0.05):
+    """A box around a point."""
+    return [x - half, y - half, x + half, y + half]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "cells"),
+    [
+        (0.125, 0.375, {(1, 0): 1.0}),  # (line, column)
+        (0.25, 0.375, {(1, 0): 0.5, (1, 1): 0.5}),  # at the edge of two cells
+        (0.5, 0.5, {(1, 1): 0.25, (1, 2): 0.25, (2, 1): 0.25, (2, 2): 0.25}),  # at the corner of four
+        (0.1875, 0.875, {(3, 0): 0.75, (3, 1): 0.25}),
+        (0.06, 0.97, {(3, 0): 1.0}),  # no cell is nearer to the border
+    ],
+)
+def test_a_centre_is_shared_by_the_nearest_cells(x, y, cells):
+    found = centres(torch.tensor([[square(x, y), [0.0] * 4]]), 16).view(4, 4)
+    expected = torch.zeros(4, 4)
+    for cell, share in cells.items():
+        expected[cell] = share
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_centres_add_up_to_the_number_of_boxes():
+    boxes = torch.tensor(
+        [[square(0.3, 0.3), square(0.32, 0.3), square(0.9, 0.1)], [square(0.5, 0.6), *[[0.0] * 4] * 2]]
+    )
+    found = centres(boxes, 16)
+    torch.testing.assert_close(found.sum(1), torch.tensor([3.0, 1.0]))
+    assert found[0].view(4, 4)[0:2, 0:2].sum() > 1.9, "two things in one place are two"
 
 
 def test_a_batch_without_regions_has_no_rows():

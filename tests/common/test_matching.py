@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.matching import COUNTS, Layout, MatchingHead, of_counts
+from common.matching import COUNTS, Layout, MatchingHead, MatchingLayer, of_counts
 
 WIDTH = 16
 
@@ -87,12 +87,34 @@ def test_a_text_without_words_has_the_logit_0():
 
 
 def test_one_word_that_does_not_fit_decides():
-    """The soft minimum lies between the lowest word logit and that logit plus the log of the number of words."""
+    """The soft minimum is at most the lowest word logit, and below it by at most the log of the number of words.
+
+    It is no mean: true words beside a false one do not raise it.
+    """
     head, inputs = small_head(), some_input()
     found = head(*inputs)  # the term of the whole text starts at 0, but for its bias
     worst = found.words.min(-1).values + head.whole.bias
-    assert (found.text >= worst - 1e-5).all()
-    assert (found.text <= worst + torch.tensor(5.0).log() + 1e-5).all()
+    assert (found.text <= worst + 1e-5).all()
+    assert (found.text >= worst - torch.tensor(5.0).log() - 1e-5).all()
+
+
+def test_a_gate_opens_only_if_all_heads_agree():
+    """One that sees nothing that fits keeps it closed, however well the others fit."""
+    layer = MatchingLayer(WIDTH, heads=2, geometry=False, counting=True, dropout=0.0)
+    with torch.no_grad():
+        for part in (layer.gate_query, layer.gate_key):
+            part.weight.copy_(torch.eye(WIDTH))
+            part.bias.zero_()
+    half = WIDTH // 2
+    word, both, first = torch.full((WIDTH,), 4.0), torch.full((WIDTH,), 4.0), torch.full((WIDTH,), 16.0)
+    first[half:] = -4.0
+    patches = torch.stack([both, first, -both]).unsqueeze(0)
+    layer.norm_cross = torch.nn.Identity()  # which would make a constant word 0
+    words = word.view(1, 1, -1)
+    _, _, gates, _ = layer(words, patches, Layout(torch.ones(1, 1, 1, dtype=torch.bool), None), torch.zeros(3, 2))
+    opened = gates[0, 0].sigmoid()
+    assert opened[0] > 0.9
+    assert opened[1] < 0.1 and opened[2] < 0.1
 
 
 def test_the_chances_of_numbers_are_highest_at_the_count():
