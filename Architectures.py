@@ -553,7 +553,7 @@ class SiameseModel(Scorer):
 
     def features(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes -> backbone features (N, C, h, w)."""
-        return self.backbone((pictures - self.mean) / self.std)
+        return self.backbone((pictures - self.mean).div_(self.std))
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, V, D)."""

@@ -526,6 +526,7 @@ class Config:
 
 _SCENES = Config(
     data=DataConfig(batch_pictures=16),
+    augment=AugmentConfig(shift=0.06),  # half a patch
     negatives=NegativesConfig(geometry=4.0, geometric=0.2),
     model=ModelConfig(width=96, word_width=64, lstm_layers=1, head_layers=1),
     optim=OptimConfig(epochs=6, tag_epochs=3, lr=3e-3, backbone_lr=3e-3),

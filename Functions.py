@@ -316,9 +316,9 @@ def where_words_look(encoded: Encoded) -> Tensor:
     """Softmax (G, P) of the cosines of each grounded word with the patches of its picture."""
     model, grounded = encoded.model, encoded.grounded
     patches, words = model.parts(encoded.pictures)[1], model.parts(encoded.captions)[1]
-    words = F.normalize(words[grounded.caption, grounded.word], dim=-1).unsqueeze(1)
-    cosines = (words @ patches[encoded.owner[grounded.caption]].mT).squeeze(1)
-    return (model.log_scale.exp() * cosines).softmax(-1)
+    # Of all words, then those with a region: to copy the patches for each word takes ten times as much memory.
+    cosines = F.normalize(words, dim=-1) @ patches[encoded.owner].mT  # (t, L, P)
+    return (model.log_scale.exp() * cosines[grounded.caption, grounded.word]).softmax(-1)
 
 
 def ground_loss(attention: Tensor, grounded: GroundedWords) -> Tensor:

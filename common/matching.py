@@ -11,6 +11,7 @@ import itertools
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.grounding import grid_places, grid_side
@@ -119,6 +120,8 @@ class MatchingLayer(nn.Module):
     words (N, S, D) -> words (N, S, D), attention and gates (N, S, P), numbers (N, S, COUNTS); S: slots, see Layout.
     """
 
+    differences: Tensor
+
     def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
@@ -137,7 +140,11 @@ class MatchingLayer(nn.Module):
             nn.Linear(width, width),
             no_bias(width),
         )
-        pairs = heads * (heads + 1) // 2  # of the places of `heads` other words and the word's own
+        # Of the places of `heads` other words and the word's own: one minus the other, for all pairs.
+        two = torch.tensor([*itertools.combinations(range(heads + 1), 2)]).T
+        differences = F.one_hot(two[0], heads + 1) - F.one_hot(two[1], heads + 1)  # (pairs, heads + 1)
+        self.register_buffer("differences", differences.float(), persistent=False)
+        pairs = len(differences)
         self.says_direction = nn.Linear(width, 4 * pairs) if geometry else None
         compared = 2 * width + 8 * pairs * geometry
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
@@ -183,8 +190,7 @@ class MatchingLayer(nn.Module):
             own = parts[3]
             others = (between @ own.unsqueeze(1)).transpose(1, 2)  # (N * M, L, H, 2) where other words looked
             every = torch.cat([own.unsqueeze(2), others], dim=2)
-            one, two = zip(*itertools.combinations(range(self.heads + 1), 2))
-            difference = (every[:, :, list(one)] - every[:, :, list(two)]).flatten(2)
+            difference = (self.differences @ every).flatten(2)
             apart = torch.cat([difference, torch.tanh(8 * difference)], dim=-1)
             compared += [apart, apart * layout.unpack(self.says_direction(x)).flatten(0, 1)]  # products, as above
         return layout.pack(torch.cat(compared, dim=-1).unflatten(0, layout.real.shape[:2]))
