@@ -534,11 +534,11 @@ _SCENES = Config(
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "scenes": (
-        "drawn scenes, all weights from scratch; about 14 min on 2 CPU cores, drawing included",
+        "drawn scenes, all weights from scratch; about 7 min on 2 CPU cores, drawing included",
         _SCENES,
     ),
     "scenes-small": (
-        "the same for 10 epochs instead of 6: the shipped model; about 22 min on one CPU core",
+        "the same for 10 epochs instead of 6: the shipped model; about 12 min on one CPU core",
         dataclasses.replace(_SCENES, name="scenes-small", optim=dataclasses.replace(_SCENES.optim, epochs=10)),
     ),
     "frozen": (
