@@ -340,7 +340,7 @@ def spread_loss(attention: Tensor, grounded: GroundedWords) -> Tensor:
 
 
 def count_loss(gates: Tensor, grounded: GroundedWords) -> Tensor:
-    """Binary cross-entropy of the gates (G, P): how much of the centre of a box has the patch?
+    """Binary cross-entropy of the gates (G, P): how much of a box's centre is in the patch?
 
     Sum over patches, mean over words. The sum of the open gates is then the number of boxes. A softmax cannot count:
     its sum is 1. The second term is the cross-entropy of this sum with the number of boxes: the first term allows two
