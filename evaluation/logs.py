@@ -56,8 +56,8 @@ class Run(NamedTuple):
         epoch, patience = self.columns["epoch"][-1], self.source.patience
         if self.source.epochs is not None and epoch >= self.source.epochs:
             return f"finished: {counted(self.source.epochs, 'epoch')}"
-        after = self.quality[0 if self.best is None else self.best + 1 :]
-        waited = sum(not math.isnan(value) for value in self.columns["threshold"][-len(after) :]) if after else 0
+        first = 0 if self.best is None else self.best + 1
+        waited = sum(not math.isnan(value) for value in self.columns["threshold"][first:])  # NaN: no quick check
         if patience is not None and waited >= patience:
             return f"stopped early: no better epoch for {counted(waited, 'epoch')}"
         return ""
