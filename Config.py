@@ -89,6 +89,8 @@ class DatabaseConfig:
     """JSON files of ShareGPT4V or Share-Captioner, for the pictures of COCO."""
     entities: Annotated[str | None, DIR] = source("entities", about=("flickr30k", "flickr8k"), single=True)
     """Folder of Flickr30k Entities with Sentences/ and Annotations/: boxes for the captions of both Flickr sets."""
+    snli_ve: Annotated[tuple[str, ...], FILES] = source("snli_ve", about=("flickr30k", "flickr8k"))
+    """JSONL files of SNLI-VE: entailed, neutral and contradicted texts about the pictures of both Flickr sets."""
     pairs: Annotated[str | None, FILE] = source("pairs")
     """Your own table (CSV, TSV, JSONL, Parquet) with the columns image and caption; optional: label, split."""
     images: Annotated[str | None, DIR] = None
@@ -139,7 +141,7 @@ class DatabaseConfig:
             described = [f"--{other} DIR" for other in known if other in known[name].about]
             require(
                 self.has_photographs or not described,
-                f"--{name} is about pictures of other datasets: add {' or '.join(described)}",
+                f"--{name.replace('_', '-')} is about pictures of other datasets: add {' or '.join(described)}",
             )
         for name in named:
             captions = known[name].captions

@@ -102,7 +102,7 @@ class Database:
 
     @cached_property
     def word_counts(self) -> dict[str, int]:
-        """Word -> number of its occurrences in the captions of the train split."""
+        """Word -> number of its occurrences in the texts of the train split, captions and mismatches."""
         return json.loads((self.folder / "word_counts.json").read_text(encoding="utf-8"))
 
     def picture(self, row: int) -> Image.Image:

@@ -22,6 +22,7 @@ SPLIT_NAMES = {  # the spelling in a file -> one of SPLITS
     **{"val": "validation", "validation": "validation", "dev": "validation", "valid": "validation"},
     **{"test": "test", "testing": "test"},
 }
+NEUTRAL: Literal["neutral"] = "neutral"  # the kind of a text that can be true or false
 
 
 class Picture(NamedTuple):
@@ -43,11 +44,11 @@ class Text(NamedTuple):
 
     identity: str
     text: str
-    kind: Literal["caption", "narrative", "dense"]
+    kind: Literal["caption", "narrative", "dense", "entailed", "contradicted", "neutral"]
     where: str
     """FILE:PLACE, without the folder, so that it is the same on every machine."""
     matches: bool = True
-    """False if the file labels the text as not true of the photograph."""
+    """False if the file labels the text as not true of the photograph, or (kind NEUTRAL) does not say that it is."""
     regions: tuple[Region, ...] = ()
     """The boxes of what spans of the text name, if the file has them."""
 

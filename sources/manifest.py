@@ -16,7 +16,7 @@ from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import DatabaseConfig, require
 from sources.folder import NothingUsable
 from sources.intake import Intake
-from sources.rows import MISMATCH, Content
+from sources.rows import MISMATCHES, Content
 from sources.units import database_features
 
 WORD_COUNTS = "word_counts.json"
@@ -164,4 +164,4 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def count_captions(manifest: Mapping[str, Any]) -> int:
     """Number of captions, all of which have a parse."""
     kinds = (source["kinds"].items() for source in manifest["sources"].values())
-    return sum(n for kind, n in itertools.chain(*kinds) if kind != MISMATCH)
+    return sum(n for kind, n in itertools.chain(*kinds) if kind not in MISMATCHES)

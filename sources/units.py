@@ -44,7 +44,7 @@ _REGION = {"start": pa.int32(), "end": pa.int32(), "boxes": pa.list_(pa.list_(pa
 TEXT_SCHEMA = pa.schema(
     {
         "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE), "regions": pa.list_(pa.struct(_REGION))})),
-        "mismatches": pa.list_(pa.struct(_TEXT)),  # texts that are labelled as not true of the picture
+        "mismatches": pa.list_(pa.struct(_TEXT)),  # labelled as not true of the picture, or as neutral
     }
 )
 PICTURE_SCHEMA = pa.schema(

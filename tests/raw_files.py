@@ -104,6 +104,19 @@ def narrative(dataset: str, image: str, caption: Any = "In this image I can see 
     }
 
 
+def hypothesis_line(label: Any, text: Any, number: Any = "7", **more: Any) -> dict[str, Any]:
+    """A record of SNLI-VE with all its keys."""
+    return {
+        "Flickr30K_ID": number,
+        "gold_label": label,
+        "sentence1": "A dog runs .",
+        "sentence2": text,
+        "captionID": f"{number}.jpg#0",
+        "pairID": f"{number}.jpg#0r1e",
+        **more,
+    }
+
+
 def conversation(image: str, *answers: str) -> dict[str, Any]:
     turns = []
     for number, answer in enumerate(answers):
