@@ -280,8 +280,10 @@ class NegativesConfig:
 
     geometry: float = 1.0
     """swap: factor of the chance of numbers and directions in training; they are 11 % of the swaps."""
+    labelled: float = 0.5
+    """Chance that a caption gets a labelled false text of its photograph as a further hard negative; 0: never."""
 
-    NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps", "geometry"}
+    NOT_WEIGHTS: ClassVar = {"in_batch", "per_caption", "most_swaps", "geometry", "labelled"}
 
     @property
     def weights(self) -> dict[str, float]:
@@ -294,6 +296,7 @@ class NegativesConfig:
         require(self.in_batch >= 0, f"--negatives.in-batch {self.in_batch}: must not be negative")
         require(self.per_caption >= 1, f"--negatives.per-caption {self.per_caption}: must be at least 1")
         require(self.geometry > 0, f"--negatives.geometry {self.geometry}: must be above 0")
+        require(0 <= self.labelled <= 1, f"--negatives.labelled {self.labelled}: must be 0 to 1")
         require(1 <= self.most_swaps <= 3, f"--negatives.most-swaps {self.most_swaps}: must be 1 to 3")
 
 
@@ -405,6 +408,8 @@ class LossConfig:
     """--model.head: weight of the binary cross-entropy of its text logit, and of its word logits."""
     others: float = 0.5
     """--model.head: share of captions of other pictures in the loss of its false texts; the rest: hard negatives."""
+    neutral: float = 0.3
+    """--model.head: the probability that it learns for neutral texts, which can be true or false."""
     ground: float = 1.0
     """Weight of the ground loss: words attend to their boxes. 0 without boxes in the database."""
     count: float = 1.0
@@ -424,7 +429,8 @@ class LossConfig:
         require(
             min(self.ground, self.count, self.tag) >= 0, "--loss.ground, --loss.count, --loss.tag: must not be negative"
         )
-        require(0 <= self.others <= 1, f"--loss.others {self.others}: must be 0 to 1")
+        for name in ("others", "neutral"):
+            require(0 <= getattr(self, name) <= 1, f"--loss.{name} {getattr(self, name)}: must be 0 to 1")
         require(0 < self.temperature <= 1, f"--loss.temperature {self.temperature}: must be above 0 and at most 1")
 
 

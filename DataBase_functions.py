@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from PIL import Image
 from torch import Tensor
@@ -34,11 +35,12 @@ from Functions import Share, TextBatch
 from Negative_map import KINDS, Plan
 from negatives.text import Negative, Parse
 from negatives.vocabulary import COLOURED, SIDED, WRITTEN
+from sources.items import NEUTRAL
 from Tokenizer_lib import Tokenizer, Word, split_words
 
 
 class Caption(NamedTuple):
-    """A true text of a photograph."""
+    """A true text of a photograph, or one of its mismatches."""
 
     text: str
     kind: str
@@ -121,6 +123,21 @@ class Database:
         stored = self.table.column("captions")[row].values
         return tuple(map(Caption, *(stored.field(name).to_pylist() for name in Caption._fields)))
 
+    def captions_without(self, row: int, kinds: Set[str]) -> list[int]:
+        """Positions of the true texts of a photograph that have none of these kinds; of all if all have one."""
+        of_kind = self.table.column("captions")[row].values.field("kind").to_pylist()
+        return [n for n, kind in enumerate(of_kind) if kind not in kinds] or list(range(len(of_kind)))
+
+    @cached_property
+    def has_mismatches(self) -> bool:
+        """Whether there are labelled false or neutral texts."""
+        return bool(pc.sum(pc.list_value_length(self.table.column("mismatches"))).as_py())
+
+    def mismatches(self, row: int) -> tuple[Caption, ...]:
+        """The texts of a photograph that are labelled as false, or as neutral (kind NEUTRAL)."""
+        stored = self.table.column("mismatches")[row].values
+        return tuple(map(Caption, *(stored.field(name).to_pylist() for name in Caption._fields)))
+
     def regions(self, row: int) -> list[tuple[Region, ...]]:
         """The regions of all true texts of a photograph, in the order of `captions`."""
         stored = self.table.column("captions")[row].values.field("regions").to_pylist()
@@ -200,6 +217,7 @@ class Batch:
     owner: Tensor  # (T,) picture of each caption
     negative_of: Tensor  # (K,) caption of each hard negative
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
+    neutral: Tensor  # (K,) True for a hard negative that can be true: a text labelled as neutral
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
     grounding: Grounding  # the boxes of the captions' words; several processes: of the captions of the own share
     tags: Tags  # what all captions say of the n pictures
@@ -230,7 +248,9 @@ class Batch:
 
     @property
     def texts(self) -> TextBatch:
-        return TextBatch(self.owner, self.negative_of, self.changed, self.groups, self.grounding, self.tags)
+        return TextBatch(
+            self.owner, self.negative_of, self.changed, self.neutral, self.groups, self.grounding, self.tags
+        )
 
 
 class Key(NamedTuple):
@@ -246,6 +266,7 @@ class DrawnNegative(NamedTuple):
     negative: Negative
     words: list[int]  # indices
     changed: list[int]  # positions of the words that are known to be false
+    neutral: bool = False  # the text can be true or false
 
 
 class DrawnCaption(NamedTuple):
@@ -275,9 +296,9 @@ class Features(Protocol):
 class PairDataset(Dataset):
     """Photographs with some of their captions and newly drawn hard negatives; an item is a whole batch.
 
-    features: cached features, used instead of pictures. part: (rank, number of processes); the batch then has all
-    texts, but only the pictures of this process. So every process knows the sizes of the whole batch without
-    communication. Its cost is small: of the 1.3 ms per photograph, texts take 0.2 ms.
+    features: cached features, used instead of pictures. without: kinds of texts that are not drawn. part: (rank, number
+    of processes); the batch then has all texts, but only the pictures of this process. So every process knows the sizes
+    of the whole batch without communication. Its cost is small: of the 1.3 ms per photograph, texts take 0.2 ms.
     """
 
     def __init__(
@@ -290,10 +311,11 @@ class PairDataset(Dataset):
         seed: int,
         features: Features | None = None,
         part: tuple[int, int] = (0, 1),
+        without: Set[str] = frozenset(),
     ):
         self.database, self.tokenizer, self.data = database, tokenizer, data
         self.negatives, self.augmentation, self.seed, self.features = negatives, augmentation, seed, features
-        self.part, self.plan = part, database.plan
+        self.part, self.without, self.plan = part, without, database.plan
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
@@ -311,6 +333,7 @@ class PairDataset(Dataset):
         for n, key in enumerate(keys):
             rng = seeded(self.seed, key.epoch, self.database.ids[key.row])
             texts.append(self.texts(key.row, rng))
+            self.add_labelled(key, texts[-1])
             if first <= n < after:  # after the texts, whose random numbers must be the same in all processes
                 words_said = set().union(*(caption.said for caption in texts[-1]))
                 picture, view = self._picture(key.row, words_said, rng)
@@ -336,6 +359,7 @@ class PairDataset(Dataset):
             owner=torch.tensor(owner),
             negative_of=torch.tensor(negative_of, dtype=torch.long),
             changed=changed,
+            neutral=torch.tensor([negative.neutral for negative in negatives], dtype=torch.bool),
             groups=torch.tensor(groups),
             grounding=ground(captions, [views[n] for n in owner], words.shape[1]),
             tags=collect_tags(said, views),
@@ -351,8 +375,8 @@ class PairDataset(Dataset):
     def texts(self, row: int, rng: random.Random) -> list[DrawnCaption]:
         """Some captions of a photograph, each with newly drawn hard negatives."""
         most, found = self.data.max_words, []
-        everything = self.plan.captions(row)
-        regions = self.database.regions(row)
+        first, regions = self.plan.captions(row).start, self.database.regions(row)
+        everything = [first + n for n in self.database.captions_without(row, self.without)]
         for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
             split = split_words(self.plan.text(which))
             within = split[most - 1].end if len(split) > most else None
@@ -367,9 +391,33 @@ class PairDataset(Dataset):
                 changed = changed_words(its_words, negative) if are_false else []
                 negatives.append(DrawnNegative(negative, encoded, changed))
             said = frozenset(word.text for word in split)
-            own_regions = regions[which - everything[0]]
+            own_regions = regions[which - first]
             found.append(DrawnCaption(which, caption, said, split[:most], own_regions, negatives))
         return found
+
+    def add_labelled(self, key: Key, captions: Sequence[DrawnCaption]) -> None:
+        """Give some of the drawn captions of a photograph one of its labelled false or neutral texts each.
+
+        A caption gets one with the chance `negatives.labelled`; no text is drawn twice. Which words are false is not
+        known. A text with the words of a caption of the photograph is left out. The random numbers are separate: the
+        other draws do not depend on labelled texts.
+        """
+        if not self.negatives.labelled or not self.database.has_mismatches:
+            return
+        texts = [text for text in self.database.mismatches(key.row) if text.kind not in self.without]
+        if not texts:
+            return
+        rng = seeded(self.seed, key.epoch, self.database.ids[key.row], "labelled")
+        rng.shuffle(texts)
+        most = self.data.max_words
+        true = [self.tokenizer.encode(self.plan.text(which), most) for which in self.plan.captions(key.row)]
+        for caption in captions:
+            if texts and rng.random() < self.negatives.labelled:
+                text = texts.pop()
+                encoded = self.tokenizer.encode(text.text, most)
+                if encoded not in true:
+                    negative = Negative(text.text, text.kind, text.kind, ())
+                    caption.negatives.append(DrawnNegative(negative, encoded, [], text.kind == NEUTRAL))
 
     def said(self, row: int, mirrored: bool = False, recoloured: bool = False) -> Said:
         """The regions of all captions of a photograph, each with the indices of its words.

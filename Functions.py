@@ -33,6 +33,7 @@ class TextBatch(NamedTuple):
     owner: Tensor  # (T,) the picture of each caption, in ascending order
     negative_of: Tensor  # (K,) the caption that each hard negative was made from, in ascending order
     changed: Tensor  # (K, L) True for the words of a hard negative that were changed
+    neutral: Tensor  # (K,) True for a hard negative that can be true; only the text loss of the head uses it
     groups: Tensor  # (N,) number of each photograph; copies of a photograph have the same
     grounding: Grounding  # the boxes of the captions' words
     tags: Tags  # what all captions say of the regions of this process's pictures
@@ -113,16 +114,16 @@ def _rivals(logits: Tensor, same: Tensor, in_batch: float) -> Tensor:
     return weighted.masked_fill(same, OUT)
 
 
-def triplet_loss(positive: Tensor, negative: Tensor, margin: float, total: int | None = None) -> Tensor:
+def triplet_loss(positive: Tensor, negative: Tensor, margin: float, total: int | Tensor | None = None) -> Tensor:
     """Mean of max(0, margin + negative - positive); (k,), (k,) -> (). It is 0 without triplets.
 
     total: number of triplets in the whole batch, if the arguments are one process's share.
     """
-    return F.relu(margin + negative - positive).sum() / max(1, len(positive) if total is None else total)
+    return F.relu(margin + negative - positive).sum() / at_least_one(len(positive) if total is None else total)
 
 
 def match_loss(
-    positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tensor, totals: tuple[int, int] | None = None
+    positive: Tensor, negative: Tensor, scale: Tensor, match_at: Tensor, totals: tuple[int, int | Tensor] | None = None
 ) -> Tensor:
     """Binary cross-entropy of "is it a match?" at one learned threshold; true and false texts have equal weight.
 
@@ -134,8 +135,13 @@ def match_loss(
     """
     captions, negatives = totals or (len(positive), len(negative))
     true = F.softplus(-scale * (positive - match_at)).sum() / captions
-    false = F.softplus(scale * (negative - match_at)).sum() / max(1, negatives)
+    false = F.softplus(scale * (negative - match_at)).sum() / at_least_one(negatives)
     return (true + false) / 2
+
+
+def at_least_one(count: int | Tensor) -> Tensor:
+    """A divisor. Counts on a GPU stay there: the host does not wait for them."""
+    return torch.as_tensor(count).clamp(min=1)
 
 
 def word_loss(
@@ -197,6 +203,11 @@ class Encoded:
         return self.batch.changed[self.share.negatives]
 
     @property
+    def neutral(self) -> Tensor:
+        """(k,) True for a hard negative that can be true."""
+        return self.batch.neutral[self.share.negatives]
+
+    @property
     def all_captions(self) -> Tensor:
         """(T, V, D) the captions of all processes."""
         return self.whole.captions if self.whole else self.captions
@@ -210,6 +221,11 @@ class Encoded:
     def totals(self) -> tuple[int, int]:
         """Number of captions and hard negatives in the whole batch."""
         return len(self.batch.owner), len(self.batch.negative_of)
+
+    @property
+    def false_totals(self) -> tuple[int, Tensor]:
+        """Number of captions and of hard negatives that are not neutral in the whole batch."""
+        return len(self.batch.owner), (~self.batch.neutral).sum()
 
 
 def total_loss(
@@ -253,7 +269,8 @@ def ranking_terms(
     scale = model.log_scale.exp()
     first = share.pictures.start, share.captions.start
     contrast = partial(contrastive_loss, owner=batch.owner, groups=batch.groups, first=first)
-    logits, hard_logits = scale * model.ranking(rows), scale * model.ranking(hard)
+    logits = scale * model.ranking(rows)
+    hard_logits = (scale * model.ranking(hard)).masked_fill(encoded.neutral, OUT)
     others = None if columns is None else scale * model.ranking(columns)
     contrastive = contrast(logits, hard=hard_logits, hard_of=hard_of, in_batch=in_batch, columns=others)
     terms = [settings.contrastive * contrastive]
@@ -270,10 +287,11 @@ def verdict_terms(encoded: Encoded, hard: ScoreParts, settings: LossConfig) -> l
     """Losses of the score of pairs without the head: is the text true? hard: scores (k,) of the hard negatives."""
     model, captions = encoded.model, encoded.captions
     scale, of_captions = model.log_scale.exp(), encoded.pictures[encoded.owner]  # (t, V, D)
-    true, false = model.pair_parts(of_captions, captions).decisive, hard.decisive  # (t,), (k,)
-    triplet = triplet_loss(true[encoded.negative_of], false, settings.margin, encoded.totals[1])
+    true = model.pair_parts(of_captions, captions).decisive  # (t,)
+    false = hard.decisive.masked_fill(encoded.neutral, OUT)  # (k,); with this score both losses are exactly 0
+    triplet = triplet_loss(true[encoded.negative_of], false, settings.margin, encoded.false_totals[1])
     terms = [settings.triplet * triplet]
-    terms.append(settings.match * match_loss(true, false, scale, model.match_at, encoded.totals))
+    terms.append(settings.match * match_loss(true, false, scale, model.match_at, encoded.false_totals))
     if settings.word and model.scores_words:
         of_negatives = encoded.pictures[encoded.owner[encoded.negative_of]]  # (k, V, D)
         fits = best_cosines(model.parts(of_captions)[1], model.parts(captions)[1])  # (t, L)
@@ -381,6 +399,7 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
 
     rows: scores (n, T) of the own pictures with all captions. Of the captions of other photographs, a picture gets the
     one with the highest ranking score. Source: Li et al. 2021 (ALBEF), who draw it by a softmax.
+    The target of a neutral text is `settings.neutral`, of other hard negatives 0.
     """
     model, batch, own = encoded.model, encoded.batch, encoded.share
     n, t, k = own.sizes
@@ -395,7 +414,9 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
 
     captions, negatives = encoded.totals
     true = F.softplus(-found.text[:t]).sum() / captions
-    hard = F.softplus(found.text[t : t + k]).sum() / max(1, negatives)
+    logits = found.text[t : t + k]
+    # Binary cross-entropy with a target y: softplus(x) - y x.
+    hard = (F.softplus(logits) - settings.neutral * encoded.neutral * logits).sum() / max(1, negatives)
     others = (F.softplus(found.text[t + k :]) * is_other).sum() / len(batch.groups)
     text = (true + (1 - settings.others) * hard + settings.others * others) / 2
 

@@ -38,6 +38,7 @@ from common.storage import FAILED
 from Config import PRESETS, Config, flags_of, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
 from Functions import WholeBatch
+from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, throughput
 from training.features import FeatureCache
@@ -289,13 +290,14 @@ def make_loaders(
     If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
-    as_evaluated = replace(config.negatives, most_swaps=1, geometry=1.0)
+    as_evaluated = replace(config.negatives, most_swaps=1, geometry=1.0, labelled=0.0)
     if any(weight for kind, weight in as_evaluated.weights.items() if kind != "geometric"):
         as_evaluated = replace(as_evaluated, geometric=0.0)  # the mixture of evaluations has none
+    unused = {NEUTRAL} if config.model.head == "none" else set()  # only a head learns from neutral texts
     train_set = PairDataset(
-        database, tokenizer, data, config.negatives, config.augment, seed, features, part=group.part
+        database, tokenizer, data, config.negatives, config.augment, seed, features, group.part, unused
     )
-    val_set = PairDataset(database, tokenizer, data, as_evaluated, None, seed, features)
+    val_set = PairDataset(database, tokenizer, data, as_evaluated, None, seed, features, without={ENTAILED})
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
     val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
     return train_loader, sampler, val_loader

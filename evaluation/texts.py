@@ -16,12 +16,14 @@ from DataBase_functions import Database, seeded
 from Negative_map import KINDS
 from negatives.edits import other_words
 from negatives.text import Negative
+from sources.items import ENTAILED
 
 SEED = 0  # of the false texts
 MIXTURE = NegativesConfig()  # the kinds as training mixes them by default
 IN_BATCH = "in-batch"  # a random caption of another photograph
 SHOWN = (*KINDS, IN_BATCH)  # kinds in the plots
 ALL_KINDS = ("mixture", *SHOWN)
+LEFT_OUT = {ENTAILED}  # kinds of captions: they describe a picture less fully, and are in no published protocol
 MOST = 1_000  # texts of each category of a kind that is not in the mixture: enough for an interval of 3 points
 
 
@@ -51,12 +53,15 @@ def collect_texts(
 ) -> Texts:
     """All captions of some rows of a database, with a false text of each of these kinds if the plan has one.
 
+    Captions of the kinds LEFT_OUT are not among them, unless a photograph has no others.
+
     most: the largest number of texts of each category of a kind that is not in the mixture; None: no limit.
 
     ValueError if in-batch texts are asked for and all rows show the same photograph.
     """
     plan = database.plan
-    numbers = [(n, row, caption) for n, row in enumerate(rows) for caption in plan.captions(row)]
+    places = [(n, row, place) for n, row in enumerate(rows) for place in database.captions_without(row, LEFT_OUT)]
+    numbers = [(n, row, plan.captions(row).start + place) for n, row, place in places]
     captions = [plan.text(caption) for _, _, caption in numbers]
     owner = np.array([n for n, _, _ in numbers])
     false: dict[str, FalseTexts] = {}
@@ -81,7 +86,8 @@ def collect_texts(
             for i, j in enumerate(foreign)
         ]
         false[IN_BATCH] = FalseTexts(others, np.arange(len(captions)))
-    stored = [caption for row in rows for caption in database.captions(row)]
+    of_rows = {row: database.captions(row) for row in rows}
+    stored = [of_rows[row][place] for _, row, place in places]
     sources, of_kind = (
         np.array([getattr(caption, name) for caption in stored], dtype=str) for name in ("source", "kind")
     )

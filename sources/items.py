@@ -22,6 +22,7 @@ SPLIT_NAMES = {  # the spelling in a file -> one of SPLITS
     **{"val": "validation", "validation": "validation", "dev": "validation", "valid": "validation"},
     **{"test": "test", "testing": "test"},
 }
+ENTAILED: Literal["entailed"] = "entailed"  # the kind of a text that follows from a caption, and says less
 NEUTRAL: Literal["neutral"] = "neutral"  # the kind of a text that can be true or false
 
 

@@ -14,13 +14,11 @@ from typing import Any, Literal, NamedTuple
 
 from sources.files import describe_error, parse_json, read_lines
 from sources.flickr import flickr_identity
-from sources.items import NEUTRAL, Item, LeftOut, Source, Text
+from sources.items import ENTAILED, NEUTRAL, Item, LeftOut, Source, Text
 
-ENTAILED: Literal["entailed"] = "entailed"
-CONTRADICTED: Literal["contradicted"] = "contradicted"
 KINDS: dict[str, Literal["entailed", "contradicted", "neutral"]] = {  # gold_label -> kind of the text
     "entailment": ENTAILED,
-    "contradiction": CONTRADICTED,
+    "contradiction": "contradicted",
     "neutral": NEUTRAL,
 }
 UNDECIDED = "-"  # the gold_label of a text whose annotators did not agree

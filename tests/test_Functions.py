@@ -313,8 +313,9 @@ def a_batch(pictures):
     grounding = Grounding(region_of, boxes, torch.tensor(5))  # a crop has lost the boxes of a fifth word
     said = torch.tensor([5, 6, 7, 3, 9]), torch.tensor([0, 0, 1, 1, 2])
     tags = Tags(*said, torch.tensor([0, 3, 7]), boxes, torch.tensor(6))
+    nothing_neutral = torch.zeros(5, dtype=torch.bool)
     return (pictures, words), TextBatch(
-        owner, torch.tensor([0, 1, 2, 2, 10]), changed, torch.arange(8), grounding, tags
+        owner, torch.tensor([0, 1, 2, 2, 10]), changed, nothing_neutral, torch.arange(8), grounding, tags
     )
 
 

@@ -83,6 +83,7 @@ def test_each_text_is_in_the_share_of_its_picture():
         torch.tensor(owner),
         torch.tensor(negative_of),
         torch.zeros(4, 1),
+        torch.zeros(4, dtype=torch.bool),
         torch.arange(5),
         NO_REGIONS,
         NO_TAGS,
