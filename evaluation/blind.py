@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from common.jobs import progress
-from common.metrics import Floats
+from common.metrics import Floats, Integers
 from common.storage import write_atomically
 from DataBase_functions import Database, pad, seeded
 from evaluation.rows import Blind
@@ -80,7 +80,7 @@ def _true_and_false(texts: Texts, kind: str) -> tuple[list[str], list[str]]:
 
 
 def blind_across(
-    texts: Sequence[str], label: NDArray[np.bool_], photographs: NDArray[np.int64], seed: int = SEED
+    texts: Sequence[str], label: NDArray[np.bool_], photographs: Integers, seed: int = SEED
 ) -> dict[str, Floats]:
     """Scores (T,) of each blind judge for labelled texts, by cross-validation in FOLDS folds over the photographs.
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from common import storage
 from common.metrics import Interval, interval
 from evaluation import plots
+from evaluation.benchmarks.figures import BLIND_AUC
 from evaluation.printing import SECTIONS, with_interval
 from evaluation.report import Evaluation, plain
 from evaluation.retrieval import RANKINGS
 from evaluation.screen import Column, Line, print_table, print_text
 from evaluation.style import FigureFormat
 
-NOT_COMPARED = {"recall", "specificity", "roc_auc", "average_precision"}  # of benchmarks
+NOT_COMPARED = {"recall", "specificity", "roc_auc", "average_precision", BLIND_AUC}  # of benchmarks
 Differences = dict[str, dict[str, Interval]]  # by section and row
 
 

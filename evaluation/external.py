@@ -12,7 +12,7 @@ from common.metrics import Bootstrap, Floats, calibration_figures
 from common.scores import Scorer
 from evaluation import scoring
 from evaluation.benchmarks import Benchmark, Claim, Contents
-from evaluation.benchmarks.figures import Scored
+from evaluation.benchmarks.figures import Scored, class_pairs
 from evaluation.blind import blind_across
 from evaluation.pointing import pointing
 from evaluation.rows import Row
@@ -88,16 +88,27 @@ def benchmark_rows(
 ) -> list[Row]:
     """A row for the whole benchmark and, if it has several subsets, a row for each subset.
 
+    If the benchmark has classes, a row for each pair of them instead.
+
     scores, photographs: (I,) score of each claim, and the number of its photograph.
     """
     scored = Scored(claims, scores, photographs, threshold, boot, {})
-    if not benchmark.ratings:
-        scored.blind = blind_across([claim.text for claim in claims], scored.label == 1, photographs)
-    names = np.unique(scored.subsets).tolist()
-    parts = [(name or "(no subset)", np.flatnonzero(scored.subsets == name)) for name in names if len(names) > 1]
+    if benchmark.classes:
+        parts = list(class_pairs(benchmark.classes, scored))
+        for _, part in parts:
+            part.blind = blind_of(part)
+    else:
+        scored.blind = {} if benchmark.ratings else blind_of(scored)
+        names = np.unique(scored.subsets).tolist()
+        subsets = [(name or "(no subset)", np.flatnonzero(scored.subsets == name)) for name in names if len(names) > 1]
+        parts = [("all", scored), *((name, scored.part(some)) for name, some in subsets)]
     rows = []
-    for name, some in (("all", np.arange(len(claims))), *parts):
-        part = scored.part(some)
+    for name, part in parts:
         n, samples, blind, pairwise = benchmark.figures(part)
         rows.append(Row(benchmark.name, name, n, len(np.unique(part.photographs)), samples, blind, pairwise))
     return rows
+
+
+def blind_of(scored: Scored) -> Mapping[str, Floats]:
+    """Scores (I,) of each blind judge, which has learnt from the claims about other photographs."""
+    return blind_across([claim.text for claim in scored.claims], scored.label == 1, scored.photographs)

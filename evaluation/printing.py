@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from common.command_line import counted
 from common.metrics import Interval, interval
+from evaluation.benchmarks.figures import BLIND_AUC
 from evaluation.external import BenchmarkResult
 from evaluation.plots import BLIND
 from evaluation.retrieval import RANKINGS
@@ -146,9 +147,10 @@ def standard_figures() -> list[Figure]:
 def benchmark_figures(rows: Sequence[Row]) -> list[Figure]:
     """The columns of a benchmark: the figures that only it has, or else recall and specificity; balanced accuracy."""
     names = {name: None for row in rows for name in row.samples}
-    own = [name for name in names if name not in STANDARD]
+    own = [name for name in names if name not in (*STANDARD, BLIND_AUC)]
     has_blind = any(row.blind for row in rows)
     last = [blind_figure(optional=bool(own))] if has_blind else []
+    last += [brief(BLIND_AUC, "blind\nAUC", optional=True)] if BLIND_AUC in names else []
     if not own:
         return [*standard_figures(), *last]
     many = len(own) > 2  # with their intervals they would not fit

@@ -7,6 +7,7 @@ from evaluation.benchmarks.flickr8k import FLICKR8K_CF, FLICKR8K_EXPERT
 from evaluation.benchmarks.foil import FOIL
 from evaluation.benchmarks.pairs import PAIRS
 from evaluation.benchmarks.reading import Benchmark, Claim, Contents
+from evaluation.benchmarks.snli_ve import SNLI_VE
 from evaluation.benchmarks.sugarcrepe import SUGARCREPE, SUGARCREPE_PP
 from evaluation.benchmarks.winoground import WINOGROUND
 
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         FLICKR8K_EXPERT,
         FLICKR8K_CF,
         WINOGROUND,
+        SNLI_VE,
         PAIRS,
     )
 }

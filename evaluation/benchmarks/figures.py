@@ -3,8 +3,9 @@
 Shapes: I claims, R bootstrap resamples. Samples are (1 + R,): the figure, then its value in each resample.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from common.metrics import TIE, Bootstrap, Floats, Integers, balanced_accuracy, fraction_preferred, judged, kendall
 
 Span = tuple[int, int]
+BLIND_AUC = "blind_roc_auc"  # the figure with the ROC-AUC of the better blind judge
 
 
 class Claim(NamedTuple):
@@ -23,7 +25,10 @@ class Claim(NamedTuple):
     """File name below the folder of pictures, as the benchmark spells it; Winoground's names have no ending."""
     text: str
     label: float
-    """1: the text is true, 0: it is false. Or a rating by people, higher if truer; for its range see the reader."""
+    """1: the text is true, 0: it is false. Or a rating by people, higher if truer; for its range see the reader.
+
+    Or one of several classes, see `class_labels`.
+    """
     subset: str
     """Part of the benchmark ("swap_obj"); "" if it has none."""
     unit: int
@@ -94,6 +99,35 @@ def label_figures(scored: Scored) -> Figures:
         judge: balanced_accuracy(x[true], of_true, x[false], of_false, 0.0, boot) for judge, x in scored.blind.items()
     }
     return Figures(len(scored.claims), found._asdict(), blind)
+
+
+def class_labels(classes: Sequence[str]) -> dict[str, float]:
+    """Class -> label: 1 for the first, which is the truest, 0 for the last, the others evenly between them."""
+    return dict(zip(classes, np.linspace(1, 0, len(classes)).tolist()))
+
+
+def class_pairs(classes: Sequence[str], scored: Scored) -> Iterator[tuple[str, Scored]]:
+    """(name, its claims) of each pair of classes that has claims; those that differ most come first.
+
+    The claims of the truer class have the label 1, those of the other class 0.
+    """
+    pairs = itertools.combinations(class_labels(classes).items(), 2)
+    for (truer, high), (other, low) in sorted(pairs, key=lambda pair: pair[1][1] - pair[0][1]):
+        some = np.flatnonzero((scored.label == high) | (scored.label == low))
+        if len(some):
+            part = scored.part(some)
+            claims = [claim._replace(label=float(claim.label == high)) for claim in part.claims]
+            yield f"{truer} / {other}", replace(part, claims=claims)
+
+
+def class_figures(scored: Scored) -> Figures:
+    """`label_figures`, and the ROC-AUC of the better blind judge if there are blind judges."""
+    figures = label_figures(scored)
+    true, of = scored.label == 1, scored.photographs
+    areas = [judged(x[true], of[true], x[~true], of[~true], 0.0, scored.boot).roc_auc for x in scored.blind.values()]
+    if not areas:
+        return figures
+    return figures._replace(samples=figures.samples | {BLIND_AUC: max(areas, key=lambda samples: samples[0])})
 
 
 def pairwise_figures(scored: Scored) -> Figures:

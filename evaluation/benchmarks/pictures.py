@@ -56,16 +56,18 @@ class PictureFinder:
         self.images = images
         self._found: dict[str, Path | None] = {}
         self._listed: dict[PurePosixPath, frozenset[str]] = {}
+        self._numbered: dict[PurePosixPath, dict[str, str]] = {}  # folder -> "NUMBER.jpg" -> file of Flickr8k
 
     def find(self, name: str) -> Path | None:
         """The file of a picture, or None; never a file outside the folder.
 
         Tried in this order: the whole name; its last part; both with each of ENDINGS; COCO's other spellings of the
-        same number, in COCO_FOLDERS; the first three again, in FOLDERS.
+        same number, in COCO_FOLDERS; the first three again, in FOLDERS; for a number of Flickr, the name that
+        Flickr8k gives this photograph, in the folder and in FOLDERS.
         """
         if name not in self._found:
             places = (place for place in self._places(name) if place.name in self._files(place.parent))
-            place = next(places, None)
+            place = next(places, None) or self._by_number(name)
             self._found[name] = None if place is None else self.images / place
         return self._found[name]
 
@@ -84,6 +86,18 @@ class PictureFinder:
                 yield from (PurePosixPath(folder, spelling.format(number)) for spelling in COCO_SPELLINGS)
         for folder in FOLDERS:
             yield from (PurePosixPath(folder, place) for place in plain)
+
+    def _by_number(self, name: str) -> PurePosixPath | None:
+        """The place of "1056338697_4f7d7ce270.jpg" for "1056338697.jpg", or None."""
+        if not re.fullmatch(r"[0-9]+\.jpg", name):
+            return None
+        for folder in map(PurePosixPath, ("", *FOLDERS)):
+            if folder not in self._numbered:
+                files = (file for file in sorted(self._files(folder)) if re.match(r"[0-9]+_[0-9a-f]{10}\b", file))
+                self._numbered[folder] = {f"{file.partition('_')[0]}.jpg": file for file in files}
+            if file := self._numbered[folder].get(name):
+                return folder / file
+        return None
 
     def _files(self, folder: PurePosixPath) -> frozenset[str]:
         if folder not in self._listed:

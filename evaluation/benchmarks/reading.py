@@ -34,6 +34,11 @@ class Benchmark:
     """Labels are people's ratings, not true or false: the ranking score is used, and no blind judge is trained."""
     calibrated: bool = False
     """Texts are judged one by one, as Predict.py does, so calibration is measured too."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels (`figures.class_labels`), the truest first, if there are more than two.
+
+    Each pair of classes gets a row, in which the truer class counts as true, and blind judges of its own.
+    """
 
     def read(self, path: str | Path) -> "Contents":
         """Read all claims. FileNotFoundError if a file is missing, ValueError if no record fits."""

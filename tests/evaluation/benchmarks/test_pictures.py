@@ -76,6 +76,17 @@ def test_where_a_picture_lies(tmp_path, name, file):
     assert PictureFinder(images).find(name) == (None if file is None else images / file)
 
 
+@pytest.mark.parametrize("folder", ["", "Flicker8k_Dataset/"])
+def test_a_number_of_flickr_finds_the_file_of_flickr8k(tmp_path, folder):
+    """A file with the plain number comes first."""
+    images = write(tmp_path, {f"{folder}{A}": b"", f"{folder}20210304_123456.jpg": b"", f"{folder}7.jpg": b""})
+    write(tmp_path, {f"{folder}7_0123456789.jpg": b""})
+    finder = PictureFinder(images)
+    assert finder.find(f"{A.partition('_')[0]}.jpg") == images / f"{folder}{A}"
+    assert finder.find("7.jpg") == images / f"{folder}7.jpg"
+    assert [finder.find(name) for name in ("20210304.jpg", "8.jpg", "../7.jpg")] == [None, None, None]
+
+
 def test_a_folder_is_listed_once(tmp_path):
     finder = PictureFinder(write(tmp_path, {"a.jpg": b""}))
     assert finder.find("b.jpg") is None
