@@ -3,13 +3,16 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
+from batches import labelled
 from conftest import ROOT, TRAIN_UNTIL, run_script, training_flags
 from forks import LAZILY
 
@@ -19,8 +22,9 @@ from common.command_line import read_command_line
 from common.grounding import Grounding, Tags
 from common.parallel import ALONE, Group
 from Config import PRESETS, BackboneConfig
-from DataBase_functions import divide
+from DataBase_functions import Database, divide
 from Functions import Share, TextBatch
+from sources.items import NEUTRAL
 from training.log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
@@ -162,6 +166,22 @@ FINETUNE += ["--data.side", "32"]
 )
 def test_two_processes_train_as_one(databases, tmp_path, resnet, flags, alone):
     """Losses and weights of seven steps with hard negatives, and validation after that."""
+    two_as_one(databases, tmp_path, resnet, flags, alone)
+
+
+def test_two_processes_train_as_one_on_labelled_texts(databases, tmp_path, resnet):
+    """Every caption has a false or a neutral text; the head learns from both."""
+    shutil.copytree(databases / "tiny", tmp_path / "databases" / "tiny")
+    (file,) = (tmp_path / "databases" / "tiny").glob("data-*.arrow")
+    table = labelled(Database(databases / "tiny"), ("a green sea", "contradicted"), ("two tall cars", NEUTRAL)).table
+    with pa.ipc.new_stream(str(file), table.schema) as stream:
+        stream.write_table(table)
+    assert Database(tmp_path / "databases" / "tiny").has_mismatches
+    flags = [*FROZEN, "--model.score", "both", "--model.head", "attention", "--negatives.labelled", "1"]
+    two_as_one(tmp_path / "databases", tmp_path, resnet, [*flags, "--optim.lr", "2e-4"], [])
+
+
+def two_as_one(databases, tmp_path, resnet, flags, alone):
     preset, *own = flags
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as each of the two: on an Intel Xeon a second thread alone moves a gradient by 1.9e-4
