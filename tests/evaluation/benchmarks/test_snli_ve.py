@@ -1,6 +1,9 @@
 """SNLI-VE: three classes, a row for each pair of them, and blind judges of each pair."""
 
 import json
+import os
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from common.metrics import Bootstrap
 from DataBase_functions import Database
 from evaluation.benchmarks import Claim, read_benchmark
 from evaluation.benchmarks.figures import class_labels
+from evaluation.benchmarks.pictures import find_pictures
 from evaluation.benchmarks.snli_ve import CLASSES, SNLI_VE
 from evaluation.external import benchmark_rows
 from training import checkpoints
@@ -128,3 +132,12 @@ def test_snli_ve_is_evaluated_end_to_end(drawn, undrawn, capsys):
     heads = next(line for line in shown.splitlines() if "ROC-AUC" in line)
     assert heads.split() == ["n", "balanced", "accuracy", "recall", "specif.", "ROC-AUC"]
     assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.system
+@pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with snli_ve/ and flickr8k/")
+def test_the_real_texts_find_their_photographs():
+    root = Path(os.environ["TIC_PHOTOS"])
+    contents = read_benchmark(f"snli-ve={root / 'snli_ve' / 'snli_ve_dev.jsonl'}")
+    assert Counter(claim.label for claim in contents.claims) == {1.0: 177, 0.0: 174, 0.5: 188}
+    assert contents.left_out == [] and len(find_pictures(contents, root / "flickr8k")) == 163
