@@ -1,4 +1,4 @@
-"""Finds attributes that can be added: "a dog" -> "a brown dog", where another caption of the photograph says "black dog".
+"""Finds attributes that can be added: "a dog" -> "a brown dog", where another caption says "black dog".
 
 The caption loses an attribute of another noun, so the new text has as many attributes as the caption.
 """
