@@ -271,6 +271,8 @@ class NegativesConfig:
     """Weight of mined: a caption of another photograph, similar to this one and in contradiction to it."""
     geometric: float = 0.0
     """Weight of geometric: a number, direction, size or attribute changes, and boxes show that it is false."""
+    add: float = 0.0
+    """Weight of add: a caption loses a phrase and gets a false one: a companion, a garment, a place, an action, ..."""
     in_batch: float = 1.0
     """Weight of the batch's other captions in the contrastive loss; a hard negative has 1. 0 leaves them out."""
     per_caption: int = 2
@@ -289,6 +291,15 @@ class NegativesConfig:
     def weights(self) -> dict[str, float]:
         """Kind of hard negative -> its weight in the mixture. The kinds are `Negative_map.KINDS`."""
         return {name: value for name, value in vars(self).items() if name not in self.NOT_WEIGHTS}
+
+    @property
+    def as_evaluated(self) -> "NegativesConfig":
+        """Without what the mixture of evaluations lacks: kinds with the default weight 0, unless there is no other."""
+        plain = dataclasses.replace(self, most_swaps=1, geometry=1.0)
+        default = NegativesConfig().weights
+        extra: dict[str, Any] = {kind: 0.0 for kind in self.weights if not default[kind]}
+        has_others = any(weight for kind, weight in self.weights.items() if kind not in extra)
+        return dataclasses.replace(plain, **extra) if has_others else plain
 
     def __post_init__(self) -> None:
         weights = self.weights.values()

@@ -290,9 +290,7 @@ def make_loaders(
     If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
-    as_evaluated = replace(config.negatives, most_swaps=1, geometry=1.0, labelled=0.0)
-    if any(weight for kind, weight in as_evaluated.weights.items() if kind != "geometric"):
-        as_evaluated = replace(as_evaluated, geometric=0.0)  # the mixture of evaluations has none
+    as_evaluated = replace(config.negatives.as_evaluated, labelled=0.0)
     unused = {NEUTRAL} if config.model.head == "none" else set()  # only a head learns from neutral texts
     train_set = PairDataset(
         database, tokenizer, data, config.negatives, config.augment, seed, features, group.part, unused

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from common.jobs import progress, run_jobs
 from common.regions import Region
 from Config import NegativesConfig
+from negatives.add import Add
 from negatives.exchange import Exchange
 from negatives.geometric import Geometric
 from negatives.kind import Captions, Kind, StringTable
@@ -48,6 +49,7 @@ KINDS: dict[str, Kind] = {
         Exchange(),
         Mined(),
         Geometric(),
+        Add(),
     )
 }
 FORMAT = 1  # increase it if a change of other files (say, how words are split) makes older plans wrong

@@ -27,12 +27,14 @@ SECTIONS = {  # titles of sections in plots and comparisons; other sections have
     "length": "length of the caption",
     "category": "category of the swapped word",
     "geometric": "refuted by boxes",
+    "add": "added phrase",
     "kind": "kind of false text",
 }
 SHORT = {
     "kind": "false texts",
     "category": "swapped word",
     "geometric": "boxes refute",
+    "add": "added phrase",
     "length": "caption length",
     "caption": "caption kind",
 }

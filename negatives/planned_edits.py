@@ -6,7 +6,7 @@ Per entry: category (a string), chance, number of edits, and for each edit start
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from negatives.edits import splice
 from negatives.kind import PER_MILLE, PlanReader, StringTable, in_groups
@@ -21,6 +21,14 @@ def pack(strings: StringTable, category: str, chance: float, edits: Sequence[Edi
     for start, end, phrase, content in edits:
         numbers += [start, end, strings.number(phrase), int(content)]
     return numbers
+
+
+def packed_categories(numbers: Sequence[int]) -> Iterator[int]:
+    """The category of each entry, as the number of its string."""
+    at = 0
+    while at < len(numbers):
+        yield numbers[at]
+        at += 3 + 4 * numbers[at + 2]
 
 
 def draw_packed(plan: PlanReader, kind: str, caption: int, rng: random.Random, within: int | None) -> Negative | None:

@@ -42,6 +42,17 @@ class ExchangeWords(NamedTuple):
     lists: Mapping[str, Words]
 
 
+class AddWords(NamedTuple):
+    """The section `[add]`, whose comments explain each key."""
+
+    scenes: Mapping[str, Words]
+    apart: Mapping[str, Words]  # scene -> scenes; each pair in both directions
+    worn: Mapping[str, Words]
+    generic: Mapping[str, Words]  # category -> words
+    implied: tuple[Words, ...]
+    lists: Mapping[str, Words]
+
+
 class Vocabulary(NamedTuple):
     """The content of a vocabulary file. Phrases have spaces: "hot dog", not "hot_dog"."""
 
@@ -55,6 +66,7 @@ class Vocabulary(NamedTuple):
     fits: Mapping[str, tuple[Row, ...]]  # pool -> rows of conditions, see `conditions.py`
     avoid: Mapping[str, tuple[Row, ...]]
     exchange: ExchangeWords
+    add: AddWords
 
 
 def read(file: Path) -> Vocabulary:
@@ -65,7 +77,7 @@ def read(file: Path) -> Vocabulary:
 class _Reader:
     """Reads a vocabulary file. `sections` holds the values of each section by dotted key ("colour.any")."""
 
-    SECTIONS = ("pools", "near", "forms", "fixed", "picture", "lists", "fits", "avoid", "exchange")
+    SECTIONS = ("pools", "near", "forms", "fixed", "picture", "lists", "fits", "avoid", "exchange", "add")
 
     def __init__(self, file: Path) -> None:
         self.name, self.text = file.name, file.read_text(encoding="utf-8")
@@ -106,6 +118,7 @@ class _Reader:
             fits=self.rules("fits", pools),
             avoid=self.rules("avoid", pools),
             exchange=self.exchange(known),
+            add=self.add(),
         )
 
     def rules(self, section: str, pools: Mapping[str, object]) -> dict[str, tuple[Row, ...]]:
@@ -147,31 +160,51 @@ class _Reader:
                         f"unknown category {word!r} in {pool}; expected one of {', '.join(known)}", section, pool, word
                     )
 
-    def exchange(self, known: Mapping[str, set[str]]) -> ExchangeWords:
-        def part(table: str) -> Iterator[tuple[str, str]]:
-            """(key, full key) of a table of the section."""
-            return ((key.removeprefix(table), key) for key in self.sections["exchange"] if key.startswith(table))
+    def part(self, section: str, table: str) -> Iterator[tuple[str, str]]:
+        """(key, full key) of a table of a section."""
+        return ((key.removeprefix(table), key) for key in self.sections[section] if key.startswith(table))
 
+    def add(self) -> AddWords:
+        tables = ("scenes.", "apart.", "worn.", "generic.", "lists.")
+        self.only("add", "implied", *tables)
+        read = {
+            table: {key: frozenset(self.words("add", full)) for key, full in self.part("add", table)}
+            for table in tables
+        }
+        scenes, apart = read["scenes."], read["apart."]
+        for scene, others in apart.items():
+            for name in sorted({scene, *others} - set(scenes)):
+                self.fail(f"unknown scene {name!r}; expected one that is in scenes", "add", f"apart.{scene}", name)
+        both = {
+            scene: frozenset(
+                other for other in scenes if other in apart.get(scene, ()) or scene in apart.get(other, ())
+            )
+            for scene in scenes
+        }
+        implied = tuple(frozenset(group) for group in self.groups("add", "implied"))
+        return AddWords(scenes, both, read["worn."], read["generic."], implied, read["lists."])
+
+    def exchange(self, known: Mapping[str, set[str]]) -> ExchangeWords:
         single = ("confused", "shades", "attributes")
         self.only("exchange", *single, "verbs.", "prepositions.", "kinds.", "lists.")
         for key in single:
             if key not in self.sections["exchange"]:
                 self.fail(f"the key {key!r} is missing", "exchange")
         return ExchangeWords(
-            verbs={key: self.words("exchange", full) for key, full in part("verbs.")},
+            verbs={key: self.words("exchange", full) for key, full in self.part("exchange", "verbs.")},
             prepositions={
                 key: tuple(tuple(text.split()) for text in self.words("exchange", full))
-                for key, full in part("prepositions.")
+                for key, full in self.part("exchange", "prepositions.")
             },
             confused=tuple(frozenset(group) for group in self.groups("exchange", "confused")),
             shades=frozenset(self.words("exchange", "shades")),
             attributes=self.names("exchange", "attributes", known, "pool"),
             kinds={
                 name: kind
-                for kind, full in part("kinds.")
+                for kind, full in self.part("exchange", "kinds.")
                 for name in self.names("exchange", full, known, "pool or category")
             },
-            lists={key: frozenset(self.words("exchange", full)) for key, full in part("lists.")},
+            lists={key: frozenset(self.words("exchange", full)) for key, full in self.part("exchange", "lists.")},
         )
 
     def pool(self, pool: str) -> tuple[tuple[str, ...], ...]:

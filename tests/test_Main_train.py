@@ -266,11 +266,17 @@ def test_validation_negatives_are_the_same_in_every_epoch(databases, tmp_path):
 
 def test_the_quick_check_draws_the_mixture_of_evaluations(databases, tmp_path):
     """Whatever training adds to it; but a training with one kind alone is checked with that kind."""
-    run = build(databases, tmp_path, "--negatives.geometric", "5", "--negatives.geometry", "7")
-    assert run.val_loader.dataset.negatives == replace(NegativesConfig(), geometric=0.0, labelled=0.0)
+    run = build(databases, tmp_path, "--negatives.geometric", "5", "--negatives.add", "1", "--negatives.geometry", "7")
+    assert run.val_loader.dataset.negatives == replace(NegativesConfig(), labelled=0.0)
     alone = ["--negatives.swap", "0", "--negatives.exchange", "0", "--negatives.mined", "0"]
     run = build(databases, tmp_path, *alone, "--overwrite")
-    assert run.val_loader.dataset.negatives.weights == {"swap": 0, "exchange": 0, "mined": 0, "geometric": 0.2}
+    assert run.val_loader.dataset.negatives.weights == {
+        "swap": 0,
+        "exchange": 0,
+        "mined": 0,
+        "geometric": 0.2,
+        "add": 0,
+    }
 
 
 def test_a_nan_loss_stops_the_run(databases, tmp_path):

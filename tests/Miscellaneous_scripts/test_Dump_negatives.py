@@ -184,7 +184,7 @@ def test_a_failed_run_leaves_no_part_and_does_not_change_the_file(database, tmp_
         (["--out", "tests.jsonl", "--split", "dev"], "there is no split 'dev'; choose from train, validation, test"),
         (
             ["--out", "x.csv", "--kind", "other"],
-            "--kind 'other': choose from 'mixture', 'swap', 'exchange', 'mined', 'geometric', 'in-batch'",
+            "--kind 'other': choose from 'mixture', 'swap', 'exchange', 'mined', 'geometric', 'add', 'in-batch'",
         ),
         (["--out", "x.csv", "--name", "absent"], "no database at"),
         (["--out", "x.csv", "--count", "-1"], "--count -1: must not be negative"),

@@ -175,7 +175,11 @@ def test_first_preset_is_the_default_and_flags_change_it():
         (["--negatives.exchange", "-1"], "--negatives: weights must not be negative, nor all 0"),
         (["--negatives.mined", "-1"], "--negatives: weights must not be negative, nor all 0"),
         (
-            [flag for kind in ("swap", "exchange", "mined", "geometric") for flag in (f"--negatives.{kind}", "0")],
+            [
+                flag
+                for kind in ("swap", "exchange", "mined", "geometric", "add")
+                for flag in (f"--negatives.{kind}", "0")
+            ],
             "--negatives: weights must not be negative, nor all 0",
         ),
         (["--negatives.in-batch", "-1"], "--negatives.in-batch -1.0: must not be negative"),

@@ -22,7 +22,7 @@ from negatives.kind import Kind, PlanPart
 from negatives.text import Negative
 
 TOY = "backwards"
-MIXED = {"swap", "exchange", "mined"}  # geometric has the weight 0 by default
+MIXED = {"swap", "exchange", "mined"}  # geometric and add have the weight 0 by default
 
 
 def reverse(text):
