@@ -13,6 +13,7 @@ To add a backbone: one class with the protocol of `Backbone`, and one line in BA
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.matching import Matched, MatchingHead
+from common.matching import Known, Matched, MatchingHead
+from common.mixing import PatchMixer
 from common.patch_word import OUT, real_words
 from common.scores import Evidence, Scorer, to_score
 from common.storage import read_state_dict
 from common.vision import import_torchvision, one_line, timm_features, timm_network, timm_settings
 from Config import BackboneConfig, Config, ModelConfig, require
 
+COMMON = 1000  # words to compare a word with: the most frequent ones, 93 % of the words of Flickr8k's captions
 RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
 
@@ -229,13 +232,16 @@ def as_floats(state: Any, weights: str, ways: str) -> dict[str, Tensor]:
 class ResNet50Backbone(PretrainedBackbone):
     """torchvision's ResNet-50 without its pooling and classifier.
 
-    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32), or (N, 2048, grid, grid)
+    pictures (N, 3, H, W) -> features (N, 2048, H / 32, W / 32), or (N, 2048, grid, grid); 3072 channels with layer 3
     """
 
     channels, reduction = 2048, 32
 
     def __init__(self, settings: BackboneConfig, side: int = 0):
         super().__init__(settings, side)
+        self.layer3 = settings.layer3
+        if self.layer3:
+            self.channels += 1024
         network = import_torchvision().models.resnet50(weights=None)
         if settings.stride_in_1x1:
             # He et al. 2015 have the stride in the first 1x1 convolution, torchvision in the 3x3 one. The weights of
@@ -248,7 +254,14 @@ class ResNet50Backbone(PretrainedBackbone):
     def features(self, pictures: Tensor) -> Tensor:
         net = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
-        return net.layer4(net.layer3(net.layer2(net.layer1(x))))
+        before = net.layer3(net.layer2(net.layer1(x)))
+        last = net.layer4(before)
+        if not self.layer3:
+            return last
+        return torch.cat([last, F.avg_pool2d(before, 2, ceil_mode=True, count_include_pad=False)], dim=1)
+
+    def extra_repr(self) -> str:
+        return "layer3" if self.layer3 else super().extra_repr()
 
     def load_pretrained(self, weights: str) -> None:
         """weights: a name of torchvision's ResNet50_Weights, downloaded once, or a file with a state dict."""
@@ -378,12 +391,14 @@ class Neck(nn.Module):
     zeroes a channel in all patches of a picture: a mask for every number would take 0.17 s for 128 pictures.
     """
 
-    def __init__(self, channels: int, width: int, dropout: float, whole: int, patches: bool, states: bool):
+    def __init__(self, channels: int, model: ModelConfig, whole: int, patches: bool):
         super().__init__()
-        self.states = nn.Linear(channels, width) if states else None
-        self.dropout = nn.Dropout1d(dropout)
+        width, mixed = model.width, model.patch_width if model.patch_layers else channels
+        self.dropout = nn.Dropout1d(model.dropout)
+        self.mix = PatchMixer(channels, mixed, model.patch_layers, model.dropout) if model.patch_layers else None
+        self.states = nn.Linear(mixed, width) if model.head == "attention" else None
         if patches:
-            self.project = nn.Linear(channels, width)  # a 1x1 convolution, applied where channels come last
+            self.project = nn.Linear(mixed, width)  # a 1x1 convolution, applied where channels come last
             self.place = nn.Linear(2, width, bias=False)
             nn.init.zeros_(self.place.weight)  # torch's default is too large beside the features: .60, not .71
         if whole:
@@ -404,14 +419,16 @@ class Neck(nn.Module):
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
             # Contiguous: on a CPU, a bfloat16 product with a transposed tensor takes 0.65 s instead of 0.07 s.
             patches = features.flatten(2).transpose(1, 2).contiguous()
+            if self.mix is not None:
+                patches = self.mix(patches)
             unit = F.normalize((self.project(patches) + self.place(places)).float(), dim=-1)
-            vectors.append(unit if self.states is None else interleave(unit, self.states(patches).float()))
+            vectors.append(in_turn([unit] if self.states is None else [unit, self.states(patches).float()]))
         return torch.cat(vectors, dim=1)
 
 
-def interleave(one: Tensor, other: Tensor) -> Tensor:
-    """Rows of two tensors (B, V, D) in turn: (B, 2 * V, D)."""
-    return torch.stack([one, other], dim=2).flatten(1, 2)
+def in_turn(rows: Sequence[Tensor]) -> Tensor:
+    """The rows of K tensors (B, V, D) in turn: (B, K * V, D)."""
+    return torch.stack(list(rows), dim=2).flatten(1, 2)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -448,7 +465,8 @@ class TextEncoder(nn.Module):
     """Embedding and a stack of residual bidirectional LSTM layers over the real length of each text.
 
     words (T, L) indices, 0 is padding -> (T, V, D): if `whole` is not 0, whole / D rows for the whole text, together a
-    unit vector; then, if `words`, its L words.
+    unit vector; then, if `words`, its L words, each with the row of the cosines and, for a head, the row that it reads
+    and, with evidence, the name of the word.
     The length of a word's vector is its weight. The weights of a text add up to 1; they are equal unless
     `weigh_words`. Padding is the zero vector.
     """
@@ -467,10 +485,13 @@ class TextEncoder(nn.Module):
         if whole:
             self.project_whole = nn.Linear(width, whole)
         self.states = nn.Linear(width, model.width) if model.head == "attention" else None
+        named = model.head == "attention" and model.evidence
+        self.name = nn.Linear(model.word_width, model.width, bias=False) if named else None
         self.weigh = nn.Linear(width, 1, bias=False) if words and model.weigh_words else None
         if self.weigh is not None:
             nn.init.zeros_(self.weigh.weight)  # at first all words have the same weight
         self.width, self.whole, self.words = model.width, whole, words
+        self.rows_per_word = words * (1 + (self.states is not None) + named)
 
     def forward(self, words: Tensor) -> Tensor:
         mask = words != 0
@@ -489,9 +510,18 @@ class TextEncoder(nn.Module):
                 logits = self.weigh(x).float().squeeze(-1)
                 weights = logits.masked_fill(~mask, OUT).softmax(dim=-1) * mask
             unit = F.normalize(self.project(x).float(), dim=-1) * weights.unsqueeze(-1)
-            states = None if self.states is None else self.states(x).float() * mask.unsqueeze(-1)
-            vectors.append(unit if states is None else interleave(unit, states))
+            rows = [unit]
+            if self.states is not None:
+                rows.append(self.states(x).float() * mask.unsqueeze(-1))
+            if self.name is not None:
+                rows.append(self.names(words).float() * mask.unsqueeze(-1))
+            vectors.append(in_turn(rows))
         return torch.cat(vectors, dim=1)
+
+    def names(self, words: Tensor) -> Tensor:
+        """Names (..., D) of words (...): their products with patches are the logits of the tag loss."""
+        assert self.name is not None
+        return self.name(self.embed(words))
 
 
 def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Tensor:
@@ -507,7 +537,7 @@ def encode_by_length(encoder: TextEncoder, words: Tensor, size: int = 64) -> Ten
     parts = []
     for some in order.split(size):
         longest = max(1, int(lengths[some[-1]]))
-        rows = 0 if not encoder.words else 1 if encoder.states is None else 2  # of a word; a whole text has no padding
+        rows = encoder.rows_per_word  # of a word; a whole text has no padding
         padding = rows * (words.shape[1] - longest)
         parts.append(F.pad(encoder(words[some, :longest]), (0, 0, 0, padding)))
     return torch.cat(parts)[order.argsort()]
@@ -521,6 +551,7 @@ def make_head(model: ModelConfig) -> MatchingHead:
         counting=model.counting,
         dropout=model.dropout,
         width_in=model.width,
+        evidence=model.evidence,
     )
 
 
@@ -538,10 +569,11 @@ class SiameseModel(Scorer):
         super().__init__(model)
         whole, words = self.whole_rows * model.width, self.scores_words
         self.backbone = backbone_class(backbone.name)(backbone, side)
-        self.neck = Neck(self.backbone.channels, model.width, model.dropout, whole, words, model.head == "attention")
+        self.neck = Neck(self.backbone.channels, model, whole, words)
         self.text = TextEncoder(vocabulary, model, whole, words)
         self.head = make_head(model) if self.has_head else None
-        self.to_word = nn.Linear(model.width, model.word_width) if self.has_head else None  # only for the tag loss
+        # Only for the tag loss. With evidence the names of words take its place.
+        self.to_word = nn.Linear(model.width, model.word_width) if self.has_head and not model.evidence else None
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
         self.match_at = nn.Parameter(torch.tensor(0.5))  # the score where the probability of a match is 0.5
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
@@ -569,14 +601,24 @@ class SiameseModel(Scorer):
         They are products with the embeddings of the words. So the embedding of a word learns what the word looks like
         before the text branch has learned anything.
         """
-        assert self.to_word is not None
+        if self.to_word is None:
+            return patches @ self.text.names(torch.arange(self.text.embed.num_embeddings, device=patches.device)).T
         return self.to_word(patches) @ self.text.embed.weight.T
 
     def match(self, pictures: Tensor, texts: Tensor) -> Matched:
         """What the head finds for N pictures with M texts each, from their vectors (N, V, D) and (N, M, V, D)."""
         assert self.head is not None
-        rest = texts[:, :, self.whole_rows :]
-        return self.head(self.head_rows(pictures), rest[:, :, 1::2], real_words(rest[:, :, ::2]))
+        of_words = texts[:, :, self.whole_rows :]
+        units, states, *names = (of_words[:, :, row :: self.rows_per_word] for row in range(self.rows_per_word))
+        known = self.known(pictures, units, *names) if names else None
+        return self.head(self.head_patches(pictures), states, real_words(units), known)
+
+    def known(self, pictures: Tensor, words: Tensor, names: Tensor) -> Known:
+        """What the branches know of words, from pictures (N, V, D), word vectors and names (N, M, L, D)."""
+        cosines = F.normalize(words, dim=-1) @ self.picture_parts(pictures)[1].unsqueeze(1).transpose(2, 3)
+        fits = self.log_scale.exp() * (cosines.amax(-1) - self.match_at)
+        most = torch.arange(2, min(2 + COMMON, self.text.embed.num_embeddings), device=words.device)
+        return Known(cosines, fits, names, self.text.names(most).float())
 
     def head_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         return to_score(self.match(pictures, texts.expand(len(pictures), *texts.shape)).text)

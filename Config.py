@@ -294,8 +294,11 @@ class NegativesConfig:
 
     @property
     def as_evaluated(self) -> "NegativesConfig":
-        """Without what the mixture of evaluations lacks: kinds with the default weight 0, unless there is no other."""
-        plain = dataclasses.replace(self, most_swaps=1, geometry=1.0)
+        """Without what the mixture of evaluations lacks: labelled texts, and kinds with the default weight 0.
+
+        If there is no kind but these, they stay.
+        """
+        plain = dataclasses.replace(self, most_swaps=1, geometry=1.0, labelled=0.0)
         default = NegativesConfig().weights
         extra: dict[str, Any] = {kind: 0.0 for kind in self.weights if not default[kind]}
         has_others = any(weight for kind, weight in self.weights.items() if kind not in extra)
@@ -329,11 +332,16 @@ class BackboneConfig:
     """Frozen backbone: smallest fraction of the picture's area that a cached crop keeps."""
     grid: int = 0
     """resnet50, timm: features are averaged to GRID x GRID patches; 0: no averaging (resnet50: SIDE / 32)."""
+    layer3: bool = False
+    """resnet50: the output of layer 3, averaged to the cells of layer 4, is appended to that of layer 4."""
     channels: int = 16
     """grouped, small: width; the last features have 8 times as many channels."""
 
     def __post_init__(self) -> None:
         first = self.unfreeze_epoch
+        require(
+            not self.layer3 or self.name == "resnet50", f"--backbone.layer3: {self.name} has no layer 3 as resnet50"
+        )
         require(first is None or first >= 0, f"--backbone.unfreeze-epoch {first}: must not be negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
@@ -374,6 +382,12 @@ class ModelConfig:
     """The head: words learn where they looked, and compare it with where other words looked."""
     counting: bool = True
     """The head: words learn how many places fit."""
+    patch_layers: int = 0
+    """Layers of a transformer in the image branch, in which patches attend to each other; 0: none."""
+    patch_width: int = 384
+    """Width of these layers, a multiple of 8."""
+    evidence: bool = False
+    """The head starts from the cosines of words and patches, and reads how probable words are by the tag loss."""
     sharpness: float = 5.0
     """patch_word: 0 is the mean over words; larger values approach the minimum, since one false word is enough."""
 
@@ -385,6 +399,15 @@ class ModelConfig:
         require(
             self.whole_width >= 0 and self.whole_width % self.width == 0,
             f"--model.whole-width {self.whole_width}: must be a multiple of --model.width {self.width}",
+        )
+        require(self.patch_layers >= 0, f"--model.patch-layers {self.patch_layers}: must not be negative")
+        require(
+            self.patch_layers == 0 or self.score != "pooled",
+            "--model.patch-layers needs patches: --model.score patch_word or both",
+        )
+        require(
+            self.patch_width > 0 and self.patch_width % 8 == 0,
+            f"--model.patch-width {self.patch_width}: must be a multiple of 8",
         )
         require(self.lstm_layers >= 1, f"--model.lstm-layers {self.lstm_layers}: must be at least 1")
         require(0 <= self.dropout < 1, f"--model.dropout {self.dropout}: must be at least 0 and below 1")
@@ -601,7 +624,17 @@ PRESETS: dict[str, tuple[str, Config]] = {
 
 # What models of earlier versions have, which lack these settings.
 BEFORE: dict[type, dict[str, Any]] = {
-    ModelConfig: {"head": "none", "head_layers": 2, "head_width": 0, "geometry": True, "counting": True}
+    BackboneConfig: {"layer3": False},
+    ModelConfig: {
+        "head": "none",
+        "head_layers": 2,
+        "head_width": 0,
+        "geometry": True,
+        "counting": True,
+        "evidence": False,
+        "patch_layers": 0,
+        "patch_width": 384,
+    },
 }
 TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # using a trained model needs none of these
 

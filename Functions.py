@@ -294,9 +294,9 @@ def verdict_terms(encoded: Encoded, hard: ScoreParts, settings: LossConfig) -> l
     terms.append(settings.match * match_loss(true, false, scale, model.match_at, encoded.false_totals))
     if settings.word and model.scores_words:
         of_negatives = encoded.pictures[encoded.owner[encoded.negative_of]]  # (k, V, D)
-        fits = best_cosines(model.parts(of_captions)[1], model.parts(captions)[1])  # (t, L)
-        fails = best_cosines(model.parts(of_negatives)[1], model.parts(encoded.negatives)[1])  # (k, L)
-        real = real_words(model.parts(encoded.all_captions)[1]).float()  # (T, L)
+        fits = best_cosines(model.picture_parts(of_captions)[1], model.text_parts(captions)[1])  # (t, L)
+        fails = best_cosines(model.picture_parts(of_negatives)[1], model.text_parts(encoded.negatives)[1])  # (k, L)
+        real = real_words(model.text_parts(encoded.all_captions)[1]).float()  # (T, L)
         words, own = (real.sum(), encoded.batch.changed.sum()), real[encoded.share.captions]
         terms.append(settings.word * word_loss(fits, own, fails, encoded.changed, scale, model.match_at, words))
     return terms
@@ -318,7 +318,7 @@ class GroundedWords(NamedTuple):
         region_of = grounding.region_of[encoded.share.captions]
         caption, word = region_of.nonzero(as_tuple=True)
         region = region_of[caption, word] - 1
-        patches = encoded.model.parts(encoded.pictures)[1].shape[1]
+        patches = encoded.model.picture_parts(encoded.pictures)[1].shape[1]
         inside = coverage(grounding.boxes, patches)
         inside = inside / inside.amax(-1, keepdim=True).clamp(min=1e-6)
         target, counted = spread(grounding.boxes, patches), centres(grounding.boxes, patches)
@@ -333,7 +333,7 @@ class GroundedWords(NamedTuple):
 def where_words_look(encoded: Encoded) -> Tensor:
     """Softmax (G, P) of the cosines of each grounded word with the patches of its picture."""
     model, grounded = encoded.model, encoded.grounded
-    patches, words = model.parts(encoded.pictures)[1], model.parts(encoded.captions)[1]
+    patches, words = model.picture_parts(encoded.pictures)[1], model.text_parts(encoded.captions)[1]
     # Of all words, then those with a region: to copy the patches for each word takes ten times as much memory.
     cosines = F.normalize(words, dim=-1) @ patches[encoded.owner].mT  # (t, L, P)
     return (model.log_scale.exp() * cosines[grounded.caption, grounded.word]).softmax(-1)
@@ -387,7 +387,7 @@ def tag_loss(model: SiameseModel, pictures: Tensor, tags: Tags) -> Tensor:
     several times as fast. Words that a caption does not mention are not taken for false: the prediction is one
     distribution over all words that are said of such boxes.
     """
-    patches = model.head_rows(pictures)  # (n, P, D)
+    patches = model.head_patches(pictures)  # (n, P, D)
     where = spread(tags.boxes, patches.shape[1])  # (R, P)
     mean = (where.unsqueeze(1) @ patches[tags.picture]).squeeze(1)  # (R, D)
     log_chance = model.tags(mean).float().log_softmax(-1)  # (R, vocabulary)
@@ -420,7 +420,7 @@ def head_terms(encoded: Encoded, rows: ScoreParts, settings: LossConfig) -> list
     others = (F.softplus(found.text[t + k :]) * is_other).sum() / len(batch.groups)
     text = (true + (1 - settings.others) * hard + settings.others * others) / 2
 
-    real = real_words(model.parts(encoded.all_captions)[1])  # (T, L)
+    real = real_words(model.text_parts(encoded.all_captions)[1])  # (T, L)
     fits = (F.softplus(-found.words[:t]) * real[own.captions]).sum() / real.sum().clamp(min=1)
     fails = (F.softplus(found.words[t : t + k]) * encoded.changed).sum() / batch.changed.sum().clamp(min=1)
     terms = [settings.head * text, settings.head * (fits + fails) / 2]

@@ -122,3 +122,9 @@ def grid_places(side: int, device: torch.device) -> Tensor:
     steps = (2 * torch.arange(side, device=device) + 1) / side - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x, y], dim=-1).view(-1, 2)
+
+
+def waves(places: Tensor) -> Tensor:
+    """Features (P, 12) of places (P, 2) in [-1, 1]: sines and cosines of half a period, one and two."""
+    angles = torch.cat([places * torch.pi / 2, places * torch.pi, places * 2 * torch.pi], dim=-1)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -14,10 +14,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.grounding import grid_places, grid_side
+from common.grounding import grid_places, grid_side, waves
 from common.patch_word import OUT
 
 COUNTS = 8  # numbers from 0 to 7; a larger one counts as 7
+
+
+EVIDENCE = 4  # features of a word in `evidence_of`
+
+
+class Known(NamedTuple):
+    """What the two branches know of the words of N pictures with M texts each, before they meet in the head."""
+
+    cosines: Tensor  # (N, M, L, P) of words with patches
+    fits: Tensor  # (N, M, L) logit of each word by its best patch, as in the word loss
+    names: Tensor  # (N, M, L, D) of words; their products with patches are the logits of the tag loss
+    common: Tensor  # (K, D) names of the most frequent words
 
 
 class Matched(NamedTuple):
@@ -45,32 +57,44 @@ class MatchingHead(nn.Module):
         counting: bool = True,
         dropout: float = 0.0,
         width_in: int = 0,
+        evidence: bool = False,
     ):
         """width: inside the head; width_in: of the vectors that it reads, 0 means the same.
 
-        geometry, counting: whether words learn where they looked, and how many places fit.
+        geometry, counting: whether words learn where they looked, and how many places fit. evidence: whether the head
+        starts from what the branches know; `forward` then needs it.
         """
         super().__init__()
         narrow = width_in not in (0, width)
         self.patches_in, self.words_in = (nn.Linear(width_in, width) if narrow else nn.Identity() for _ in range(2))
         self.place = nn.Linear(12, width)
         self.norm_patches, self.norm_words, self.norm = (nn.LayerNorm(width) for _ in range(3))
-        self.layers = nn.ModuleList(MatchingLayer(width, heads, geometry, counting, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            MatchingLayer(width, heads, geometry, counting, dropout, evidence) for _ in range(layers)
+        )
         self.word = nn.Linear(width, 1)
         self.whole = nn.Linear(width, 1)
         nn.init.zeros_(self.whole.weight)
+        if evidence:  # at first the answer for a word is that of its best patch
+            nn.init.zeros_(self.word.weight)
+            nn.init.zeros_(self.word.bias)
 
-    def forward(self, patches: Tensor, words: Tensor, real: Tensor) -> Matched:
+    def forward(self, patches: Tensor, words: Tensor, real: Tensor, known: Known | None = None) -> Matched:
         places = grid_places(grid_side(patches.shape[1]), patches.device)
+        named = patches
         patches = self.norm_patches(self.patches_in(patches)) + self.place(waves(places))
         layout = Layout.of(real)
         words = self.norm_words(self.words_in(layout.pack(words)))
+        if known is not None:
+            known = known._replace(cosines=layout.pack(known.cosines), names=layout.pack(known.names))
         seen = []
         for layer in self.layers:
-            words, *found = layer(words, patches, layout, places)
+            words, *found = layer(words, patches, layout, places, known, named)
             seen.append(found)
         words = layout.unpack(self.norm(words))
         logits = self.word(words).squeeze(-1).float()
+        if known is not None:
+            logits = logits + known.fits
         weights = real / real.sum(-1, keepdim=True).clamp(min=1)
         # A sum, not a mean: one false word makes a text false, however many true ones are beside it.
         worst = -torch.logsumexp((-logits).masked_fill(~real, OUT), dim=-1)
@@ -122,7 +146,7 @@ class MatchingLayer(nn.Module):
 
     differences: Tensor
 
-    def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float):
+    def __init__(self, width: int, heads: int, geometry: bool, counting: bool, dropout: float, evidence: bool):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.heads, self.geometry, self.counting = heads, geometry, counting
@@ -133,7 +157,7 @@ class MatchingLayer(nn.Module):
         self.gate_query, self.gate_key = (nn.Linear(width, width) for _ in range(2))
         self.says_number = nn.Linear(width, COUNTS)
         self.gate_bias = nn.Parameter(torch.tensor(-2.0))  # few cells are centres
-        found = 3 * width + 4 * geometry + (COUNTS + 2) * counting
+        found = 3 * width + 4 * geometry + (COUNTS + 2) * counting + EVIDENCE * evidence
         self.cross = nn.Sequential(nn.Linear(found, width), nn.GELU(), nn.Linear(width, width))
         self.self_query, self.self_value, self.self_key = (
             nn.Linear(width, width),
@@ -149,7 +173,9 @@ class MatchingLayer(nn.Module):
         compared = 2 * width + 8 * pairs * geometry
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
 
-    def forward(self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor, known: Known | None, named: Tensor
+    ) -> tuple[Tensor, ...]:
         x = self.norm_cross(words)
         scale = (words.shape[-1] // self.heads) ** -0.5
         values, keys = (self._split(of(patches)) for of in (self.value, self.key))  # (N, H, P, D / H)
@@ -172,6 +198,8 @@ class MatchingLayer(nn.Module):
             chance = of_counts(gates.sigmoid().sum(-1, keepdim=True))
             agreement = (numbers.softmax(-1) * chance).sum(-1, keepdim=True)
             found += [chance, agreement, agreement.clamp(min=1e-4).log()]
+        if known is not None:
+            found.append(evidence_of(known, mean, named))
         words = words + self.dropout(self.cross(torch.cat(found, dim=-1)))
         x = self.norm_self(words)
         compared = torch.cat([x, self._of_other_words(x, place, layout)], dim=-1)
@@ -204,10 +232,23 @@ def no_bias(width: int) -> nn.Linear:
     return nn.Linear(width, width, bias=False)
 
 
-def waves(places: Tensor) -> Tensor:
-    """Features (P, 12) of places (P, 2) in [-1, 1]: sines and cosines of half a period, one and two."""
-    angles = torch.cat([places * torch.pi / 2, places * torch.pi, places * 2 * torch.pi], dim=-1)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+def evidence_of(known: Known, attention: Tensor, patches: Tensor) -> Tensor:
+    """What the branches know of each word, as features of the head: (N, S, EVIDENCE).
+
+    The cosine with its best patch; and the log-probability of the word among the common words, as the tag loss trains
+    it: where the word looks, at its best patch, and of the mean of all patches. known: with S slots instead of M texts
+    of L words; attention (N, S, P); patches (N, P, D), not normalised, as the tag loss reads them.
+    """
+
+    def total(vectors: Tensor) -> Tensor:
+        return torch.logsumexp((vectors @ known.common.T).float(), dim=-1)
+
+    names, seen, mean = known.names, attention @ patches, patches.mean(1, keepdim=True)
+    there = (seen * names).sum(-1) - total(seen)
+    best = (names @ patches.transpose(1, 2) - total(patches).unsqueeze(1)).amax(-1)
+    anywhere = (names @ mean.transpose(1, 2)).squeeze(-1) - total(mean)
+    logs = torch.stack([there, best, anywhere], dim=-1).clamp(-12, 4) / 4  # about as large as the other features
+    return torch.cat([4 * known.cosines.amax(-1, keepdim=True), logs], dim=-1)
 
 
 def of_counts(count: Tensor) -> Tensor:

@@ -63,6 +63,9 @@ class Scorer(nn.Module, ABC):
         whole = (model.whole_width or model.width) if model.score in ("pooled", "both") else 0
         self.whole_rows, self.sharpness = whole // model.width, model.sharpness
         self.has_head = model.head == "attention"
+        # Rows of a patch or word: the one of the cosines; with a head, what it reads; with evidence, a word's name.
+        self.rows_per_patch = 1 + self.has_head
+        self.rows_per_word = 1 + self.has_head * (1 + model.evidence)
         # Weight of the pooled score in the ranking score, before a sigmoid.
         self.ranking_blend = nn.Parameter(torch.zeros(())) if model.score == "both" else None
 
@@ -79,17 +82,20 @@ class Scorer(nn.Module, ABC):
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
 
-    def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Split vectors (B, V, D) into whole pictures or texts (B, whole width) and patches or words (B, P or L, D).
+    def picture_parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Split vectors (N, V, D) of pictures into whole pictures (N, whole width) and patches (N, P, D).
 
         A part that the model does not use is empty.
         """
-        step = 2 if self.has_head else 1  # the other rows are those that the head reads
-        return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :: step]
+        return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :: self.rows_per_patch]
 
-    def head_rows(self, vectors: Tensor) -> Tensor:
-        """The patches or words that the head reads, (B, P or L, D), of vectors (B, V, D)."""
-        return vectors[:, self.whole_rows + 1 :: 2]
+    def text_parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of texts: whole texts (T, whole width) and words (T, L, D)."""
+        return vectors[:, : self.whole_rows].flatten(1), vectors[:, self.whole_rows :: self.rows_per_word]
+
+    def head_patches(self, vectors: Tensor) -> Tensor:
+        """The patches (N, P, D) that the head reads, of vectors (N, V, D) of pictures."""
+        return vectors[:, self.whole_rows + 1 :: self.rows_per_patch]
 
     def pair_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         """Verdict scores (B,) of picture i with text i, from their vectors (B, V, D)."""
@@ -111,7 +117,7 @@ class Scorer(nn.Module, ABC):
 
     def evidence(self, pictures: Tensor, texts: Tensor) -> Evidence:
         """Verdict scores and word evidence of picture i with text i, from their vectors (B, V, D)."""
-        (_, patches), (_, words) = self.parts(pictures), self.parts(texts)
+        (_, patches), (_, words) = self.picture_parts(pictures), self.text_parts(texts)
         cosines = word_cosines(patches, words).float()
         return Evidence(self.pair_scores(pictures, texts), cosines.amax(-1), cosines)
 
@@ -125,7 +131,7 @@ class Scorer(nn.Module, ABC):
 
     def pair_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
         """Both scores (B,) of picture i with text i, from their vectors (B, V, D)."""
-        (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
+        (picture, patches), (text, words) = self.picture_parts(pictures), self.text_parts(texts)
         return ScoreParts(
             (picture * text).sum(-1).float() if self.whole_rows else None,
             patch_word_score(patches, words, self.sharpness) if self.scores_words else None,
@@ -133,7 +139,7 @@ class Scorer(nn.Module, ABC):
 
     def all_parts(self, pictures: Tensor, texts: Tensor) -> ScoreParts:
         """Both scores (N, T) of every picture with every text, from their vectors (N, V, D) and (T, V, D)."""
-        (picture, patches), (text, words) = self.parts(pictures), self.parts(texts)
+        (picture, patches), (text, words) = self.picture_parts(pictures), self.text_parts(texts)
         return ScoreParts(
             (picture @ text.T).float() if self.whole_rows else None,
             patch_word_matrix(patches, words, self.sharpness) if self.scores_words else None,

@@ -381,7 +381,7 @@ def try_out(model: ExportedModel, config: Config, tokenizer: Tokenizer) -> None:
     side, width = config.data.side, config.model.width
     picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))
-    patches, words = (model.parts(vectors)[1].shape[1] for vectors in (picture, text))
+    patches, words = model.picture_parts(picture)[1].shape[1], model.text_parts(text)[1].shape[1]
     fits = picture.shape[2:] == text.shape[2:] == (width,)
     if model.scores_words:
         fits = fits and words == 2 and patches >= 1 and math.isqrt(patches) ** 2 == patches

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import Architectures
 from Architectures import (
     GroupedBackbone,
     GroupedBlock,
@@ -14,16 +15,21 @@ from Architectures import (
     SmallBackbone,
     encode_by_length,
 )
+from common.matching import EVIDENCE, evidence_of
 from common.patch_word import best_cosines, patch_word_matrix, patch_word_score, real_words
 from common.vision import import_torchvision
 from Config import BackboneConfig, ModelConfig
 
 SCORES = ("pooled", "patch_word", "both")
-MODELS = (*((score, "none") for score in SCORES), ("patch_word", "attention"), ("both", "attention"))  # score, head
+HEADS = (("patch_word", "attention"), ("both", "attention"), ("both", "evidence"))
+MODELS = (*((score, "none") for score in SCORES), *HEADS)  # score, head
 
 
 def small_model(score="patch_word", dropout=0.0, head="none", **settings):
+    """A model of drawn scenes. head: none, attention, or evidence (attention that reads what the branches know)."""
     torch.manual_seed(0)
+    if head == "evidence":
+        head, settings = "attention", {**settings, "evidence": True}
     model = ModelConfig(width=32, word_width=16, dropout=dropout, score=score, head=head, **settings)
     return SiameseModel(50, BackboneConfig(channels=8), model)
 
@@ -74,7 +80,7 @@ def test_learned_weights_of_words_add_up_to_1():
     model = small_model("both", weigh_words=True).eval()
     torch.nn.init.normal_(model.text.weigh.weight)
     vectors = model.encode_texts(some_words([3, 5, 0]))
-    whole, words = model.parts(vectors)
+    whole, words = model.text_parts(vectors)
     torch.testing.assert_close(whole.norm(dim=-1), torch.tensor([1.0, 1.0, 0.0]))
     weights = words.norm(dim=-1)
     torch.testing.assert_close(weights.sum(1), torch.tensor([1.0, 1.0, 0.0]))
@@ -145,7 +151,7 @@ def test_the_head_gives_the_verdict_and_the_cosines_the_ranking():
     """The vectors of words and patches for the patch-word score stay apart from those that the head reads."""
     model = small_model("both", head="attention").eval()
     pictures, texts = model.encode_pictures(some_pictures(3)), model.encode_texts(some_words([4, 6, 3]))
-    (whole, patches), (_, words) = model.parts(pictures), model.parts(texts)
+    (whole, patches), (_, words) = model.picture_parts(pictures), model.text_parts(texts)
     assert (whole.shape, patches.shape, words.shape) == ((3, 32), (3, 16, 32), (3, 6, 32))
     torch.testing.assert_close(patches.norm(dim=-1), torch.ones(3, 16))
     assert real_words(words).sum(1).tolist() == [4, 6, 3]
@@ -225,7 +231,7 @@ def test_a_new_grouped_block_changes_nothing_but_signs():
 
 def test_the_tag_loss_trains_the_embeddings_that_the_text_branch_reads():
     model = small_model(head="attention")
-    logits = model.tags(model.head_rows(model.encode_pictures(some_pictures(2))))
+    logits = model.tags(model.head_patches(model.encode_pictures(some_pictures(2))))
     assert logits.shape == (2, 16, 50)
     logits[0, 0, 7].backward()
     assert model.text.embed.weight.grad[7].abs().sum() > 0
@@ -284,6 +290,76 @@ def test_features_are_averaged_to_a_grid():
     expected = features.view(1, 2048, 2, 2, 2, 2).mean((3, 5))
     torch.testing.assert_close(reduced(pictures), expected)
     assert repr(reduced) != repr(plain)  # a feature cache is named after it
+
+
+@pytest.mark.parametrize("side", [64, 100])
+def test_features_of_layer_3_are_beside_those_of_layer_4(side):
+    """Each cell has the mean of the four cells of layer 3 that it covers; at an odd size the last has fewer."""
+    torch.manual_seed(0)
+    plain, both = (ResNet50Backbone(BackboneConfig("resnet50", layer3=layer3)).eval() for layer3 in (False, True))
+    both.load_state_dict(plain.state_dict())
+    pictures = torch.randn(2, 3, side, side)
+    with torch.no_grad():
+        last, features = plain(pictures), both(pictures)
+        net = plain.network
+        third = net.layer3(net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(pictures)))))))
+    assert features.shape == (2, both.channels, *last.shape[2:]) and both.channels == 3072
+    torch.testing.assert_close(features[:, :2048], last)
+    torch.testing.assert_close(features[:, 2048:, 0, 0], third[:, :, :2, :2].mean((2, 3)))
+    end = 2 * (last.shape[2] - 1)
+    torch.testing.assert_close(features[:, 2048:, -1, -1], third[:, :, end:, end:].mean((2, 3)))
+    assert repr(plain) != repr(both), "they must not share a cache"
+
+
+def test_mixed_patches_depend_on_the_patches_around_them():
+    features = torch.randn(1, 64, 4, 4, generator=torch.Generator().manual_seed(0))
+    changed = features.clone()
+    changed[:, :, 3, 3] += 1
+    for layers in (0, 2):
+        model = small_model("both", head="attention", patch_layers=layers, patch_width=16).eval()
+        before, after = (model.picture_parts(model.encode_pictures(each))[1] for each in (features, changed))
+        assert before.shape == (1, 16, 32)
+        same = [torch.equal(one, other) for one, other in zip(before[0], after[0])]
+        assert same == ([False] * 16 if layers else [True] * 15 + [False])
+
+
+def test_mixing_knows_the_places_of_patches():
+    model = small_model(head="attention", patch_layers=1, patch_width=16).eval()
+    torch.nn.init.normal_(model.neck.mix.place.weight)
+    patches = model.picture_parts(model.encode_pictures(torch.ones(1, 64, 4, 4)))[1][0]
+    assert len({tuple(patch.tolist()) for patch in patches}) == 16
+
+
+def test_with_evidence_a_new_head_answers_as_the_best_patch_of_each_word():
+    model = small_model("both", head="evidence").eval()
+    pictures, texts = model.encode_pictures(some_pictures(3)), model.encode_texts(some_words([5, 2, 7]))
+    found = model.match(pictures, texts.unsqueeze(1))
+    patches, words = model.picture_parts(pictures)[1], model.text_parts(texts)[1]
+    logits = model.log_scale.exp() * (best_cosines(patches, words) - model.match_at)
+    expected = logits.masked_fill(~real_words(words), 0.0)
+    torch.testing.assert_close(found.words.squeeze(1), expected, atol=1e-5, rtol=0)
+
+
+def test_the_evidence_of_a_word_is_its_probability_by_the_tag_loss(monkeypatch):
+    """Among the common words; a word that is not among them is compared with them too."""
+    monkeypatch.setattr(Architectures, "COMMON", 20)
+    model = small_model("both", head="evidence").eval()
+    pictures, words = model.encode_pictures(some_pictures(2)), some_words([4, 4])
+    units, _, names = model.encode_texts(words)[:, None, model.whole_rows :].unflatten(2, (-1, 3)).unbind(3)
+    known = model.known(pictures, units, names)
+    patches = model.head_patches(pictures)
+    attention = torch.rand(2, 4, patches.shape[1]).softmax(-1)
+    slots = known._replace(cosines=known.cosines.squeeze(1), names=known.names.squeeze(1))
+    found = evidence_of(slots, attention, patches)
+    assert found.shape == (2, 4, EVIDENCE)
+    for i, line in enumerate(words):
+        for k, word in enumerate(line):
+            there, mean = (model.tags(each) for each in (attention[i, k] @ patches[i], patches[i].mean(0)))
+            chances = [each[word] - each[2:22].logsumexp(-1) for each in (there, mean)]
+            cells = model.tags(patches[i])  # (P, vocabulary)
+            chances.insert(1, (cells[:, word] - cells[:, 2:22].logsumexp(-1)).max())
+            expected = torch.stack([known.cosines[i, 0, k].max() * 4, *(each / 4 for each in chances)])
+            torch.testing.assert_close(found[i, k], expected, atol=1e-5, rtol=0)
 
 
 def test_patches_know_their_place():

@@ -218,11 +218,11 @@ def test_the_tag_loss_predicts_words_from_the_patches_of_their_boxes():
     where = spread(tags.boxes, 16)
     expected = 0.0
     for word, region in zip(tags.word, tags.region):
-        mean = where[region] @ model.head_rows(vectors)[tags.picture[region]]
+        mean = where[region] @ model.head_patches(vectors)[tags.picture[region]]
         expected -= model.tags(mean).log_softmax(-1)[word].item() / 6
     assert Functions.tag_loss(model, vectors, tags).item() == pytest.approx(expected)
     # Region 2 is the right half of picture 7; the grid is 4 x 4.
-    patches = model.head_rows(vectors)[7].view(4, 4, -1)[:, 2:].mean((0, 1))
+    patches = model.head_patches(vectors)[7].view(4, 4, -1)[:, 2:].mean((0, 1))
     last = Tags(tags.word[-1:], torch.tensor([0]), tags.picture[2:], tags.boxes[2:, :1], torch.tensor(1))
     expected = -model.tags(patches).log_softmax(-1)[tags.word[-1]]
     torch.testing.assert_close(Functions.tag_loss(model, vectors, last), expected)

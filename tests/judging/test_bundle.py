@@ -51,6 +51,10 @@ MODELS: dict[str, tuple[BackboneConfig, dict]] = {
     "resnet50 patch_word": (RESNET, {"score": "patch_word", "head": "none", "weigh_words": True}),
     # Features of 3 x 3 to 2 x 2: a grid that does not divide them.
     "resnet50 both": (replace(RESNET, grid=2), {"score": "both", "weigh_words": True}),
+    "resnet50 mixed": (
+        replace(RESNET, layer3=True),
+        {"score": "both", "patch_layers": 1, "patch_width": 16, "evidence": True},
+    ),
 }
 
 
@@ -68,8 +72,9 @@ def make_model(name: str, side: int = 96) -> LoadedModel:
     tokenizer = Tokenizer(WORDS)
     model = SiameseModel(len(tokenizer), config.backbone, config.model).eval()
     with torch.no_grad():
+        model.match_at.zero_()  # with evidence all scores would be near -1, since random cosines are near 0
         for parameter in model.parameters():
-            if not parameter.any():
+            if parameter is not model.match_at and not parameter.any():
                 parameter.normal_(std=0.3)
         for norm in model.modules():
             if isinstance(norm, torch.nn.BatchNorm2d):
