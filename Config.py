@@ -209,6 +209,8 @@ class DataConfig:
     """Pictures in one batch. The contrastive loss compares all of them with all their captions."""
     captions_per_picture: int = 2
     """Captions drawn for each picture, in training and in the quick check after each epoch."""
+    parts: float = 0.0
+    """Chance that a drawn caption of training is cut to a part that is true on its own: "a dog", "a dog runs"."""
     max_words: int = 64
     """Longer captions are cut after this many words."""
     min_count: int = 1
@@ -223,6 +225,7 @@ class DataConfig:
             self.captions_per_picture >= 1,
             f"--data.captions-per-picture {self.captions_per_picture}: must be at least 1",
         )
+        require(0 <= self.parts <= 1, f"--data.parts {self.parts}: must be 0 to 1")
         require(self.max_words >= 1, f"--data.max-words {self.max_words}: must be at least 1")
         require(self.workers >= 0, f"--data.workers {self.workers}: must not be negative")
 
@@ -624,6 +627,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
 
 # What models of earlier versions have, which lack these settings.
 BEFORE: dict[type, dict[str, Any]] = {
+    DataConfig: {"parts": 0.0},
     BackboneConfig: {"layer3": False},
     ModelConfig: {
         "head": "none",

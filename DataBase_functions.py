@@ -28,11 +28,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from common.augment import augment, prepare
 from common.grounding import Grounding, Tags, collect_tags, pad_boxes
-from common.regions import Box, Region, View, from_dicts, words_of_regions
+from common.regions import Box, Region, View, cut_regions, from_dicts, words_of_regions
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
 from Functions import Share, TextBatch
 from Negative_map import KINDS, Plan
+from negatives.parts import cut_negative
 from negatives.text import Negative, Parse
 from negatives.vocabulary import COLOURED, SIDED, WRITTEN
 from sources.items import NEUTRAL
@@ -184,6 +185,27 @@ def draw_negatives(
         if len(found) == count:
             break
     return list(found.values())
+
+
+class Part(NamedTuple):
+    """A part of a caption that is true on its own, with hard negatives of it."""
+
+    span: tuple[int, int]  # offsets in the caption
+    negatives: list[Negative]
+
+
+def draw_part(plan: Plan, caption: int, count: int, rng: random.Random, settings: NegativesConfig) -> Part | None:
+    """A random part of a caption with up to `count` different hard negatives; None if it has none with a negative.
+
+    A part without a negative is not used: a model would learn that short texts are true.
+    """
+    parts, text = plan.parts(caption), plan.text(caption)
+    drawn = draw_negatives(plan, caption, 4 * count, rng, settings) if parts else []
+    for start, end in rng.sample(parts, min(3, len(parts))):
+        cut = (cut_negative(negative, text, start, end) for negative in drawn)
+        if found := [negative for negative in cut if negative is not None]:
+            return Part((start, end), found[:count])
+    return None
 
 
 def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
@@ -378,11 +400,16 @@ class PairDataset(Dataset):
         first, regions = self.plan.captions(row).start, self.database.regions(row)
         everything = [first + n for n in self.database.captions_without(row, self.without)]
         for which in rng.sample(everything, min(self.data.captions_per_picture, len(everything))):
-            split = split_words(self.plan.text(which))
+            text, count, part = self.plan.text(which), self.negatives.per_caption, None
+            if self.data.parts and rng.random() < self.data.parts:
+                part = draw_part(self.plan, which, count, rng, self.negatives)
+            start, end = part.span if part else (0, len(text))
+            split = split_words(text[start:end])
             within = split[most - 1].end if len(split) > most else None
             caption = self.tokenizer.encode_words(split[:most])
             negatives = []
-            for negative in draw_negatives(self.plan, which, self.negatives.per_caption, rng, self.negatives, within):
+            drawn = part.negatives if part else draw_negatives(self.plan, which, count, rng, self.negatives, within)
+            for negative in drawn:
                 its_words = split_words(negative.text)[:most]
                 encoded = self.tokenizer.encode_words(its_words)
                 if encoded == caption:  # for the model it would equal the caption, which is true
@@ -391,7 +418,7 @@ class PairDataset(Dataset):
                 changed = changed_words(its_words, negative) if are_false else []
                 negatives.append(DrawnNegative(negative, encoded, changed))
             said = frozenset(word.text for word in split)
-            own_regions = regions[which - first]
+            own_regions = cut_regions(regions[which - first], start, end)
             found.append(DrawnCaption(which, caption, said, split[:most], own_regions, negatives))
         return found
 

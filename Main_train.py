@@ -290,12 +290,13 @@ def make_loaders(
     If there are several processes, they divide each training batch, and each validation batch is computed by one.
     """
     data, seed = config.data, config.seed
-    as_evaluated = replace(config.negatives.as_evaluated, labelled=0.0)
+    as_evaluated = config.negatives.as_evaluated
     unused = {NEUTRAL} if config.model.head == "none" else set()  # only a head learns from neutral texts
     train_set = PairDataset(
         database, tokenizer, data, config.negatives, config.augment, seed, features, group.part, unused
     )
-    val_set = PairDataset(database, tokenizer, data, as_evaluated, None, seed, features, without={ENTAILED})
+    whole = replace(data, parts=0.0)
+    val_set = PairDataset(database, tokenizer, whole, as_evaluated, None, seed, features, without={ENTAILED})
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
     val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
     return train_loader, sampler, val_loader

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import random
 import shutil
@@ -37,6 +38,7 @@ from negatives.geometric import Geometric
 from negatives.kind import Captions, Kind, StringTable
 from negatives.mined import Mined
 from negatives.parsed_caption import ParsedCaption, read_captions
+from negatives.parts import find_parts
 from negatives.swap import Swap
 from negatives.text import Negative, Parse
 
@@ -81,6 +83,7 @@ class Plan:
         self.folder = folder
         table = _open_arrow(folder / "captions.arrow")
         self.texts = _only_chunk(table["text"])
+        self._parts = _Lists(_only_chunk(table["parts"]))
         self.row_of: NDArray[np.int32] = _only_chunk(table["row"]).to_numpy()
         rows = int(self.row_of[-1]) + 1 if len(self.row_of) else 0
         self._first: list[int] = np.searchsorted(self.row_of, np.arange(rows + 1, dtype=np.int32)).tolist()
@@ -120,6 +123,10 @@ class Plan:
 
     def text(self, caption: int) -> str:
         return self.texts[caption].as_py()
+
+    def parts(self, caption: int) -> list[tuple[int, int]]:
+        """(start, end) offsets of the parts of a caption that are true on their own, see `negatives.parts`."""
+        return list(itertools.pairwise(self._parts[caption]))[::2]
 
     def draw(
         self, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None = None
@@ -227,7 +234,7 @@ def _make(database: Photographs, folder: Path, engine: str, workers: int) -> Non
 
 @dataclass(frozen=True)
 class PlanTexts:
-    """A job: write the captions themselves."""
+    """A job: write the captions themselves, and the offsets of their parts."""
 
     database: Photographs
     folder: Path
@@ -235,9 +242,13 @@ class PlanTexts:
 
     def run(self) -> dict[str, Any]:
         captions, rows = read_captions_of(self.database)
-        schema = pa.schema({"text": pa.string(), "row": pa.int32()})  # row: of the database
-        texts = [caption.parse.text for caption in captions.parsed]
-        _write(self.folder / "captions.arrow", schema, {"text": texts, "row": rows})
+        schema = pa.schema(
+            {"text": pa.string(), "row": pa.int32(), "parts": pa.list_(pa.int32())}
+        )  # row: of the database
+        parses = [caption.parse for caption in captions.parsed]
+        parts = [list(itertools.chain(*find_parts(parse))) for parse in parses]
+        columns = {"text": [parse.text for parse in parses], "row": rows, "parts": parts}
+        _write(self.folder / "captions.arrow", schema, columns)
         return {}
 
 

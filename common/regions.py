@@ -87,6 +87,12 @@ def carry(regions: Iterable[Region], text: str, other: str) -> tuple[Region, ...
     return tuple(carried)
 
 
+def cut_regions(regions: Iterable[Region], start: int, end: int) -> tuple[Region, ...]:
+    """The regions of a text as those of its part from `start` to `end`; without those that are not all inside."""
+    inside = (region for region in regions if start <= region.start and region.end <= end)
+    return tuple(Region(region.start - start, region.end - start, region.boxes) for region in inside)
+
+
 def words_inside(words: Sequence[Word], region: Region) -> list[int]:
     """Numbers of the words of a text that its region is about, also of those that it contains only in part."""
     return [n for n, word in enumerate(words) if word.start < region.end and region.start < word.end]
