@@ -19,6 +19,7 @@ from common import devices, metrics
 from common.command_line import fail, read_command_line
 from common.jobs import progress
 from common.metrics import Bootstrap, Criterion, interval
+from common.world import save_world
 from Config import DIR, require
 from DataBase_functions import Database
 from evaluation.benchmarks import BENCHMARKS, read_benchmark
@@ -34,7 +35,9 @@ from evaluation.rows import make_rows
 from evaluation.scoring import Scores, score_split
 from evaluation.style import FigureFormat
 from evaluation.texts import MOST, Texts, collect_texts
+from evaluation.world import make_world
 from judging import suggest
+from judging.doubt import is_foreign
 from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
@@ -176,8 +179,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate one model on the validation and the test split of a database; texts: by split."""
     started = time.perf_counter()
-    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     own = is_own(loaded, database)
+    if own and loaded.model.world is None:  # of a training that was stopped, or of an earlier version
+        loaded.model.world = make_world(loaded, database)
+        save_world(folder, loaded.model.world)
+    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     chosen = own or settings.threshold_for is not None
     threshold = loaded.threshold
     if chosen:
@@ -193,6 +199,7 @@ def evaluate(
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
     one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot, settings.rerank)
     one.words = point_at_words(loaded, texts["test"], test, boot)
+    one.outside = count_outside(one)
     one.corrections = correct_swaps(one, settings.corrections)
     one.seconds = time.perf_counter() - started
     return one
@@ -201,6 +208,16 @@ def evaluate(
 def choose_threshold(texts: Texts, scores: Scores, epoch: int, criterion: Criterion) -> Threshold:
     """The best threshold for the mixture of the validation split."""
     return Threshold.choose(scores.caption[texts.false["mixture"].of], scores.false["mixture"], epoch, criterion)
+
+
+def count_outside(one: Evaluation) -> dict[str, float]:
+    """Fractions of the pictures and captions of a split that count as outside of what the model knows."""
+    found, index = {}, one.loaded.tokenizer.index
+    for split, texts in one.texts.items():
+        if one.loaded.model.world is not None:
+            found[f"{split}_pictures"] = float(np.mean(one.scores[split].unlike > 1))
+        found[f"{split}_captions"] = float(np.mean([is_foreign(text, index) for text in texts.captions]))
+    return found
 
 
 def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:

@@ -34,9 +34,11 @@ from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
 from common.command_line import fail, read_command_line
 from common.parallel import ALONE, Group, is_loss_of_a_peer
-from common.storage import FAILED
+from common.storage import FAILED, WEIGHTS, WORLD
+from common.world import save_world
 from Config import PRESETS, Config, flags_of, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
+from evaluation.world import make_world
 from Functions import WholeBatch
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, throughput
@@ -123,6 +125,7 @@ def main(args: Sequence[str] | None = None) -> None:
     run = start(read_command_line(PRESETS, __doc__ or "", args))
     with one_line_for_each_error(run), stop_signals(run):
         train(run)
+        write_world(run)
     run.group.leave()
     keep_by = run.config.optim.keep_by.replace("_", " ")
     print_line(run, f"kept the weights of epoch {run.progress.best_epoch}, which has the best validation {keep_by}")
@@ -185,6 +188,13 @@ def train(run: Run) -> None:
         finish_epoch(run, None if run.only_tags else validate(run))
         if whole:
             print_line(run, run.pace.after_epoch(time.perf_counter() - began, run.progress.epoch))
+
+
+def write_world(run: Run) -> None:
+    """Write what the kept weights have seen, see common/world.py."""
+    folder = run.config.model_folder
+    if run.group.writes and (folder / WEIGHTS).is_file() and not (folder / WORLD).is_file():
+        save_world(folder, make_world(checkpoints.load_model(folder, run.device), run.database))
 
 
 def print_line(run: Run, message: str) -> None:

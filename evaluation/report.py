@@ -46,6 +46,9 @@ class Evaluation:
     retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples by ranking and figure
     words: dict[str, Any] = field(default_factory=dict)  # pointing accuracy
     corrections: dict[str, Any] = field(default_factory=dict)
+    outside: dict[str, float] = field(
+        default_factory=dict
+    )  # fractions of pictures and captions that the model does not know
     benchmarks: dict[str, BenchmarkResult] = field(default_factory=dict)  # by NAME=PATH
     leaks: dict[str, list[str]] = field(
         default_factory=dict
@@ -129,6 +132,7 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         },
         "word_evidence": one.words,
         "corrections": one.corrections,
+        "outside": one.outside,
         "benchmarks": [result.as_json for result in one.benchmarks.values()],
         "hardware": devices.hardware(one.loaded.model.device),
         "seconds": round(one.seconds, 1),

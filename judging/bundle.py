@@ -113,14 +113,17 @@ def to_share(config: Config) -> Config:
 
 
 class PictureBranch(nn.Module):
-    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D). It normalises the pictures too."""
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D), and how unlike the training pictures they are (N,) if the
+    model has a World. It normalises the pictures too."""
 
     def __init__(self, model: SiameseModel):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.model.neck(self.model.features(pictures))
+    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        features = self.model.features(pictures)
+        vectors = self.model.neck(features)
+        return vectors if self.model.world is None else (vectors, self.model.world(features))
 
 
 class PairScore(nn.Module):
@@ -182,15 +185,14 @@ def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
     picture = torch.zeros(1, 3, side, side, dtype=torch.uint8)
     text = torch.ones(1, 3, dtype=torch.int64)
     branch = PictureBranch(model)
-    vectors = {"pictures": branch(picture), "texts": model.text(text)}
+    seen = {"vectors": {0: "pictures"}} | ({} if model.world is None else {"unlike": {0: "pictures"}})
+    vectors = {"pictures": model.encode_pictures(picture), "texts": model.text(text)}
     outputs = {"score": {0: "pairs"}}
     if model.scores_words:
         outputs |= {"words": {0: "pairs", 1: "words"}, "heat": {0: "pairs", 1: "words"}}
     of_pairs = {"pictures": {0: "pairs"}, "texts": {0: "pairs", 1: "vectors of a text"}}
     return {
-        "picture.onnx": export(
-            branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, {"vectors": {0: "pictures"}}
-        ),
+        "picture.onnx": export(branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, seen),
         "text.onnx": export(
             # Not `model.encode_texts`: it sorts texts by length, which a graph cannot do.
             model.text,
@@ -273,6 +275,10 @@ class ExportedModel(Scorer):
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         return run(self.pictures, {"pictures": pictures})[0]
+
+    def encode_and_measure(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        vectors, *unlike = run(self.pictures, {"pictures": pictures})
+        return vectors, unlike[0] if unlike else None  # a bundle of an earlier version has only the vectors
 
     def encode_texts(self, words: Tensor) -> Tensor:
         return run(self.texts, {"words": words})[0]

@@ -47,11 +47,6 @@ from judging.inputs import (
 from Tokenizer_lib import Word, split_words
 from training.checkpoints import LoadedModel, load_model
 
-# Words that name nothing visible. Numbers, "left", "under" and "no" are not among them.
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
-    " her their there which who whose as to for at by with in on from into it's they he she them him".split()
-)
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = str(ROOT / "Models" / "scenes-small")  # the model that comes with the program
 EXAMPLE = (str(ROOT / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
@@ -317,9 +312,3 @@ def names_shipped(model: Path) -> Iterator[None]:
 def shorten(text: str, most: int) -> str:
     """The text, cut to at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def content_words(words: Sequence[str]) -> list[int]:
-    """Indices of the words that name something visible; all indices if no word does."""
-    named = [i for i, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
-    return named or list(range(len(words)))

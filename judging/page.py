@@ -19,8 +19,9 @@ from common.metrics import Integers
 from common.pictures import data_url
 from common.storage import write_atomically
 from Config import require
+from judging.doubt import content_words
 from judging.inputs import open_any
-from judging.judge import Judge, Verdict, content_words
+from judging.judge import Judge, Verdict
 from judging.suggest import Suggestion, suggest
 from sources.pairs import path_below
 from sources.tables import read_table

@@ -29,8 +29,9 @@ from common.metrics import Floats
 from common.storage import write_atomically, write_json
 from Config import require
 from evaluation import scoring
+from judging.doubt import content_words
 from judging.inputs import why_unreadable
-from judging.judge import Judge, content_words
+from judging.judge import Judge
 from sources.pairs import path_below
 from sources.tables import read_table
 from Tokenizer_lib import split_words

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from common.pictures import data_url
+from judging.doubt import content_words
 from judging.heat import heat_range, overlay
-from judging.judge import Judge, Verdict, WordScore, content_words
+from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import end_of, notes, pieces, tint
 from judging.suggest import Suggestion
 from judging.web_uploads import MOST_BYTES

@@ -115,6 +115,7 @@ def test_the_report_is_complete(evaluated):
             "retrieval",
             "word_evidence",
             "corrections",
+            "outside",
         ),
         *("benchmarks", "hardware", "seconds", "resamples_of_ranks", "trained_on"),
     }
@@ -166,8 +167,12 @@ def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
 
 
 def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path):
-    folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
+    small = trained / "Models" / "small"
+    folder = shutil.copytree(small, tmp_path / "small")
+    (folder / "world.safetensors").unlink()  # as in a model of an earlier version
     evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 200, "--resamples", 50)
+    made, trained_on = (checkpoints.load_model(one, torch.device("cpu")).model.world for one in (folder, small))
+    assert made.trained_on == trained_on.trained_on and torch.equal(made.centres, trained_on.centres)
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95

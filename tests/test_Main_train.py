@@ -44,7 +44,14 @@ def assert_same(one, other):
 def test_a_run_writes_all_that_a_model_needs(trained):
     folder = trained / "Models" / "small"
     names = {path.name for path in folder.iterdir()}
-    assert names >= {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "last.json"}
+    assert names >= {
+        "best.safetensors",
+        "config.json",
+        "vocabulary.json",
+        "threshold.json",
+        "world.safetensors",
+        "last.json",
+    }
     log = read_log(trained / "Plots" / "small" / "training_log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     assert all(0 <= row["balanced_accuracy"] <= 1 and row["pairs_per_second"] > 0 for row in log)

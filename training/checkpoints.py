@@ -21,10 +21,12 @@ from common.storage import (
     THRESHOLD,
     VOCABULARY,
     WEIGHTS,
+    WORLD,
     read_state_dict,
     write_atomically,
     write_json,
 )
+from common.world import load_world
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
@@ -70,7 +72,8 @@ def save_threshold(folder: Path, threshold: Threshold) -> None:
 
 
 def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
-    """Write the weights, then their threshold."""
+    """Write the weights, then their threshold. The world of earlier weights is removed."""
+    (folder / WORLD).unlink(missing_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch)}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
@@ -99,6 +102,8 @@ def _why_incomplete(folder: Path, absent: str) -> str:
 
 def load_model(folder: Path, device: torch.device) -> LoadedModel:
     """Load a trained model from its folder: config.json, vocabulary.json, best.safetensors, threshold.json.
+
+    A model of this version also has world.safetensors, see common/world.py.
 
     FileNotFoundError or ValueError names the file that is absent or of another version.
     """
@@ -132,6 +137,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
             f"the weights in {folder} do not fit its config.json, or are of another version; train the model again. "
             f"{reason}"
         ) from error
+    model.world = load_world(folder, threshold.epoch, model.backbone.channels)
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from common.augment import prepare
 from DataBase_functions import Database
 from evaluation import scoring
+from judging.doubt import content_words
 from judging.inputs import PictureError, TextError, image_of_array, open_any
-from judging.judge import SHIPPED, Judge, content_words
+from judging.judge import SHIPPED, Judge
 from sources.scenes import draw, make_scene
 
 MODELS = (*((score, "none") for score in ("patch_word", "pooled", "both")), ("both", "attention"))
@@ -189,7 +190,7 @@ def test_the_judge_agrees_with_an_evaluation(judge):
     database = Database(judge.loaded.config.data.folder)
     row = database.rows("test")[0]
     text = database.captions(row)[0].text
-    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures")
+    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures").vectors
     expected = scoring.score_pairs(judge.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
     assert judge.check(database.picture(row), text).score == pytest.approx(float(expected[0]), abs=1e-5)
 

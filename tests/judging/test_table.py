@@ -17,7 +17,8 @@ from judges import with_score
 from PIL import Image
 
 from judging import table
-from judging.judge import FUNCTION_WORDS, Judge
+from judging.doubt import FUNCTION_WORDS
+from judging.judge import Judge
 from judging.table import Job, score_file
 from sources.scenes import draw, make_scene, write_captions
 

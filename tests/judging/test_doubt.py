@@ -1,0 +1,54 @@
+"""Texts of which a model knows too few words."""
+
+import pytest
+
+from judging.doubt import is_foreign, why_foreign
+from judging.judge import SHIPPED, Judge
+
+ENGLISH = (
+    "a dog child man with hat ball baby hand band beach sits on red shirt bench two yellow umbrella tree green plays"
+)
+VOCABULARY = frozenset(ENGLISH.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "xqzzt",
+        "A xqzzt.",
+        "Ein roter Ball liegt am Strand.",
+        "Das Baby hat einen Ball in der Hand",
+        "Zwei Kinder spielen im Schnee.",
+        "Czerwona piłka na plaży.",
+        "一只狗在雪地里奔跑",
+        "沙滩上的红球",
+        "lorem ipsum dolor sit amet",
+    ],
+)
+def test_other_languages_and_nonsense_are_foreign(text):
+    assert is_foreign(text, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A dog plays with a zeppelin.",  # one unknown noun
+        "A red zeppelin.",
+        "A yellow zeppelin, a green tree and a grommet on the beach.",
+        "a man in a red shirt sits on a bench",
+        "The the the.",  # no content words: all words count
+    ],
+)
+def test_a_caption_with_an_unknown_word_is_not(text):
+    assert why_foreign(text, VOCABULARY | {"the"}) == ""
+
+
+def test_the_reason_has_numbers():
+    assert why_foreign("Ein roter Ball am Strand.", VOCABULARY) == "the model knows 1 of 4 content words"
+    assert why_foreign("xqzzt", VOCABULARY) == "the model knows 0 of 1 content word"
+
+
+def test_no_caption_of_the_judge_s_own_data_is_foreign(tiny):
+    index = Judge.load(SHIPPED, "cpu").loaded.tokenizer.index
+    captions = [caption.text for row in tiny.rows("validation") for caption in tiny.captions(row)]
+    assert len(captions) >= 10 and not any(is_foreign(text, index) for text in captions)
