@@ -188,10 +188,13 @@ def evaluate(
     threshold = loaded.threshold
     if chosen:
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
-        threshold = choose_threshold(texts["validation"], scores["validation"], loaded.threshold.epoch, criterion)
+        photographs = groups_of(database, "validation")
+        threshold = choose_threshold(
+            texts["validation"], scores["validation"], photographs, loaded.threshold.epoch, criterion
+        )
     if own:  # a threshold that was chosen on another database is only for this report
         checkpoints.save_threshold(folder, threshold)
-    groups = np.array([database.groups[row] for row in database.rows("test")])
+    groups = groups_of(database, "test")
     boot = Bootstrap(len(groups), settings.resamples)
     one = Evaluation(folder, loaded, database, own, chosen, threshold, texts, scores, boot, groups)
     blind = blind_scores(database, texts["test"], settings.blind_captions)
@@ -205,9 +208,18 @@ def evaluate(
     return one
 
 
-def choose_threshold(texts: Texts, scores: Scores, epoch: int, criterion: Criterion) -> Threshold:
-    """The best threshold for the mixture of the validation split."""
-    return Threshold.choose(scores.caption[texts.false["mixture"].of], scores.false["mixture"], epoch, criterion)
+def groups_of(database: Database, split: str) -> np.ndarray:
+    """(N,) identity of the photograph of each picture of a split."""
+    return np.array([database.groups[row] for row in database.rows(split)])
+
+
+def choose_threshold(
+    texts: Texts, scores: Scores, photographs: np.ndarray, epoch: int, criterion: Criterion
+) -> Threshold:
+    """The best threshold for the mixture of the validation split; photographs: (N,) identity of each picture's."""
+    false = texts.false["mixture"]
+    of = photographs[texts.owner[false.of]]
+    return Threshold.choose(scores.caption[false.of], scores.false["mixture"], epoch, criterion, (of, of))
 
 
 def count_outside(one: Evaluation) -> dict[str, float]:

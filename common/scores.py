@@ -69,6 +69,11 @@ class Scorer(nn.Module, ABC):
         self.world: World | None = None  # what it has seen; None if that is not known
 
     @property
+    def trained_on(self) -> str:
+        """Number and kind of the training pictures, for example "6,036 drawn scenes"; "" if that is not known."""
+        return "" if self.world is None else self.world.trained_on
+
+    @property
     @abstractmethod
     def device(self) -> torch.device:
         """The device where pictures and texts must be."""

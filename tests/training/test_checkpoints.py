@@ -1,5 +1,6 @@
 """training.checkpoints: a model's folder is whole, of this version, and survives a failed write."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from test_Architectures import some_pictures
 
 from Architectures import SiameseModel
 from common.metrics import Criterion
+from common.risk import RISKS
 from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
@@ -110,3 +112,15 @@ def test_a_folder_without_a_model_gets_the_command_that_fixes_it(tmp_path, monke
     assert message(started) == f"no config.json in {started}; {train}"
     checkpoints.save_state(started, 0, 3, {"progress": {"epoch": 0}})
     assert message(started).endswith("has not finished an epoch; go on with the same command and --resume")
+
+
+def test_limits_for_a_risk_are_stored_and_read(tmp_path):
+    true, false, of = np.linspace(0.2, 1, 300), np.linspace(-1, 0, 300), np.arange(300)
+    chosen = checkpoints.Threshold.choose(true, false, 1, photographs=(of, of))
+    assert [limits.risk for limits in chosen.limits] == list(RISKS) and chosen.limits[-1].upper == chosen.threshold
+    checkpoints.save_threshold(tmp_path, chosen)
+    stored = json.loads((tmp_path / "threshold.json").read_text())
+    assert checkpoints.Threshold(**stored) == chosen
+    assert checkpoints.Threshold.choose(true, false, 1).limits == ()
+    with pytest.raises(TypeError):
+        checkpoints.Threshold(**{**stored, "limits": [[0.1]]})
