@@ -229,7 +229,7 @@ class Judge:
         return prepare(open_any(picture), self.loaded.config.data.side)
 
     def __repr__(self) -> str:
-        known = f"trained on {self.trained_on}, " if self.trained_on else ""
+        known = f"trained on {shorten(self.trained_on, 45)}, " if self.trained_on else ""
         risk = "" if self.risk is None else f"risk {self.risk:g}, "
         words = f"{len(self.loaded.tokenizer):,} words"
         facts = f"{known}threshold {self.threshold:.3f}, {risk}{words}, on {self.loaded.model.device}"
