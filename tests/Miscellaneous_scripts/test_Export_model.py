@@ -121,6 +121,8 @@ def test_the_card_has_the_settings_and_the_threshold(model):
     threshold = loaded.threshold.threshold
     assert f"a match if the score is at least {threshold:.4f}, chosen for balanced-accuracy" in card
     assert re.search(r"exported at commit \| ([0-9a-f]{40}(-dirty)?|unknown) \|", card)
+    (model / "world.safetensors").unlink()  # as in a model of an earlier version
+    assert f"trained on {photographs} photographs or scenes" in card_of(model)
     (model / "photographs.txt").unlink()
     assert "trained on an unknown number of photographs" in card_of(model)
 
