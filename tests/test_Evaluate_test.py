@@ -386,7 +386,7 @@ def test_corrections_are_counted(monkeypatch):
     one = SimpleNamespace(
         texts={"test": test},
         scores={"test": SimpleNamespace(pictures=torch.tensor([0.0, 1.0]))},
-        loaded=SimpleNamespace(threshold=SimpleNamespace(threshold=0.5)),
+        loaded=SimpleNamespace(threshold=SimpleNamespace(threshold=0.5), model=SimpleNamespace(trained_on="")),
         boot=Bootstrap(2, 20),
     )
     found = Evaluate_test.correct_swaps(one, 100)

@@ -11,6 +11,7 @@ from test_Architectures import some_pictures
 from Architectures import SiameseModel
 from common.metrics import Criterion
 from common.risk import RISKS
+from common.world import World, save_world
 from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
@@ -124,3 +125,18 @@ def test_limits_for_a_risk_are_stored_and_read(tmp_path):
     assert checkpoints.Threshold.choose(true, false, 1).limits == ()
     with pytest.raises(TypeError):
         checkpoints.Threshold(**{**stored, "limits": [[0.1]]})
+
+
+def test_the_world_belongs_to_the_weights(tmp_path):
+    model = model_folder(tmp_path)
+    channels, epoch = model.backbone.channels, checkpoints.load_model(tmp_path, torch.device("cpu")).threshold.epoch
+    save_world(tmp_path, World(torch.zeros(4, channels), 1.0, "drawn scenes", 9, epoch))
+    loaded = checkpoints.load_model(tmp_path, torch.device("cpu"))
+    assert loaded.model.trained_on == "9 drawn scenes"
+    assert not any(name.startswith("world") for name in model.state_dict())  # it is not among the weights
+    for other in (World(torch.zeros(4, channels), 1.0, epoch=epoch + 1), World(torch.zeros(4, 3), 1.0, epoch=epoch)):
+        save_world(tmp_path, other)
+        with pytest.raises(ValueError, match="python Evaluate_test"):
+            checkpoints.load_model(tmp_path, torch.device("cpu"))
+    checkpoints.save_best(tmp_path, model, a_threshold(epoch))  # other weights have another world
+    assert checkpoints.load_model(tmp_path, torch.device("cpu")).model.trained_on == ""
