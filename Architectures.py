@@ -591,6 +591,12 @@ class SiameseModel(Scorer):
         """Pictures (N, 3, H, W) of bytes, or features (N, C, h, w) from a cache -> unit vectors (N, V, D)."""
         return self.neck(self.features(pictures) if pictures.dtype == torch.uint8 else pictures.float())
 
+    def encode_and_measure(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.world is None:
+            return self.encode_pictures(pictures), None
+        features = self.features(pictures) if pictures.dtype == torch.uint8 else pictures
+        return self.encode_pictures(features), self.world(features)
+
     def encode_texts(self, words: Tensor) -> Tensor:
         """Word indices (T, L) -> vectors (T, V, D), see TextEncoder."""
         return encode_by_length(self.text, words)

@@ -19,6 +19,7 @@ from common import devices, metrics
 from common.command_line import fail, read_command_line
 from common.jobs import progress
 from common.metrics import Bootstrap, Criterion, interval
+from common.world import save_world
 from Config import DIR, require
 from DataBase_functions import Database
 from evaluation.benchmarks import BENCHMARKS, read_benchmark
@@ -34,7 +35,9 @@ from evaluation.rows import make_rows
 from evaluation.scoring import Scores, score_split
 from evaluation.style import FigureFormat
 from evaluation.texts import MOST, Texts, collect_texts
+from evaluation.world import make_world
 from judging import suggest
+from judging.doubt import is_foreign
 from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
@@ -176,16 +179,22 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate one model on the validation and the test split of a database; texts: by split."""
     started = time.perf_counter()
-    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     own = is_own(loaded, database)
+    if own and loaded.model.world is None:  # of a training that was stopped, or of an earlier version
+        loaded.model.world = make_world(loaded, database)
+        save_world(folder, loaded.model.world)
+    scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
     chosen = own or settings.threshold_for is not None
     threshold = loaded.threshold
     if chosen:
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
-        threshold = choose_threshold(texts["validation"], scores["validation"], loaded.threshold.epoch, criterion)
+        photographs = groups_of(database, "validation")
+        threshold = choose_threshold(
+            texts["validation"], scores["validation"], photographs, loaded.threshold.epoch, criterion
+        )
     if own:  # a threshold that was chosen on another database is only for this report
         checkpoints.save_threshold(folder, threshold)
-    groups = np.array([database.groups[row] for row in database.rows("test")])
+    groups = groups_of(database, "test")
     boot = Bootstrap(len(groups), settings.resamples)
     one = Evaluation(folder, loaded, database, own, chosen, threshold, texts, scores, boot, groups)
     blind = blind_scores(database, texts["test"], settings.blind_captions)
@@ -193,14 +202,34 @@ def evaluate(
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
     one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot, settings.rerank)
     one.words = point_at_words(loaded, texts["test"], test, boot)
+    one.outside = count_outside(one)
     one.corrections = correct_swaps(one, settings.corrections)
     one.seconds = time.perf_counter() - started
     return one
 
 
-def choose_threshold(texts: Texts, scores: Scores, epoch: int, criterion: Criterion) -> Threshold:
-    """The best threshold for the mixture of the validation split."""
-    return Threshold.choose(scores.caption[texts.false["mixture"].of], scores.false["mixture"], epoch, criterion)
+def groups_of(database: Database, split: str) -> np.ndarray:
+    """(N,) identity of the photograph of each picture of a split."""
+    return np.array([database.groups[row] for row in database.rows(split)])
+
+
+def choose_threshold(
+    texts: Texts, scores: Scores, photographs: np.ndarray, epoch: int, criterion: Criterion
+) -> Threshold:
+    """The best threshold for the mixture of the validation split; photographs: (N,) identity of each picture's."""
+    false = texts.false["mixture"]
+    of = photographs[texts.owner[false.of]]
+    return Threshold.choose(scores.caption[false.of], scores.false["mixture"], epoch, criterion, (of, of))
+
+
+def count_outside(one: Evaluation) -> dict[str, float]:
+    """Fractions of the pictures and captions of a split that count as outside of what the model knows."""
+    found, index = {}, one.loaded.tokenizer.index
+    for split, texts in one.texts.items():
+        if one.loaded.model.world is not None:
+            found[f"{split}_pictures"] = float(np.mean(one.scores[split].unlike > 1))
+        found[f"{split}_captions"] = float(np.mean([is_foreign(text, index) for text in texts.captions]))
+    return found
 
 
 def correct_swaps(one: Evaluation, count: int) -> dict[str, Any]:

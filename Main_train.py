@@ -34,9 +34,11 @@ from Architectures import SiameseModel, settle_backbone
 from common import devices, storage
 from common.command_line import fail, read_command_line
 from common.parallel import ALONE, Group, is_loss_of_a_peer
-from common.storage import FAILED
+from common.storage import FAILED, WEIGHTS, WORLD
+from common.world import save_world
 from Config import PRESETS, Config, flags_of, quality, to_json
 from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
+from evaluation.world import make_world
 from Functions import WholeBatch
 from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
@@ -124,6 +126,7 @@ def main(args: Sequence[str] | None = None) -> None:
     run = start(read_command_line(PRESETS, __doc__ or "", args))
     with one_line_for_each_error(run), stop_signals(run):
         train(run)
+        write_world(run)
     run.group.leave()
     keep_by = run.config.optim.keep_by.replace("_", " ")
     print_line(run, f"kept the weights of epoch {run.progress.best_epoch}, which has the best validation {keep_by}")
@@ -186,6 +189,13 @@ def train(run: Run) -> None:
         finish_epoch(run, None if run.only_tags else validate(run))
         if whole:
             print_line(run, run.pace.after_epoch(time.perf_counter() - began, run.progress.epoch))
+
+
+def write_world(run: Run) -> None:
+    """Write what the kept weights have seen, see common/world.py."""
+    folder = run.config.model_folder
+    if run.group.writes and (folder / WEIGHTS).is_file() and not (folder / WORLD).is_file():
+        save_world(folder, make_world(checkpoints.load_model(folder, run.device), run.database))
 
 
 def print_line(run: Run, message: str) -> None:
@@ -450,28 +460,28 @@ def validate(run: Run) -> tuple[float, checkpoints.Threshold]:
     and uses the averaged weights if there is an average. Each of several processes computes every size-th batch.
     """
     run.model.eval()
-    losses, positive, negative = [], [], []
+    found = [(torch.zeros(0),) * 5]  # a process can be without a batch
     with run.average.in_place():
         for batch in run.val_loader:
             if run.stop and run.group.size == 1:  # several processes would all have to stop at the same batch
                 break
             batch = to_device(batch, run.device)
             patches, words = run.encode_pictures(batch.pictures), run.encode_texts(batch.words)
-            losses.append(run.loss(patches, words, batch).view(1))
-            owner = torch.cat([batch.owner, batch.owner[batch.negative_of]])
-            scores = run.model.pair_scores(patches[owner], words)
-            positive.append(scores[: len(batch.owner)])
-            negative.append(scores[len(batch.owner) :])
+            owner, n = torch.cat([batch.owner, batch.owner[batch.negative_of]]), len(batch.owner)
+            scores, rows = run.model.pair_scores(patches[owner], words), torch.tensor(batch.rows)[owner.cpu()]
+            found.append((run.loss(patches, words, batch).view(1), scores[:n], scores[n:], rows[:n], rows[n:]))
     if run.stop and run.group.size == 1:  # outside `in_place`: a checkpoint holds the weights, not their average
         save(run)
         raise Stopped
-    own = [torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]) for parts in (losses, positive, negative)]
-    loss, true, false = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
+    own = [torch.cat([part.cpu() for part in parts]) for parts in zip(*found)]
+    loss, true, false, *photographs = (torch.cat(parts).numpy() for parts in zip(*run.group.merge(own)))
     if not all(np.isfinite(values).all() for values in (loss, true, false)):
         raise FloatingPointError(
             "validation loss or scores are NaN or infinite; train again with --overwrite and a lower --optim.lr"
         )
-    return float(loss.mean()), checkpoints.Threshold.choose(true, false, epoch=run.progress.epoch + 1)
+    epoch = run.progress.epoch + 1
+    threshold = checkpoints.Threshold.choose(true, false, epoch, photographs=(photographs[0], photographs[1]))
+    return float(loss.mean()), threshold
 
 
 def finish_epoch(run: Run, measured: tuple[float, checkpoints.Threshold] | None) -> None:

@@ -8,7 +8,7 @@ python Predict.py --pairs FILE --images DIR --out FILE: scores of a whole data s
 
 python Predict.py --web: a web page.
 
-Exit status of one verdict: 0 match, 1 mismatch, 2 error. From Python: see docs/API.md.
+Exit status of one verdict: 0 match, 1 mismatch, 3 unsure, 2 error. From Python: see docs/API.md.
 """
 
 import signal
@@ -34,17 +34,18 @@ from rich.cells import cell_len, set_cell_size
 from common.command_line import counted, fail, read_command_line
 from common.devices import choose_device
 from common.jobs import EngineError
+from common.risk import check_risk
 from Config import DIR, FILE, require
 from judging.inputs import InputError, PictureError, TextError, open_any
-from judging.judge import EXAMPLE, Judge, Verdict, WordScore, default_model, shorten
+from judging.judge import EXAMPLE, Judge, Verdict, WordScore, default_model, name_model
 from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
 
 __all__ = ["InputError", "Judge", "PictureError", "TextError", "Verdict", "WordScore", "main", "suggest"]
 
-WIDTH = 80  # columns of the line of a verdict
 BAR = 20  # characters of a word whose score is 1
 UNKNOWN = "  (not in the vocabulary)"
+STATUS = {"match": 0, "mismatch": 1, "unsure": 3}  # exit status; 2 is an error
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -60,6 +61,8 @@ class PredictConfig:
     """Folder of the trained model, or a bundle; by default Models/scenes, or the shipped Models/scenes-small."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
+    risk: float | None = None
+    """Highest error rate of verdicts, for example 0.1; where it would be exceeded the verdict is UNSURE."""
     json: bool = False
     """Print the verdict as JSON."""
     heatmap: Annotated[str | None, FILE] = None
@@ -103,6 +106,8 @@ class PredictConfig:
         require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} needs one picture and one text")
+        if self.risk is not None:
+            check_risk(self.risk)
         # A page or a plot must not overwrite a data set or a picture.
         heatmap, report = (Path(path or "").suffix.lower() for path in (self.heatmap, self.report))
         formats = ("", ".png", ".pdf", ".svg")
@@ -127,12 +132,12 @@ def main(args: Sequence[str] | None = None) -> None:
         if settings.web:
             from judging.web import serve
 
-            serve(Judge.load(model, settings.device), settings.host, settings.port)
+            serve(Judge.load(model, settings.device, settings.risk), settings.host, settings.port)
         elif settings.pairs:
             judge_pairs(settings, model)
         else:
             refuse_swapped(settings.image, settings.text)
-            raise SystemExit(judge_one(settings, Judge.load(model, settings.device)))
+            raise SystemExit(judge_one(settings, Judge.load(model, settings.device, settings.risk)))
     except KeyboardInterrupt:
         if not settings.web:  # Ctrl-C is how the web page is ended
             fail("interrupted; run the same command again to continue" if settings.out else "interrupted", code=130)
@@ -161,7 +166,7 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
         if settings.image is None:
             place = Path(image)
             print(f'{place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place}: "{text}"')
-        print_verdict(verdict, judge.name)
+        print_verdict(verdict)
         if settings.suggest:
             print_suggestions(suggestions)
     if settings.heatmap:
@@ -172,7 +177,7 @@ def judge_one(settings: PredictConfig, judge: Judge) -> int:
         shown = plot_heat(Path(settings.heatmap), open_any(image), verdict)
         words = ", ".join(shown) or "none, because no word that names something is in the vocabulary"
         print(f"heat maps in {settings.heatmap}: {words}", file=sys.stderr)
-    return 0 if verdict.match else 1
+    return STATUS[verdict.verdict]
 
 
 def refuse_swapped(image: str | None, text: str | None) -> None:
@@ -194,31 +199,42 @@ def judge_pairs(settings: PredictConfig, model: str) -> None:
     scored = pairs
     if settings.out:
         scored = Path(settings.out)
-        job = Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite)
+        job = Job(pairs, images, scored, model, settings.device, settings.engine, settings.overwrite, settings.risk)
         print(score_file(job))
     if settings.report:
-        judge = load_judge(model, settings.device)
+        judge = load_judge(model, settings.device, settings.risk)
         count = write_report(Path(settings.report), judge, scored, images, settings.worst, settings.suggest)
         captions = counted(count, "most suspicious caption")
         print(f"{settings.report}: the {captions}")
 
 
-def print_verdict(verdict: Verdict, model: str) -> None:
-    """The verdict with the name of the model in one line of at most 80 columns, and a bar for each word."""
-    name, sign = ("MATCH", ">=") if verdict.match else ("MISMATCH", "<")
-    numbers = (
-        f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}, probability {verdict.probability:.2f}"
-    )
-    by = shorten(model, WIDTH - len(f"{name}  {numbers}, model "))
-    print(f"{coloured(name, verdict.match, bold=True)}  {numbers}, model {by}")
+def print_verdict(verdict: Verdict) -> None:
+    """The verdict in one line of at most 80 columns, why it is unsure, the model, and a bar for each word."""
+    name, sign = verdict.verdict.upper(), ">=" if verdict.match else "<"
+    numbers = f"score {verdict.score:.3f} {sign} threshold {verdict.threshold:.3f}"
+    if not verdict.why:  # else it would say what the judge is not sure of
+        numbers += f", probability {verdict.probability:.2f}"
+    shown = name if verdict.why else coloured(name, verdict.match, bold=True)
+    print(f"{shown}  {numbers}")
+    if verdict.why:
+        print(f"  because {verdict.why}")
+    print(name_model(verdict.model, verdict.trained_on))
     longest = max(cell_len(word.text) for word in verdict.words)
-    width = longest if (room := columns()) is None else min(longest, max(8, room - BAR - len(UNKNOWN) - 12))
+    note = max(len(unknown_note(word)) for word in verdict.words)
+    width = longest if (room := columns()) is None else min(longest, max(8, room - BAR - note - 12))
     for word in verdict.words:
         bar = coloured("█" * round(BAR * max(0.0, word.score)), word.score >= verdict.threshold)
         cut = word.text if cell_len(word.text) <= width else f"{set_cell_size(word.text, width - 1)}…"
-        print(f"  {set_cell_size(cut, width)}  {word.score:6.3f}  {bar}{'' if word.known else UNKNOWN}".rstrip())
+        print(f"  {set_cell_size(cut, width)}  {word.score:6.3f}  {bar}{unknown_note(word)}".rstrip())
     if verdict.unread:
         print(f"  {unread_note(verdict)}")
+
+
+def unknown_note(word: WordScore) -> str:
+    """What is said behind the bar of an unknown word."""
+    if word.known:
+        return ""
+    return f"  (not in the vocabulary; did you mean {word.meant}?)" if word.meant else UNKNOWN
 
 
 def print_suggestions(suggestions: Sequence[Suggestion]) -> None:

@@ -96,9 +96,9 @@ def model_card(loaded: LoadedModel, folder: Path) -> str:
     """The README.md of a bundle: CARD with the settings and results in the model's folder."""
     config, at = loaded.config, loaded.threshold
     listed = folder / PHOTOGRAPHS
-    photographs = "an unknown number of"
+    number = "an unknown number of"
     if listed.is_file():
-        photographs = f"{len(listed.read_text(encoding='utf-8').splitlines()):,}"
+        number = f"{len(listed.read_text(encoding='utf-8').splitlines()):,}"
     return CARD.read_text(encoding="utf-8").format(
         name=config.name,
         backbone=config.backbone.name + (", frozen" if config.backbone.frozen else ""),
@@ -112,7 +112,7 @@ def model_card(loaded: LoadedModel, folder: Path) -> str:
         epochs=config.optim.epochs,
         commit=commit(),
         database=config.data.name,
-        photographs=photographs,
+        trained_on=loaded.model.trained_on or f"{number} photographs or scenes",
         vocabulary=len(loaded.tokenizer),
         lower_precision="" if config.precision == "float32" else LOWER_PRECISION,
         evaluation=evaluation(folder, loaded),

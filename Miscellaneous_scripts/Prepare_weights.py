@@ -2,9 +2,9 @@
 
     python Miscellaneous_scripts/Prepare_weights.py --out DIR [--half]
 
-The copy has the weights, the vocabulary, the settings, the threshold, and the list of the photographs that the model
-was trained on (an evaluation leaves them out). It has no checkpoints and no results. With --half the weights are stored
-in half the space; they are converted back to float32 when they are loaded.
+The copy has the weights, the vocabulary, the settings, the threshold, what the model has seen (world.safetensors), and
+the list of the photographs that it was trained on (an evaluation leaves them out). It has no checkpoints and no
+results. With --half the weights are stored in half the space; they are converted back to float32 when they are loaded.
 """
 
 import functools
@@ -23,12 +23,12 @@ from tyro.conf import arg
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.command_line import fail, read_command_line
-from common.storage import CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, write_atomically
+from common.storage import CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, WORLD, write_atomically
 from Config import require
 from judging.bundle import largest_difference
 from training.checkpoints import load_model
 
-COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS)
+COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS, WORLD)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
     (out / THRESHOLD).unlink(missing_ok=True)
     write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
     (out / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read; this one is to be shared
-    (out / PHOTOGRAPHS).unlink(missing_ok=True)  # it can be that of an earlier model, if this one has no list
+    for name in (PHOTOGRAPHS, WORLD):  # they can be those of an earlier model, if this one has none
+        (out / name).unlink(missing_ok=True)
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
         write_atomically(out / name, functools.partial(shutil.copyfile, model / name))

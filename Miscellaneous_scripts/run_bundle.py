@@ -1,10 +1,11 @@
 """Is this text an accurate description of this picture?
 
-    python run.py IMAGE "TEXT" [--json]
+    python run.py IMAGE "TEXT" [--json] [--risk R]
 
 Part of a bundle: it needs the other files of the bundle and `python -m pip install onnxruntime numpy pillow`.
-Prints MATCH or MISMATCH, the score, the threshold, the probability of a match, and the score of each word. Exit status
-0: match, 1: mismatch, 2: error. (Miscellaneous_scripts/Export_model.py puts this file into every bundle.)
+Prints MATCH, MISMATCH or UNSURE, the score, the threshold, the probability of a match, and the score of each word. Exit
+status 0: match, 1: mismatch, 3: unsure, 2: error.
+(Miscellaneous_scripts/Export_model.py puts this file into every bundle.)
 
 Shapes: T texts, L words that the model reads, P patches of the picture, V vectors of a picture or text of width D.
 """
@@ -24,8 +25,9 @@ HERE = Path(__file__).resolve().parent
 ABOUT = """Is this text an accurate description of this picture?
 
 Prints MATCH or MISMATCH with the score, the threshold and the probability of a
-match; below, each word with its score from -1 to 1 and a bar. A low score: the
-word fits no place in the picture. Exit status: 0 match, 1 mismatch, 2 error.
+match, or UNSURE with the reason; below, each word with its score from -1 to 1
+and a bar. A low score: the word fits no place in the picture. Exit status: 0
+match, 1 mismatch, 3 unsure, 2 error.
 Run it in an unpacked bundle (Miscellaneous_scripts/Export_model.py makes one)."""
 EXAMPLES = """examples:
   python run.py picture.jpg "A red ball on a beach."
@@ -51,6 +53,7 @@ def make_parser() -> Parser:
     parser.add_argument("image", metavar="IMAGE", help="picture file: JPEG, PNG, WebP, GIF, TIFF or BMP")
     parser.add_argument("text", metavar="TEXT", help="text to check, in quotes")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON, with the place of each word")
+    parser.add_argument("--risk", type=float, metavar="R", help="highest error rate of verdicts, for example 0.1")
     return parser
 
 
@@ -60,11 +63,12 @@ try:
     from numpy.typing import NDArray
 
     from common.pictures import open_picture
+    from judging.doubt import close_word, why_foreign, why_risky, why_strange
     from Tokenizer_lib import Tokenizer, split_words
 except ModuleNotFoundError as missing:
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):  # help needs none of them
         make_parser().parse_args(["--help"])
-    if missing.name in ("common", "common.pictures", "Tokenizer_lib"):
+    if missing.name in ("common", "common.pictures", "judging", "judging.doubt", "Tokenizer_lib"):
         fail(f"no {missing.name.replace('.', '/')}.py beside it; unpack a bundle and run the run.py in it")
     fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
 
@@ -78,23 +82,24 @@ def main(args: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows pipe cannot encode the block of the bars
     try:
-        verdict = Bundle(HERE).check(Path(settings.image), settings.text)
+        verdict = Bundle(HERE, settings.risk).check(Path(settings.image), settings.text)
     except (ValueError, OSError) as error:
         fail(str(error))
     if settings.json:
         print(json.dumps(verdict, indent=2, ensure_ascii=False))
     else:
         print_verdict(verdict)
-    raise SystemExit(0 if verdict["match"] else 1)
+    raise SystemExit({"match": 0, "mismatch": 1, "unsure": 3}[verdict["verdict"]])
 
 
 class Bundle:
     """The model in the folder of an unpacked bundle."""
 
-    def __init__(self, folder: Path):
-        """Load it. FileNotFoundError or ValueError says which file is missing or damaged."""
+    def __init__(self, folder: Path, risk: float | None = None):
+        """Load it. FileNotFoundError or ValueError says which file is missing or damaged, or what the risk lacks."""
         self.folder = folder
         self.settings, self.threshold = (read_json(folder / name) for name in ("bundle.json", "threshold.json"))
+        self.limits = None if risk is None else limits_at(self.threshold["limits"], risk)
         self.tokenizer = Tokenizer.load(folder / "vocabulary.json")
         self.picture, self.text, self.pair = map(self._open, ("picture.onnx", "text.onnx", "score.onnx"))
 
@@ -120,28 +125,40 @@ class Bundle:
             raise ValueError(f"the text {text[:40]!r} has no words to check")
         words = everything[: self.settings["max_words"]]
         pixels = squeeze(np.asarray(open_picture(path, self.settings["short_side"])), self.settings["side"])
-        (picture,) = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})
+        picture, *unlike = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})
         indices = np.array([self.tokenizer.encode_words(words)])
         score, *evidence = self._scores(picture, indices)
         best, places = self._of_words(picture, indices, score, *evidence)
-        value = float(score[0])
+        value, trained_on, threshold = float(score[0]), self.settings["trained_on"], self.threshold["threshold"]
+        reasons = (
+            why_strange(float(unlike[0][0]) if unlike else 0.0, trained_on),
+            why_foreign(text, self.tokenizer.index),
+        )
+        outside = " and ".join(filter(None, reasons))
+        why, match = outside or why_risky(value, threshold, self.limits), value >= threshold
         return {
+            "verdict": "unsure" if why else "match" if match else "mismatch",
+            "why": why,
             "score": value,
             "probability": self.probability(value),
-            "threshold": self.threshold["threshold"],
-            "match": value >= self.threshold["threshold"],
+            "threshold": threshold,
+            "match": match,
             "words": [
                 {
                     "text": text[word.start : word.end],
                     "start": word.start,
                     "end": word.end,
                     "score": float(best[i]),
-                    "known": word.text in self.tokenizer.index,
+                    "known": (known := word.text in self.tokenizer.index),
                     **places[i],
+                    "meant": None if known else close_word(word.text, self.tokenizer.words),
                 }
                 for i, word in enumerate(words)
             ],
             "unread": len(everything) - len(words),
+            "outside": bool(outside),
+            "model": self.settings["name"],
+            "trained_on": trained_on,
         }
 
     def probability(self, score: float) -> float:
@@ -183,6 +200,15 @@ class Bundle:
         for i in range(count):
             shorter[i, : count - 1] = np.delete(indices[0], i)
         return score[0] - self._scores(picture, shorter)[0], [{"patch": None, "box": None}] * count
+
+
+def limits_at(limits: Sequence[Sequence[Any]], risk: float) -> Sequence[Any]:
+    """The limits (risk, lower, upper) of the highest stored risk that is not above `risk`."""
+    if not limits:
+        raise ValueError("this model has no limits for --risk; evaluate it with this version and export it again")
+    if not limits[0][0] <= risk < 0.5:
+        raise ValueError(f"--risk {risk:g}: must be at least {limits[0][0]:g} and below 0.5")
+    return max((each for each in limits if each[0] <= risk), key=lambda each: each[0])
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -236,16 +262,22 @@ def cubic_weights(size: int, side: int) -> tuple[NDArray[np.float64], int]:
 
 
 def print_verdict(verdict: dict[str, Any]) -> None:
-    name, sign = ("MATCH", ">=") if verdict["match"] else ("MISMATCH", "<")
+    sign, why = ">=" if verdict["match"] else "<", verdict["why"]
     score, threshold, probability = (verdict[key] for key in ("score", "threshold", "probability"))
-    print(f"{name}  score {score:.3f} {sign} threshold {threshold:.3f}, probability {probability:.2f}")
+    chance = "" if why else f", probability {probability:.2f}"
+    print(f"{verdict['verdict'].upper()}  score {score:.3f} {sign} threshold {threshold:.3f}{chance}")
+    if why:
+        print(f"  because {why}")
+    trained_on = f", trained on {verdict['trained_on']}" if verdict["trained_on"] else ""
+    print(f"model {verdict['model']}{trained_on}")
     width = max(len(word["text"]) for word in verdict["words"])
     if sys.stdout.isatty():  # a line has up to 57 other characters
         width = min(width, max(8, shutil.get_terminal_size().columns - 57))
     for word in verdict["words"]:
         name = word["text"] if len(word["text"]) <= width else f"{word['text'][: width - 1]}…"
         bar = "█" * round(20 * max(0.0, word["score"]))
-        note = "" if word["known"] else "  (not in the vocabulary)"
+        meant = f"; did you mean {word['meant']}?" if word["meant"] else ""
+        note = "" if word["known"] else f"  (not in the vocabulary{meant})"
         print(f"  {name:{width}s}  {word['score']:6.3f}  {bar}{note}")
     if verdict["unread"]:
         last = "word was" if verdict["unread"] == 1 else f"{verdict['unread']} words were"

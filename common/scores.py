@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from common.patch_word import patch_word_matrix, patch_word_score, word_cosines
+from common.world import World
 from Config import ModelConfig
 
 # Weight of the pooled score in the verdict score. The pooled score finds a picture's own caption among thousands, but
@@ -68,6 +69,12 @@ class Scorer(nn.Module, ABC):
         self.rows_per_word = 1 + self.has_head * (1 + model.evidence)
         # Weight of the pooled score in the ranking score, before a sigmoid.
         self.ranking_blend = nn.Parameter(torch.zeros(())) if model.score == "both" else None
+        self.world: World | None = None  # what it has seen; None if that is not known
+
+    @property
+    def trained_on(self) -> str:
+        """Number and kind of the training pictures, for example "6,036 drawn scenes"; "" if that is not known."""
+        return "" if self.world is None else self.world.trained_on
 
     @property
     @abstractmethod
@@ -77,6 +84,13 @@ class Scorer(nn.Module, ABC):
     @abstractmethod
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) of bytes -> unit vectors (N, V, D)."""
+
+    @abstractmethod
+    def encode_and_measure(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The vectors of `encode_pictures`, and how unlike the training pictures each picture is (N,), see World.
+
+        The second is None if that is not known.
+        """
 
     @abstractmethod
     def encode_texts(self, words: Tensor) -> Tensor:

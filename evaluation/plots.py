@@ -185,6 +185,34 @@ def plot_reliability(path: Path, found: Reliability, error: float, brier: float)
     save(figure, path)
 
 
+def plot_risk(path: Path, mixture: Curves, threshold: float, at_risks: Mapping[float, Mapping[str, float]]) -> None:
+    """Risk-coverage curve: the error rate of the verdicts over the fraction of texts that get one.
+
+    The curve gives verdicts to the scores farthest from the threshold first. at_risks: what the limits for a risk do,
+    which were chosen on validation.
+    """
+    figure, panel = pyplot().subplots(figsize=(7.5, 5.5), layout="constrained")
+    scores = np.concatenate(mixture).astype(np.float64)
+    wrong = np.concatenate([mixture.true < np.float64(threshold), mixture.false >= np.float64(threshold)])
+    weights = np.repeat([0.5 / len(mixture.true), 0.5 / len(mixture.false)], [len(mixture.true), len(mixture.false)])
+    order = np.argsort(-np.abs(scores - threshold), kind="stable")
+    coverage, errors = np.cumsum(weights[order]), np.cumsum((weights * wrong)[order])
+    some = coverage > 0.02  # below, the error rate of a few texts jumps
+    panel.plot(coverage[some], (errors / coverage)[some], color=COLOURS[0], label="farthest from the threshold first")
+    given: dict[float, Mapping[str, float]] = {}
+    for risk, found in sorted(at_risks.items()):
+        if found["coverage"] and found not in given.values():  # of equal points only the lowest risk has a name
+            given[risk] = found
+    panel.plot(*([found[name] for found in given.values()] for name in ("coverage", "error")), label="--risk", **DOT)
+    for risk, found in given.items():
+        place = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 8}
+        panel.annotate(f"{risk:g}", (found["coverage"], found["error"]), **place)
+    panel.set(title="Error rate of verdicts (test, mixture)", xlabel="coverage", ylabel="error rate", xlim=(0, 1.02))
+    panel.set_ylim(bottom=0)
+    panel.legend(ncols=2, **BELOW)
+    save(figure, path)
+
+
 def plot_bars(path: Path, sections: Mapping[str, Sequence[Bar]]) -> None:
     """Balanced accuracy of the model and of the blind judges; each section of the table has a panel."""
     counts = [len(bars) for bars in sections.values()]

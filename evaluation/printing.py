@@ -43,6 +43,7 @@ STANDARD = ("balanced_accuracy", "recall", "specificity", "roc_auc", "average_pr
 HEADS = {"roc_auc": "ROC-AUC", "specificity": "specif."}
 NOTHING = "–"
 PATH = 38  # characters of a path in a heading
+SHOWN_RISKS = ("0.05", "0.1", "0.2")  # --full shows all
 LISTED = 3  # names of lost pictures; --full lists all
 
 
@@ -74,8 +75,10 @@ def print_results(
     print_trained_on(results["trained_on"])
     if full:
         print_every_figure(rows)
+        print_outside(results["outside"])
     print_text()
     print_calibration("calibration (mixture)", results["calibration"])
+    print_selective(results["selective"], full)
     print_words(results["word_evidence"], "swaps", full)
     print_corrections(results["corrections"])
     print_text()
@@ -232,6 +235,21 @@ def print_trained_on(photographs: Sequence[str]) -> None:
 def print_calibration(title: str, found: Mapping[str, Any]) -> None:
     brier = "{:.3f} [{:.3f}, {:.3f}]".format(*found["brier"])
     print_text(f"{title}: expected calibration error {percent(found['ece'])} %, Brier score {brier}")
+
+
+def print_selective(found: Mapping[str, Mapping[str, float]], full: bool) -> None:
+    """How many texts get a verdict at some risks, and how many of these verdicts are wrong; full: at all risks."""
+    shown = [risk for risk in found if full or risk in SHOWN_RISKS]
+    if shown:
+        each = [f"{percent(found[r]['coverage'])} % ({percent(found[r]['error'])} %) at {r}" for r in shown]
+        print_text(f"verdicts (wrong ones) with --risk: {', '.join(each)}")
+
+
+def print_outside(found: Mapping[str, float]) -> None:
+    """Which fractions of the splits count as outside of what the model knows."""
+    each = [f"{percent(fraction)} % of {name.replace('_', ' ')}" for name, fraction in found.items()]
+    print_text()
+    print_text(f"outside of what the model knows: {', '.join(each)}")
 
 
 def print_words(found: Mapping[str, Any], texts: str, full: bool) -> None:

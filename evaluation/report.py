@@ -11,6 +11,7 @@ import numpy as np
 
 from common import devices, metrics, storage
 from common.metrics import Bootstrap, Floats, Integers, Interval, Reliability, calibration_figures, interval
+from common.risk import Limits, select
 from common.storage import CONFIG
 from DataBase_functions import Database, changed_words
 from evaluation import plots, scoring
@@ -25,7 +26,7 @@ from negatives.text import Negative
 from Tokenizer_lib import split_words
 from training.checkpoints import LoadedModel, Threshold
 
-PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
+PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Risk", "Categories", "Errors")
 
 
 @dataclass
@@ -46,6 +47,9 @@ class Evaluation:
     retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples by ranking and figure
     words: dict[str, Any] = field(default_factory=dict)  # pointing accuracy
     corrections: dict[str, Any] = field(default_factory=dict)
+    outside: dict[str, float] = field(
+        default_factory=dict
+    )  # fractions of pictures and captions that the model does not know
     benchmarks: dict[str, BenchmarkResult] = field(default_factory=dict)  # by NAME=PATH
     leaks: dict[str, list[str]] = field(
         default_factory=dict
@@ -129,10 +133,17 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         },
         "word_evidence": one.words,
         "corrections": one.corrections,
+        "outside": one.outside,
+        "selective": {f"{limits.risk:g}": selected(one, limits) for limits in one.threshold.limits},
         "benchmarks": [result.as_json for result in one.benchmarks.values()],
         "hardware": devices.hardware(one.loaded.model.device),
         "seconds": round(one.seconds, 1),
     }
+
+
+def selected(one: Evaluation, limits: Limits) -> dict[str, float]:
+    """Of the mixture on test: the fraction of texts that get a verdict at a risk, and of these verdicts those wrong."""
+    return select(*one.curves("test", "mixture"), limits)._asdict()
 
 
 def plain(value: Any) -> Any:
@@ -163,6 +174,8 @@ def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any
     plots.plot_scores(paths["Scores"], kinds, at.threshold)
     plots.plot_curves(paths["Curves"], kinds, at.threshold)
     plots.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
+    at_risks = {limits.risk: selected(one, limits) for limits in at.limits}
+    plots.plot_risk(paths["Risk"], mixture, at.threshold, at_risks)
     plots.plot_bars(paths["Categories"], sections)
     plots.plot_errors(paths["Errors"], worst_errors(one))
     return list(paths.values())

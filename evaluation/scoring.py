@@ -48,10 +48,25 @@ def autocast(loaded: LoadedModel) -> torch.autocast:
     return devices.autocast(device, devices.choose_precision(loaded.config.precision, device))
 
 
-@torch.no_grad()
 def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int, title: str = "pictures") -> Tensor:
     """Vectors (N, V, D) of `count` prepared pictures (3, side, side), or of their cached features (C, h, w)."""
+    return encode_and_measure(loaded, pictures, count, title).vectors
+
+
+class Pictures(NamedTuple):
+    """Pictures as a model sees them."""
+
+    vectors: Tensor  # (N, V, D)
+    unlike: Floats  # (N,) how unlike the training pictures each is, see World; above 1 is outside, 0 if not known
+
+
+@torch.no_grad()
+def encode_and_measure(
+    loaded: LoadedModel, pictures: Iterable[Tensor], count: int, title: str = "pictures"
+) -> Pictures:
+    """The vectors of `encode_pictures`, and how unlike the training pictures each picture is."""
     parts, some = [], []
+    unlike: list[Tensor] = []
     with progress(None, title, " pictures", count) as bar:
         for number, picture in enumerate(pictures, 1):
             some.append(picture)
@@ -60,10 +75,12 @@ def encode_pictures(loaded: LoadedModel, pictures: Iterable[Tensor], count: int,
                 if batch.dtype == torch.uint8:
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 with autocast(loaded):
-                    parts.append(loaded.model.encode_pictures(batch))
+                    vectors, distances = loaded.model.encode_and_measure(batch)
+                parts.append(vectors)
+                unlike.append(torch.zeros(len(batch)) if distances is None else distances.float().cpu())
                 bar.update(len(some))
                 some = []
-    return torch.cat(parts)
+    return Pictures(torch.cat(parts), torch.cat(unlike).numpy())
 
 
 def prepare_files(
@@ -79,17 +96,17 @@ def prepare_files(
             yield torch.zeros(3, side, side, dtype=torch.uint8)
 
 
-def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Tensor:
-    """Vectors (N, V, D) of pictures of a database, from the cached features of a frozen backbone if they exist."""
+def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Pictures:
+    """Pictures of a database, from the cached features of a frozen backbone if they exist."""
     config = loaded.config
     precision = devices.choose_precision(config.precision, loaded.model.device)
     cache = None
     if config.backbone.frozen and isinstance(loaded.model, SiameseModel):
         cache = FeatureCache.find(database, loaded.model, config.data.side, config.backbone, precision)
     if cache is not None:
-        return encode_pictures(loaded, map(cache.read, rows), len(rows), title)
+        return encode_and_measure(loaded, map(cache.read, rows), len(rows), title)
     side = config.data.side
-    return encode_pictures(loaded, (prepare(database.picture(row), side) for row in rows), len(rows), title)
+    return encode_and_measure(loaded, (prepare(database.picture(row), side) for row in rows), len(rows), title)
 
 
 def encode_texts(loaded: LoadedModel, texts: Sequence[str], title: str = "texts") -> Iterator[TextBlock]:
@@ -153,6 +170,7 @@ class Scores(NamedTuple):
     false: dict[str, Floats]  # by kind, one score for each false text
     pictures: Tensor  # (N, V, D)
     captions: list[TextBlock]  # on the validation split only of the first REFERENCES captions
+    unlike: Floats  # (N,) see Pictures
 
 
 def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
@@ -166,14 +184,14 @@ def score_split(loaded: LoadedModel, database: Database, split: str, texts: Text
     kinds = list(texts.false)
     false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
     of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
-    scores = score_pairs(loaded, pictures, [*texts.captions, *false], of, f"{split} texts")
+    scores = score_pairs(loaded, pictures.vectors, [*texts.captions, *false], of, f"{split} texts")
     if not np.isfinite(scores).all():
         raise ValueError(
             "the scores of the model are NaN or infinite; train it again with --overwrite and a lower --optim.lr"
         )
     ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
     caption, *rest = np.split(scores, ends[:-1])
-    return Scores(caption, dict(zip(kinds, rest)), pictures, captions)
+    return Scores(caption, dict(zip(kinds, rest)), pictures.vectors, captions, pictures.unlike)
 
 
 @torch.no_grad()

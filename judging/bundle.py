@@ -36,15 +36,19 @@ from Tokenizer_lib import Tokenizer
 from training.checkpoints import LoadedModel, Threshold
 
 MANIFEST = "bundle.json"
-FORMAT = 3  # of the bundle
-READABLE = (2, FORMAT)  # 2: without a head; score.onnx, which is not read then, has other outputs
+FORMAT = 4  # of the bundle
+# 2: without a head; score.onnx, which is not read then, has other outputs. 3: without limits for --risk, and without
+# what the model was trained on
+READABLE = (2, 3, FORMAT)
 GRAPHS = ("picture.onnx", "text.onnx", "score.onnx")
 SETTINGS = (MANIFEST, CONFIG, VOCABULARY, THRESHOLD)
-PROGRAM = {  # name in the bundle -> source file. run.py imports the last three, which import no torch
+PROGRAM = {  # name in the bundle -> source file. run.py imports the others, which import no torch
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
     "common/__init__.py": Path("common", "__init__.py"),
     "common/pictures.py": Path("common", "pictures.py"),
+    "judging/__init__.py": Path("judging", "__init__.py"),
+    "judging/doubt.py": Path("judging", "doubt.py"),
 }
 MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; an ONNX file cannot have more than 2 GiB
 OPSET = 17  # version of the ONNX operators, released in 2022
@@ -85,6 +89,8 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
     model, config = loaded.model, loaded.config
     manifest = {
         "format": FORMAT,
+        "name": config.name,
+        "trained_on": model.trained_on,  # number and kind of pictures
         "side": config.data.side,
         "short_side": DatabaseConfig.short_side,
         "max_words": config.data.max_words,
@@ -113,14 +119,17 @@ def to_share(config: Config) -> Config:
 
 
 class PictureBranch(nn.Module):
-    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D). It normalises the pictures too."""
+    """Pictures (N, 3, S, S) of bytes -> vectors (N, V, D), and how unlike the training pictures they are (N,) if the
+    model has a World. It normalises the pictures too."""
 
     def __init__(self, model: SiameseModel):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.model.neck(self.model.features(pictures))
+    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        features = self.model.features(pictures)
+        vectors = self.model.neck(features)
+        return vectors if self.model.world is None else (vectors, self.model.world(features))
 
 
 class PairScore(nn.Module):
@@ -182,15 +191,14 @@ def graphs_of(model: SiameseModel, side: int) -> dict[str, bytes]:
     picture = torch.zeros(1, 3, side, side, dtype=torch.uint8)
     text = torch.ones(1, 3, dtype=torch.int64)
     branch = PictureBranch(model)
-    vectors = {"pictures": branch(picture), "texts": model.text(text)}
+    seen = {"vectors": {0: "pictures"}} | ({} if model.world is None else {"unlike": {0: "pictures"}})
+    vectors = {"pictures": model.encode_pictures(picture), "texts": model.text(text)}
     outputs = {"score": {0: "pairs"}}
     if model.scores_words:
         outputs |= {"words": {0: "pairs", 1: "words"}, "heat": {0: "pairs", 1: "words"}}
     of_pairs = {"pictures": {0: "pairs"}, "texts": {0: "pairs", 1: "vectors of a text"}}
     return {
-        "picture.onnx": export(
-            branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, {"vectors": {0: "pictures"}}
-        ),
+        "picture.onnx": export(branch, {"pictures": picture}, {"pictures": {0: "pictures"}}, seen),
         "text.onnx": export(
             # Not `model.encode_texts`: it sorts texts by length, which a graph cannot do.
             model.text,
@@ -259,9 +267,10 @@ def largest_difference(one: LoadedModel, other: LoadedModel) -> float:
 class ExportedModel(Scorer):
     """The branches and the head of a bundle, run by onnxruntime on the CPU. `Scorer` computes the other scores."""
 
-    def __init__(self, model: ModelConfig, blend: float | None, pictures: Any, texts: Any, pairs: Any):
+    def __init__(self, model: ModelConfig, blend: float | None, trained_on: str, pictures: Any, texts: Any, pairs: Any):
         """pictures, texts, pairs: onnxruntime's sessions of the three graphs; blend: of Scorer.ranking_blend."""
         super().__init__(model)
+        self.pictures_of_training = trained_on
         self.pairs = pairs
         if blend is not None and self.ranking_blend is not None:
             torch.nn.init.constant_(self.ranking_blend, blend)
@@ -271,8 +280,16 @@ class ExportedModel(Scorer):
     def device(self) -> torch.device:
         return torch.device("cpu")
 
+    @property
+    def trained_on(self) -> str:
+        return self.pictures_of_training
+
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         return run(self.pictures, {"pictures": pictures})[0]
+
+    def encode_and_measure(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        vectors, *unlike = run(self.pictures, {"pictures": pictures})
+        return vectors, unlike[0] if unlike else None  # a bundle of an earlier version has only the vectors
 
     def encode_texts(self, words: Tensor) -> Tensor:
         return run(self.texts, {"words": words})[0]
@@ -307,7 +324,8 @@ def load_bundle(path: Path) -> LoadedModel:
         tokenizer = Tokenizer.from_json(members[VOCABULARY], VOCABULARY)
         check_settings(manifest, config, threshold, tokenizer)
         sessions = (open_session(runtime, name, members[name]) for name in GRAPHS)
-        model = ExportedModel(config.model, manifest["blend"], *sessions).eval()
+        trained_on = str(manifest.get("trained_on", ""))
+        model = ExportedModel(config.model, manifest["blend"], trained_on, *sessions).eval()
         try_out(model, config, tokenizer)
     except OSError:
         raise  # its message names the file

@@ -13,7 +13,8 @@ from PIL import Image
 
 from common.metrics import Floats
 from evaluation.style import pyplot, save
-from judging.judge import Verdict, WordScore, content_words
+from judging.doubt import content_words
+from judging.judge import Verdict, WordScore
 
 COLOURS = "inferno"
 OPACITY = 0.6

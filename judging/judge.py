@@ -3,7 +3,7 @@
     from Predict import Judge
 
     judge = Judge.load()                                 # as Predict.py; or a model's folder, or a bundle
-    verdict = judge.check("picture.jpg", "A red ball.")  # score, probability, match, and each word with its place
+    verdict = judge.check("picture.jpg", "A red ball.")  # match, mismatch or unsure; score, each word and its place
     judge.verdicts(pictures, texts)                      # N verdicts, picture i with text i
     judge.pairs(pictures, texts)                         # (N,) scores, picture i with text i
     judge.scores(pictures, texts)                        # (N, M) scores, each picture with each text
@@ -21,7 +21,7 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,10 +30,12 @@ from torch import Tensor
 from common.augment import prepare
 from common.devices import choose_device
 from common.metrics import Floats, Integers
+from common.risk import limits_at
 from common.storage import THRESHOLD
 from Config import Config
 from evaluation import scoring
 from judging.bundle import MANIFEST, load_bundle
+from judging.doubt import close_word, why_foreign, why_risky, why_strange
 from judging.inputs import (
     Picture,
     PictureError,
@@ -47,11 +49,6 @@ from judging.inputs import (
 from Tokenizer_lib import Word, split_words
 from training.checkpoints import LoadedModel, load_model
 
-# Words that name nothing visible. Numbers, "left", "under" and "no" are not among them.
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those some of and or is are was were be been being am has have had do does did its it his"
-    " her their there which who whose as to for at by with in on from into it's they he she them him".split()
-)
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = str(ROOT / "Models" / "scenes-small")  # the model that comes with the program
 EXAMPLE = (str(ROOT / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
@@ -73,12 +70,14 @@ class WordScore(NamedTuple):
     known: bool  # False: the word is not in the vocabulary, so its score says little
     patch: tuple[int, int] | None  # row and column of the best patch in the patch grid
     box: tuple[float, float, float, float] | None  # that patch: left, top, right, bottom, as fractions of the picture
+    meant: str | None = None  # the known word that is spelled most like an unknown one
 
 
 class Verdict(NamedTuple):
     """The judgement of one picture and one text. A notebook shows it as HTML, with the words coloured by their score.
 
-    match is True if score >= threshold.
+    match is True if score >= threshold. The judge is unsure, and `why` says why, if the picture or the text is outside
+    of what the model knows, or if the score decides nothing at the judge's risk.
     """
 
     score: float  # the verdict score, from -1 to 1
@@ -90,16 +89,25 @@ class Verdict(NamedTuple):
     heat: Floats | None  # (L, h, w), see heat_is; None for a model with only the pooled score
     text: str  # what was judged
     heat_is: str = "cosine"  # of each word with each patch; "attention": where each word looks, 1 is its best patch
+    why: str = ""  # the judge is unsure; "" if it is not
+    outside: bool = False  # the picture or the text is outside of what the model knows
+    model: str = ""  # its name
+    trained_on: str = ""  # number and kind of its training pictures, "6,036 drawn scenes"; "" if that is not known
+
+    @property
+    def verdict(self) -> Literal["match", "mismatch", "unsure"]:
+        return "unsure" if self.why else "match" if self.match else "mismatch"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything except the heat and the text, as plain values for JSON."""
         values = {name: value for name, value in self._asdict().items() if name not in ("heat", "text", "heat_is")}
-        return {**values, "words": [word._asdict() for word in self.words]}
+        return {"verdict": self.verdict, "why": self.why, **values, "words": [word._asdict() for word in self.words]}
 
     def __repr__(self) -> str:
-        name, sign = ("MATCH", ">=") if self.match else ("MISMATCH", "<")
+        sign = ">=" if self.match else "<"
         numbers = f"score {self.score:.3f} {sign} threshold {self.threshold:.3f}"
-        return f"<Verdict {name}: {numbers}, {shorten(repr(self.text), 45)}>"
+        because = f", because {self.why}" if self.why else ""
+        return f"<Verdict {self.verdict.upper()}: {numbers}, {shorten(repr(self.text), 45)}{because}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -116,7 +124,8 @@ class Judge:
     >>> print(verdict.match, verdict.score, judge.threshold)
 
     threshold: a text is a match from this verdict score on (float). It was chosen on the validation split.
-    name: name of the model. loaded: its network, vocabulary, settings and calibration.
+    risk: see `load`. name: name of the model. trained_on: number and kind of its training pictures. loaded: its
+    network, vocabulary, settings and calibration.
 
     Every method accepts any `Picture`: a path, the bytes of a picture file, a file object opened with mode "rb", a PIL
     picture, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3 or 4, H, W); arrays and tensors hold bytes, or
@@ -124,29 +133,39 @@ class Judge:
     attributes number (its index in the list), name and reason.
     """
 
-    def __init__(self, loaded: LoadedModel, name: str = ""):
+    def __init__(self, loaded: LoadedModel, name: str = "", risk: float | None = None):
         """Use `Judge.load`; this makes a judge of a model that is loaded already."""
         if isinstance(loaded, str | Path):
             raise TypeError(f"use Judge.load({str(loaded)!r})")
-        self.loaded, self.name = loaded, name
+        self.loaded, self.name, self.risk = loaded, name, risk
+        self._meant: dict[str, str | None] = {}  # unknown word -> the known one that is spelled most like it
         self.threshold = float(loaded.threshold.threshold)
+        self.trained_on = loaded.model.trained_on
+        self.limits = None if risk is None else limits_at(loaded.threshold.limits, risk, name or "the model")
 
     @classmethod
-    def load(cls, model: str | Path | None = None, device: str = "auto") -> Judge:
+    def load(cls, model: str | Path | None = None, device: str = "auto", risk: float | None = None) -> Judge:
         """Load a model from its folder or from a bundle (.zip).
 
         Without `model`, as Predict.py: Models/scenes of the working directory if `python Main_train.py` has made it,
         else the shipped Models/scenes-small. `judge.name` says which. device: auto, cpu, cuda, cuda:1, mps ...; a
         bundle runs on the CPU. FileNotFoundError if there is no model, ValueError if it is damaged or of another
-        version, or if there is no such device.
+        version, if there is no such device, or if the model has no limits for a risk.
+
+        risk: highest error rate of verdicts, for example 0.1; where it would be exceeded the verdict is "unsure". See
+        docs/USING.md for what is guaranteed.
 
         >>> judge = Judge.load("Models/scenes", device="cpu")
         """
         path = Path(default_model() if model is None else model)
         with names_shipped(path):
             if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
-                return cls(load_bundle(path), path.stem)
-            return cls(load_model(path, choose_device(device, "device={!r}")), path.name)
+                loaded, name = load_bundle(path), path.stem
+            else:
+                loaded, name = load_model(path, choose_device(device, "device={!r}")), path.name
+        if risk is not None:
+            limits_at(loaded.threshold.limits, risk, str(path))  # its message names the folder
+        return cls(loaded, name, risk)
 
     def check(self, picture: Picture, text: str) -> Verdict:
         """Judge one picture and one text. PictureError or TextError says why they cannot be judged.
@@ -154,8 +173,8 @@ class Judge:
         >>> verdict = judge.check("picture.jpg", "A red ball.")
         """
         check_text(text)
-        vectors = self.encode_pictures([picture], [None])
-        return self._judge(vectors, np.zeros(1, dtype=np.int64), [text])[0]
+        pictures = self._encode([picture], [None])
+        return self._judge(pictures, np.zeros(1, dtype=np.int64), [text])[0]
 
     def verdicts(self, pictures: Iterable[Picture], texts: Iterable[str]) -> list[Verdict]:
         """The N verdicts on picture i with text i, as `check` gives them; a repeated picture or text is encoded once.
@@ -165,18 +184,18 @@ class Judge:
 
         >>> red, blue = judge.verdicts(["a.jpg", "a.jpg"], ["A red ball.", "A blue ball."])
         """
-        vectors, which, texts = self._encode_pairs(pictures, texts)
-        return self._judge(vectors, which, texts) if texts else []
+        seen, which, texts = self._encode_pairs(pictures, texts)
+        return self._judge(seen, which, texts) if texts else []
 
     def pairs(self, pictures: Iterable[Picture], texts: Iterable[str]) -> Floats:
         """The verdict scores (N,) of picture i with text i; faster than `verdicts`, with the same rules.
 
         >>> matches = judge.pairs(["a.jpg", "b.jpg"], ["A red ball.", "A blue ball."]) >= judge.threshold
         """
-        vectors, which, texts = self._encode_pairs(pictures, texts)
+        seen, which, texts = self._encode_pairs(pictures, texts)
         if not texts:
             return np.zeros(0, dtype=np.float32)
-        return scoring.score_pairs(self.loaded, vectors, texts, which)
+        return scoring.score_pairs(self.loaded, seen.vectors, texts, which)
 
     def scores(self, pictures: Iterable[Picture], texts: Iterable[str]) -> Floats:
         """The verdict scores (N, M) of every picture with every text; each is encoded once. PictureError, TextError.
@@ -199,19 +218,31 @@ class Judge:
 
     def encode_pictures(self, pictures: Sequence[Picture], numbers: Sequence[int | None] | None = None) -> Tensor:
         """Vectors (N, V, D) of pictures; numbers: their indices in a PictureError, by default 0, 1, ..."""
-        prepared = self._prepared(pictures, numbers or range(len(pictures)))
-        return scoring.encode_pictures(self.loaded, prepared, len(pictures))
+        return self._encode(pictures, numbers or range(len(pictures))).vectors
+
+    def why_unsure(self, score: float, text: str, unlike: float = 0.0) -> str:
+        """Why there is neither match nor mismatch; "" if there is. unlike: of the picture, see common/world.py."""
+        return self._why_outside(text, unlike) or why_risky(score, self.threshold, self.limits)
 
     def prepare(self, picture: Picture) -> Tensor:
         """A picture as the input of the model, bytes (3, side, side). ValueError or OSError if it cannot be read."""
         return prepare(open_any(picture), self.loaded.config.data.side)
 
     def __repr__(self) -> str:
-        facts = f"threshold {self.threshold:.3f}, {len(self.loaded.tokenizer):,} words, on {self.loaded.model.device}"
+        known = f"trained on {shorten(self.trained_on, 45)}, " if self.trained_on else ""
+        risk = "" if self.risk is None else f"risk {self.risk:g}, "
+        words = f"{len(self.loaded.tokenizer):,} words"
+        facts = f"{known}threshold {self.threshold:.3f}, {risk}{words}, on {self.loaded.model.device}"
         return f"<Judge {shorten(repr(self.name), 40)}: {facts}>"
 
-    def _encode_pairs(self, pictures: Iterable[Picture], texts: Iterable[str]) -> tuple[Tensor, Integers, list[str]]:
-        """Vectors (K, V, D) of the K different pictures, the index into them of each pair (N,), and the N texts."""
+    def _encode(self, pictures: Sequence[Picture], numbers: Iterable[int | None]) -> scoring.Pictures:
+        """The pictures as the model sees them; numbers: their indices in a PictureError."""
+        return scoring.encode_and_measure(self.loaded, self._prepared(pictures, numbers), len(pictures))
+
+    def _encode_pairs(
+        self, pictures: Iterable[Picture], texts: Iterable[str]
+    ) -> tuple[scoring.Pictures, Integers, list[str]]:
+        """The K different pictures as the model sees them, the index into them of each pair (N,), and the N texts."""
         pictures = list_pictures(pictures)  # `key_of` uses id(): pictures that are made on access must stay alive
         texts = list_texts(texts)
         if len(pictures) != len(texts):
@@ -219,20 +250,25 @@ class Judge:
         number: dict[str | int, int] = {}
         which = np.array([number.setdefault(key_of(picture), len(number)) for picture in pictures], dtype=np.int64)
         if not texts:
-            return torch.empty(0), which, texts
+            return scoring.Pictures(torch.empty(0), np.zeros(0, dtype=np.float32)), which, texts
         first = np.unique(which, return_index=True)[1]
-        return self.encode_pictures([pictures[i] for i in first], first.tolist()), which, texts
+        return self._encode([pictures[i] for i in first], first.tolist()), which, texts
+
+    def _why_outside(self, text: str, unlike: float) -> str:
+        reasons = why_strange(unlike, self.trained_on), why_foreign(text, self.loaded.tokenizer.index)
+        return " and ".join(filter(None, reasons))
 
     @torch.no_grad()
-    def _judge(self, pictures: Tensor, which: Integers, texts: Sequence[str]) -> list[Verdict]:
-        """The verdicts on text i with picture which[i]; pictures: vectors (K, V, D)."""
+    def _judge(self, pictures: scoring.Pictures, which: Integers, texts: Sequence[str]) -> list[Verdict]:
+        """The verdicts on text i with picture which[i] of the K different pictures."""
         heats: list[Floats] | None = None
         if self.loaded.model.scores_words:
-            scores, best, heats = self._evidence(pictures, which, texts)
+            scores, best, heats = self._evidence(pictures.vectors, which, texts)
         else:
-            scores, best = scoring.score_words(self.loaded, pictures, texts, which)
+            scores, best = scoring.score_words(self.loaded, pictures.vectors, texts, which)
+        unlike = pictures.unlike[which]
         return [
-            self._verdict(text, float(scores[i]), best[i], None if heats is None else heats[i])
+            self._verdict(text, float(scores[i]), best[i], None if heats is None else heats[i], float(unlike[i]))
             for i, text in enumerate(texts)
         ]
 
@@ -259,8 +295,8 @@ class Judge:
                     words[i], heats[i] = line[:length].copy(), heat[:length].reshape(-1, grid, grid).copy()
         return scores, words, heats
 
-    def _verdict(self, text: str, score: float, best: Floats, heat: Floats | None) -> Verdict:
-        """The verdict with this score; best: the scores (L,) of the words, heat: (L, h, w)."""
+    def _verdict(self, text: str, score: float, best: Floats, heat: Floats | None, unlike: float) -> Verdict:
+        """The verdict with this score; best: the scores (L,) of the words, heat: (L, h, w), unlike: see Pictures."""
         everything = split_words(text)
         words = everything[: len(best)]
         return Verdict(
@@ -276,6 +312,10 @@ class Judge:
             heat=heat,
             text=text,
             heat_is="attention" if self.loaded.model.has_head else "cosine",
+            why=self.why_unsure(score, text, unlike),
+            outside=bool(self._why_outside(text, unlike)),
+            model=self.name,
+            trained_on=self.trained_on,
         )
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:
@@ -286,7 +326,10 @@ class Judge:
             patch = line, column
             box = (column / width, line / height, (column + 1) / width, (line + 1) / height)
         known = word.text in self.loaded.tokenizer.index
-        return WordScore(text[word.start : word.end], word.start, word.end, score, known, patch, box)
+        if not known and word.text not in self._meant:  # takes up to 40 ms if the vocabulary has 7,400 words
+            self._meant[word.text] = close_word(word.text, self.loaded.tokenizer.words)
+        meant = self._meant.get(word.text)
+        return WordScore(text[word.start : word.end], word.start, word.end, score, known, patch, box, meant)
 
     def _prepared(self, pictures: Iterable[Picture], numbers: Iterable[int | None]) -> Iterator[Tensor]:
         for number, picture in zip(numbers, pictures):
@@ -314,12 +357,11 @@ def names_shipped(model: Path) -> Iterator[None]:
         raise FileNotFoundError(f"{error}, or use the model that comes with the program: {SHIPPED}") from None
 
 
+def name_model(name: str, trained_on: str) -> str:
+    """A model in one line: "model scenes-small, trained on 6,036 drawn scenes"."""
+    return f"model {name}" + (f", trained on {trained_on}" if trained_on else "")
+
+
 def shorten(text: str, most: int) -> str:
     """The text, cut to at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def content_words(words: Sequence[str]) -> list[int]:
-    """Indices of the words that name something visible; all indices if no word does."""
-    named = [i for i, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
-    return named or list(range(len(words)))

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 # Colours that stay distinct with colour blindness (Okabe & Ito 2008); dark text on them has a contrast of at least 9.
 MISFIT, NEUTRAL, FIT = (244, 170, 120), (240, 240, 236), (120, 214, 180)
+DOUBT = (240, 228, 66)  # behind UNSURE
 INK = "#1a1a1a"  # of letters on these colours
 
 
 def verdict_html(verdict: Verdict) -> str:
     """The verdict, its score and threshold, the text with each word coloured by its score, and notes below."""
-    name, sign, mark, colour = ("MATCH", "≥", "✓", FIT) if verdict.match else ("MISMATCH", "<", "✗", MISFIT)
+    sign, mark, colour = ("≥", "✓", FIT) if verdict.match else ("<", "✗", MISFIT)
+    if verdict.why:
+        mark, colour = "?", DOUBT
     badge = f"background:rgb{colour};color:{INK};border-radius:5px;padding:.15em .5em;margin-right:.6em"
-    numbers = (
-        f"score <b>{verdict.score:.3f}</b> {html.escape(sign)} threshold <b>{verdict.threshold:.3f}</b>, "
-        f"probability {verdict.probability:.2f}"
-    )
+    numbers = f"score <b>{verdict.score:.3f}</b> {html.escape(sign)} threshold <b>{verdict.threshold:.3f}</b>"
+    if not verdict.why:
+        numbers += f", probability {verdict.probability:.2f}"
     words = "".join(
         f'{space}<span style="white-space:nowrap">{word_html(word, verdict)}{mark_after}</span>'
         for space, word, mark_after in pieces(verdict)
@@ -34,10 +36,23 @@ def verdict_html(verdict: Verdict) -> str:
     rest = html.escape(verdict.text[end_of(verdict) :])
     return (
         '<div style="font-family:system-ui,sans-serif;max-width:60em;overflow-wrap:anywhere">'
-        f'<div style="margin:.3em 0"><strong style="{badge}">{mark} {name}</strong>{numbers}</div>'
+        f'<div style="margin:.3em 0"><strong style="{badge}">{mark} {verdict.verdict.upper()}</strong>{numbers}</div>'
+        f"{because_html(verdict)}"
         f'<div style="line-height:2.3;margin:.3em 0">{words}<span style="opacity:.6">{rest}</span></div>'
-        f'<div style="font-size:.85em;opacity:.75">{html.escape(" ".join(notes(verdict)))}</div></div>'
+        f'<div style="font-size:.85em;opacity:.75">{html.escape(" ".join(notes(verdict)))}</div>'
+        f'<div style="font-size:.85em;opacity:.75">{html.escape(about(verdict))}</div></div>'
     )
+
+
+def because_html(verdict: Verdict) -> str:
+    """Why the judge is unsure, as a line; "" if it is not."""
+    return f'<div style="margin:.3em 0">Because {html.escape(verdict.why)}.</div>' if verdict.why else ""
+
+
+def about(verdict: Verdict) -> str:
+    """Which model it was, as a sentence."""
+    name = f" {verdict.model}" if verdict.model else ""
+    return f"Model{name}, trained on {verdict.trained_on}." if verdict.trained_on else f"Model{name}."
 
 
 def word_html(word: WordScore, verdict: Verdict) -> str:
@@ -71,6 +86,7 @@ def notes(verdict: Verdict) -> list[str]:
     found = ["A green background: the word fits the picture. Orange: it does not."]
     if not all(word.known for word in verdict.words):
         found.append("Dashed and with a question mark: not in the vocabulary, so the score says little.")
+    found += [f"Did you mean {word.meant} instead of {word.text}?" for word in verdict.words if word.meant]
     if verdict.unread:
         found.append(unread_note(verdict))
     return found

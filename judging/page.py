@@ -19,8 +19,9 @@ from common.metrics import Integers
 from common.pictures import data_url
 from common.storage import write_atomically
 from Config import require
+from judging.doubt import content_words
 from judging.inputs import open_any
-from judging.judge import Judge, Verdict, content_words
+from judging.judge import Judge, Verdict, name_model
 from judging.suggest import Suggestion, suggest
 from sources.pairs import path_below
 from sources.tables import read_table
@@ -58,6 +59,7 @@ class Suspect(NamedTuple):
     image: str
     caption: str
     score: float
+    why: str = ""  # the judge is unsure
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Summary:
 
     rows: int = 0
     mismatches: int = 0
+    unsure: int = 0
     suspects: list[Suspect] = field(default_factory=list)  # the worst first
     without: int = 0  # rows without a score
     errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first rows without a score: row, image, why
@@ -78,7 +81,7 @@ def write_report(path: Path, judge: Judge, scored: Path, images: Path, worst: in
     images: folder of the pictures. suggestions: add corrections (needs spaCy). ValueError if the file has no scores, or
     scores of another model.
     """
-    summary = summarise(scored, worst, judge.threshold)
+    summary = summarise(scored, worst, judge.threshold)  # the limits of a risk, and what is outside, are in the file
     require(summary.rows > summary.without, f"{scored} has no scores; add --out FILE, which makes some")
     cards = [card(judge, images, suspect, suggestions) for suspect in summary.suspects]
     page = "\n".join(whole_page(judge, scored, summary, cards))
@@ -100,9 +103,11 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
                 image, why = (row.get("image"), row.get("error")) if isinstance(row, dict) else ("", row)
                 found.errors.append((f"{found.rows:,}", str(image or ""), str(why or "")))
             continue
-        found.mismatches += score < threshold
+        found.unsure += row.get("verdict") == "unsure"
+        found.mismatches += score < threshold and row.get("verdict") != "unsure"
         found.counts[min(BINS - 1, max(0, int((score + 1) / 2 * BINS)))] += 1
-        suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score)
+        why = str(row.get("why") or "") if row.get("verdict") == "unsure" else ""
+        suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score, why)
         heapq.heappush(heap, (-score, -found.rows, suspect))
         if len(heap) > worst:
             heapq.heappop(heap)
@@ -136,8 +141,11 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
         f"row {suspect.row:,} has the score {suspect.score:.3f}, and {judge.name} gives it {verdict.score:.3f}: "
         "give the model that made the scores as --model",
     )
-    name = "Match" if suspect.score >= judge.threshold else "Mismatch"
-    numbers = f"{name}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
+    why = suspect.why or verdict.why  # an earlier version wrote no reasons
+    numbers = f"Unsure, because {html.escape(why)}: score {suspect.score:.2f}"
+    if not why:
+        name = "Match" if suspect.score >= judge.threshold else "Mismatch"
+        numbers = f"{name}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
     return (
         f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
@@ -160,7 +168,8 @@ def marked(text: str, verdict: Verdict) -> str:
     for number, word in enumerate(verdict.words):
         low = word.known and number in content and word.score < least
         kind = "" if word.known else "unknown"
-        title = f"{word.score:.2f}" if word.known else "not in the vocabulary"
+        meant = f"; did you mean {word.meant}?" if word.meant else ""
+        title = f"{word.score:.2f}" if word.known else f"not in the vocabulary{html.escape(meant)}"
         inside = html.escape(text[word.start : word.end])
         parts += [
             html.escape(text[position : word.start]),
@@ -187,10 +196,12 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     fraction = summary.mismatches / max(1, summary.rows - summary.without)
     has_unknown = any('class="unknown"' in card for card in cards)
     dotted = "A dotted line is under words that the model does not know. " if has_unknown else ""
+    unsure = f"On {summary.unsure:,} the model is unsure. " if summary.unsure else ""
     yield (
-        f"<p>{counted(summary.rows, 'row')}. For the model {html.escape(judge.name)}, {summary.mismatches:,} of them "
+        f"<p>{counted(summary.rows, 'row')}. For the {html.escape(name_model(judge.name, judge.trained_on))}, "
+        f"{summary.mismatches:,} of them "
         f"({fraction:.1%}) {'is a mismatch' if summary.mismatches == 1 else 'are mismatches'}: "
-        f"the score is below the threshold, {judge.threshold:.2f}. "
+        f"the score is below the threshold, {judge.threshold:.2f}. {unsure}"
         "Words that name something and have a score below the threshold are marked. "
         f"{dotted}Marks and corrections show where to look; they prove nothing.</p>"
     )

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,24 +30,28 @@ from common.metrics import Floats
 from common.storage import write_atomically, write_json
 from Config import require
 from evaluation import scoring
+from judging.doubt import content_words
 from judging.inputs import why_unreadable
-from judging.judge import Judge, content_words
+from judging.judge import Judge, name_model
 from sources.pairs import path_below
 from sources.tables import read_table
 from Tokenizer_lib import split_words
 
 ROWS = 2048  # of a part. With 5 captions a picture, ResNet-50 on one core takes 30 s for a part: what a kill can lose
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-FORMAT = 1  # of the parts
+FORMAT = 2  # of the parts
 DIGITS = 6  # of scores and probabilities, in every format; float32 holds 7
 RESULTS = {  # the added columns
     "score": pa.float64(),
     "probability": pa.float64(),  # of a match, if true and false texts are equally frequent
-    "match": pa.bool_(),
+    "match": pa.bool_(),  # the score is at least the threshold, however unsure the judge is
+    "verdict": pa.string(),  # match, mismatch or unsure
+    "why": pa.string(),  # the judge is unsure
     "worst_word": pa.string(),  # the content word with the lowest score, among those of the vocabulary
     "worst_score": pa.float64(),  # its score
     "error": pa.string(),  # why there is no score
 }
+ADDED = ("verdict", "why")  # columns that earlier versions did not write
 Row = dict[str, Any]
 
 
@@ -61,6 +66,7 @@ class Job:
     device: str = "auto"
     engine: str = "local"
     overwrite: bool = False
+    risk: float | None = None
 
 
 def score_file(job: Job) -> str:
@@ -78,7 +84,7 @@ def score_file(job: Job) -> str:
     table = survey(job.source)
     require(table.rows > 0, f"{job.source} has no rows")
     find_any_picture(job)
-    judge = load_judge(job.model, job.device)  # if there is no model, fail before anything is written
+    judge = load_judge(job.model, job.device, job.risk)  # if there is no model, fail before anything is written
     folder = job.out.with_name(f".{job.out.name}.parts")
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -120,9 +126,12 @@ def score_parts(job: Job, table: "Table", judge: Judge, folder: Path) -> str:
         rows == table.rows,
         f"{job.source} has changed: it had {table.rows:,} rows at the start and has {rows:,} at the end; run it again",
     )
-    mismatches, errors = join(parts, table, job.out)
+    found, errors = join(parts, table, job.out)
     shutil.rmtree(folder)
-    summary = f"{job.out}: {counted(table.rows, 'row')}, {counted(mismatches, 'mismatch', 'mismatches')}"
+    summary = f"{job.out}: {counted(table.rows, 'row')}, {counted(found['mismatch'], 'mismatch', 'mismatches')}"
+    if found["unsure"]:
+        summary += f", {found['unsure']:,} unsure (see the column why)"
+    summary += f"; {name_model(judge.name, judge.trained_on)}"
     return f"{summary}, {errors:,} without a score (see the column error)" if errors else summary
 
 
@@ -165,9 +174,12 @@ def survey(file: Path) -> Table:
 
 
 def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
-    """Return the columns. ValueError if only some RESULTS are among them; if all are, they are from an earlier run."""
+    """Return the columns. ValueError if only some RESULTS are among them; if all are, they are from an earlier run.
+
+    A run of an earlier version has all but ADDED.
+    """
     taken = [name for name in RESULTS if name in columns]
-    if taken and len(taken) < len(RESULTS):
+    if taken and len(taken) < len(RESULTS) and taken != [name for name in RESULTS if name not in ADDED]:
         raise ValueError(f"{file} has a column {taken[0]!r}, which --out would replace by a result; rename it")
     return columns
 
@@ -210,11 +222,11 @@ def begin(folder: Path, job: Job, judge: Judge) -> None:
 
 
 def identity_of(judge: Judge) -> str:
-    """A hash of weights, threshold and name: judges with the same hash give the same scores and verdicts."""
+    """A hash of weights, threshold, name and risk: judges with the same hash give the same scores and verdicts."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(judge.loaded.model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(json.dumps([asdict(judge.loaded.threshold), judge.name], sort_keys=True).encode())
+    digest.update(json.dumps([asdict(judge.loaded.threshold), judge.name, judge.risk], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -225,7 +237,9 @@ def parts_of(job: Job, table: Table, folder: Path) -> Iterator["Part"]:
         some = list(itertools.islice(rows, ROWS))
         if not some:
             return
-        yield Part(folder / f"{number:08d}.parquet", some, table, job.images.absolute(), job.model, job.device)
+        yield Part(
+            folder / f"{number:08d}.parquet", some, table, job.images.absolute(), job.model, job.device, job.risk
+        )
 
 
 def numbers_in(folder: Path) -> Iterator[int]:
@@ -234,9 +248,9 @@ def numbers_in(folder: Path) -> Iterator[int]:
 
 
 @functools.lru_cache(1)
-def load_judge(model: str, device: str) -> Judge:
+def load_judge(model: str, device: str, risk: float | None = None) -> Judge:
     """The judge, loaded once in each process."""
-    return Judge.load(model, device)
+    return Judge.load(model, device, risk)
 
 
 @dataclass(frozen=True)
@@ -249,10 +263,11 @@ class Part:
     images: Path
     model: str
     device: str
+    risk: float | None = None
 
     def run(self) -> int:
         """Score the rows and write them to `path`; returns their number."""
-        found = score_rows(load_judge(self.model, self.device), self.rows, self.images)
+        found = score_rows(load_judge(self.model, self.device, self.risk), self.rows, self.images)
         kinds = self.table.columns
         rows = [
             {**({} if isinstance(row, str) else plain_row(row, kinds)), **result}
@@ -286,7 +301,8 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
     if not places:
         return results
     errors: dict[str, ValueError | OSError] = {}  # by the name of the picture
-    vectors = scoring.encode_pictures(judge.loaded, scoring.prepare_files(judge.loaded, places, errors), len(places))
+    prepared = scoring.prepare_files(judge.loaded, places, errors)
+    vectors, unlike = scoring.encode_and_measure(judge.loaded, prepared, len(places))
     for number, name, _ in pairs:
         if name in errors:
             results[number]["error"] = f"picture: {why_unreadable(errors[name], str(places[name]))}"
@@ -302,10 +318,13 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | str]], images: Path
     else:  # word scores of a pooled model take one encoding for each word
         scores = scoring.score_pairs(judge.loaded, vectors, texts, which)
     for i, (number, _, text) in enumerate(pairs):
+        match, why = bool(scores[i] >= judge.threshold), judge.why_unsure(float(scores[i]), text, unlike[which[i]])
         results[number] |= {
             "score": round(float(scores[i]), DIGITS),
             "probability": round(float(judge.probability(scores[i])), DIGITS),
-            "match": bool(scores[i] >= judge.threshold),
+            "match": match,
+            "verdict": "unsure" if why else "match" if match else "mismatch",
+            "why": why or None,
             **({} if words is None else worst_word(judge, text, words[i])),
         }
     return results
@@ -339,16 +358,17 @@ def worst_word(judge: Judge, text: str, scores: Floats) -> Row:
 # Joining the parts
 
 
-def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
-    """Write the rows of all parts to one file; returns the number of mismatches and of rows without a score."""
-    mismatches = errors = 0
+def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[Counter[str], int]:
+    """Write the rows of all parts to one file; returns the number of each verdict and of rows without a score."""
+    found: Counter[str] = Counter()
+    errors = 0
 
     def batches() -> Iterator[pa.Table]:
-        nonlocal mismatches, errors
+        nonlocal errors
         for path in progress(parts, "writing", " parts"):
             rows = pq.read_table(path, schema=table.schema)
             errors += len(rows) - rows["error"].null_count
-            mismatches += rows["match"].to_pylist().count(False)
+            found.update(rows["verdict"].to_pylist())
             yield rows
 
     match out.suffix.lower():
@@ -359,7 +379,7 @@ def join(parts: Sequence[Path], table: Table, out: Path) -> tuple[int, int]:
         case _:
             write = write_json_lines
     write_atomically(out, lambda path: write(path, batches(), table))
-    return mismatches, errors
+    return found, errors
 
 
 def write_parquet(path: Path, batches: Iterable[pa.Table], table: Table) -> None:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from common.pictures import data_url
+from judging.doubt import content_words
 from judging.heat import heat_range, overlay
-from judging.judge import Judge, Verdict, WordScore, content_words
+from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import end_of, notes, pieces, tint
 from judging.suggest import Suggestion
 from judging.web_uploads import MOST_BYTES
@@ -92,6 +93,7 @@ def image_tag(picture: Image.Image, alt: str) -> str:
 def head_html(judge: Judge) -> str:
     """The heading of the page, with the name of the model."""
     name = f" <code>{html.escape(judge.name)}</code>" if judge.name else ""
+    name += f", trained on {html.escape(judge.trained_on)}," if judge.trained_on else ""
     return (
         f"<h1>Image &amp; Text Consistency</h1><p>Is the text an accurate description of the picture? The model{name} "
         "gives a score, a verdict, and the words and places that decided it.</p>"
@@ -115,20 +117,25 @@ def verdict_html(verdict: Verdict, at: float, lowest: float) -> str:
     match = verdict.score >= at
     name, sign, mark = ("MATCH", "≥", "✓") if match else ("MISMATCH", "<", "✗")
     meaning = "The text describes the picture." if match else "The text does not describe the picture."
+    unsure = bool(verdict.why) and (verdict.outside or at == verdict.threshold)  # a risk is for the tuned threshold
+    if unsure:
+        name, mark, meaning = "UNSURE", "?", f"{verdict.why[0].upper()}{verdict.why[1:]}."
     score, line = (100 * (min(max(value, lowest), 1) - lowest) / (1 - lowest) for value in (verdict.score, at))
     moved = ""
     if at != verdict.threshold:
-        tuned = "MATCH" if verdict.match else "MISMATCH"
+        tuned = verdict.verdict.upper()
         moved = f'<p class="note">This is at your threshold. At the tuned one, {verdict.threshold:.3f}: {tuned}.</p>'
+    probability = (
+        f"<p>Probability of a match <b>{per_cent(verdict.probability)}</b>, "
+        "if true and false texts are equally frequent</p>"
+    )
     return (
         f'<div class="verdict {name.lower()}" role="status">'
-        f'<strong><span aria-hidden="true">{mark}</span> {name}</strong><p>{meaning}</p>'
+        f'<strong><span aria-hidden="true">{mark}</span> {name}</strong><p>{html.escape(meaning)}</p>'
         f'<div class="gauge" aria-hidden="true"><i style="width:{score:.1f}%"></i>'
         f'<b style="left:{line:.1f}%"></b></div>'
         f"<p>Score <b>{verdict.score:.3f}</b> {sign} threshold <b>{at:.3f}</b></p>"
-        f"<p>Probability of a match <b>{per_cent(verdict.probability)}</b>, "
-        "if true and false texts are equally frequent</p>"
-        f"{moved}</div>"
+        f"{'' if unsure else probability}{moved}</div>"
     )
 
 
@@ -150,7 +157,8 @@ def words_html(visit: Visit, at: float) -> str:
     below = notes(verdict)
     if verdict.heat is not None:
         below.insert(1, "Press a word to see where.")
-    return f'<p class="words">{words}<span class="rest">{rest}</span></p><p class="note">{" ".join(below)}</p>'
+    note = html.escape(" ".join(below))
+    return f'<p class="words">{words}<span class="rest">{rest}</span></p><p class="note">{note}</p>'
 
 
 def word_html(word: WordScore, number: int, visit: Visit, at: float) -> str:
@@ -178,7 +186,8 @@ def heat_html(visit: Visit) -> str:
     word = verdict.words[visit.chosen]
     name = html.escape(word.text)
     if not word.known:
-        return f'<p class="note"><b>{name}</b> is not in the vocabulary, so it has no heat map.</p>'
+        meant = f" Did you mean <b>{html.escape(word.meant)}</b>?" if word.meant else ""
+        return f'<p class="note"><b>{name}</b> is not in the vocabulary, so it has no heat map.{meant}</p>'
     lowest, highest = heat_range(verdict)
     over = overlay(visit.shown, verdict.heat[visit.chosen], lowest, highest)
     frame, where = "", ""

@@ -31,5 +31,11 @@ def ade20k_identity(name: str) -> str:
 
 
 SOURCES = {
-    "ade20k": Source("folder", lambda folder, _: read_ade20k(folder), collection="ade20k", identify=ade20k_identity),
+    "ade20k": Source(
+        "folder",
+        lambda folder, _: read_ade20k(folder),
+        collection="ade20k",
+        title="photographs of ADE20K",
+        identify=ade20k_identity,
+    ),
 }

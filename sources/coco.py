@@ -71,5 +71,11 @@ def _identity_of_line(line: str) -> str | None:
 
 
 SOURCES = {
-    "coco": Source("folder", lambda folder, _: read_coco(folder), collection="coco", identify=_identity_of_line),
+    "coco": Source(
+        "folder",
+        lambda folder, _: read_coco(folder),
+        collection="coco",
+        title="photographs of COCO",
+        identify=_identity_of_line,
+    ),
 }

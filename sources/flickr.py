@@ -148,6 +148,18 @@ def _identity_of_line(line: str) -> str | None:
 
 
 SOURCES = {
-    "flickr30k": Source("folder", lambda f, _: read_flickr30k(f), collection="flickr", identify=_identity_of_line),
-    "flickr8k": Source("folder", lambda f, _: read_flickr8k(f), collection="flickr", identify=_identity_of_line),
+    "flickr30k": Source(
+        "folder",
+        lambda f, _: read_flickr30k(f),
+        collection="flickr",
+        title="photographs of Flickr30k",
+        identify=_identity_of_line,
+    ),
+    "flickr8k": Source(
+        "folder",
+        lambda f, _: read_flickr8k(f),
+        collection="flickr",
+        title="photographs of Flickr8k",
+        identify=_identity_of_line,
+    ),
 }

@@ -116,5 +116,7 @@ class Source:
     """The part of its photographs' identities before the colon; None for a source that has only texts."""
     identify: Callable[[str], str | None] = no_identity
     """A line of --hold-out (an id or a file name) -> the identity it can mean, or None if it fits no photograph."""
+    title: str = ""
+    """How a sentence names its pictures, for example "drawn scenes"; "" means "photographs"."""
     splits_are_final: bool = False
     """True: the splits are used as they are. False: without test photographs, half of the validation list is test."""

@@ -8,7 +8,7 @@ import importlib.metadata
 import itertools
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
 from Config import DatabaseConfig, require
 from sources.folder import NothingUsable
 from sources.intake import Intake
+from sources.registry import SOURCES
 from sources.rows import MISMATCHES, Content
 from sources.units import database_features
 
 WORD_COUNTS = "word_counts.json"
+PHOTOGRAPHS = "photographs of "  # how most titles of sources begin
 
 
 def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: Content) -> dict[str, Any]:
@@ -146,6 +148,22 @@ def write_companions(
         for number, entry in enumerate(left_out):
             file.write(("," if number else "") + "\n  " + json.dumps(entry, ensure_ascii=False))
         file.write("\n ]\n}\n")
+
+
+def name_pictures(manifest: Mapping[str, Any]) -> str:
+    """What the training pictures of a database are, for example "drawn scenes" or "photographs of Flickr8k"."""
+    used = [name for name, source in manifest["sources"].items() if source["splits"]["train"]]
+    known = [SOURCES[name] for name in used if name in SOURCES and SOURCES[name].collection is not None]
+    titles = [source.title for source in known] or [""]
+    named = [title.removeprefix(PHOTOGRAPHS) for title in titles if title.startswith(PHOTOGRAPHS)]
+    others = ["others"] if named and "" in titles else []
+    photographs = [PHOTOGRAPHS + listed([*named, *others])] if named else ["photographs"] if "" in titles else []
+    return listed([*(title for title in titles if title and not title.startswith(PHOTOGRAPHS)), *photographs])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

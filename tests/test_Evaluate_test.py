@@ -46,7 +46,7 @@ def joined(shown):
     return " ".join(shown.split())
 
 
-PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Categories", "Errors")
+PLOTS = ("Threshold_Analysis", "Scores", "Curves", "Reliability", "Risk", "Categories", "Errors")
 FIGURES = {"balanced_accuracy", "recall", "specificity", "roc_auc", "average_precision", "pairwise"}
 
 
@@ -115,6 +115,8 @@ def test_the_report_is_complete(evaluated):
             "retrieval",
             "word_evidence",
             "corrections",
+            "outside",
+            "selective",
         ),
         *("benchmarks", "hardware", "seconds", "resamples_of_ranks", "trained_on"),
     }
@@ -166,8 +168,12 @@ def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
 
 
 def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path):
-    folder = shutil.copytree(trained / "Models" / "small", tmp_path / "small")
+    small = trained / "Models" / "small"
+    folder = shutil.copytree(small, tmp_path / "small")
+    (folder / "world.safetensors").unlink()  # as in a model of an earlier version
     evaluate("--model", folder, "--threshold-for", "recall=0.95", "--blind-captions", 200, "--resamples", 50)
+    made, trained_on = (checkpoints.load_model(one, torch.device("cpu")).model.world for one in (folder, small))
+    assert made.trained_on == trained_on.trained_on and torch.equal(made.centres, trained_on.centres)
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95
@@ -380,7 +386,7 @@ def test_corrections_are_counted(monkeypatch):
     one = SimpleNamespace(
         texts={"test": test},
         scores={"test": SimpleNamespace(pictures=torch.tensor([0.0, 1.0]))},
-        loaded=SimpleNamespace(threshold=SimpleNamespace(threshold=0.5)),
+        loaded=SimpleNamespace(threshold=SimpleNamespace(threshold=0.5), model=SimpleNamespace(trained_on="")),
         boot=Bootstrap(2, 20),
     )
     found = Evaluate_test.correct_swaps(one, 100)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import Analyze_logs
 import Main_train
 from common.command_line import read_command_line
+from common.risk import RISKS
 from Config import PRESETS, BackboneConfig, NegativesConfig
 from training import checkpoints
 from training.log import LOG_COLUMNS, read_log
@@ -44,13 +45,21 @@ def assert_same(one, other):
 def test_a_run_writes_all_that_a_model_needs(trained):
     folder = trained / "Models" / "small"
     names = {path.name for path in folder.iterdir()}
-    assert names >= {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "last.json"}
+    assert names >= {
+        "best.safetensors",
+        "config.json",
+        "vocabulary.json",
+        "threshold.json",
+        "world.safetensors",
+        "last.json",
+    }
     log = read_log(trained / "Plots" / "small" / "training_log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     assert all(0 <= row["balanced_accuracy"] <= 1 and row["pairs_per_second"] > 0 for row in log)
     best = max(log, key=lambda row: row["balanced_accuracy"])
     threshold = json.loads((folder / "threshold.json").read_text())
     assert threshold["threshold"] == pytest.approx(best["threshold"])
+    assert [risk for risk, _, _ in threshold["limits"]] == list(RISKS)
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.epoch == best["epoch"]
 
 

@@ -1,5 +1,6 @@
 """Predict: one picture and one text, a data set, the terminal, and errors, as a user meets them."""
 
+import csv
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT, run_process, run_script
 from PIL import Image
@@ -34,10 +36,10 @@ def picture(tmp_path):
 
 def test_the_verdict_is_that_of_the_judge(model, picture):
     verdict = Judge.load(model, "cpu").check(picture, TEXT)
-    shown = run_process("Predict.py", picture, TEXT, "--model", model, status=0 if verdict.match else 1).stdout
-    assert shown.startswith("MATCH" if verdict.match else "MISMATCH")
+    shown = run_process("Predict.py", picture, TEXT, "--model", model, status=Predict.STATUS[verdict.verdict]).stdout
+    assert shown.startswith(f"{verdict.verdict.upper()}  ")
     assert f"{verdict.score:.3f}" in shown and f"probability {verdict.probability:.2f}" in shown
-    assert len(shown.splitlines()) == 1 + len(TEXT.split())
+    assert len(shown.splitlines()) == 2 + len(TEXT.split())
     assert "\033" not in shown  # no colours in a pipe
 
 
@@ -53,11 +55,118 @@ def test_the_threshold_decides_the_word_and_the_status(model, picture, tmp_path,
 def test_json_holds_everything(model, picture):
     verdict = Judge.load(model, "cpu").check(picture, TEXT)
     args = (picture, TEXT, "--model", model, "--json", "--suggest")
-    result = json.loads(run_script("Predict.py", *args, status=0 if verdict.match else 1).stdout)
+    result = json.loads(run_script("Predict.py", *args, status=Predict.STATUS[verdict.verdict]).stdout)
     assert result["score"] == pytest.approx(verdict.score, abs=1e-5) and result["match"] is verdict.match
     assert [TEXT[word["start"] : word["end"]] for word in result["words"]] == TEXT.rstrip(".").split()
     assert result["image"] == str(picture) and result["text"] == TEXT and result["model"] == "small"
     assert all(found["after"] > found["before"] for found in result["suggestions"])
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)  # unlike every drawn scene
+STRANGE = "the picture is unlike those that the model was trained on (drawn scenes)"
+
+
+@pytest.mark.parametrize(
+    ("strange", "text", "why"),
+    [
+        (True, "A red ball.", STRANGE),
+        (False, "Ein roter Ball.", "the model knows 1 of 3 content words"),
+        (True, "xqzzt", f"{STRANGE} and the model knows 0 of 1 content word"),
+    ],
+)
+def test_what_is_outside_is_unsure_and_says_why(strange, text, why, picture, tmp_path):
+    if strange:
+        Image.fromarray(NOISE).save(tmp_path / "noise.png")
+    image = tmp_path / "noise.png" if strange else picture
+    lines = run_script("Predict.py", image, text, "--model", SHIPPED, status=3).stdout.splitlines()
+    assert lines[0].startswith("UNSURE  score ") and "probability" not in lines[0]
+    assert lines[1] == f"  because {why}"
+    assert lines[2] == "model scenes-small, trained on 6,036 drawn scenes"
+    found = json.loads(run_script("Predict.py", image, text, "--model", SHIPPED, "--json", status=3).stdout)
+    assert (found["verdict"], found["why"], found["outside"]) == ("unsure", why, True)
+    assert found["match"] is (found["score"] >= found["threshold"])  # stays, for programs of earlier versions
+    assert found["trained_on"] == "6,036 drawn scenes"
+
+
+def test_a_model_of_an_earlier_version_judges_every_picture(tmp_path):
+    folder = shutil.copytree(SHIPPED, tmp_path / "earlier")
+    (folder / "world.safetensors").unlink()
+    Image.fromarray(NOISE).save(tmp_path / "noise.png")
+    args = (tmp_path / "noise.png", "A red ball.", "--model", folder)
+    lines = run_script("Predict.py", *args, status=None).stdout.splitlines()
+    assert lines[0].startswith(("MATCH", "MISMATCH")) and lines[1] == "model earlier"
+
+
+def with_limits(tmp_path, lower, upper):
+    """The shipped model with these limits for a risk of 0.1."""
+    folder = shutil.copytree(SHIPPED, tmp_path / "limits")
+    settings = json.loads((folder / "threshold.json").read_text())
+    (folder / "threshold.json").write_text(json.dumps(settings | {"limits": [[0.1, lower, upper]]}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "true", "false"),
+    [
+        (-0.1, 0.1, 0, 1),
+        (-0.1, 0.99, 3, 1),
+        (-0.1, None, 3, 1),
+        (-0.9999, 0.1, 0, 3),
+        (None, None, 3, 3),
+    ],
+)
+def test_a_risk_decides_only_beyond_its_limits(lower, upper, true, false, tmp_path):
+    folder = with_limits(tmp_path, lower, upper)
+    texts = "A striped yellow umbrella on a beach.", "A striped yellow umbrella and a green tree on a beach."
+    for text, status in zip(texts, (true, false)):
+        args = ("Plots/example_scene.png", text, "--model", folder)
+        shown = run_script("Predict.py", *args, "--risk", 0.15, status=status).stdout
+        assert ("  because at a risk of 0.1 " in shown) is (status == 3)
+        assert run_script("Predict.py", *args, status=0 if text is texts[0] else 1)  # without --risk as before
+
+
+def test_a_model_without_limits_names_the_command_that_makes_them(picture, tmp_path):
+    folder = shutil.copytree(SHIPPED, tmp_path / "earlier")
+    settings = json.loads((folder / "threshold.json").read_text())
+    settings.pop("limits", None)
+    (folder / "threshold.json").write_text(json.dumps(settings))
+    done = run_script("Predict.py", picture, "a ball", "--model", folder, "--risk", 0.1, status=2)
+    assert f"python Evaluate_test.py --model {folder}" in done.stderr and done.stderr.count("\n") == 1
+    for risk in ("0", "0.001", "0.5", "nan"):
+        done = run_script("Predict.py", picture, "a ball", "--model", SHIPPED, "--risk", risk, status=2)
+        assert "must be at least 0.01" in done.stderr
+
+
+def test_a_misspelled_word_gets_the_known_one(picture):
+    args = (picture, "A yellow umbrela and a bal on a beach", "--model", SHIPPED)
+    shown = run_script("Predict.py", *args, status=None).stdout
+    assert "umbrela" in shown and "(not in the vocabulary; did you mean umbrella?)" in shown
+    assert shown.count("did you mean") == 1  # "bal" is too short
+    words = {
+        word["text"]: word
+        for word in json.loads(run_script("Predict.py", *args, "--json", status=None).stdout)["words"]
+    }
+    assert words["umbrela"]["meant"] == "umbrella" and words["bal"]["meant"] is words["beach"]["meant"] is None
+
+
+def test_a_table_and_its_page_name_what_is_unsure(picture, tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "noise.png")
+    rows = [(picture.name, "a red ball"), ("noise.png", "a red ball"), (picture.name, "ein roter Ball")]
+    (tmp_path / "pairs.csv").write_text("image,caption\n" + "".join(f"{image},{text}\n" for image, text in rows))
+    out, page = tmp_path / "scored.csv", tmp_path / "page.html"
+    args = ("--pairs", tmp_path / "pairs.csv", "--out", out, "--report", page, "--model", SHIPPED, "--device", "cpu")
+    shown = run_script("Predict.py", *args).stdout
+    assert ", 2 unsure (see the column why); model scenes-small, trained on 6,036 drawn scenes" in shown
+    with out.open() as file:
+        found = list(csv.DictReader(file))
+    assert [row["verdict"] for row in found] == [
+        "match" if found[0]["match"] == "true" else "mismatch",
+        *["unsure"] * 2,
+    ]
+    assert [row["why"] for row in found] == ["", STRANGE, "the model knows 1 of 3 content words"]
+    written = page.read_text()
+    assert "model scenes-small, trained on 6,036 drawn scenes" in written and "On 2 the model is unsure." in written
+    assert f"Unsure, because {STRANGE}: score" in written
 
 
 def test_a_heat_map_is_written(model, picture, tmp_path, capsys):
@@ -78,12 +187,12 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
     text = f"A red {words} ball is on the left side of the picture. " + "a ball " * 40
     verdict = Judge.load(model, "cpu").check(picture, text)._replace(score=-0.123, threshold=-0.456, match=True)
     high = tuple(word._replace(score=1.0) for word in verdict.words)
-    Predict.print_verdict(verdict._replace(words=high), "m" * 60)
+    Predict.print_verdict(verdict._replace(words=high))
     found = Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, text)
     Predict.print_suggestions([found, found._replace(text="A ball.")])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(cell_len, lines[1:])) <= max(columns, 66) and len(lines) > 64
-    assert cell_len(lines[0]) == 80 and lines[0].endswith(", model mmmmmmmmmmmm...")
+    assert max(map(cell_len, lines[:2])) <= 80
     assert sum("…" in line and "(not in the vocabulary)" in line for line in lines) == 3
     corrected = lines.index("  red → green (0.10 → 0.20)")
     assert lines[corrected + 1] == "    A red" and lines[-1] == "  red → green (0.10 → 0.20)  A ball."
@@ -91,7 +200,7 @@ def test_a_verdict_fits_a_terminal(columns, model, picture, monkeypatch, capsys)
 
 def test_lines_in_a_pipe_are_whole(model, picture, capsys):
     verdict = Judge.load(model, "cpu").check(picture, f"A {300 * 'x'} ball.")
-    Predict.print_verdict(verdict, "small")
+    Predict.print_verdict(verdict)
     assert f"  {300 * 'x'}  " in capsys.readouterr().out
     Predict.print_suggestions([Suggestion("red", "green", 2, 5, "colour", 0.1, 0.2, "A green ball " * 20)])
     assert capsys.readouterr().out.count("\n") == 1
@@ -182,7 +291,8 @@ def test_colours_are_for_terminals(monkeypatch):
 def test_without_arguments_the_shipped_model_judges_an_example():
     shown = run_script("Predict.py", "--model", SHIPPED).stdout
     assert "example_scene.png" in shown.splitlines()[0]
-    assert shown.splitlines()[1].startswith("MATCH") and shown.splitlines()[1].endswith(", model scenes-small")
+    assert shown.splitlines()[1].startswith("MATCH")
+    assert shown.splitlines()[2] == "model scenes-small, trained on 6,036 drawn scenes"
 
 
 def test_it_works_from_any_folder(tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 import Config
 from Architectures import SiameseModel
-from common.metrics import BALANCED, Calibration, Criterion, Floats, best_threshold, calibrate, rates
+from common.metrics import BALANCED, Calibration, Criterion, Floats, Integers, best_threshold, calibrate, rates
+from common.risk import Limits, find_limits
 from common.scores import Scorer
 from common.storage import (
     CONFIG,
@@ -21,10 +22,12 @@ from common.storage import (
     THRESHOLD,
     VOCABULARY,
     WEIGHTS,
+    WORLD,
     read_state_dict,
     write_atomically,
     write_json,
 )
+from common.world import load_world
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
@@ -43,10 +46,24 @@ class Threshold:
     slope: float  # of the calibration, see common.metrics.Calibration
     intercept: float
     epoch: int  # of the weights that the threshold belongs to
+    limits: tuple[Limits, ...] = ()  # for `--risk`, see common/risk.py; () in a model of an earlier version
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", tuple(Limits(*each) for each in self.limits))  # JSON has lists
 
     @classmethod
-    def choose(cls, true: Floats, false: Floats, epoch: int, criterion: Criterion = BALANCED) -> "Threshold":
-        """The best threshold for the scores of validation captions and hard negatives. ValueError if one is empty."""
+    def choose(
+        cls,
+        true: Floats,
+        false: Floats,
+        epoch: int,
+        criterion: Criterion = BALANCED,
+        photographs: tuple[Integers, Integers] | None = None,
+    ) -> "Threshold":
+        """The best threshold for the scores of validation captions and hard negatives. ValueError if one is empty.
+
+        photographs: of each true and of each false text; without them there are no limits for `--risk`.
+        """
         chosen = best_threshold(true, false, criterion)
         calibration = calibrate(true, false)
         return cls(
@@ -57,6 +74,7 @@ class Threshold:
             slope=calibration.slope,
             intercept=calibration.intercept,
             epoch=epoch,
+            limits=() if photographs is None else find_limits(true, photographs[0], false, photographs[1], chosen),
         )
 
     @property
@@ -70,7 +88,8 @@ def save_threshold(folder: Path, threshold: Threshold) -> None:
 
 
 def save_best(folder: Path, model: SiameseModel, threshold: Threshold) -> None:
-    """Write the weights, then their threshold."""
+    """Write the weights, then their threshold. The world of earlier weights is removed."""
+    (folder / WORLD).unlink(missing_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch)}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
@@ -99,6 +118,8 @@ def _why_incomplete(folder: Path, absent: str) -> str:
 
 def load_model(folder: Path, device: torch.device) -> LoadedModel:
     """Load a trained model from its folder: config.json, vocabulary.json, best.safetensors, threshold.json.
+
+    A model of this version also has world.safetensors, see common/world.py.
 
     FileNotFoundError or ValueError names the file that is absent or of another version.
     """
@@ -132,6 +153,7 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
             f"the weights in {folder} do not fit its config.json, or are of another version; train the model again. "
             f"{reason}"
         ) from error
+    model.world = load_world(folder, threshold.epoch, model.backbone.channels)
     return LoadedModel(model.to(device).eval(), tokenizer, config, threshold)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from common.storage import CONFIG, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS
+from common.storage import CONFIG, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS, WORLD
 from Config import Config, to_json
 from Tokenizer_lib import Tokenizer
 from training.log import LOG
@@ -35,7 +35,7 @@ def prepare(config: Config, tokenizer: Tokenizer, trained_on: Sequence[str]) -> 
     folder = config.model_folder
     if not config.resume:
         log = config.plots_folder / LOG
-        stale = [path for pattern in ("last*", "failed*", "*.json") for path in folder.glob(pattern)]
+        stale = [path for pattern in ("last*", "failed*", "*.json", WORLD) for path in folder.glob(pattern)]
         for old in (*stale, *earlier_results(config), log):
             old.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,4 +38,8 @@ def read_scenes(count: int, seed: int) -> Iterator[Item]:
         raise ValueError(f"--scenes {count}: seed {seed} gives only {len(seen)} different scenes; ask for fewer")
 
 
-SOURCES = {"scenes": Source("number", lambda count, settings: read_scenes(count, settings.seed), collection="")}
+SOURCES = {
+    "scenes": Source(
+        "number", lambda count, settings: read_scenes(count, settings.seed), collection="", title="drawn scenes"
+    )
+}

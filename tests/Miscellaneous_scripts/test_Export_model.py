@@ -116,11 +116,13 @@ def test_another_model_is_seen_as_different(model):
 def test_the_card_has_the_settings_and_the_threshold(model):
     card, loaded = card_of(model), checkpoints.load_model(model, torch.device("cpu"))
     photographs = len((model / "photographs.txt").read_text().splitlines())
-    assert f"Database `tiny`: trained on {photographs} photographs" in card
+    assert f"Database `tiny`: trained on {photographs} drawn scenes with their captions" in card
     assert f"The vocabulary has {len(loaded.tokenizer)} words" in card
     threshold = loaded.threshold.threshold
     assert f"a match if the score is at least {threshold:.4f}, chosen for balanced-accuracy" in card
     assert re.search(r"exported at commit \| ([0-9a-f]{40}(-dirty)?|unknown) \|", card)
+    (model / "world.safetensors").unlink()  # as in a model of an earlier version
+    assert f"trained on {photographs} photographs or scenes" in card_of(model)
     (model / "photographs.txt").unlink()
     assert "trained on an unknown number of photographs" in card_of(model)
 

@@ -16,7 +16,7 @@ from sources import scenes
 from training import checkpoints
 
 SCRIPT = "Miscellaneous_scripts/Prepare_weights.py"
-NAMES = {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "photographs.txt"}
+NAMES = {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "photographs.txt", "world.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,14 @@ def test_overwrite_replaces_the_model_and_touches_nothing_else(model, tmp_path):
     np.testing.assert_array_equal(scores(out), scores(model))
 
 
-def test_a_list_of_photographs_of_an_earlier_model_does_not_stay(model, tmp_path):
+def test_files_of_an_earlier_model_do_not_stay(model, tmp_path):
     source, out = shutil.copytree(model, tmp_path / "model"), tmp_path / "light"
     Prepare_weights.prepare(source, out, half=False)
-    (source / "photographs.txt").unlink()
+    gone = {"photographs.txt", "world.safetensors"}
+    for name in gone:
+        (source / name).unlink()
     written = Prepare_weights.prepare(source, out, half=False)
-    assert {path.name for path in written} == {path.name for path in out.iterdir()} == NAMES - {"photographs.txt"}
+    assert {path.name for path in written} == {path.name for path in out.iterdir()} == NAMES - gone
 
 
 def test_a_weight_that_float16_cannot_hold_is_reported(model, tmp_path):

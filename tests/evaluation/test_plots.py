@@ -102,3 +102,22 @@ def test_a_figure_has_the_format_of_its_file_name(tmp_path, ending, begins):
     if ending == "png":
         with Image.open(tmp_path / "scores.png") as image:
             assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1) and image.width == 1600
+
+
+def test_the_error_rate_rises_with_the_coverage_and_risks_are_named_once(tmp_path, kept):
+    scores = Curves(np.array([0.9, 0.6, 0.4]), np.array([0.1, 0.3, 0.8]))
+    at_risks = {
+        0.01: {"coverage": 0.0, "error": NAN},
+        0.05: {"coverage": 0.5, "error": 0.0},
+        0.1: {"coverage": 1.0, "error": 1 / 3},
+        0.2: {"coverage": 1.0, "error": 1 / 3},
+    }
+    plots.plot_risk(tmp_path / "x.png", scores, 0.5, at_risks)
+    (panel,) = kept[0].axes
+    curve, dots = panel.get_lines()
+    # Distances from the threshold: 0.4 twice, 0.3 of a false text that is accepted, 0.2, 0.1, 0.1 of a refused caption.
+    np.testing.assert_allclose(curve.get_xdata(), np.arange(1, 7) / 6)
+    assert curve.get_ydata()[1] == 0 and curve.get_ydata()[2] == pytest.approx(1 / 3)
+    assert curve.get_ydata()[-1] == pytest.approx(1 / 3)
+    assert list(dots.get_xdata()) == [0.5, 1.0]
+    assert [text.get_text() for text in panel.texts] == ["0.05", "0.1"]

@@ -66,6 +66,8 @@ RESULTS = {
     "equilibrium_threshold": 0.6913,
     **{"resamples": 1000, "test_photographs": 767, "test_captions": 3835, "trained_on": ["a"]},
     "calibration": {"ece": 0.0136, "brier": Interval(0.0488, 0.0448, 0.0533)},
+    "outside": {"test_pictures": 0.0078, "test_captions": 0.0},
+    "selective": {risk: {"coverage": 0.9, "error": 0.01} for risk in ("0.01", "0.05", "0.1", "0.2")},
     "word_evidence": WORDS | {"categories": {"colour": WORDS, LONG: WORDS | {"n": 3}}},
     "corrections": {
         **{"n": 100, "first_1": Interval(0.5, 0.4, 0.6), "first_1_by_chance": 0.1},

@@ -336,7 +336,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
     pictures = torch.stack([prepare(database.picture(row), 64) for row in rows])
     texts, of = some_texts(frozen, 12), np.arange(12) % len(rows)
     expected = scores_alone(frozen, pictures, texts)[of, np.arange(12)]
-    without = scoring.encode_rows(frozen, database, rows, "rows")
+    without = scoring.encode_rows(frozen, database, rows, "rows").vectors
     np.testing.assert_allclose(scoring.score_pairs(frozen, without, texts, of), expected, atol=1e-5)
     assert not (database.folder / "features").exists()  # the search creates no folder
 
@@ -347,7 +347,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
         raise AssertionError(f"picture {row} was read")
 
     monkeypatch.setattr(Database, "picture", unread)
-    found = scoring.encode_rows(frozen, database, rows, "rows")
+    found = scoring.encode_rows(frozen, database, rows, "rows").vectors
     assert found.shape == without.shape
     assert not torch.equal(found, without)  # the cache is in float16
     np.testing.assert_allclose(scoring.score_pairs(frozen, found, texts, of), expected, atol=1e-2)
@@ -366,7 +366,7 @@ def test_a_backbone_that_was_trained_has_no_cache(monkeypatch, database, models)
     monkeypatch.setattr(FeatureCache, "find", unasked)
     for name in ("both", "trained"):
         loaded = models[name]
-        found = scoring.encode_rows(loaded, database, [3, 1], "rows")
+        found = scoring.encode_rows(loaded, database, [3, 1], "rows").vectors
         pictures = torch.stack([prepare(database.picture(row), loaded.config.data.side) for row in (3, 1)])
         torch.testing.assert_close(found, encode(loaded, pictures), atol=1e-6, rtol=0)
 

@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import ROOT
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from common import storage
+from common.augment import prepare
+from common.pictures import open_picture
+from common.risk import Limits
+from common.world import World, pool
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
 
@@ -141,12 +146,13 @@ def test_a_bundle_scores_as_its_model_does(name, pictures, tmp_path):
                 np.testing.assert_allclose(got.heat, expected.heat, atol=1e-4)
             assert lone.keys() == expected.as_dict().keys()
             for verdict in (got.as_dict(), lone):
+                assert (verdict["verdict"], verdict["why"]) == (expected.verdict, expected.why)
                 assert verdict["score"] == pytest.approx(expected.score, abs=1e-4)
                 assert verdict["probability"] == pytest.approx(expected.probability, abs=1e-3)
                 assert (verdict["threshold"], verdict["unread"]) == (0.1, expected.unread)
                 for one, other in zip(verdict["words"], expected.words, strict=True):
                     assert one["score"] == pytest.approx(other.score, abs=1e-4)
-                    same = ("text", "start", "end", "known", "patch", "box")
+                    same = ("text", "start", "end", "known", "patch", "box", "meant")
                     assert [one[key] for key in same] == [getattr(other, key) for key in same]
 
 
@@ -208,7 +214,14 @@ def test_the_same_model_gives_the_same_bytes(loaded, bundle, tmp_path):
 
 
 def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members):
-    program = {"run.py", "Tokenizer_lib.py", "common/__init__.py", "common/pictures.py"}
+    program = {
+        "run.py",
+        "Tokenizer_lib.py",
+        "common/__init__.py",
+        "common/pictures.py",
+        "judging/__init__.py",
+        "judging/doubt.py",
+    }
     assert members.keys() == {*GRAPHS, *SETTINGS, "README.md", *program}
     assert members["common/pictures.py"] == (ROOT / "common" / "pictures.py").read_bytes()
     assert members["README.md"] == b"# A card\n"
@@ -238,7 +251,7 @@ def manifest(members, **values):
 
 DAMAGED = {
     "absent member": (lambda m: changed(m, text=None, threshold=None), r"it lacks text\.onnx, threshold\.json"),
-    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 3"),
+    "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 4"),
     "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
     "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
     "not UTF-8": (lambda m: changed(m, config=b"\xff\xfe{"), "can't decode"),
@@ -406,6 +419,32 @@ def test_members_that_point_elsewhere_are_not_followed(members, pictures, tmp_pa
         Judge.load(inner / "bad.zip")
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_bundle_knows_what_its_model_has_seen_and_its_risk(name, pictures, tmp_path):
+    loaded = make_model(name)
+    prepared = (prepare(open_picture(path, 256), 96) for path in pictures)
+    features = pool(loaded.model.features(torch.stack(list(prepared)))).detach()
+    loaded.model.world = World(F.normalize(features[:2]), 1e-2, "drawn scenes", 2)  # the first two are its world
+    limits = (Limits(0.1, -0.9, 0.9),)
+    loaded = loaded._replace(threshold=replace(loaded.threshold, limits=limits))
+    write_bundle(loaded, tmp_path / "model.zip", "")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    model, bundle = Judge(loaded, "m", risk=0.1), Judge.load(tmp_path / "model.zip", risk=0.1)
+    alone = run_bundle.Bundle(tmp_path / "unpacked", 0.1)
+    text = TEXTS[0]
+    expected = [model.check(picture, text) for picture in pictures]
+    for picture, verdict in zip(pictures, expected):
+        for found in (bundle.check(picture, text).as_dict(), alone.check(picture, text)):
+            assert (found["why"], found["outside"]) == (verdict.why, verdict.outside)
+            assert found["trained_on"] == "2 drawn scenes"
+    assert [verdict.outside for verdict in expected[:2]] == [False] * 2 and expected[3].outside  # noise
+    assert expected[0].why.startswith("at a risk of 0.1 ")
+    for refuse in (lambda: Judge.load(tmp_path / "model.zip", risk=0.001), lambda: alone.__init__(alone.folder, 0.001)):
+        with pytest.raises(ValueError, match="must be at least"):
+            refuse()
+
+
 # run.py
 
 
@@ -463,7 +502,8 @@ def test_run_gives_the_verdict_as_text_as_json_and_as_exit_status(bundle, loaded
         assert (done.returncode, done.stderr) == (status, "")
         lines = done.stdout.splitlines()
         assert lines[0].startswith(f"{name}  score {expected.score:.3f}")
-        assert len(lines) == 1 + 12 + 1 and "the last 10 words were not read" in lines[-1]
+        assert lines[1] == "model random"
+        assert len(lines) == 2 + 12 + 1 and "the last 10 words were not read" in lines[-1]
         assert as_json.returncode == status
         verdict = json.loads(as_json.stdout)
         assert verdict["match"] is (status == 0) and len(verdict["words"]) == 12

@@ -16,8 +16,9 @@ from PIL import Image
 from common.augment import prepare
 from DataBase_functions import Database
 from evaluation import scoring
+from judging.doubt import content_words
 from judging.inputs import PictureError, TextError, image_of_array, open_any
-from judging.judge import SHIPPED, Judge, content_words
+from judging.judge import SHIPPED, Judge
 from sources.scenes import draw, make_scene
 
 MODELS = (*((score, "none") for score in ("patch_word", "pooled", "both")), ("both", "attention"))
@@ -83,8 +84,11 @@ def test_words_beyond_the_longest_text_are_counted(judge, picture):
 
 def test_a_verdict_is_json(judge, picture):
     values = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
-    assert set(values) == {"score", "probability", "threshold", "match", "words", "unread"}
-    assert set(values["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box"}
+    assert set(values) == {
+        *("verdict", "why", "score", "probability", "threshold", "match", "words", "unread", "outside"),
+        *("model", "trained_on"),
+    }
+    assert set(values["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box", "meant"}
 
 
 # Many
@@ -189,7 +193,7 @@ def test_the_judge_agrees_with_an_evaluation(judge):
     database = Database(judge.loaded.config.data.folder)
     row = database.rows("test")[0]
     text = database.captions(row)[0].text
-    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures")
+    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures").vectors
     expected = scoring.score_pairs(judge.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
     assert judge.check(database.picture(row), text).score == pytest.approx(float(expected[0]), abs=1e-5)
 
@@ -376,7 +380,9 @@ def test_a_judge_of_a_path_is_refused_with_the_call_that_loads_it():
 
 
 def test_a_judge_and_a_verdict_are_shown_in_one_line(judge, picture):
-    assert repr(Judge(judge.loaded, "small")) == f"<Judge 'small': threshold {judge.threshold:.3f}, " + (
+    assert repr(
+        Judge(judge.loaded, "small")
+    ) == f"<Judge 'small': trained on 40 drawn scenes, threshold {judge.threshold:.3f}, " + (
         f"{len(judge.loaded.tokenizer):,} words, on cpu>"
     )
     verdict = judge.check(picture, "a ball")
@@ -385,14 +391,14 @@ def test_a_judge_and_a_verdict_are_shown_in_one_line(judge, picture):
     assert repr(verdict) == f"<Verdict {name}: {score}, 'a ball'>"
     long = verdict._replace(score=-0.5, threshold=-0.4, match=False, text="a\n\x00ball " * 50)
     for shown in (repr(long), repr(Judge(judge.loaded, "name\n" * 50))):
-        assert len(shown) <= 100 and "\n" not in shown and shown.endswith(">")
+        assert len(shown) <= 120 and "\n" not in shown and shown.endswith(">")
 
 
 def test_help_is_readable(capsys):
     help(Judge)
     shown = capsys.readouterr().out
     assert "check(self, picture: 'Picture', text: 'str') -> 'Verdict'" in shown
-    assert "numpy" not in shown and max(map(len, shown.splitlines())) <= 125
+    assert "numpy" not in shown and max(map(len, shown.splitlines())) <= 126
 
 
 def test_a_float_array_is_rounded():
@@ -403,3 +409,32 @@ def test_content_words_leave_out_what_names_nothing():
     words = "A red ball is on the left of two dogs".split()
     assert [words[i] for i in content_words(words)] == ["red", "ball", "left", "two", "dogs"]
     assert content_words(["The", "the"]) == [0, 1]
+
+
+# Unsure
+
+
+def test_a_strange_picture_or_text_makes_a_judge_unsure():
+    judge = Judge.load(SHIPPED, "cpu")
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    scene = draw(make_scene(1))
+    known, strange, foreign = judge.verdicts([scene, noise, scene], [TEXT, TEXT, "Ein roter Ball."])
+    assert (known.verdict, known.why, known.outside) == ("match" if known.match else "mismatch", "", False)
+    assert strange.verdict == foreign.verdict == "unsure" and strange.outside and foreign.outside
+    assert "unlike those that the model was trained on (drawn scenes)" in strange.why
+    assert repr(foreign).startswith("<Verdict UNSURE: score ")
+    assert repr(foreign).endswith(", because the model knows 1 of 3 content words>")
+    assert (
+        (strange.model, strange.trained_on) == ("scenes-small", "6,036 drawn scenes") == (judge.name, judge.trained_on)
+    )
+    assert judge.check(noise, TEXT).why == strange.why  # alone as among others
+
+
+def test_a_risk_makes_a_judge_unsure_between_its_limits():
+    judge = Judge.load(SHIPPED, "cpu", risk=0.01)
+    risk, lower, upper = judge.limits
+    assert risk == judge.risk == 0.01 and lower < judge.threshold < upper and "risk 0.01" in repr(judge)
+    for score, why in ((upper, ""), (upper - 1e-4, "a match needs"), (lower, "a mismatch needs"), (lower - 1e-4, "")):
+        found = judge.why_unsure(score, "a red ball")
+        assert why in found and bool(why) is bool(found)
+    assert Judge.load(SHIPPED, "cpu").why_unsure(upper - 1e-4, "a red ball") == ""

@@ -55,3 +55,18 @@ def test_letters_have_a_colour_only_on_a_colour():
     coloured = [style for style in styles if re.search(r"(^|;)color:", style)]
     assert len(coloured) == 1 + 2 * 4  # the verdict, the words and their scores
     assert all("background:" in style or "margin-left" in style for style in coloured)
+
+
+def test_an_unsure_verdict_says_why_and_has_no_probability():
+    unsure = verdict()._replace(why="the picture is <strange>", model="m&m", trained_on="10 drawn scenes")
+    shown = unsure._repr_html_()
+    assert "? UNSURE" in shown and "probability" not in shown and "MISMATCH" not in shown
+    assert "Because the picture is &lt;strange&gt;." in shown
+    assert "Model m&amp;m, trained on 10 drawn scenes." in shown
+
+
+def test_a_model_of_an_earlier_version_has_only_its_name_and_words_may_have_a_hint():
+    zebu = verdict().words[3]._replace(meant="zebra")
+    shown = verdict()._replace(model="old", words=(*verdict().words[:3], zebu))._repr_html_()
+    assert "Model old." in shown and "trained on" not in shown
+    assert "Did you mean zebra instead of zebu?" in shown

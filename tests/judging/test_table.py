@@ -17,7 +17,8 @@ from judges import with_score
 from PIL import Image
 
 from judging import table
-from judging.judge import FUNCTION_WORDS, Judge
+from judging.doubt import FUNCTION_WORDS
+from judging.judge import Judge
 from judging.table import Job, score_file
 from sources.scenes import draw, make_scene, write_captions
 
@@ -194,6 +195,21 @@ def test_large_numbers_are_kept(model, images, tmp_path):
     assert (kinds.field("id").type, kinds.field("small").type) == (pa.string(), pa.int64())
 
 
+def test_a_table_that_an_earlier_version_scored_is_scored_again(model, images, tmp_path):
+    earlier = {name: "" for name in table.RESULTS if name not in table.ADDED}
+    source = write(tmp_path / "pairs.csv", [{**ROWS[0], **earlier, "score": "7"}])
+    score(source, images, tmp_path / "out.csv", model)
+    (found,) = read(tmp_path / "out.csv")
+    assert found["score"] != "7" and found["verdict"] in ("match", "mismatch", "unsure")
+
+
+def test_another_risk_is_another_job(model, images, tmp_path, monkeypatch):
+    judge = Judge.load(model, "cpu")
+    assert table.identity_of(judge) == table.identity_of(Judge(judge.loaded, judge.name))
+    judge.risk = 0.1
+    assert table.identity_of(judge) != table.identity_of(Judge(judge.loaded, judge.name))
+
+
 def test_the_users_own_columns_are_not_replaced(model, images, tmp_path):
     source = write(tmp_path / "pairs.csv", [{**ROWS[0], "score": "0.3"}])
     with pytest.raises(ValueError, match="has a column 'score', which --out would replace by a result; rename it"):
@@ -328,13 +344,13 @@ def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch
     """The pictures of only one part are in memory at the same time, however long the table is."""
     monkeypatch.setattr(table, "ROWS", 5)
     held = []
-    encode = table.scoring.encode_pictures
+    encode = table.scoring.encode_and_measure
 
     def watched(loaded, pictures, count, *rest):
         held.append(count)
         return encode(loaded, pictures, count, *rest)
 
-    monkeypatch.setattr(table.scoring, "encode_pictures", watched)
+    monkeypatch.setattr(table.scoring, "encode_and_measure", watched)
     score(write(tmp_path / "pairs.csv", ROWS), images, tmp_path / "out.csv", model)
     assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
 

@@ -9,7 +9,16 @@ from PIL import Image
 
 from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import NEUTRAL, tint
-from judging.web_html import EXAMPLES, Visit, first_shown, heat_html, threshold_at, words_html
+from judging.web_html import (
+    EXAMPLES,
+    Visit,
+    first_shown,
+    head_html,
+    heat_html,
+    threshold_at,
+    verdict_html,
+    words_html,
+)
 from sources import scenes
 
 
@@ -65,3 +74,30 @@ def test_the_slider_starts_at_the_tuned_threshold(judge):
 def test_the_labels_of_the_examples_are_right():
     for example in EXAMPLES:
         assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true
+
+
+def test_what_is_outside_is_unsure_at_every_threshold():
+    outside = visit(True).judged._replace(why="the picture is <strange>", outside=True)
+    for at in (0.4, 0.2):
+        shown = verdict_html(outside, at, 0.0)
+        assert "UNSURE" in shown and "The picture is &lt;strange&gt;." in shown and "Probability" not in shown
+        assert ">✗" not in shown and 'class="verdict unsure"' in shown
+
+
+def test_a_risk_is_for_the_tuned_threshold():
+    risky = visit(True).judged._replace(why="at a risk of 0.1 a mismatch needs a score below 0.100")
+    assert "UNSURE" in verdict_html(risky, 0.4, 0.0) and "At a risk of 0.1" in verdict_html(risky, 0.4, 0.0)
+    moved = verdict_html(risky, 0.2, 0.0)
+    assert 'class="verdict match"' in moved and "At the tuned one, 0.400: UNSURE." in moved
+
+
+def test_the_heading_says_what_the_model_was_trained_on(judge):
+    assert "<code>scenes-small</code>, trained on 6,036 drawn scenes, gives" in head_html(judge)
+
+
+def test_a_misspelled_word_gets_the_known_one():
+    shown = visit(True)
+    words = (*shown.judged.words[:2], shown.judged.words[2]._replace(meant="zebra"))
+    shown = replace(shown, verdict=shown.judged._replace(words=words), chosen=2)
+    assert "Did you mean <b>zebra</b>?" in heat_html(shown)
+    assert "Did you mean zebra instead of zebu?" in words_html(shown, 0.4)

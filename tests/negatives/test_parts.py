@@ -33,8 +33,14 @@ def test_parts_of_captions(nlp, text, parts):
 
 @pytest.mark.parametrize(
     "text",
-    ["There is no dog on the grass.", "A man without a hat stands in the snow.", "Nobody sits on the bench.", "Dogs.", ""],
-)  # fmt: skip
+    [
+        "There is no dog on the grass.",
+        "A man without a hat stands in the snow.",
+        "Nobody sits on a bench.",
+        "Dogs.",
+        "",
+    ],
+)
 def test_no_parts_of_a_negation_or_of_a_single_word(nlp, text):
     assert parts_of(nlp, text) == []
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intakes import join, photographs, picture, take_in, text
 
 from common.storage import SPLITS
 from sources.items import LeftOut, Listed, Text
-from sources.manifest import account, count_splits
+from sources.manifest import account, count_splits, name_pictures
 
 SOURCES = ("coco", "flickr8k", "pairs")
 
@@ -61,3 +62,20 @@ def test_seen_is_stored_plus_left_out_for_any_input(pairs, data):
         groups.setdefault(row.group, set()).add(row.split)
     assert all(len(found) == 1 for found in groups.values()), "one group, one split"
     assert sum(count_splits(intake).values()) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        ({"scenes": 3}, "drawn scenes"),
+        ({"flickr8k": 3, "entities": 3}, "photographs of Flickr8k"),  # the second has only texts
+        ({"coco": 3, "flickr30k": 3, "ade20k": 3}, "photographs of COCO, Flickr30k and ADE20K"),
+        ({"scenes": 3, "coco": 3, "pairs": 3}, "drawn scenes and photographs of COCO and others"),
+        ({"pairs": 3}, "photographs"),
+        ({"scenes": 3, "coco": 0}, "drawn scenes"),  # none of them is trained on
+        ({"unknown": 3}, "photographs"),
+    ],
+)
+def test_the_training_pictures_have_a_name(sources, name):
+    manifest = {"sources": {source: {"splits": {"train": n}} for source, n in sources.items()}}
+    assert name_pictures(manifest) == name

@@ -1,5 +1,6 @@
 """training.checkpoints: a model's folder is whole, of this version, and survives a failed write."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from test_Architectures import some_pictures
 
 from Architectures import SiameseModel
 from common.metrics import Criterion
+from common.risk import RISKS
+from common.world import World, save_world
 from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
@@ -110,3 +113,30 @@ def test_a_folder_without_a_model_gets_the_command_that_fixes_it(tmp_path, monke
     assert message(started) == f"no config.json in {started}; {train}"
     checkpoints.save_state(started, 0, 3, {"progress": {"epoch": 0}})
     assert message(started).endswith("has not finished an epoch; go on with the same command and --resume")
+
+
+def test_limits_for_a_risk_are_stored_and_read(tmp_path):
+    true, false, of = np.linspace(0.2, 1, 300), np.linspace(-1, 0, 300), np.arange(300)
+    chosen = checkpoints.Threshold.choose(true, false, 1, photographs=(of, of))
+    assert [limits.risk for limits in chosen.limits] == list(RISKS) and chosen.limits[-1].upper == chosen.threshold
+    checkpoints.save_threshold(tmp_path, chosen)
+    stored = json.loads((tmp_path / "threshold.json").read_text())
+    assert checkpoints.Threshold(**stored) == chosen
+    assert checkpoints.Threshold.choose(true, false, 1).limits == ()
+    with pytest.raises(TypeError):
+        checkpoints.Threshold(**{**stored, "limits": [[0.1]]})
+
+
+def test_the_world_belongs_to_the_weights(tmp_path):
+    model = model_folder(tmp_path)
+    channels, epoch = model.backbone.channels, checkpoints.load_model(tmp_path, torch.device("cpu")).threshold.epoch
+    save_world(tmp_path, World(torch.zeros(4, channels), 1.0, "drawn scenes", 9, epoch))
+    loaded = checkpoints.load_model(tmp_path, torch.device("cpu"))
+    assert loaded.model.trained_on == "9 drawn scenes"
+    assert not any(name.startswith("world") for name in model.state_dict())  # it is not among the weights
+    for other in (World(torch.zeros(4, channels), 1.0, epoch=epoch + 1), World(torch.zeros(4, 3), 1.0, epoch=epoch)):
+        save_world(tmp_path, other)
+        with pytest.raises(ValueError, match="python Evaluate_test"):
+            checkpoints.load_model(tmp_path, torch.device("cpu"))
+    checkpoints.save_best(tmp_path, model, a_threshold(epoch))  # other weights have another world
+    assert checkpoints.load_model(tmp_path, torch.device("cpu")).model.trained_on == ""
