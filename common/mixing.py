@@ -31,10 +31,10 @@ class PatchLayer(nn.Module):
 class PatchMixer(nn.Module):
     """A small transformer over the patches of a picture: features (N, P, C) -> (N, P, D).
 
-    A frozen backbone has learned the classes of ImageNet, but neither men and women nor clothes. Patches learn them here
-    from the boxes of captions, each with the help of the others. Trained for 4 epochs with the tag loss on boxes of
-    Flickr30k Entities, a validation box of "man" or "woman" got the right word in .78 of the cases without these layers
-    and in .82 with two.
+    A frozen backbone has learned the classes of ImageNet, but neither men and women nor clothes. Patches learn them
+    here from the boxes of captions, each with the help of the others. After 4 epochs of the tag loss on Flickr30k
+    Entities, a validation box of "man" or "woman" got the right word in .78 of the cases without these layers, and in
+    .82 with two.
     """
 
     def __init__(self, channels: int, width: int, layers: int, dropout: float):
