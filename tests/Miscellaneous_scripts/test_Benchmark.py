@@ -148,8 +148,9 @@ def test_a_tiny_run_writes_json(small_run):
         assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
         assert row["ours_all"] == [row["ours"]] and row["plain_all"] == [row["plain"]]
         assert row["ours"] > 0 and row["plain"] > 0
+    plan = ("s for a plan of 1,000", "bytes of plan per caption")
     beside = {row["unit"]: row for row in results["rows"][-1]["also"]}
-    assert list(beside) == ["exchange/s", "mined/s", "mixture/s", "s for a plan of 1,000", "bytes of plan per caption"]
+    assert list(beside) == ["exchange/s", "mined/s", "add/s", "mixture/s", *plan]
     assert all(row["ours"] > 0 and row["plain"] is row["ratio"] is None for row in beside.values())
 
 
