@@ -624,7 +624,7 @@ class SiameseModel(Scorer):
         cosines = F.normalize(words, dim=-1) @ self.picture_parts(pictures)[1].unsqueeze(1).transpose(2, 3)
         fits = self.log_scale.exp() * (cosines.amax(-1) - self.match_at)
         most = torch.arange(2, min(2 + COMMON, self.text.embed.num_embeddings), device=words.device)
-        return Known(cosines, fits, names, self.text.names(most).float())
+        return Known(cosines, fits, names, self.text.names(most).float(), self.head_patches(pictures))
 
     def head_scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         return to_score(self.match(pictures, texts.expand(len(pictures), *texts.shape)).text)

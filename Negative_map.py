@@ -242,12 +242,11 @@ class PlanTexts:
 
     def run(self) -> dict[str, Any]:
         captions, rows = read_captions_of(self.database)
-        schema = pa.schema(
-            {"text": pa.string(), "row": pa.int32(), "parts": pa.list_(pa.int32())}
-        )  # row: of the database
+        # row: of the database; parts: start and end of one after the other
+        schema = pa.schema({"text": pa.string(), "row": pa.int32(), "parts": pa.list_(pa.int32())})
         parses = [caption.parse for caption in captions.parsed]
         parts = [list(itertools.chain(*find_parts(parse))) for parse in parses]
-        columns = {"text": [parse.text for parse in parses], "row": rows, "parts": parts}
+        columns: dict[str, Sequence] = {"text": [parse.text for parse in parses], "row": rows, "parts": parts}
         _write(self.folder / "captions.arrow", schema, columns)
         return {}
 

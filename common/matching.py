@@ -30,6 +30,7 @@ class Known(NamedTuple):
     fits: Tensor  # (N, M, L) logit of each word by its best patch, as in the word loss
     names: Tensor  # (N, M, L, D) of words; their products with patches are the logits of the tag loss
     common: Tensor  # (K, D) names of the most frequent words
+    patches: Tensor  # (N, P, D) as the tag loss reads them
 
 
 class Matched(NamedTuple):
@@ -81,7 +82,6 @@ class MatchingHead(nn.Module):
 
     def forward(self, patches: Tensor, words: Tensor, real: Tensor, known: Known | None = None) -> Matched:
         places = grid_places(grid_side(patches.shape[1]), patches.device)
-        named = patches
         patches = self.norm_patches(self.patches_in(patches)) + self.place(waves(places))
         layout = Layout.of(real)
         words = self.norm_words(self.words_in(layout.pack(words)))
@@ -89,7 +89,7 @@ class MatchingHead(nn.Module):
             known = known._replace(cosines=layout.pack(known.cosines), names=layout.pack(known.names))
         seen = []
         for layer in self.layers:
-            words, *found = layer(words, patches, layout, places, known, named)
+            words, *found = layer(words, patches, layout, places, known)
             seen.append(found)
         words = layout.unpack(self.norm(words))
         logits = self.word(words).squeeze(-1).float()
@@ -174,7 +174,7 @@ class MatchingLayer(nn.Module):
         self.compare = nn.Sequential(nn.Linear(compared, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(
-        self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor, known: Known | None, named: Tensor
+        self, words: Tensor, patches: Tensor, layout: Layout, places: Tensor, known: Known | None = None
     ) -> tuple[Tensor, ...]:
         x = self.norm_cross(words)
         scale = (words.shape[-1] // self.heads) ** -0.5
@@ -199,7 +199,7 @@ class MatchingLayer(nn.Module):
             agreement = (numbers.softmax(-1) * chance).sum(-1, keepdim=True)
             found += [chance, agreement, agreement.clamp(min=1e-4).log()]
         if known is not None:
-            found.append(evidence_of(known, mean, named))
+            found.append(evidence_of(known, mean))
         words = words + self.dropout(self.cross(torch.cat(found, dim=-1)))
         x = self.norm_self(words)
         compared = torch.cat([x, self._of_other_words(x, place, layout)], dim=-1)
@@ -232,18 +232,19 @@ def no_bias(width: int) -> nn.Linear:
     return nn.Linear(width, width, bias=False)
 
 
-def evidence_of(known: Known, attention: Tensor, patches: Tensor) -> Tensor:
+def evidence_of(known: Known, attention: Tensor) -> Tensor:
     """What the branches know of each word, as features of the head: (N, S, EVIDENCE).
 
     The cosine with its best patch; and the log-probability of the word among the common words, as the tag loss trains
     it: where the word looks, at its best patch, and of the mean of all patches. known: with S slots instead of M texts
-    of L words; attention (N, S, P); patches (N, P, D), not normalised, as the tag loss reads them.
+    of L words; attention: (N, S, P).
     """
 
     def total(vectors: Tensor) -> Tensor:
         return torch.logsumexp((vectors @ known.common.T).float(), dim=-1)
 
-    names, seen, mean = known.names, attention @ patches, patches.mean(1, keepdim=True)
+    names, patches = known.names, known.patches
+    seen, mean = attention @ patches, patches.mean(1, keepdim=True)
     there = (seen * names).sum(-1) - total(seen)
     best = (names @ patches.transpose(1, 2) - total(patches).unsqueeze(1)).amax(-1)
     anywhere = (names @ mean.transpose(1, 2)).squeeze(-1) - total(mean)

@@ -350,7 +350,7 @@ def test_the_evidence_of_a_word_is_its_probability_by_the_tag_loss(monkeypatch):
     patches = model.head_patches(pictures)
     attention = torch.rand(2, 4, patches.shape[1]).softmax(-1)
     slots = known._replace(cosines=known.cosines.squeeze(1), names=known.names.squeeze(1))
-    found = evidence_of(slots, attention, patches)
+    found = evidence_of(slots, attention)
     assert found.shape == (2, 4, EVIDENCE)
     for i, line in enumerate(words):
         for k, word in enumerate(line):

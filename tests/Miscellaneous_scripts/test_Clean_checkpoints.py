@@ -126,6 +126,7 @@ def test_checkpoints_of_a_finished_training_go_and_its_model_stays(trained, data
     shutil.copytree(trained / "Models", tmp_path / "Models")
     run_script(SCRIPT, "--models", tmp_path / "Models", "--remove")
     left = names(tmp_path / "Models" / "small")
-    assert left == {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "photographs.txt"}
+    model = {"best.safetensors", "config.json", "vocabulary.json", "threshold.json", "world.safetensors"}
+    assert left == {*model, "photographs.txt"}
     flags = training_flags(tmp_path, databases, "small")
     assert "no checkpoint in" in run_script("Main_train.py", "scenes", *flags, "--resume", status=2).stderr

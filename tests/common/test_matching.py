@@ -100,7 +100,7 @@ def test_one_word_that_does_not_fit_decides():
 
 def test_a_gate_opens_only_if_all_heads_agree():
     """One that sees nothing that fits keeps it closed, however well the others fit."""
-    layer = MatchingLayer(WIDTH, heads=2, geometry=False, counting=True, dropout=0.0)
+    layer = MatchingLayer(WIDTH, heads=2, geometry=False, counting=True, dropout=0.0, evidence=False)
     with torch.no_grad():
         for part in (layer.gate_query, layer.gate_key):
             part.weight.copy_(torch.eye(WIDTH))

@@ -109,7 +109,7 @@ def test_training_marks_the_false_words(tiny):
     dataset, marked = make_dataset(tiny, negatives=only, max_words=60), Counter()
     for row in tiny.rows("train"):
         for caption in dataset.texts(row, random.Random(row)):
-            for negative, _, changed in caption.negatives:
+            for negative, _, changed, _ in caption.negatives:
                 assert negative.kind == "geometric"
                 marked[negative.category, bool(changed)] += 1
     found = {category: {is_marked for name, is_marked in marked if name == category} for category in CATEGORIES}
