@@ -424,6 +424,7 @@ class ModelConfig:
             self.head == "none" or (width > 0 and width % 4 == 0),
             f"--model.head-width {width}: must be a multiple of 4",
         )
+        require(not self.evidence or self.head == "attention", "--model.evidence needs --model.head attention")
         require(self.sharpness >= 0, f"--model.sharpness {self.sharpness}: must not be negative")
 
 

@@ -8,13 +8,28 @@ import pytest
 from conftest import ROOT
 
 import Config
-from Config import PRESETS, DatabaseConfig, from_json, to_json
+from Config import PRESETS, BackboneConfig, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_json_form_gives_back_the_same_settings(preset):
     config = PRESETS[preset][1]
     assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "flag"),
+    [
+        (ModelConfig, {"evidence": True, "head": "none"}, "--model.evidence needs --model.head attention"),
+        (ModelConfig, {"patch_layers": 1, "head": "none", "score": "pooled"}, "--model.patch-layers needs patches"),
+        (ModelConfig, {"patch_width": 20}, "--model.patch-width 20"),
+        (BackboneConfig, {"layer3": True, "name": "grouped"}, "--backbone.layer3"),
+        (DataConfig, {"parts": 1.5}, "--data.parts 1.5"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(part, settings, flag):
+    with pytest.raises(ValueError, match=flag):
+        part(**settings)
 
 
 def test_json_of_another_version_is_refused():
