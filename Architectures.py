@@ -13,7 +13,7 @@ To add a backbone: one class with the protocol of `Backbone`, and one line in BA
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from common.matching import Known, Matched, MatchingHead
 from common.mixing import PatchMixer
 from common.patch_word import OUT, real_words
 from common.scores import Evidence, Scorer, to_score
-from common.storage import read_state_dict
+from common.storage import BACKBONE, read_state_dict
 from common.vision import import_torchvision, one_line, timm_features, timm_network, timm_settings
 from Config import BackboneConfig, Config, ModelConfig, require
 
 COMMON = 1000  # words to compare a word with: the most frequent ones, 93 % of the words of Flickr8k's captions
 RANDOM = "none"  # as --backbone.weights: random weights, to train from scratch
+SHIPPED = BackboneConfig.weights  # as --backbone.weights: the file that comes with the program, a ResNet-50 v1
+SHIPPED_FILE = Path(__file__).resolve().parent / "Models" / "photos" / BACKBONE
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in 0 to 1
 
 
@@ -243,13 +245,19 @@ class ResNet50Backbone(PretrainedBackbone):
         if self.layer3:
             self.channels += 1024
         network = import_torchvision().models.resnet50(weights=None)
-        if settings.stride_in_1x1:
+        if settings.stride_in_1x1 or settings.weights == SHIPPED:
             # He et al. 2015 have the stride in the first 1x1 convolution, torchvision in the 3x3 one. The weights of
             # one load into the other without an error, and lose 10 points of ImageNet accuracy.
             for stage in (network.layer2, network.layer3, network.layer4):
                 stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
         del network.avgpool, network.fc
         self.network = network
+
+    @classmethod
+    def check(cls, settings: BackboneConfig) -> None:
+        super().check(settings)
+        is_wrong = settings.stride_in_1x1 and settings.weights in resnet_weights()
+        require(not is_wrong, f"--backbone.stride-in-1x1: {settings.weights} has the stride in the 3x3 convolution")
 
     def features(self, pictures: Tensor) -> Tensor:
         net = self.network
@@ -264,11 +272,12 @@ class ResNet50Backbone(PretrainedBackbone):
         return "layer3" if self.layer3 else super().extra_repr()
 
     def load_pretrained(self, weights: str) -> None:
-        """weights: a name of torchvision's ResNet50_Weights, downloaded once, or a file with a state dict."""
-        names = import_torchvision().models.ResNet50_Weights.__members__
-        url = names[weights if weights in names else BackboneConfig.weights].url
+        """weights: `shipped`; a name of torchvision's ResNet50_Weights, downloaded once; or a file, a state dict."""
+        names = resnet_weights()
+        url = names[weights if weights in names else "IMAGENET1K_V2"].url
         ways = (
-            "either let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
+            "use those that come with the program (--backbone.weights shipped), "
+            "let torchvision download them once (--backbone.weights IMAGENET1K_V2, needs a network), "
             f"or give a file, for example of {url}: --backbone.weights FILE.pth "
             "(with --backbone.stride-in-1x1 if it is a v1 network)"
         )
@@ -278,7 +287,7 @@ class ResNet50Backbone(PretrainedBackbone):
             except OSError as error:
                 raise FileNotFoundError(f"cannot download {weights} ({error}); {ways}") from error
         else:
-            state = read_backbone_weights(weights, ways)
+            state = read_backbone_weights(str(SHIPPED_FILE) if weights == SHIPPED else weights, ways)
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
         absent, unknown = self.network.load_state_dict(state, strict=False)
         absent = [name for name in absent if not name.endswith("num_batches_tracked")]
@@ -286,6 +295,11 @@ class ResNet50Backbone(PretrainedBackbone):
             raise ValueError(
                 f"{weights} is not a ResNet-50 as in torchvision: absent {absent[:3]}, unknown {unknown[:3]}; {ways}"
             )
+
+
+def resnet_weights() -> Mapping[str, Any]:
+    """torchvision's weights of ResNet-50 by their names, all of them v1.5."""
+    return import_torchvision().models.ResNet50_Weights.__members__
 
 
 class TimmBackbone(PretrainedBackbone):
@@ -402,25 +416,25 @@ class Neck(nn.Module):
             self.place = nn.Linear(2, width, bias=False)
             nn.init.zeros_(self.place.weight)  # torch's default is too large beside the features: .60, not .71
         if whole:
-            self.project_whole = nn.Linear(channels, whole)
+            self.project_whole = nn.Linear(mixed, whole)
         self.width, self.whole, self.patches = width, whole, patches
 
     def forward(self, features: Tensor) -> Tensor:
         vectors = []
         count, channels, _, _ = features.shape
         features = features * self.dropout(features.new_ones(count, channels, 1)).unsqueeze(-1)
+        # Contiguous: on a CPU, a bfloat16 product with a transposed tensor takes 0.65 s instead of 0.07 s.
+        patches = features.flatten(2).transpose(1, 2).contiguous()
+        if self.mix is not None:
+            patches = self.mix(patches)
         if self.whole:
-            picture = self.project_whole(features.mean((2, 3)))
+            picture = self.project_whole(patches.mean(1))
             vectors.append(F.normalize(picture.float(), dim=-1).view(count, -1, self.width))
         if self.patches:
             _, _, height, width = features.shape
             y = torch.linspace(-1, 1, height, device=features.device)
             x = torch.linspace(-1, 1, width, device=features.device)
             places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
-            # Contiguous: on a CPU, a bfloat16 product with a transposed tensor takes 0.65 s instead of 0.07 s.
-            patches = features.flatten(2).transpose(1, 2).contiguous()
-            if self.mix is not None:
-                patches = self.mix(patches)
             unit = F.normalize((self.project(patches) + self.place(places)).float(), dim=-1)
             vectors.append(in_turn([unit] if self.states is None else [unit, self.states(patches).float()]))
         return torch.cat(vectors, dim=1)

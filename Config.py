@@ -323,8 +323,8 @@ class BackboneConfig:
 
     name: str = "grouped"
     """grouped, small: from scratch. resnet50: pretrained. timm:MODEL, such as timm:convnext_tiny.fb_in22k."""
-    weights: str = "IMAGENET1K_V2"
-    """A name of torchvision's ResNet50_Weights, a file with a state dict, or none (random). timm: default of MODEL."""
+    weights: str = "shipped"
+    """resnet50: shipped, a name of torchvision's ResNet50_Weights, a file, or none (random). timm: default of MODEL."""
     stride_in_1x1: bool = False
     """For a resnet50 file of version 1, with the stride in the first 1x1 convolution of a block."""
     unfreeze_epoch: int | None = 0
@@ -342,9 +342,8 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         first = self.unfreeze_epoch
-        require(
-            not self.layer3 or self.name == "resnet50", f"--backbone.layer3: {self.name} has no layer 3 as resnet50"
-        )
+        has_layer3 = self.name == "resnet50" or not self.layer3
+        require(has_layer3, f"--backbone.layer3 is of resnet50; for {self.name} add --backbone.no-layer3")
         require(first is None or first >= 0, f"--backbone.unfreeze-epoch {first}: must not be negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")

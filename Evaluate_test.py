@@ -7,7 +7,7 @@ If --model is given several times, each further model is compared with the first
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +42,8 @@ from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
+
+FEWEST = 30  # swaps of a category, for an accuracy with a standard error below 0.07
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,9 @@ def is_own(loaded: LoadedModel, database: Database) -> bool:
 
 
 def collect_splits(database: Database) -> dict[str, Texts]:
-    """The texts to score, by split. Of validation only the mixture: it chooses the threshold."""
+    """The texts to score, by split. Of validation what threshold.json needs: the mixture and swaps."""
     return {
-        "validation": collect_texts(database, database.rows("validation"), ("mixture",)),
+        "validation": collect_texts(database, database.rows("validation"), ("mixture", "swap")),
         "test": collect_texts(database, database.rows("test"), most=MOST),
     }
 
@@ -219,7 +221,19 @@ def choose_threshold(
     """The best threshold for the mixture of the validation split; photographs: (N,) identity of each picture's."""
     false = texts.false["mixture"]
     of = photographs[texts.owner[false.of]]
-    return Threshold.choose(scores.caption[false.of], scores.false["mixture"], epoch, criterion, (of, of))
+    chosen = Threshold.choose(scores.caption[false.of], scores.false["mixture"], epoch, criterion, (of, of))
+    return replace(chosen, accuracies=measure_categories(texts, scores, chosen.threshold))
+
+
+def measure_categories(texts: Texts, scores: Scores, threshold: float) -> dict[str, float]:
+    """Balanced accuracy of the captions and swaps of each category that has at least FEWEST swaps."""
+    false, found = texts.false["swap"], {}
+    for category in np.unique(false.categories):
+        those = false.categories == category
+        if those.sum() >= FEWEST:
+            measured = metrics.rates(scores.caption[false.of[those]], scores.false["swap"][those], threshold)
+            found[str(category)] = round(measured.balanced_accuracy, 3)
+    return found
 
 
 def count_outside(one: Evaluation) -> dict[str, float]:

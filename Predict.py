@@ -218,6 +218,8 @@ def print_verdict(verdict: Verdict) -> None:
     print(f"{shown}  {numbers}")
     if verdict.why:
         print(f"  because {verdict.why}")
+    if verdict.note:
+        print(f"  {verdict.note}")
     print(name_model(verdict.model, verdict.trained_on))
     longest = max(cell_len(word.text) for word in verdict.words)
     note = max(len(unknown_note(word)) for word in verdict.words)

@@ -5,6 +5,7 @@
 The copy has the weights, the vocabulary, the settings, the threshold, what the model has seen (world.safetensors), and
 the list of the photographs that it was trained on (an evaluation leaves them out). It has no checkpoints and no
 results. With --half the weights are stored in half the space; they are converted back to float32 when they are loaded.
+A frozen pretrained backbone gets a file of its own, backbone.safetensors, which --backbone.weights can read too.
 """
 
 import functools
@@ -23,10 +24,10 @@ from tyro.conf import arg
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.command_line import fail, read_command_line
-from common.storage import CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, WORLD, write_atomically
+from common.storage import BACKBONE, CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, WORLD, write_atomically
 from Config import require
 from judging.bundle import largest_difference
-from training.checkpoints import load_model
+from training.checkpoints import OF_BACKBONE, load_model
 
 COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS, WORLD)
 
@@ -58,21 +59,21 @@ def main(args: Sequence[str] | None = None) -> None:
         is_free = settings.overwrite or not out.is_dir() or not any(out.iterdir())
         require(is_free, f"--out {out} is not empty; choose another folder, or write into it with --overwrite")
         loaded = load_model(model, torch.device("cpu"))
-        files = prepare(model, out, settings.half)
+        files = prepare(model, out, settings.half, loaded.config.backbone.frozen)
         light = load_model(out, torch.device("cpu"))
     except (ValueError, OSError) as error:
         fail(str(error))
     before, after = size_of(list(model.rglob("*"))), size_of(files)
     print(f"written: {out}, {after / 1e6:.2f} MB; {model} has {before / 1e6:.2f} MB")
     for name, folder in (("before", model), ("after", out)):
-        print(f"  weights {name}: {size_of([folder / WEIGHTS]) / 1e6:.2f} MB")
+        print(f"  weights {name}: {size_of([folder / WEIGHTS, folder / BACKBONE]) / 1e6:.2f} MB")
     if settings.half:
         change = largest_difference(loaded, light)
         print(f"float16: scores of texts and words on drawn scenes changed by at most {change:.1e}")
 
 
-def prepare(model: Path, out: Path, half: bool) -> list[Path]:
-    """Write the folder and return its files.
+def prepare(model: Path, out: Path, half: bool, frozen: bool = False) -> list[Path]:
+    """Write the folder and return its files. frozen: the backbone gets a file of its own.
 
     ValueError if a weight is too large for float16, OSError if the folder cannot be written.
     threshold.json is removed first and written last, so that an incomplete folder cannot be loaded.
@@ -85,16 +86,23 @@ def prepare(model: Path, out: Path, half: bool) -> list[Path]:
         too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
         if too_large:
             raise ValueError(f"{too_large[0]} has a weight above 65,504, the maximum of float16; drop --half")
+    backbone = {name: value for name, value in tensors.items() if frozen and name.startswith(OF_BACKBONE)}
+    rest = {name: value for name, value in tensors.items() if name not in backbone}
     out.mkdir(parents=True, exist_ok=True)
-    (out / THRESHOLD).unlink(missing_ok=True)
-    write_atomically(out / WEIGHTS, lambda path: save_file(tensors, path, metadata))
-    (out / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read; this one is to be shared
-    for name in (PHOTOGRAPHS, WORLD):  # they can be those of an earlier model, if this one has none
+    for name in (THRESHOLD, BACKBONE, PHOTOGRAPHS, WORLD):  # all but the first can be those of an earlier model
         (out / name).unlink(missing_ok=True)
+    written = [WEIGHTS]
+    write_atomically(out / WEIGHTS, lambda path: save_file(rest, path, metadata))
+    if backbone:
+        written.append(BACKBONE)
+        named = {name.removeprefix(OF_BACKBONE): value for name, value in backbone.items()}
+        write_atomically(out / BACKBONE, lambda path: save_file(named, path))
+    for name in written:
+        (out / name).chmod(0o644)  # safetensors makes files that only their owner can read; these are to be shared
     copied = [name for name in COPIED if (model / name).is_file()]
     for name in copied:
         write_atomically(out / name, functools.partial(shutil.copyfile, model / name))
-    return [out / name for name in (WEIGHTS, *copied)]
+    return [out / name for name in (*written, *copied)]
 
 
 def size_of(paths: Sequence[Path]) -> int:

@@ -63,7 +63,7 @@ try:
     from numpy.typing import NDArray
 
     from common.pictures import open_picture
-    from judging.doubt import close_word, why_foreign, why_risky, why_strange
+    from judging.doubt import close_word, why_foreign, why_risky, why_strange, why_weak
     from Tokenizer_lib import Tokenizer, split_words
 except ModuleNotFoundError as missing:
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):  # help needs none of them
@@ -159,6 +159,7 @@ class Bundle:
             "outside": bool(outside),
             "model": self.settings["name"],
             "trained_on": trained_on,
+            "note": why_weak([word.text for word in words], best.tolist(), match, self.threshold["accuracies"]),
         }
 
     def probability(self, score: float) -> float:
@@ -268,6 +269,8 @@ def print_verdict(verdict: dict[str, Any]) -> None:
     print(f"{verdict['verdict'].upper()}  score {score:.3f} {sign} threshold {threshold:.3f}{chance}")
     if why:
         print(f"  because {why}")
+    if verdict["note"]:
+        print(f"  {verdict['note']}")
     trained_on = f", trained on {verdict['trained_on']}" if verdict["trained_on"] else ""
     print(f"model {verdict['model']}{trained_on}")
     width = max(len(word["text"]) for word in verdict["words"])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Files of a model's folder
 CONFIG, VOCABULARY, WEIGHTS, THRESHOLD = "config.json", "vocabulary.json", "best.safetensors", "threshold.json"
 WORLD = "world.safetensors"  # what it has seen, see common/world.py
+BACKBONE = "backbone.safetensors"  # a frozen pretrained backbone, in a folder that Prepare_weights.py has made
 PHOTOGRAPHS = "photographs.txt"  # the photographs of its training
 POINTER, FAILED = "last.json", "failed.pt"  # the name of the last checkpoint; the state at a NaN loss
 

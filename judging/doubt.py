@@ -1,10 +1,11 @@
-"""Why a judge is unsure: a strange picture, too few known words, a score between two limits. And "did you mean".
+"""Why a judge is unsure: a strange picture, too few known words, a score between two limits. And two kinds of notes:
+what the judge is weak at, and "did you mean".
 
 A bundle contains this file, so it imports nothing that run.py does not need.
 """
 
 import difflib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from Tokenizer_lib import split_words
@@ -17,6 +18,17 @@ FUNCTION_WORDS = frozenset(
 # Fraction of the content words of a text that the model must know. Validation captions below it: 0.3 % (Flickr8k), none
 # (drawn scenes). With 0.5 a German sentence of words that are English too ("Baby", "hat", "Ball", "Hand") passes.
 KNOWN = 0.6
+# What a text can depend on that many models hardly learn: (name of the category, what it is called, its words).
+DECIDING = (
+    ("number", "numbers", frozenset("2 3 4 5 6 7 8 9 two three four five six seven eight nine ten".split())),
+    (
+        "relation",
+        "relations",
+        frozenset("left right above below under underneath beneath over behind beside near between inside".split()),
+    ),
+    ("negation", "negations", frozenset("no not none nobody nothing never without neither nor cannot".split())),
+)
+ENOUGH = 0.65  # balanced accuracy; a model below it is weak at a category
 SPELLED = 4  # letters of words that are compared: shorter ones are close to too many others
 CLOSE = 0.8  # of difflib's ratio: umbrela and umbrella have 0.93, grean and green 0.8
 NEAR = 0.1  # ratios that differ by less are about equal
@@ -74,6 +86,26 @@ def why_risky(score: float, threshold: float, limits: Sequence[Any] | None) -> s
     if score >= limit if verdict == "match" else score < limit:
         return ""
     return f"at a risk of {risk:g} a {verdict} needs a score {'from' if verdict == 'match' else 'below'} {limit:.3f}"
+
+
+def why_weak(words: Sequence[str], scores: Sequence[float], match: bool, accuracies: Mapping[str, float]) -> str:
+    """A sentence that warns if the verdict depends on what the model is weak at; "" if it does not.
+
+    scores: of the words. A match depends on all words, a mismatch on the word that fits worst; a negation turns the
+    meaning of a text around, so both depend on it. accuracies: balanced accuracy by category, on validation; an
+    accuracy that was not measured gives no warning, except that of negations.
+    """
+    worst = min(range(len(words)), key=lambda i: scores[i])
+    found = []
+    for category, name, kind in DECIDING:
+        is_negation, accuracy = category == "negation", accuracies.get(category)
+        decisive = words if match or is_negation else [words[worst]]
+        word = next((each for each in decisive if each in kind or (is_negation and each.endswith("n't"))), None)
+        if word is None or (accuracy is None and not is_negation) or (accuracy or 0.0) >= ENOUGH:
+            continue
+        measured = "was not measured" if accuracy is None else f"is {100 * accuracy:.0f} % (50 % is chance)"
+        found.append(f'Do not rely on "{word}": the accuracy of this model with {name} {measured}.')
+    return " ".join(found)
 
 
 def close_word(word: str, vocabulary: Iterable[str]) -> str | None:

@@ -35,7 +35,7 @@ from common.storage import THRESHOLD
 from Config import Config
 from evaluation import scoring
 from judging.bundle import MANIFEST, load_bundle
-from judging.doubt import close_word, why_foreign, why_risky, why_strange
+from judging.doubt import close_word, why_foreign, why_risky, why_strange, why_weak
 from judging.inputs import (
     Picture,
     PictureError,
@@ -93,6 +93,7 @@ class Verdict(NamedTuple):
     outside: bool = False  # the picture or the text is outside of what the model knows
     model: str = ""  # its name
     trained_on: str = ""  # number and kind of its training pictures, "6,036 drawn scenes"; "" if that is not known
+    note: str = ""  # a warning, if the verdict depends on numbers, relations or negations and the model is weak at them
 
     @property
     def verdict(self) -> Literal["match", "mismatch", "unsure"]:
@@ -299,11 +300,12 @@ class Judge:
         """The verdict with this score; best: the scores (L,) of the words, heat: (L, h, w), unlike: see Pictures."""
         everything = split_words(text)
         words = everything[: len(best)]
+        match, accuracies = score >= self.threshold, self.loaded.threshold.accuracies
         return Verdict(
             score=score,
             probability=float(self.probability(score)),
             threshold=self.threshold,
-            match=score >= self.threshold,
+            match=match,
             words=tuple(
                 self._word(text, word, float(value), None if heat is None else heat[i])
                 for i, (word, value) in enumerate(zip(words, best))
@@ -316,6 +318,7 @@ class Judge:
             outside=bool(self._why_outside(text, unlike)),
             model=self.name,
             trained_on=self.trained_on,
+            note=why_weak([word.text for word in words], best.tolist(), match, accuracies),
         )
 
     def _word(self, text: str, word: Word, score: float, heat: Floats | None) -> WordScore:

@@ -83,7 +83,8 @@ def end_of(verdict: Verdict) -> int:
 
 def notes(verdict: Verdict) -> list[str]:
     """Sentences that explain the colours and marks."""
-    found = ["A green background: the word fits the picture. Orange: it does not."]
+    found = [verdict.note] if verdict.note else []
+    found.append("A green background: the word fits the picture. Orange: it does not.")
     if not all(word.known for word in verdict.words):
         found.append("Dashed and with a question mark: not in the vocabulary, so the score says little.")
     found += [f"Did you mean {word.meant} instead of {word.text}?" for word in verdict.words if word.meant]

@@ -14,11 +14,12 @@ from Architectures import (
     SiameseModel,
     SmallBackbone,
     encode_by_length,
+    settle_backbone,
 )
 from common.matching import EVIDENCE, evidence_of
 from common.patch_word import best_cosines, patch_word_matrix, patch_word_score, real_words
 from common.vision import import_torchvision
-from Config import BackboneConfig, ModelConfig
+from Config import BackboneConfig, Config, ModelConfig
 
 SCORES = ("pooled", "patch_word", "both")
 HEADS = (("patch_word", "attention"), ("both", "attention"), ("both", "evidence"))
@@ -194,8 +195,9 @@ def test_torchvision_imports_beside_any_torch():
 
 
 def test_resnet50_strides_and_frozen_statistics():
-    for in_1x1, strides in ((False, ((1, 1), (2, 2))), (True, ((2, 2), (1, 1)))):
-        backbone = ResNet50Backbone(BackboneConfig("resnet50", stride_in_1x1=in_1x1))
+    v1, v1_5 = ((2, 2), (1, 1)), ((1, 1), (2, 2))
+    for weights, in_1x1, strides in (("a.pth", False, v1_5), ("a.pth", True, v1), ("shipped", False, v1)):
+        backbone = ResNet50Backbone(BackboneConfig("resnet50", weights, stride_in_1x1=in_1x1))
         for stage in (backbone.network.layer2, backbone.network.layer3, backbone.network.layer4):
             assert (stage[0].conv1.stride, stage[0].conv2.stride) == strides
     backbone.train()
@@ -275,7 +277,10 @@ def test_without_a_network_both_ways_to_get_weights_are_named(monkeypatch):
 
     model = SiameseModel(10, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32))
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
-    ways = r"--backbone\.weights IMAGENET1K_V2.* of https://\S+/resnet50-11ad3fa6\.pth: --backbone\.weights FILE\.pth"
+    ways = (
+        r"--backbone\.weights shipped.*--backbone\.weights IMAGENET1K_V2.* "
+        r"of https://\S+/resnet50-11ad3fa6\.pth: --backbone\.weights FILE\.pth"
+    )
     with pytest.raises(FileNotFoundError, match=ways):
         model.backbone.load("IMAGENET1K_V2")
 
@@ -375,3 +380,9 @@ def test_cached_features_take_the_place_of_pictures():
     model = small_model().eval()
     pictures = some_pictures(2)
     torch.testing.assert_close(model.encode_pictures(model.features(pictures)), model.encode_pictures(pictures))
+
+
+def test_the_strides_of_torchvision_s_weights_cannot_be_changed():
+    settle = Config(backbone=BackboneConfig("resnet50", "IMAGENET1K_V1", stride_in_1x1=True, unfreeze_epoch=None))
+    with pytest.raises(ValueError, match=r"--backbone.stride-in-1x1: IMAGENET1K_V1 has the stride in the 3x3"):
+        settle_backbone(settle)

@@ -170,7 +170,8 @@ def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
     assert loaded.threshold.threshold == pytest.approx(expected)
 
 
-def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path):
+def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(Evaluate_test, "FEWEST", 4)
     small = trained / "Models" / "small"
     folder = shutil.copytree(small, tmp_path / "small")
     (folder / "world.safetensors").unlink()  # as in a model of an earlier version
@@ -180,6 +181,12 @@ def test_a_threshold_for_recall_is_stored_for_predict(trained, undrawn, tmp_path
     stored = json.loads((folder / "threshold.json").read_text())
     assert stored["criterion"] == "recall=0.95"
     assert stored["recall"] >= 0.95
+    database = Database(checkpoints.load_model(folder, torch.device("cpu")).config.data.folder)
+    texts = Evaluate_test.collect_splits(database)["validation"]
+    # Of swaps of validation captions. A category of few swaps is left out: its accuracy would be chance.
+    counts = Counter(texts.false["swap"].categories)
+    assert set(stored["accuracies"]) == {str(name) for name, n in counts.items() if n >= 4} != set()
+    assert all(0 <= value <= 1 for value in stored["accuracies"].values())
     assert checkpoints.load_model(folder, torch.device("cpu")).threshold.threshold == stored["threshold"]
 
 

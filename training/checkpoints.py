@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from common.metrics import BALANCED, Calibration, Criterion, Floats, Integers, b
 from common.risk import Limits, find_limits
 from common.scores import Scorer
 from common.storage import (
+    BACKBONE,
     CONFIG,
     POINTER,
     THRESHOLD,
@@ -31,6 +32,7 @@ from common.world import load_world
 from Tokenizer_lib import Tokenizer
 
 FORMAT = 1  # of the model folder
+OF_BACKBONE = "backbone.network."  # start of the names of a pretrained backbone's weights, in a whole model
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Threshold:
     intercept: float
     epoch: int  # of the weights that the threshold belongs to
     limits: tuple[Limits, ...] = ()  # for `--risk`, see common/risk.py; () in a model of an earlier version
+    accuracies: Mapping[str, float] = field(default_factory=dict)  # by category of a swapped word, on validation
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", tuple(Limits(*each) for each in self.limits))  # JSON has lists
@@ -119,7 +122,8 @@ def _why_incomplete(folder: Path, absent: str) -> str:
 def load_model(folder: Path, device: torch.device) -> LoadedModel:
     """Load a trained model from its folder: config.json, vocabulary.json, best.safetensors, threshold.json.
 
-    A model of this version also has world.safetensors, see common/world.py.
+    A model of this version also has world.safetensors, see common/world.py. In a folder of Prepare_weights.py a frozen
+    pretrained backbone has a file of its own, backbone.safetensors.
 
     FileNotFoundError or ValueError names the file that is absent or of another version.
     """
@@ -133,6 +137,8 @@ def load_model(folder: Path, device: torch.device) -> LoadedModel:
         with safe_open(folder / WEIGHTS, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if (folder / BACKBONE).is_file() and not any(name.startswith(OF_BACKBONE) for name in state):
+            state |= {OF_BACKBONE + name: value for name, value in read_state_dict(folder / BACKBONE).items()}
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} does not hold a model of this version: {error}") from error
     if metadata.get("format") != str(FORMAT):

@@ -10,9 +10,12 @@ from conftest import run_process, run_script
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from Architectures import SiameseModel
+from Config import BackboneConfig, Config, DataConfig, ModelConfig, to_json
 from judging.judge import Judge
 from Miscellaneous_scripts import Prepare_weights
 from sources import scenes
+from Tokenizer_lib import Tokenizer
 from training import checkpoints
 
 SCRIPT = "Miscellaneous_scripts/Prepare_weights.py"
@@ -78,6 +81,37 @@ def test_overwrite_replaces_the_model_and_touches_nothing_else(model, tmp_path):
     run_script(SCRIPT, "--model", model, "--out", out, "--overwrite")
     assert (out / "mine.txt").read_text() == "mine"
     np.testing.assert_array_equal(scores(out), scores(model))
+
+
+def test_a_frozen_backbone_gets_a_file_that_another_training_can_read(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    backbone = BackboneConfig("resnet50", "shipped", unfreeze_epoch=None)
+    config = Config("frozen", backbone=backbone, model=ModelConfig(width=8, word_width=8), data=DataConfig(side=64))
+    torch.manual_seed(0)
+    network = SiameseModel(4, backbone, config.model).eval()
+    with torch.no_grad():
+        network.backbone.network.bn1.running_mean.normal_()
+    Tokenizer(["red", "ball"]).save(model / "vocabulary.json")
+    (model / "config.json").write_text(to_json(config))
+    threshold = checkpoints.Threshold(0.0, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=1)
+    checkpoints.save_best(model, network, threshold)
+
+    out = tmp_path / "light"
+    run_script(SCRIPT, "--model", model, "--out", out, "--half")
+    with safe_open(out / "best.safetensors", "pt") as file:
+        assert not any(name.startswith("backbone.") for name in file.keys())  # noqa: SIM118
+    loaded = checkpoints.load_model(out, torch.device("cpu")).model
+    for (name, one), other in zip(network.state_dict().items(), loaded.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6, msg=name)
+    fresh = SiameseModel(4, backbone, config.model)
+    fresh.backbone.load(str(out / "backbone.safetensors"))
+    for one, other in zip(fresh.backbone.state_dict().values(), loaded.backbone.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    # A training into the same folder writes all weights, and the file of the earlier backbone is not read.
+    checkpoints.save_best(out, fresh, threshold)
+    again = checkpoints.load_model(out, torch.device("cpu")).model
+    assert torch.equal(again.backbone.network.bn1.running_mean, fresh.backbone.network.bn1.running_mean)
 
 
 def test_files_of_an_earlier_model_do_not_stay(model, tmp_path):

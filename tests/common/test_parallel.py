@@ -123,7 +123,7 @@ def resnet(tmp_path_factory):
     """A file of random ResNet-50 weights."""
     path = tmp_path_factory.mktemp("weights") / "resnet.pth"
     torch.manual_seed(0)
-    torch.save(ResNet50Backbone(BackboneConfig("resnet50")).network.state_dict(), path)
+    torch.save(ResNet50Backbone(BackboneConfig("resnet50", "resnet.pth")).network.state_dict(), path)
     return path
 
 

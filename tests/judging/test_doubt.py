@@ -1,8 +1,8 @@
-"""Texts of which a model knows too few words."""
+"""Texts of which a model knows too few words, and what it is weak at."""
 
 import pytest
 
-from judging.doubt import close_word, is_foreign, why_foreign, why_risky, why_strange
+from judging.doubt import close_word, is_foreign, why_foreign, why_risky, why_strange, why_weak
 from judging.judge import SHIPPED, Judge
 
 ENGLISH = (
@@ -90,3 +90,28 @@ def test_a_picture_is_strange_beyond_the_limit():
     assert why_strange(1.0, "10 drawn scenes") == why_strange(0.0, "") == ""
     assert why_strange(1.01, "10 drawn scenes").endswith("that the model was trained on (drawn scenes)")
     assert why_strange(1.01, "").endswith("that the model was trained on")
+
+
+@pytest.mark.parametrize(
+    ("text", "worst", "match", "named"),
+    [
+        ("two dogs run", "dogs", True, ['"two"', "numbers is 53 %"]),  # a match depends on every word
+        ("two dogs run", "two", False, ['"two"']),
+        ("two dogs run", "dogs", False, []),  # a mismatch depends on the worst one
+        ("3 dogs run", "run", True, ['"3"']),
+        ("a dog behind a cup", "dog", True, []),  # good enough at relations
+        ("a dog run", "run", True, []),
+        ("there is no dog", "dog", False, ['"no"', "negations was not measured"]),  # turns the meaning around
+        ("two dogs don't run", "run", True, ['"two"', '"don\'t"']),
+    ],
+)
+def test_a_note_warns_of_what_a_model_is_weak_at(text, worst, match, named):
+    words = text.split()
+    note = why_weak(
+        words, [-1.0 if word == worst else 1.0 for word in words], match, {"number": 0.53, "relation": 0.65}
+    )
+    assert all(part in note for part in named) and note.count("Do not rely on") == sum('"' in part for part in named)
+
+
+def test_an_accuracy_that_was_not_measured_gives_no_note():
+    assert why_weak(["two", "dogs", "behind"], [1.0, 1.0, 1.0], True, {}) == ""
