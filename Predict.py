@@ -36,8 +36,9 @@ from common.devices import choose_device
 from common.jobs import EngineError
 from common.risk import check_risk
 from Config import DIR, FILE, require
+from judging.examples import PLOTS, examples_for
 from judging.inputs import InputError, PictureError, TextError, open_any
-from judging.judge import EXAMPLE, Judge, Verdict, WordScore, default_model, name_model
+from judging.judge import SHIPPED, Judge, Verdict, WordScore, name_model
 from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
 
@@ -54,11 +55,11 @@ class PredictConfig:
     """One picture and one text; or a table of pairs (--pairs); or a web page (--web)."""
 
     image: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[IMAGE]", help_behavior_hint="")] = None
-    """Picture file; without it an example is judged, a drawn scene."""
+    """Picture file; without it an example is judged."""
     text: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[TEXT]", help_behavior_hint="")] = None
     """Text to check, in quotes."""
     model: Annotated[str | None, tyro.conf.arg(metavar="DIR|ZIP", help_behavior_hint="")] = None
-    """Folder of the trained model, or a bundle; by default Models/scenes, or the shipped Models/scenes-small."""
+    """Folder of the trained model, or a bundle; by default the shipped judge of photographs, Models/photos."""
     device: Annotated[str, tyro.conf.arg(metavar="DEVICE")] = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     risk: float | None = None
@@ -126,7 +127,7 @@ def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(PredictConfig, __doc__ or "", args)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a Windows pipe may not know the bar's block
-    model = settings.model or default_model()
+    model = settings.model or SHIPPED
     try:
         choose_device(settings.device)  # here its message names the flag
         if settings.web:
@@ -153,8 +154,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def judge_one(settings: PredictConfig, judge: Judge) -> int:
     """Print the verdict on one picture; returns the exit status."""
-    image, text = (settings.image, settings.text) if settings.image is not None else EXAMPLE
-    assert image is not None and text is not None, "checked by PredictConfig"
+    image, text = settings.image, settings.text
+    if image is None or text is None:
+        _, text, _ = example = examples_for(judge)[0]
+        image = str(PLOTS / str(example.picture))
     verdict = judge.check(image, text)
     suggestions = suggest(judge, image, text) if settings.suggest else []
     if settings.json:

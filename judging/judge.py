@@ -31,8 +31,6 @@ from common.augment import prepare
 from common.devices import choose_device
 from common.metrics import Floats, Integers
 from common.risk import limits_at
-from common.storage import THRESHOLD
-from Config import Config
 from evaluation import scoring
 from judging.bundle import MANIFEST, load_bundle
 from judging.doubt import close_word, why_foreign, why_risky, why_strange, why_weak
@@ -50,8 +48,7 @@ from Tokenizer_lib import Word, split_words
 from training.checkpoints import LoadedModel, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = str(ROOT / "Models" / "scenes-small")  # the model that comes with the program
-EXAMPLE = (str(ROOT / "Plots" / "example_scene.png"), "A striped yellow umbrella on a beach.")
+SHIPPED = str(ROOT / "Models" / "photos")  # the judge of photographs that comes with the program
 PAIRS = 256  # whose heat is computed at once
 
 
@@ -148,17 +145,16 @@ class Judge:
     def load(cls, model: str | Path | None = None, device: str = "auto", risk: float | None = None) -> Judge:
         """Load a model from its folder or from a bundle (.zip).
 
-        Without `model`, as Predict.py: Models/scenes of the working directory if `python Main_train.py` has made it,
-        else the shipped Models/scenes-small. `judge.name` says which. device: auto, cpu, cuda, cuda:1, mps ...; a
-        bundle runs on the CPU. FileNotFoundError if there is no model, ValueError if it is damaged or of another
-        version, if there is no such device, or if the model has no limits for a risk.
+        Without `model`, as Predict.py: the judge of photographs that comes with the program, Models/photos. device:
+        auto, cpu, cuda, cuda:1, mps ...; a bundle runs on the CPU. FileNotFoundError if there is no model, ValueError
+        if it is damaged or of another version, if there is no such device, or if the model has no limits for a risk.
 
         risk: highest error rate of verdicts, for example 0.1; where it would be exceeded the verdict is "unsure". See
         docs/USING.md for what is guaranteed.
 
         >>> judge = Judge.load("Models/scenes", device="cpu")
         """
-        path = Path(default_model() if model is None else model)
+        path = Path(SHIPPED if model is None else model)
         with names_shipped(path):
             if path.suffix.lower() == ".zip" or (path / MANIFEST).is_file():
                 loaded, name = load_bundle(path), path.stem
@@ -341,12 +337,6 @@ class Judge:
             except (ValueError, OSError) as error:
                 name = str(picture) if isinstance(picture, str | Path) else ""
                 raise PictureError(number, name, why_unreadable(error, name)) from error
-
-
-def default_model() -> str:
-    """Folder of the model that `python Main_train.py` makes; of the shipped one if there is none."""
-    trained = Config().model_folder
-    return str(trained if (trained / THRESHOLD).is_file() else SHIPPED)
 
 
 @contextlib.contextmanager

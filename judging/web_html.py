@@ -6,40 +6,17 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from common.pictures import data_url
 from judging.doubt import content_words
+from judging.examples import examples_for
 from judging.heat import heat_range, overlay
 from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import end_of, notes, pieces, tint
 from judging.suggest import Suggestion
 from judging.web_uploads import MOST_BYTES
-from sources.scenes import draw, make_scene
-
-SCENE_SIDE = 128  # pixels of the drawings that models of scenes were trained on
-SHOWN_SIDE = 384  # pixels of a drawing on the page
-
-
-class Example(NamedTuple):
-    """A drawn scene and a text about it."""
-
-    seed: int
-    text: str
-    true: bool
-
-
-EXAMPLES = (
-    Example(900021, "The large cat on a stage is purple.", False),
-    Example(900012, "One striped white kite is to the upper left of a plain blue balloon on a beach.", True),
-    Example(900017, "On a mountain, a big orange bird is to the right of a big plain white tree.", False),
-    Example(900006, "Three tiny purple flowers on a stage.", True),
-    Example(900014, "You can see a dotted purple shirt and a plain purple star on a beach.", False),
-    Example(900005, "A small plain white lamp and a medium orange tree on a beach.", True),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +48,6 @@ def first_shown(verdict: Verdict) -> int:
     """Index of the known content word with the lowest score; without one, of the unknown one with the lowest."""
     words = verdict.words
     return min(content_words([word.text for word in words]), key=lambda i: (not words[i].known, words[i].score))
-
-
-@cache
-def drawings(seed: int) -> tuple[Image.Image, Image.Image]:
-    """The drawing of a scene twice: in the size that models of scenes were trained on, and larger for the page."""
-    scene = make_scene(seed)
-    return draw(scene, SCENE_SIDE), draw(scene, SHOWN_SIDE)
 
 
 def alert_html(message: str) -> str:
@@ -235,21 +205,16 @@ def corrections_html(found: Sequence[Suggestion]) -> str:
 
 
 def examples_html(judge: Judge) -> str:
-    """The examples as buttons, with a note if the model was trained on photographs and not on drawings."""
-    trained_on = judge.loaded.config.data.name
-    note = ""
-    if not trained_on.startswith("scenes"):
-        trained = f"the model was trained on {html.escape(trained_on)}, so its verdicts on them mean little"
-        note = f'<p class="note">These are drawings; {trained}.</p>'
+    """The examples as buttons."""
     cards = []
-    for number, example in enumerate(EXAMPLES):
-        picture = drawings(example.seed)[1].resize((192, 192), Image.Resampling.LANCZOS)
+    for number, example in enumerate(examples_for(judge)):
+        picture = ImageOps.fit(example.open()[1], (192, 192), Image.Resampling.LANCZOS)
         truth = "true" if example.true else "false"
         cards.append(
             f'<li><button type="button" data-index="{number}">{image_tag(picture, "")}'
             f"<span>{html.escape(example.text)} <em>{truth}</em></span></button></li>"
         )
-    return f"<h2>Examples</h2>{note}<ul>{''.join(cards)}</ul>"
+    return f"<h2>Examples</h2><ul>{''.join(cards)}</ul>"
 
 
 NO_PICTURE = picture_html(None)

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from judging.examples import examples_for
 from judging.inputs import InputError
 from judging.judge import Judge
 from judging.suggest import suggest
 from judging.web_html import (
     CHOOSE,
-    EXAMPLES,
     LOOKING,
     NO_PICTURE,
     UPLOAD,
@@ -22,7 +22,6 @@ from judging.web_html import (
     Visit,
     alert_html,
     corrections_html,
-    drawings,
     examples_html,
     first_shown,
     head_html,
@@ -114,9 +113,10 @@ class Handlers:
 
     def exemplify(self, threshold: float, event: gr.EventData) -> Outputs:
         """Judge an example."""
-        example = EXAMPLES[int(event._data.get("index", 0)) % len(EXAMPLES)]
-        visit = Visit(*drawings(example.seed))
-        picture = picture_html(visit.shown, f"drawing {example.seed}")
+        examples = examples_for(self.judge)
+        example = examples[int(event._data.get("index", 0)) % len(examples)]
+        visit = Visit(*example.open())
+        picture = picture_html(visit.shown, example.name)
         return picture, example.text, *self.check(visit, example.text, threshold)
 
     def take_over(self, event: gr.EventData) -> str:

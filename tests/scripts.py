@@ -29,6 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
+SCENES_SMALL = str(ROOT / "Models" / "scenes-small")  # a judge of drawn scenes that comes with the program
 Done = subprocess.CompletedProcess[str]
 
 

@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, run_process, run_script
 from PIL import Image
 from rich.cells import cell_len
+from scripts import SCENES_SMALL
 
 import Predict
 from judging.judge import SHIPPED, Judge
@@ -78,18 +80,18 @@ def test_what_is_outside_is_unsure_and_says_why(strange, text, why, picture, tmp
     if strange:
         Image.fromarray(NOISE).save(tmp_path / "noise.png")
     image = tmp_path / "noise.png" if strange else picture
-    lines = run_script("Predict.py", image, text, "--model", SHIPPED, status=3).stdout.splitlines()
+    lines = run_script("Predict.py", image, text, "--model", SCENES_SMALL, status=3).stdout.splitlines()
     assert lines[0].startswith("UNSURE  score ") and "probability" not in lines[0]
     assert lines[1] == f"  because {why}"
     assert lines[2] == "model scenes-small, trained on 6,036 drawn scenes"
-    found = json.loads(run_script("Predict.py", image, text, "--model", SHIPPED, "--json", status=3).stdout)
+    found = json.loads(run_script("Predict.py", image, text, "--model", SCENES_SMALL, "--json", status=3).stdout)
     assert (found["verdict"], found["why"], found["outside"]) == ("unsure", why, True)
     assert found["match"] is (found["score"] >= found["threshold"])  # stays, for programs of earlier versions
     assert found["trained_on"] == "6,036 drawn scenes"
 
 
 def test_a_model_of_an_earlier_version_judges_every_picture(tmp_path):
-    folder = shutil.copytree(SHIPPED, tmp_path / "earlier")
+    folder = shutil.copytree(SCENES_SMALL, tmp_path / "earlier")
     (folder / "world.safetensors").unlink()
     Image.fromarray(NOISE).save(tmp_path / "noise.png")
     args = (tmp_path / "noise.png", "A red ball.", "--model", folder)
@@ -99,7 +101,7 @@ def test_a_model_of_an_earlier_version_judges_every_picture(tmp_path):
 
 def with_limits(tmp_path, lower, upper):
     """The shipped model with these limits for a risk of 0.1."""
-    folder = shutil.copytree(SHIPPED, tmp_path / "limits")
+    folder = shutil.copytree(SCENES_SMALL, tmp_path / "limits")
     settings = json.loads((folder / "threshold.json").read_text())
     (folder / "threshold.json").write_text(json.dumps(settings | {"limits": [[0.1, lower, upper]]}))
     return folder
@@ -126,19 +128,19 @@ def test_a_risk_decides_only_beyond_its_limits(lower, upper, true, false, tmp_pa
 
 
 def test_a_model_without_limits_names_the_command_that_makes_them(picture, tmp_path):
-    folder = shutil.copytree(SHIPPED, tmp_path / "earlier")
+    folder = shutil.copytree(SCENES_SMALL, tmp_path / "earlier")
     settings = json.loads((folder / "threshold.json").read_text())
     settings.pop("limits", None)
     (folder / "threshold.json").write_text(json.dumps(settings))
     done = run_script("Predict.py", picture, "a ball", "--model", folder, "--risk", 0.1, status=2)
     assert f"python Evaluate_test.py --model {folder}" in done.stderr and done.stderr.count("\n") == 1
     for risk in ("0", "0.001", "0.5", "nan"):
-        done = run_script("Predict.py", picture, "a ball", "--model", SHIPPED, "--risk", risk, status=2)
+        done = run_script("Predict.py", picture, "a ball", "--model", SCENES_SMALL, "--risk", risk, status=2)
         assert "must be at least 0.01" in done.stderr
 
 
 def test_a_misspelled_word_gets_the_known_one(picture):
-    args = (picture, "A yellow umbrela and a bal on a beach", "--model", SHIPPED)
+    args = (picture, "A yellow umbrela and a bal on a beach", "--model", SCENES_SMALL)
     shown = run_script("Predict.py", *args, status=None).stdout
     assert "umbrela" in shown and "(not in the vocabulary; did you mean umbrella?)" in shown
     assert shown.count("did you mean") == 1  # "bal" is too short
@@ -154,7 +156,18 @@ def test_a_table_and_its_page_name_what_is_unsure(picture, tmp_path):
     rows = [(picture.name, "a red ball"), ("noise.png", "a red ball"), (picture.name, "ein roter Ball")]
     (tmp_path / "pairs.csv").write_text("image,caption\n" + "".join(f"{image},{text}\n" for image, text in rows))
     out, page = tmp_path / "scored.csv", tmp_path / "page.html"
-    args = ("--pairs", tmp_path / "pairs.csv", "--out", out, "--report", page, "--model", SHIPPED, "--device", "cpu")
+    args = (
+        "--pairs",
+        tmp_path / "pairs.csv",
+        "--out",
+        out,
+        "--report",
+        page,
+        "--model",
+        SCENES_SMALL,
+        "--device",
+        "cpu",
+    )
     shown = run_script("Predict.py", *args).stdout
     assert ", 2 unsure (see the column why); model scenes-small, trained on 6,036 drawn scenes" in shown
     with out.open() as file:
@@ -288,11 +301,12 @@ def test_colours_are_for_terminals(monkeypatch):
     assert Predict.coloured("word", True) == "word"
 
 
-def test_without_arguments_the_shipped_model_judges_an_example():
-    shown = run_script("Predict.py", "--model", SHIPPED).stdout
-    assert "example_scene.png" in shown.splitlines()[0]
-    assert shown.splitlines()[1].startswith("MATCH")
-    assert shown.splitlines()[2] == "model scenes-small, trained on 6,036 drawn scenes"
+@pytest.mark.parametrize(
+    ("model", "picture"), [(SHIPPED, "example_astronaut.jpg"), (SCENES_SMALL, "example_scene.png")]
+)
+def test_without_a_picture_an_example_of_the_model_s_kind_is_judged(model, picture):
+    shown = run_script("Predict.py", "--model", model).stdout.splitlines()
+    assert shown[0].startswith(f"Plots/{picture}: ") and shown[1].startswith("MATCH")
 
 
 def test_it_works_from_any_folder(tmp_path, monkeypatch):
@@ -310,18 +324,19 @@ def test_a_wrong_device_names_the_flag(mode, capsys):
     assert stopped.value.code == 2 and "error: --device gpu: did you mean cuda?" in capsys.readouterr().err
 
 
-def test_a_trained_model_is_preferred_to_the_shipped_one(monkeypatch, tmp_path, trained):
-    monkeypatch.chdir(tmp_path)
-    assert Predict.default_model() == SHIPPED
+def test_the_judge_of_photographs_is_the_default_whatever_was_trained(monkeypatch, tmp_path, trained):
     shutil.copytree(trained / "Models" / "small", tmp_path / "Models" / "scenes")
-    assert Predict.default_model() == "Models/scenes"
-    assert Judge.load(device="cpu").name == "scenes"  # one rule for Predict.py and Python
+    monkeypatch.chdir(tmp_path)
+    shown = run_script("Predict.py", "--device", "cpu").stdout.splitlines()
+    assert shown[2].startswith("model photos, trained on ") and "photographs of Flickr8k" in shown[2]
+    assert Judge.load(device="cpu").name == "photos"  # one rule for Predict.py and Python
 
 
-def test_the_shipped_model_is_small_and_whole():
-    folder = ROOT / SHIPPED
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 2 * 2**20
-    assert Judge.load(folder, "cpu").loaded.config.name == "scenes-small"
+@pytest.mark.parametrize(("folder", "most"), [(SHIPPED, 64 * 2**20), (SCENES_SMALL, 2 * 2**20)])
+def test_the_shipped_models_are_small_and_whole(folder, most):
+    assert sum(path.stat().st_size for path in Path(folder).iterdir()) <= most
+    judge = Judge.load(folder, "cpu", risk=0.2)
+    assert judge.trained_on and judge.loaded.model.world is not None and judge.loaded.threshold.accuracies
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 from Architectures import SiameseModel
 from common import devices
 from DataBase_functions import Database, pad, prepare
-from judging.judge import EXAMPLE, SHIPPED, Judge
+from judging.examples import PHOTOGRAPHS, PLOTS
+from judging.judge import SHIPPED, Judge
 from Miscellaneous_scripts.benchmarks import Measure
 from Miscellaneous_scripts.benchmarks.processes import ROOT, watched
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
@@ -72,7 +73,7 @@ def model_and_inputs(work: Workspace, device: torch.device) -> tuple[SiameseMode
 
 def one(work: Workspace) -> tuple[Measure, None]:
     command = [sys.executable, "Predict.py", "--model", SHIPPED]
-    judge, example = Judge.load(SHIPPED), EXAMPLE[0]
+    judge, example = Judge.load(SHIPPED), str(PLOTS / str(PHOTOGRAPHS[0].picture))
 
     def ours() -> dict[str, float]:
         start = time.perf_counter()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scripts import SCENES_SMALL
 from sklearn.metrics import roc_auc_score
 
 from common.augment import prepare
@@ -14,7 +15,6 @@ from common.pictures import open_picture
 from common.storage import WORLD
 from Config import AugmentConfig
 from evaluation import scoring, world
-from judging.judge import SHIPPED
 from sources.scenes import draw, make_scene
 from training.checkpoints import load_model
 from training.features import FeatureCache
@@ -70,7 +70,7 @@ def test_the_cached_features_of_a_frozen_backbone_are_used(loaded, tiny, monkeyp
 
 
 def test_few_drawn_scenes_are_outside_of_the_shipped_model():
-    shipped = load_model(Path(SHIPPED), CPU)
+    shipped = load_model(Path(SCENES_SMALL), CPU)
     assert shipped.model.world is not None and shipped.model.world.trained_on == "6,036 drawn scenes"
     scenes = [prepare(draw(make_scene(700_000 + seed), 128), 128) for seed in range(300)]
     assert (scoring.encode_and_measure(shipped, scenes, len(scenes)).unlike > 1).mean() <= 0.02
@@ -78,7 +78,7 @@ def test_few_drawn_scenes_are_outside_of_the_shipped_model():
 
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/")
 def test_photographs_are_outside_of_the_shipped_model():
-    shipped = load_model(Path(SHIPPED), CPU)
+    shipped = load_model(Path(SCENES_SMALL), CPU)
     scenes = [prepare(draw(make_scene(800_000 + seed), 128), 128) for seed in range(300)]
     files = sorted((Path(os.environ["TIC_PHOTOS"]) / "flickr8k" / "Flicker8k_Dataset").glob("*.jpg"))[::23][:300]
     photographs = [prepare(open_picture(file, 256), 128) for file in files]

@@ -1,9 +1,10 @@
 """Texts of which a model knows too few words, and what it is weak at."""
 
 import pytest
+from scripts import SCENES_SMALL
 
 from judging.doubt import close_word, is_foreign, why_foreign, why_risky, why_strange, why_weak
-from judging.judge import SHIPPED, Judge
+from judging.judge import Judge
 
 ENGLISH = (
     "a dog child man with hat ball baby hand band beach sits on red shirt bench two yellow umbrella tree green plays"
@@ -49,7 +50,7 @@ def test_the_reason_has_numbers():
 
 
 def test_no_caption_of_the_judge_s_own_data_is_foreign(tiny):
-    index = Judge.load(SHIPPED, "cpu").loaded.tokenizer.index
+    index = Judge.load(SCENES_SMALL, "cpu").loaded.tokenizer.index
     captions = [caption.text for row in tiny.rows("validation") for caption in tiny.captions(row)]
     assert len(captions) >= 10 and not any(is_foreign(text, index) for text in captions)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from judges import with_score
 from PIL import Image
+from scripts import SCENES_SMALL
 
 from common.augment import prepare
 from DataBase_functions import Database
@@ -351,14 +351,6 @@ def test_a_single_picture_or_text_is_refused_where_a_list_is_needed(judge, metho
 # How a judge is loaded and shown
 
 
-def test_the_shipped_model_is_the_default(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shipped = Judge.load(device="cpu")
-    assert shipped.name == "scenes-small" and isinstance(shipped.threshold, float)
-    stored = json.loads((ROOT / "Models" / "scenes-small" / "threshold.json").read_text())
-    assert shipped.threshold == stored["threshold"]
-
-
 def test_a_missing_model_names_the_shipped_one(tmp_path):
     for path, made_by in (("absent", "Main_train.py"), ("absent.zip", "Export_model.py")):
         with pytest.raises(FileNotFoundError) as caught:
@@ -366,12 +358,12 @@ def test_a_missing_model_names_the_shipped_one(tmp_path):
         message = str(caught.value)
         assert made_by in message and message.endswith(f"use the model that comes with the program: {SHIPPED}")
         assert "\n" not in message
-    assert Judge.load(SHIPPED, "cpu").name == "scenes-small"
+    assert Judge.load(SCENES_SMALL, "cpu").name == "scenes-small"
 
 
 def test_a_wrong_device_names_the_argument():
     with pytest.raises(ValueError, match=r"^device='gpu': did you mean cuda\? choose from auto, cpu, "):
-        Judge.load(SHIPPED, device="gpu")
+        Judge.load(SCENES_SMALL, device="gpu")
 
 
 def test_a_judge_of_a_path_is_refused_with_the_call_that_loads_it():
@@ -415,7 +407,7 @@ def test_content_words_leave_out_what_names_nothing():
 
 
 def test_a_strange_picture_or_text_makes_a_judge_unsure():
-    judge = Judge.load(SHIPPED, "cpu")
+    judge = Judge.load(SCENES_SMALL, "cpu")
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     scene = draw(make_scene(1))
     known, strange, foreign = judge.verdicts([scene, noise, scene], [TEXT, TEXT, "Ein roter Ball."])
@@ -431,10 +423,10 @@ def test_a_strange_picture_or_text_makes_a_judge_unsure():
 
 
 def test_a_risk_makes_a_judge_unsure_between_its_limits():
-    judge = Judge.load(SHIPPED, "cpu", risk=0.01)
+    judge = Judge.load(SCENES_SMALL, "cpu", risk=0.01)
     risk, lower, upper = judge.limits
     assert risk == judge.risk == 0.01 and lower < judge.threshold < upper and "risk 0.01" in repr(judge)
     for score, why in ((upper, ""), (upper - 1e-4, "a match needs"), (lower, "a mismatch needs"), (lower - 1e-4, "")):
         found = judge.why_unsure(score, "a red ball")
         assert why in found and bool(why) is bool(found)
-    assert Judge.load(SHIPPED, "cpu").why_unsure(upper - 1e-4, "a red ball") == ""
+    assert Judge.load(SCENES_SMALL, "cpu").why_unsure(upper - 1e-4, "a red ball") == ""

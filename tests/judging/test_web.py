@@ -20,10 +20,11 @@ from conftest import ROOT
 from PIL import Image
 
 import Predict
+from judging.examples import SCENES
 from judging.judge import Judge
 from judging.suggest import suggest
 from judging.web import INSTALL, need_gradio
-from judging.web_html import EXAMPLES, first_shown, per_cent
+from judging.web_html import first_shown, per_cent
 from judging.web_uploads import MOST_BYTES, read_upload
 from sources import scenes
 
@@ -282,8 +283,8 @@ def test_a_text_is_never_read_as_code(page, picture):
 def test_examples_are_judged_with_one_press(page, judge):
     page.locator("#examples button").nth(1).click()
     page.wait_for_selector(".verdict")
-    example = EXAMPLES[1]
-    verdict = judge.check(scenes.draw(scenes.make_scene(example.seed), 128), example.text)
+    example = SCENES[1]
+    verdict = judge.check(scenes.draw(scenes.make_scene(example.picture), 128), example.text)
     assert f"{verdict.score:.3f}" in page.locator(".verdict").inner_text()
     assert page.input_value("#text textarea") == example.text
 

@@ -7,11 +7,12 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from judging import examples
 from judging.judge import Judge, Verdict, WordScore
 from judging.notebook import NEUTRAL, tint
 from judging.web_html import (
-    EXAMPLES,
     Visit,
+    examples_html,
     first_shown,
     head_html,
     heat_html,
@@ -71,9 +72,23 @@ def test_the_slider_starts_at_the_tuned_threshold(judge):
     assert threshold_at(judge, round(tuned, 3) + 0.001) == round(tuned, 3) + 0.001
 
 
-def test_the_labels_of_the_examples_are_right():
-    for example in EXAMPLES:
-        assert scenes.is_true(example.text, scenes.make_scene(example.seed)) == example.true
+def test_the_labels_of_the_drawn_examples_are_right():
+    drawn = [example for example in examples.SCENES if isinstance(example.picture, int)]
+    assert len(drawn) == len(examples.SCENES) - 1  # the first is a file
+    for example in drawn:
+        assert scenes.is_true(example.text, scenes.make_scene(example.picture)) == example.true
+
+
+def test_examples_are_of_the_kind_that_the_judge_knows(judge):
+    assert examples.examples_for(judge) is examples.SCENES
+    shown = examples_html(judge)
+    assert shown.count("<button") == len(examples.SCENES)
+    judge.trained_on, known = "10 photographs of Flickr8k", judge.trained_on
+    try:
+        assert examples.examples_for(judge) is examples.PHOTOGRAPHS
+        assert "A woman in an orange suit is smiling. <em>true</em>" in examples_html(judge)
+    finally:
+        judge.trained_on = known
 
 
 def test_what_is_outside_is_unsure_at_every_threshold():
