@@ -4,7 +4,7 @@
 
 The copy has the weights, the vocabulary, the settings, the threshold, what the model has seen (world.safetensors), and
 the list of the photographs that it was trained on (an evaluation leaves them out). It has no checkpoints and no
-results. With --half the weights are stored in half the space; they are converted back to float32 when they are loaded.
+results. With --half the weights are stored in about half the space; all are float32 again when they are loaded.
 A frozen pretrained backbone gets a file of its own, backbone.safetensors, which --backbone.weights can read too.
 """
 
@@ -41,7 +41,7 @@ class PrepareConfig:
     model: Annotated[str, arg(metavar="DIR")] = "Models/scenes"
     """Folder of the trained model."""
     half: bool = False
-    """Store the weights as float16."""
+    """Store the weights as float16, except those of norms and biases."""
     overwrite: bool = False
     """Write into a folder that is not empty, and replace the model in it."""
 
@@ -82,7 +82,12 @@ def prepare(model: Path, out: Path, half: bool, frozen: bool = False) -> list[Pa
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if half:
-        tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        # Scales, biases and statistics of norms stay float32: they are 0.5 % of a ResNet-50, and with all of them exact
+        # the backbone is that of the training, so that its cached features can be used.
+        tensors = {
+            name: value.half() if value.is_floating_point() and value.ndim > 1 else value
+            for name, value in tensors.items()
+        }
         too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
         if too_large:
             raise ValueError(f"{too_large[0]} has a weight above 65,504, the maximum of float16; drop --half")

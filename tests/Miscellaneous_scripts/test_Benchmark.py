@@ -198,7 +198,7 @@ def small_presets(monkeypatch):
         ("waiting", ["% without its first batch", "% slower than with loaded batches", "batches"]),
         ("scoring", ["pairs/s of the scores", "MB of the scores"]),
         ("accumulation", ["s", "largest relative difference"]),
-        ("predict-one", ["ms of the next verdict"]),
+        ("predict-one", ["ms of the next verdict", "ms of the next verdict on a drawing"]),
         ("predict-pairs", []),
         ("predict-matrix", []),
     ],

@@ -49,8 +49,10 @@ def test_half_the_space_and_nearly_the_same_scores(model, tmp_path):
     half, whole = ((folder / "best.safetensors").stat().st_size for folder in (out, model))
     assert half < 0.55 * whole
     with safe_open(out / "best.safetensors", "pt") as file:
-        kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
-    assert kinds == {torch.float16, torch.int64}  # the counters of batch norm
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, value in tensors.items():
+        counter = name.endswith("num_batches_tracked")  # of batch norm
+        assert value.dtype == (torch.int64 if counter else torch.float16 if value.ndim > 1 else torch.float32), name
     loaded = checkpoints.load_model(out, torch.device("cpu"))
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
     change = np.abs(scores(out) - scores(model)).max()
@@ -103,7 +105,8 @@ def test_a_frozen_backbone_gets_a_file_that_another_training_can_read(tmp_path):
         assert not any(name.startswith("backbone.") for name in file.keys())  # noqa: SIM118
     loaded = checkpoints.load_model(out, torch.device("cpu")).model
     for (name, one), other in zip(network.state_dict().items(), loaded.state_dict().values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6, msg=name)
+        exact = one.ndim <= 1
+        torch.testing.assert_close(one, other, rtol=0 if exact else 1e-3, atol=0 if exact else 1e-6, msg=name)
     fresh = SiameseModel(4, backbone, config.model)
     fresh.backbone.load(str(out / "backbone.safetensors"))
     for one, other in zip(fresh.backbone.state_dict().values(), loaded.backbone.state_dict().values(), strict=True):
