@@ -1,7 +1,7 @@
 """Pictures to try a judge on, each with a text: photographs, and drawn scenes for judges of scenes.
 
 The photographs are in the public domain or under CC0: the astronaut Eileen Collins (NASA), a cat (Stefan van der Walt),
-a cup of coffee (Rachel Michetti), a man with a camera (Lav Varshney). scikit-image distributes them too.
+a man with a camera (Lav Varshney). scikit-image distributes them too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PHOTOGRAPHS = (
     Example("example_camera.jpg", "A man in a black coat is taking a picture.", True),
     Example("example_astronaut.jpg", "A woman in a blue suit is smiling.", False),
     Example("example_cat.jpg", "A brown dog is looking at the camera.", False),
-    Example("example_coffee.jpg", "A red cup on a wooden table.", True),
+    Example("example_astronaut.jpg", "A woman in a green suit stands in front of a flag.", False),
     Example("example_camera.jpg", "A man in a black coat is riding a bicycle.", False),
 )
 SCENES = (

@@ -54,7 +54,7 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
     plt = pyplot()
     words = [verdict.words[i] for i in mapped_words(verdict)]
     lowest, highest = heat_range(verdict)
-    columns = min(4, len(words) + 1)
+    columns = len(words) + 1 if len(words) < 5 else 4
     rows = math.ceil((len(words) + 1) / columns)
     height = 2.4 * picture.height / picture.width
     figure, axes = plt.subplots(

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from common.storage import WORLD
-from common.world import World, find_centres, load_world, pool, save_world
+from common.world import MARGIN, World, find_centres, load_world, pool, save_world
 
 
 def blobs(count: int, seed: int) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_the_limit_is_corrected_for_a_finite_sample():
         generator = torch.Generator().manual_seed(seed)
         train, validation, new = (torch.randn(n, 3, generator=generator) for n in (50, 99, 2000))
         world = World.measure(train, validation)
-        shares.append((world.distances(new) / world.limit > 1).float().mean())
+        shares.append((world.distances(new) > world.limit / MARGIN).float().mean())
     assert 0.006 < float(torch.stack(shares).mean()) < 0.0125
 
 
