@@ -1,8 +1,11 @@
 """The two folders of a training run: Models/NAME for the model, Plots/NAME for its log and plots."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import filelock
 
 from common.storage import CONFIG, PHOTOGRAPHS, POINTER, VOCABULARY, WEIGHTS, WORLD
 from Config import Config, to_json
@@ -13,6 +16,39 @@ from training.log import LOG
 def earlier_results(config: Config) -> list[Path]:
     """The checkpoint pointer and the weights that an earlier run of this name has left."""
     return [path for name in (POINTER, WEIGHTS) if (path := config.model_folder / name).exists()]
+
+
+@contextlib.contextmanager
+def locked(config: Config) -> Iterator[None]:
+    """Within it no other training writes to the two folders of this run. ValueError if one does.
+
+    The locks are files beside the folders, so a run that is refused leaves nothing in them; the system releases them
+    when a process is killed.
+    """
+    with contextlib.ExitStack() as held:
+        for folder in dict.fromkeys(folder.resolve() for folder in (config.model_folder, config.plots_folder)):
+            held.enter_context(_locked(folder))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    root_is_new = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    try:
+        with filelock.FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # Windows removes no open file
+                    path.unlink(missing_ok=True)
+    except filelock.Timeout as error:
+        raise ValueError(f"another training writes to {folder}; wait for it, or choose another --name") from error
+    finally:
+        if root_is_new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.parent.rmdir()
 
 
 def refuse_earlier_run(config: Config) -> None:

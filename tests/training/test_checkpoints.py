@@ -6,29 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_folders import a_threshold, model_folder
 from test_Architectures import some_pictures
 
-from Architectures import SiameseModel
 from common.metrics import Criterion
 from common.risk import RISKS
 from common.world import World, save_world
-from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
-
-
-def a_threshold(epoch):
-    return checkpoints.Threshold(0.4, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=epoch)
-
-
-def model_folder(folder):
-    config = Config(model=ModelConfig(width=32, word_width=16), backbone=BackboneConfig(channels=8))
-    tokenizer = Tokenizer(["red", "ball"])
-    model = SiameseModel(len(tokenizer), config.backbone, config.model)
-    (folder / "config.json").write_text(to_json(config))
-    tokenizer.save(folder / "vocabulary.json")
-    checkpoints.save_best(folder, model, a_threshold(epoch=3))
-    return model
 
 
 def test_only_at_the_best_balanced_accuracy_is_the_probability_bound_to_the_threshold():
@@ -138,5 +123,6 @@ def test_the_world_belongs_to_the_weights(tmp_path):
         save_world(tmp_path, other)
         with pytest.raises(ValueError, match="python Evaluate_test"):
             checkpoints.load_model(tmp_path, torch.device("cpu"))
-    checkpoints.save_best(tmp_path, model, a_threshold(epoch))  # other weights have another world
+    words = Tokenizer(["red", "ball"])
+    checkpoints.save_best(tmp_path, model, a_threshold(epoch), words)  # other weights have another world
     assert checkpoints.load_model(tmp_path, torch.device("cpu")).model.trained_on == ""
