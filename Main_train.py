@@ -160,23 +160,27 @@ def start(config: Config, locks: contextlib.ExitStack) -> Run:
 @contextlib.contextmanager
 def one_line_for_each_error(run: Run) -> Iterator[None]:
     """Turn every error that a user can fix into one line and an exit status."""
-    go_on = "go on with the same command and --resume"
     try:
         yield
     except Stopped:
         name = signal.Signals(run.stop).name
-        end(run.group, f"stopped by {name} {where(run)}; everything is saved, {go_on}", code=128 + run.stop)
+        end(
+            run.group,
+            f"stopped by {name} {where(run)}; everything is saved, {folders.way_on(run.config)}",
+            code=128 + run.stop,
+        )
     except FloatingPointError as error:
         end(run.group, str(error), code=1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
-            fail(f"{reason.rstrip('. ')}; {go_on}", code=1)
+            fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
-            fail(f"process {run.group.rank} lost the connection to another process ({reason}); {go_on}", code=1)
+            lost = f"process {run.group.rank} lost the connection to another process ({reason})"
+            fail(f"{lost}; {folders.way_on(run.config)}", code=1)
         raise
     except (ValueError, OSError) as error:
-        fail(f"{error}; the last checkpoint is still valid, go on with --resume")
+        fail(f"{error}; {folders.way_on(run.config)}")
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
@@ -243,6 +247,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = FeatureCache.of_training(config, database, model, precision) if config.backbone.frozen else None
     train_loader, train_sampler, val_loader = make_loaders(config, database, tokenizer, features, rows, device, group)
+    folders.check_negatives(val_loader.dataset, rows["validation"])
 
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]

@@ -1,6 +1,5 @@
 """Training runs as their logs show them: the epochs, which epoch is kept, and whether the run is over."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -120,10 +119,7 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
         lines = [line for line in file.read().split("\n") if line.strip()]
     if not lines:
         raise NotYet(f"{path} is empty; wait for the first epoch, or copy it again")
-    try:
-        rows = read_log(path)
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a training log: {error}") from error
+    rows = read_log(path)
     note = f"the last line of {path} is cut off, so it is left out" if len(rows) < len(lines) - 1 else ""
     if not rows:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")

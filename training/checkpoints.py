@@ -255,7 +255,7 @@ def find_state(folder: Path) -> Path:
     """The file of the last checkpoint. FileNotFoundError if there is none, ValueError if last.json is damaged."""
     pointer = folder / POINTER
     if not pointer.is_file():
-        raise FileNotFoundError(f"no checkpoint in {folder}; start without --resume")
+        raise FileNotFoundError(f"no checkpoint in {folder}; start again with --overwrite instead of --resume")
     with damaged_checkpoint(pointer):
         last = check(read_json(pointer), {"format": int, "state": str}, str(pointer), needed=True)
         if last["format"] == FORMAT and not re.fullmatch(r"last-\d+-\d+\.pt", last["state"]):

@@ -278,7 +278,7 @@ DAMAGED = {
     "incomplete": (lambda m: changed(m, bundle=b'{"format": 4}'), "bundle.json has no side, short_side, max_words"),
     "side of no number": (
         lambda m: changed(m, bundle=manifest(m, side="96")),
-        'bundle.json: side is "96", not a whole',
+        'side is "96", not a whole',
     ),
     "huge side": (lambda m: changed(m, config=setting(m, "data", side=10**9)), "--data.side 1000000000: must be"),
     "width of no number": (lambda m: changed(m, config=setting(m, "model", width="32")), 'model.width is "32", not a'),
