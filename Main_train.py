@@ -138,7 +138,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def start(config: Config, locks: contextlib.ExitStack) -> Run:
     """Prepare a new run, or load the last checkpoint with --resume. Errors are printed in one line, exit status 2.
 
-    locks: gets those of the folders of the run.
+    locks: gets those of the folders.
     """
     group = ALONE
     try:
@@ -164,11 +164,8 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         yield
     except Stopped:
         name = signal.Signals(run.stop).name
-        end(
-            run.group,
-            f"stopped by {name} {where(run)}; everything is saved, {folders.way_on(run.config)}",
-            code=128 + run.stop,
-        )
+        saved = f"everything is saved, {folders.way_on(run.config)}"
+        end(run.group, f"stopped by {name} {where(run)}; {saved}", code=128 + run.stop)
     except FloatingPointError as error:
         end(run.group, str(error), code=1)
     except RuntimeError as error:
@@ -176,11 +173,12 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         if is_loss_of_a_worker(error):
             fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
-            lost = f"process {run.group.rank} lost the connection to another process ({reason})"
-            fail(f"{lost}; {folders.way_on(run.config)}", code=1)
+            who = f"process {run.group.rank}"
+            fail(f"{who} lost the connection to another process ({reason}); {folders.way_on(run.config)}", code=1)
         raise
     except (ValueError, OSError) as error:
-        fail(f"{error}; {folders.way_on(run.config)}")
+        valid = "the last checkpoint is still valid, go on with --resume"
+        fail(f"{error}; {valid if folders.can_resume(run.config) else folders.way_on(run.config)}")
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
@@ -252,8 +250,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    # Reading the NaN guard's flag makes the host wait for a GPU, so it is read every 20 steps. A CPU has no such wait,
-    # and float16 needs the flag after each step, see NaNGuard.
+    # Reading the NaN guard's flag makes the host wait for a GPU, so it is read every 20 steps; but see NaNGuard.
     check_every = 1 if device.type == "cpu" or scaler.is_enabled() else 20
     if config.compile:
         model.backbone.compile()

@@ -70,6 +70,7 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
             f"{verdict.words[number].text}  {verdict.words[number].score:.2f}", fontsize=10, parse_math=False
         )
     if words:
+        mpl = import_matplotlib()
         colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
         cosine = verdict.heat_is == "cosine"
         label = "cosine with each patch" if cosine else "attention (highest = 1)"
@@ -90,4 +91,4 @@ def add_frame(axis: Any, picture: Image.Image, word: WordScore) -> None:
     left, top, right, bottom = word.box
     corner = (left * picture.width - 0.5, top * picture.height - 0.5)
     size = ((right - left) * picture.width, (bottom - top) * picture.height)
-    axis.add_patch(mpl.patches.Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))
+    axis.add_patch(import_matplotlib().patches.Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))

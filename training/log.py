@@ -44,7 +44,7 @@ def append_log(path: Path, row: Mapping[str, float]) -> None:
 
 
 def earlier_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a log that a training goes on with; none without a log, or if it is empty. ValueError as `read_log`."""
+    """The rows that a training adds its own to; none without a log, or if it is empty. ValueError as `read_log`."""
     return read_log(path) if path.exists() and path.stat().st_size else []
 
 
@@ -76,9 +76,8 @@ def read_log(path: Path) -> list[dict[str, float]]:
     rows = []
     for number, row in enumerate(lines, 1):
         try:
-            rows.append(
-                {name: float(row[name] if separator == "," else row[name].replace(",", ".")) for name in LOG_COLUMNS}
-            )
+            values = {name: row[name] if separator == "," else row[name].replace(",", ".") for name in LOG_COLUMNS}
+            rows.append({name: float(value) for name, value in values.items()})
         except (TypeError, ValueError, AttributeError) as error:
             if after := len(lines) - number:  # `append_log` would remove the lines after it
                 message = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
