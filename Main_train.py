@@ -245,7 +245,6 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = FeatureCache.of_training(config, database, model, precision) if config.backbone.frozen else None
     train_loader, train_sampler, val_loader = make_loaders(config, database, tokenizer, features, rows, device, group)
-    folders.check_negatives(val_loader.dataset, rows["validation"])
 
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
@@ -317,6 +316,7 @@ def make_loaders(
     )
     whole = replace(data, parts=0.0)
     val_set = PairDataset(database, tokenizer, whole, as_evaluated, None, seed, features, without={ENTAILED})
+    folders.check_negatives(val_set, rows["validation"])
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
     val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
     return train_loader, sampler, val_loader

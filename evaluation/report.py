@@ -61,6 +61,11 @@ class Evaluation:
         """What file names end with if the model was not trained on the database."""
         return suffix_of(self.database, self.own)
 
+    @property
+    def validation(self) -> Curves | None:
+        """Scores of the mixture on validation; None if the database has no such split, or a too small one."""
+        return self.curves("validation", "mixture") if "validation" in self.texts else None
+
     def curves(self, split: str, kind: str) -> Curves:
         """Scores of the false texts of a kind, and of their captions."""
         scores = self.scores[split]
@@ -119,7 +124,7 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         "plan": one.database.plan.folder.name,
         "config": json.loads((one.folder / CONFIG).read_text(encoding="utf-8")),
         "threshold": asdict(one.threshold),
-        "equilibrium_threshold": metrics.equilibrium_threshold(*one.curves("validation", "mixture")),
+        "equilibrium_threshold": None if one.validation is None else metrics.equilibrium_threshold(*one.validation),
         "test_photographs": len(one.groups),
         "test_captions": len(one.texts["test"].captions),
         "resamples": one.boot.resamples,
@@ -168,9 +173,9 @@ def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any
         bar = Bar(row.name, row.n, row.figures["balanced_accuracy"], blind)
         sections.setdefault(SECTIONS.get(row.section, row.section), []).append(bar)
     overview = sections[SECTIONS["kind"]] + sections.get(SECTIONS["category"], [])
-    validation, chosen = one.curves("validation", "mixture"), f"chosen for {at.criterion}" if one.chosen else "stored"
+    chosen = f"chosen for {at.criterion}" if one.chosen else "stored"
     mixture = one.curves("test", "mixture")
-    plots.plot_thresholds(paths["Threshold_Analysis"], validation, mixture, kinds, at.threshold, chosen, overview)
+    plots.plot_thresholds(paths["Threshold_Analysis"], one.validation, mixture, kinds, at.threshold, chosen, overview)
     plots.plot_scores(paths["Scores"], kinds, at.threshold)
     plots.plot_curves(paths["Curves"], kinds, at.threshold)
     plots.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)
