@@ -5,6 +5,7 @@ python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DI
 If --model is given several times, each further model is compared with the first on the same texts.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
+from training.folders import lock
 
 FEWEST = 30  # swaps of a category, for an accuracy with a standard error below 0.07
 
@@ -108,6 +110,7 @@ class EvaluateConfig:
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(EvaluateConfig, __doc__ or "", args)
+    locks = contextlib.ExitStack()
     try:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = devices.choose_device(settings.device)
@@ -115,6 +118,8 @@ def main(args: Sequence[str] | None = None) -> None:
         # Refuse what is missing or must not be evaluated before minutes of work.
         databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
         for folder, loaded in models.items():
+            if is_own(loaded, databases[folder]):  # then its threshold is replaced
+                locks.enter_context(lock(folder, "evaluate a copy of it"))
             refuse_to_overwrite(folder, databases[folder], is_own(loaded, databases[folder]))
         images = Path(settings.images) if settings.images else None
         places = {spec: find_pictures(contents, images) for spec, contents in benchmarks.items()}
@@ -148,6 +153,8 @@ def main(args: Sequence[str] | None = None) -> None:
         fail(str(error))
     except KeyboardInterrupt:
         fail("stopped", code=130)
+    finally:
+        locks.close()
 
 
 def load(folder: Path, device: torch.device) -> LoadedModel:

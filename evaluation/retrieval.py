@@ -46,7 +46,8 @@ def retrieve(
         return scoring.score_blocks(loaded, pictures, captions, title, Scorer.all_ranking)
 
     if validation is None:
-        of_texts, of_pictures = np.zeros(len(texts.captions)), np.zeros(len(groups))
+        of_texts: Floats = np.zeros(len(texts.captions))
+        of_pictures: Floats = np.zeros(len(groups))
     else:
         references = validation.pictures[:REFERENCES]
         by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]

@@ -27,6 +27,7 @@ from judging import suggest
 from judging.judge import SHIPPED
 from negatives.text import Negative
 from training import checkpoints
+from training.folders import lock
 
 
 def evaluate(*args, status=0):
@@ -226,11 +227,11 @@ def in_splits(monkeypatch):
 
 @pytest.fixture
 def other(evaluated, tmp_path):
-    """A model and flags for its evaluation on a copy of its database, whose plan is made again."""
+    """A model, and flags for its evaluation on a copy of its database."""
     root = evaluated[0]
     folder = shutil.copytree(root / "Models" / "small", tmp_path / "small", ignore=lambda *_: {"results.json"})
     home = checkpoints.load_model(folder, torch.device("cpu")).config.data.folder
-    database = shutil.copytree(home, tmp_path / "only", ignore=shutil.ignore_patterns("negatives*", "features"))
+    database = shutil.copytree(home, tmp_path / "only")
     return folder, (
         "--model",
         folder,
@@ -259,8 +260,16 @@ def test_a_database_with_only_a_test_split_is_evaluated_at_the_stored_threshold(
     assert "the validation split of" in refused and refused.count("\n") == 1
 
 
+def test_a_model_that_is_trained_at_the_moment_is_not_evaluated(trained):
+    """The threshold of one epoch would be stored beside the weights of another one."""
+    folder = trained / "Models" / "small"
+    with lock(folder, "wait"):
+        refused = evaluate("--model", folder, status=2).stderr
+    assert f"another process writes to {folder.resolve()}; wait for it, or evaluate a copy of it" in refused
+
+
 def test_a_split_without_hard_negatives_is_refused_before_anything_is_scored(other, monkeypatch):
-    folder, flags = other
+    _, flags = other
     monkeypatch.setattr("Negative_map.Plan.draw", lambda *_: None)
     monkeypatch.setattr(Evaluate_test, "score_split", None)
     refused = evaluate(*flags, status=2).stderr

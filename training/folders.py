@@ -21,19 +21,24 @@ def earlier_results(config: Config) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(config: Config) -> Iterator[None]:
-    """Within it no other training writes to the two folders of this run. ValueError if one does.
+    """Within it no other process writes to the two folders of this run. ValueError if one does.
 
     The locks are files beside the folders, so a run that is refused leaves nothing in them; the system releases them
     when a process is killed.
     """
     with contextlib.ExitStack() as held:
         for folder in dict.fromkeys(folder.resolve() for folder in (config.model_folder, config.plots_folder)):
-            held.enter_context(_locked(folder))
+            held.enter_context(lock(folder, "choose another --name"))
         yield
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def lock(folder: Path, instead: str) -> Iterator[None]:
+    """Within it no training and no evaluation writes to this folder of a model or of its plots.
+
+    ValueError if one does; instead: what its message advises besides waiting.
+    """
+    folder = folder.resolve()
     root_is_new = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f".{folder.name}.lock")
@@ -45,7 +50,7 @@ def _locked(folder: Path) -> Iterator[None]:
                 with contextlib.suppress(OSError):  # Windows removes no open file
                     path.unlink(missing_ok=True)
     except filelock.Timeout as error:
-        raise ValueError(f"another training writes to {folder}; wait for it, or choose another --name") from error
+        raise ValueError(f"another process writes to {folder}; wait for it, or {instead}") from error
     finally:
         if root_is_new:
             with contextlib.suppress(OSError):  # it is not empty

@@ -32,7 +32,7 @@ def row(epoch):
 def test_a_second_training_of_the_same_folder_is_refused(shared, config, tmp_path):
     other = replace(config, **{"plots" if shared == "models" else "models": str(tmp_path / "other")})
     with locked(config):
-        with pytest.raises(ValueError, match=rf"another training writes to .*{shared.title()}.one; wait for it, or"):
+        with pytest.raises(ValueError, match=rf"another process writes to .*{shared.title()}.one; wait for it, or"):
             locked(other).__enter__()
         with locked(replace(config, name="two")):
             pass
@@ -53,7 +53,7 @@ def test_the_script_ends_in_one_line_and_2(flags, config):
     with locked(config):
         same = ["--name", config.name, "--models", config.models, "--plots", config.plots]
         done = run_script("Main_train.py", "scenes", *same, *flags, status=2)
-    assert done.stderr.startswith("Main_train.py: error: another training writes to ")
+    assert done.stderr.startswith("Main_train.py: error: another process writes to ")
     assert done.stderr.count("\n") == 1 and not config.model_folder.exists()
 
 
