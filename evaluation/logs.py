@@ -93,7 +93,7 @@ def locate(given: Path) -> Source:
         captions = config["data"].get("captions_per_picture") if isinstance(config.get("data"), dict) else None
     except json.JSONDecodeError as error:
         raise NotYet(f"{stored} is cut off or being written: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{stored} is not the config.json of a model: {type(error).__name__} {error}") from error
     return Source(log if log.is_file() else named, epochs, patience, keep_by, captions)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common import devices, metrics, storage
+from common.checked import read_json
 from common.metrics import Bootstrap, Floats, Integers, Interval, Reliability, calibration_figures, interval
 from common.risk import Limits, select
 from common.storage import CONFIG
@@ -104,7 +105,7 @@ def refuse_to_overwrite(model: Path, database: Database, own: bool) -> None:
     if own or not place.is_file():
         return
     try:
-        earlier = json.loads(place.read_text(encoding="utf-8"))
+        earlier = read_json(place)
         folder, fingerprint = Path(earlier["database"]), earlier["fingerprint"]
     except (ValueError, KeyError, TypeError):  # the file holds no results
         return
