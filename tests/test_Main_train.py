@@ -458,7 +458,7 @@ def test_a_damaged_checkpoint_gets_one_line(databases, tmp_path):
     changes = {
         "model": [{**weights, "log_scale": torch.tensor(torch.nan)}, {}, {**weights, "log_scale": torch.zeros(3)}, []],
         "optimizer": [{}, {"state": {}, "param_groups": []}],
-        "progress": [{}, {"unknown": 1}, None],
+        "progress": [{}, {**state["progress"], "unknown": 1}, {**state["progress"], "epoch": -1}, None],
         "config": ["{", "[" * 100_000, "[]", 5],
         "rng": [5, [5], [{}]],
         "average": [{"steps": 0}],
@@ -467,8 +467,7 @@ def test_a_damaged_checkpoint_gets_one_line(databases, tmp_path):
         for value in values:
             checkpoints.save_torch({**state, name: value}, path)
             with pytest.raises(ValueError, match=r"; train again with --overwrite$") as error:
-                Main_train.resume(build(databases, tmp_path, "--overwrite"))
-                checkpoints.save_state(folder, 0, 0, state)
+                Main_train.resume(run)
             assert str(path) in str(error.value) and "\n" not in str(error.value), (name, value)
 
 

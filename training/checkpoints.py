@@ -34,6 +34,10 @@ from Tokenizer_lib import Tokenizer
 from training.weights import build, check_finite, read_weights
 
 FORMAT = 1  # of the model folder
+PROGRESS = {  # what "progress" in it holds; `best` can be -inf
+    **dict.fromkeys(("epoch", "step", "captions", "pictures", "best_epoch"), int),
+    **dict.fromkeys(("seconds", "waiting", "best"), Any),
+}
 AGAIN = "train again with --overwrite"
 NOTHING: Mapping[str, Any] = {}
 HIGHEST = 1.01  # score; rounding can raise a cosine above 1
@@ -270,7 +274,12 @@ def read_state(path: Path, needed: Mapping[str, Any] = NOTHING) -> dict[str, Any
     with damaged_checkpoint(path):
         state = read_state_dict(path)
         check_finite(state, path)
-        return check(state, needed, str(path), needed=True)
+        check(state, needed, str(path), needed=True)
+        if "progress" in needed:
+            progress = check(state["progress"], PROGRESS, f"progress in {path}", needed=True)
+            if min(value for value in progress.values() if isinstance(value, int)) < 0:
+                raise ValueError(f"progress in {path} has a negative number")
+        return state
 
 
 @contextlib.contextmanager
