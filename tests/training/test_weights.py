@@ -147,6 +147,9 @@ def test_a_folder_of_an_earlier_version_has_no_hash_of_its_words(whole, tmp_path
     folder = shutil.copytree(whole, tmp_path / "model")
     in_weights(vocabulary=None)(folder)
     assert checkpoints.load_model(folder, CPU).tokenizer.words == loaded.tokenizer.words
+    run_script("Miscellaneous_scripts/Prepare_weights.py", "--model", folder, "--out", tmp_path / "copy")
+    with safe_open(tmp_path / "copy" / "best.safetensors", "pt") as file:
+        assert file.metadata()["vocabulary"] == hash_of_words(loaded.tokenizer), "a copy gets one"
     assert len(checkpoints.load_model(Path(SCENES_SMALL), CPU).tokenizer) == 107
 
 
