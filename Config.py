@@ -219,14 +219,14 @@ class DataConfig:
     """Processes that load batches; 0 loads in the training process."""
 
     def __post_init__(self) -> None:
-        require(self.side >= 32 or self.side == 0, f"--data.side {self.side}: must be at least 32, or 0")
+        require(32 <= self.side <= 2048 or self.side == 0, f"--data.side {self.side}: must be 32 to 2048, or 0")
         require(self.batch_pictures >= 2, f"--data.batch-pictures {self.batch_pictures}: must be at least 2")
         require(
             self.captions_per_picture >= 1,
             f"--data.captions-per-picture {self.captions_per_picture}: must be at least 1",
         )
         require(0 <= self.parts <= 1, f"--data.parts {self.parts}: must be 0 to 1")
-        require(self.max_words >= 1, f"--data.max-words {self.max_words}: must be at least 1")
+        require(1 <= self.max_words <= 10_000, f"--data.max-words {self.max_words}: must be 1 to 10,000")
         require(self.workers >= 0, f"--data.workers {self.workers}: must not be negative")
 
     @property
@@ -348,6 +348,7 @@ class BackboneConfig:
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
         require(0 <= self.grid <= 64, f"--backbone.grid {self.grid}: must be 0 to 64")
+        require(self.channels >= 1, f"--backbone.channels {self.channels}: must be at least 1")
 
     @property
     def frozen(self) -> bool:
@@ -395,6 +396,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(self.width >= 2 and self.width % 2 == 0, f"--model.width {self.width}: must be even and at least 2")
+        require(self.word_width >= 1, f"--model.word-width {self.word_width}: must be at least 1")
         require(
             self.lstm_width >= 0 and self.lstm_width % 2 == 0, f"--model.lstm-width {self.lstm_width}: must be even"
         )

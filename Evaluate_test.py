@@ -5,8 +5,9 @@ python Evaluate_test.py [--model Models/NAME] [--benchmark NAME=PATH --images DI
 If --model is given several times, each further model is compared with the first on the same texts.
 """
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,7 @@ from judging.judge import Judge, names_shipped
 from Tokenizer_lib import split_words
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
+from training.folders import lock
 
 FEWEST = 30  # swaps of a category, for an accuracy with a standard error below 0.07
 
@@ -108,6 +110,7 @@ class EvaluateConfig:
 
 def main(args: Sequence[str] | None = None) -> None:
     settings = read_command_line(EvaluateConfig, __doc__ or "", args)
+    locks = contextlib.ExitStack()
     try:
         benchmarks = {spec: read_benchmark(spec) for spec in settings.benchmark}
         device = devices.choose_device(settings.device)
@@ -115,6 +118,8 @@ def main(args: Sequence[str] | None = None) -> None:
         # Refuse what is missing or must not be evaluated before minutes of work.
         databases = {folder: open_database(loaded, settings) for folder, loaded in models.items()}
         for folder, loaded in models.items():
+            if is_own(loaded, databases[folder]):  # then its threshold is replaced
+                locks.enter_context(lock(folder, "evaluate a copy of it"))
             refuse_to_overwrite(folder, databases[folder], is_own(loaded, databases[folder]))
         images = Path(settings.images) if settings.images else None
         places = {spec: find_pictures(contents, images) for spec, contents in benchmarks.items()}
@@ -123,11 +128,16 @@ def main(args: Sequence[str] | None = None) -> None:
             for folder, loaded in models.items()
         }
         texts: dict[str, dict[str, Texts]] = {}  # by fingerprint of the database; all models share them
+        for database in databases.values():
+            if database.fingerprint not in texts:
+                texts[database.fingerprint] = collect_splits(database)
+        for folder, loaded in models.items():
+            check_splits(
+                databases[folder], texts[databases[folder].fingerprint], chooses(loaded, databases[folder], settings)
+            )
         evaluations = []
         for folder, loaded in models.items():
             database = databases[folder]
-            if database.fingerprint not in texts:
-                texts[database.fingerprint] = collect_splits(database)
             one = evaluate(folder, loaded, database, texts[database.fingerprint], settings)
             one.leaks = leaks[folder]
             for spec, contents in benchmarks.items():
@@ -143,6 +153,8 @@ def main(args: Sequence[str] | None = None) -> None:
         fail(str(error))
     except KeyboardInterrupt:
         fail("stopped", code=130)
+    finally:
+        locks.close()
 
 
 def load(folder: Path, device: torch.device) -> LoadedModel:
@@ -152,9 +164,12 @@ def load(folder: Path, device: torch.device) -> LoadedModel:
 
 
 def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:
-    """The database to evaluate on. ValueError if a split has fewer than two photographs."""
+    """The database to evaluate on. ValueError if a split that is needed has fewer than two photographs.
+
+    The test split is needed; the validation split only if a threshold is chosen on it.
+    """
     database = Database(Path(settings.database) if settings.database else loaded.config.data.folder)
-    for split in ("validation", "test"):
+    for split in ("validation", "test") if chooses(loaded, database, settings) else ("test",):
         if len({database.groups[row] for row in database.rows(split)}) < 2:
             raise ValueError(
                 f"the {split} split of {database.folder} has fewer than two pictures, too few for an evaluation; "
@@ -163,17 +178,39 @@ def open_database(loaded: LoadedModel, settings: EvaluateConfig) -> Database:
     return database
 
 
+def chooses(loaded: LoadedModel, database: Database, settings: EvaluateConfig) -> bool:
+    """Whether a threshold is chosen on the validation split; else the stored one is used."""
+    return is_own(loaded, database) or settings.threshold_for is not None
+
+
 def is_own(loaded: LoadedModel, database: Database) -> bool:
     """Whether the model was trained on this database."""
     return database.folder.resolve() == loaded.config.data.folder.resolve()
 
 
 def collect_splits(database: Database) -> dict[str, Texts]:
-    """The texts to score, by split. Of validation what threshold.json needs: the mixture and swaps."""
-    return {
-        "validation": collect_texts(database, database.rows("validation"), ("mixture", "swap")),
-        "test": collect_texts(database, database.rows("test"), most=MOST),
-    }
+    """The texts to score, by split. Of validation what threshold.json needs: the mixture and swaps.
+
+    Without validation if that split is too small, or if none of its captions has a false text.
+    """
+    found = {"test": collect_texts(database, database.rows("test"), most=MOST)}
+    rows = [row for row, split in enumerate(database.split_of) if split == "validation"]
+    if len({database.groups[row] for row in rows}) >= 2:
+        validation = collect_texts(database, rows, ("mixture", "swap"))
+        if len(validation.false["mixture"].of):
+            found = {"validation": validation, **found}
+    return found
+
+
+def check_splits(database: Database, texts: Mapping[str, Texts], chooses_threshold: bool) -> None:
+    """ValueError, before anything is scored, if a split that is needed has no false texts."""
+    absent = [] if "validation" in texts or not chooses_threshold else ["validation"]
+    absent += [] if len(texts["test"].false["mixture"].of) else ["test"]
+    if absent:
+        raise ValueError(
+            f"no caption of the {absent[0]} split of {database.folder} gets a hard negative to compare it with; "
+            "build a database with more or longer captions"
+        )
 
 
 def evaluate(
@@ -186,7 +223,7 @@ def evaluate(
         loaded.model.world = make_world(loaded, database)
         save_world(folder, loaded.model.world)
     scores = {split: score_split(loaded, database, split, texts[split]) for split in texts}
-    chosen = own or settings.threshold_for is not None
+    chosen = chooses(loaded, database, settings)
     threshold = loaded.threshold
     if chosen:
         criterion = Criterion.parse(settings.threshold_for or "balanced-accuracy")
@@ -202,7 +239,7 @@ def evaluate(
     blind = blind_scores(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
-    one.retrieval = retrieve(loaded, texts["test"], test, scores["validation"], groups, boot, settings.rerank)
+    one.retrieval = retrieve(loaded, texts["test"], test, scores.get("validation"), groups, boot, settings.rerank)
     one.words = point_at_words(loaded, texts["test"], test, boot)
     one.outside = count_outside(one)
     one.corrections = correct_swaps(one, settings.corrections)

@@ -83,6 +83,7 @@ class Run:
     train_sampler: EpochSampler
     val_loader: DataLoader
     database: Database
+    tokenizer: Tokenizer
     pace: EpochPace
     group: Group = ALONE
     progress: Progress = field(default_factory=Progress)
@@ -123,22 +124,28 @@ class Stopped(Exception):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    run = start(read_command_line(PRESETS, __doc__ or "", args))
-    with one_line_for_each_error(run), stop_signals(run):
-        train(run)
-        write_world(run)
+    with contextlib.ExitStack() as locks:
+        run = start(read_command_line(PRESETS, __doc__ or "", args), locks)
+        with one_line_for_each_error(run), stop_signals(run):
+            train(run)
+            write_world(run)
     run.group.leave()
     keep_by = run.config.optim.keep_by.replace("_", " ")
     print_line(run, f"kept the weights of epoch {run.progress.best_epoch}, which has the best validation {keep_by}")
     print_line(run, f"next: python Evaluate_test.py --model {run.config.model_folder}")
 
 
-def start(config: Config) -> Run:
-    """Prepare a new run, or load the last checkpoint with --resume. Errors are printed in one line, exit status 2."""
+def start(config: Config, locks: contextlib.ExitStack) -> Run:
+    """Prepare a new run, or load the last checkpoint with --resume. Errors are printed in one line, exit status 2.
+
+    locks: gets those of the folders.
+    """
     group = ALONE
     try:
         config = settle_backbone(config)
         group = Group.join(devices.choose_device(config.device))
+        if group.writes:
+            locks.enter_context(folders.locked(config))
         build_missing_scenes(config, group)
         run = build_run(config, group)
         if config.resume:
@@ -153,23 +160,25 @@ def start(config: Config) -> Run:
 @contextlib.contextmanager
 def one_line_for_each_error(run: Run) -> Iterator[None]:
     """Turn every error that a user can fix into one line and an exit status."""
-    go_on = "go on with the same command and --resume"
     try:
         yield
     except Stopped:
         name = signal.Signals(run.stop).name
-        end(run.group, f"stopped by {name} {where(run)}; everything is saved, {go_on}", code=128 + run.stop)
+        saved = f"everything is saved, {folders.way_on(run.config)}"
+        end(run.group, f"stopped by {name} {where(run)}; {saved}", code=128 + run.stop)
     except FloatingPointError as error:
         end(run.group, str(error), code=1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
-            fail(f"{reason.rstrip('. ')}; {go_on}", code=1)
+            fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
-            fail(f"process {run.group.rank} lost the connection to another process ({reason}); {go_on}", code=1)
+            who = f"process {run.group.rank}"
+            fail(f"{who} lost the connection to another process ({reason}); {folders.way_on(run.config)}", code=1)
         raise
     except (ValueError, OSError) as error:
-        fail(f"{error}; the last checkpoint is still valid, go on with --resume")
+        valid = "the last checkpoint is still valid, go on with --resume"
+        fail(f"{error}; {valid if folders.can_resume(run.config) else folders.way_on(run.config)}")
 
 
 def end(group: Group, message: str, code: int = 2) -> NoReturn:
@@ -234,14 +243,13 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     model.backbone.load(config.backbone.weights)
     model.to(device)
     model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    features = open_feature_cache(config, database, model, device, precision) if config.backbone.frozen else None
+    features = FeatureCache.of_training(config, database, model, precision) if config.backbone.frozen else None
     train_loader, train_sampler, val_loader = make_loaders(config, database, tokenizer, features, rows, device, group)
 
     optimizer = make_optimizer(model, config.optim, backbone_trained=not config.backbone.frozen)
     trained = [weight for one in optimizer.param_groups for weight in one["params"]]
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    # Reading the NaN guard's flag makes the host wait for a GPU, so it is read every 20 steps. A CPU has no such wait,
-    # and float16 needs the flag after each step, see NaNGuard.
+    # Reading the NaN guard's flag makes the host wait for a GPU, so it is read every 20 steps; but see NaNGuard.
     check_every = 1 if device.type == "cpu" or scaler.is_enabled() else 20
     if config.compile:
         model.backbone.compile()
@@ -261,6 +269,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
         train_sampler=train_sampler,
         val_loader=val_loader,
         database=database,
+        tokenizer=tokenizer,
         pace=EpochPace(config.optim.epochs, len(train_loader)),
         group=group,
     )
@@ -307,25 +316,10 @@ def make_loaders(
     )
     whole = replace(data, parts=0.0)
     val_set = PairDataset(database, tokenizer, whole, as_evaluated, None, seed, features, without={ENTAILED})
+    folders.check_negatives(val_set, rows["validation"])
     train_loader, sampler = make_loader(train_set, rows["train"], seed, shuffle=True, device=device)
     val_loader, _ = make_loader(val_set, rows["validation"], seed, shuffle=False, device=device, part=group.part)
     return train_loader, sampler, val_loader
-
-
-def open_feature_cache(
-    config: Config, database: Database, model: SiameseModel, device: torch.device, precision: torch.dtype
-) -> FeatureCache:
-    """The cached features of the frozen backbone; computes those that are missing."""
-    model.eval()
-
-    @torch.no_grad()
-    def encode(pictures: Tensor) -> Tensor:
-        with devices.autocast(device, precision):
-            return model.features(pictures.to(device).contiguous(memory_format=torch.channels_last))
-
-    return FeatureCache.open(
-        database, model, config.data.side, config.backbone.views, encode, precision, crop=config.backbone.view_crop
-    )
 
 
 def train_step(run: Run, batch: Batch) -> Tensor:
@@ -509,7 +503,7 @@ def finish_epoch(run: Run, measured: tuple[float, checkpoints.Threshold] | None)
     if run.group.writes:
         if better and threshold is not None:
             with run.average.in_place():
-                checkpoints.save_best(config.model_folder, run.model, threshold)
+                checkpoints.save_best(config.model_folder, run.model, threshold, run.tokenizer)
         append_log(config.plots_folder / LOG, row)
     save(run)
     rate = now.pictures / max(1e-9, now.seconds)
@@ -568,9 +562,12 @@ def state_of(run: Run) -> dict[str, Any]:
 
 def resume(run: Run) -> None:
     """Load the last checkpoint. ValueError if settings, database, negatives or number of processes have changed."""
-    state = checkpoints.load_state(run.config.model_folder)
+    path = checkpoints.find_state(run.config.model_folder)
+    state = checkpoints.read_state(path, checkpoints.STATE)
     now = flags_of(to_json(replace(run.config, resume=False, overwrite=False)))
-    if differ := [flag for flag in flags_of(state["config"]) if flag not in now]:
+    with checkpoints.damaged_checkpoint(path):
+        differ = [flag for flag in flags_of(state["config"]) if flag not in now]
+    if differ:
         raise ValueError(f"resume with the same flags as before; the run had {' '.join(differ)}")
     if state["database"] != run.database.fingerprint:
         raise ValueError(
@@ -585,13 +582,14 @@ def resume(run: Run) -> None:
         raise ValueError(
             f"the run began with {len(state['rng'])} processes, not {run.group.size}; resume with the same number"
         )
-    run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.scheduler.load_state_dict(state["scheduler"])
-    run.scaler.load_state_dict(state["scaler"])
-    run.average.load_state_dict(state["average"])
-    devices.set_rng_state(state["rng"][run.group.rank])
-    run.progress = Progress(**state["progress"], loss=state["loss"][run.group.rank])
+    with checkpoints.damaged_checkpoint(path):
+        run.model.load_state_dict(state["model"], strict=not run.config.backbone.frozen)
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.scheduler.load_state_dict(state["scheduler"])
+        run.scaler.load_state_dict(state["scaler"])
+        run.average.load_state_dict(state["average"])
+        devices.set_rng_state(state["rng"][run.group.rank])
+        run.progress = Progress(**state["progress"], loss=state["loss"][run.group.rank])
     print_line(run, f"resumed {where(run)}" if run.progress.step else f"resumed after epoch {run.progress.epoch}")
 
 

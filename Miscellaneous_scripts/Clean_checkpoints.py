@@ -9,7 +9,6 @@ Files that a trained model needs are never deleted: weights, vocabulary, setting
 photographs.
 """
 
-import json
 import stat
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.checked import read_json
 from common.command_line import counted, fail, read_command_line
 from common.storage import CONFIG, FAILED, POINTER, THRESHOLD
 from Config import Config, require
@@ -122,7 +122,7 @@ def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
     try:
         epoch, step, best = int(pointer["epoch"]), int(pointer["step"]), int(threshold["epoch"])
         epochs, patience = int(optim["epochs"]), int(optim["patience"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return False
     return step == 0 and (epoch >= epochs or epoch - best >= patience)
 
@@ -130,7 +130,7 @@ def is_finished(folder: Path, pointer: dict[str, Any]) -> bool:
 def read(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -7,7 +7,6 @@ which needs only onnxruntime, numpy and pillow. Before it is kept, the bundle is
 the model's on drawn scenes. Needs: python -m pip install -r requirements-export.txt
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.checked import read_json
 from common.command_line import fail, read_command_line
 from common.storage import PHOTOGRAPHS
 from Config import require
@@ -138,7 +138,7 @@ def evaluation(folder: Path, loaded: LoadedModel) -> str:
     if not path.is_file():
         return f"Not evaluated; {command}.\n"
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path)
         at = results["threshold"]
         if (at["epoch"], at["threshold"]) != (loaded.threshold.epoch, loaded.threshold.threshold):
             return f"The last evaluation was of other weights or at another threshold; {command}.\n"

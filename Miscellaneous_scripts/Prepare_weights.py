@@ -23,11 +23,13 @@ from tyro.conf import arg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.checked import hash_of_words
 from common.command_line import fail, read_command_line
 from common.storage import BACKBONE, CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, WORLD, write_atomically
 from Config import require
 from judging.bundle import largest_difference
-from training.checkpoints import OF_BACKBONE, load_model
+from training.checkpoints import load_model
+from training.weights import OF_BACKBONE
 
 COPIED = (CONFIG, VOCABULARY, THRESHOLD, PHOTOGRAPHS, WORLD)
 
@@ -59,7 +61,8 @@ def main(args: Sequence[str] | None = None) -> None:
         is_free = settings.overwrite or not out.is_dir() or not any(out.iterdir())
         require(is_free, f"--out {out} is not empty; choose another folder, or write into it with --overwrite")
         loaded = load_model(model, torch.device("cpu"))
-        files = prepare(model, out, settings.half, loaded.config.backbone.frozen)
+        words = hash_of_words(loaded.tokenizer)
+        files = prepare(model, out, settings.half, loaded.config.backbone.frozen, words)
         light = load_model(out, torch.device("cpu"))
     except (ValueError, OSError) as error:
         fail(str(error))
@@ -72,14 +75,16 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"float16: scores of texts and words on drawn scenes changed by at most {change:.1e}")
 
 
-def prepare(model: Path, out: Path, half: bool, frozen: bool = False) -> list[Path]:
-    """Write the folder and return its files. frozen: the backbone gets a file of its own.
+def prepare(model: Path, out: Path, half: bool, frozen: bool = False, words: str | None = None) -> list[Path]:
+    """Write the folder and return its files. frozen: the backbone gets a file of its own; words: their hash.
 
     ValueError if a weight is too large for float16, OSError if the folder cannot be written.
     threshold.json is removed first and written last, so that an incomplete folder cannot be loaded.
     """
     with safe_open(model / WEIGHTS, "pt") as file:
         metadata = file.metadata()
+        if words is not None:
+            metadata = {**metadata, "vocabulary": words}  # models of earlier versions have none
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if half:
         # Scales, biases and statistics of norms stay float32: they are 0.5 % of a ResNet-50, and with all of them exact

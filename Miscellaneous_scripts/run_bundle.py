@@ -17,7 +17,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,16 +62,26 @@ try:
     import onnxruntime
     from numpy.typing import NDArray
 
+    from common.checked import BUNDLE, check, check_words, parse_vocabulary, read_bytes, read_json
     from common.pictures import open_picture
     from judging.doubt import close_word, why_foreign, why_risky, why_strange, why_weak
-    from Tokenizer_lib import Tokenizer, split_words
+    from Tokenizer_lib import split_words
 except ModuleNotFoundError as missing:
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):  # help needs none of them
         make_parser().parse_args(["--help"])
-    if missing.name in ("common", "common.pictures", "judging", "judging.doubt", "Tokenizer_lib"):
+    if missing.name in ("common", "common.checked", "common.pictures", "judging", "judging.doubt", "Tokenizer_lib"):
         fail(f"no {missing.name.replace('.', '/')}.py beside it; unpack a bundle and run the run.py in it")
     fail(f"{missing.name} is not installed: python -m pip install onnxruntime numpy pillow")
 
+STORED: dict[str, dict[str, Any]] = {  # file -> what it must hold
+    "bundle.json": {**BUNDLE, "trained_on": str},
+    "threshold.json": {
+        **dict.fromkeys(("threshold", "slope", "intercept"), float),
+        "criterion": str,
+        "limits": Sequence[Sequence[float | None]],
+        "accuracies": Mapping[str, float],
+    },
+}
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 CUBIC = -0.5  # parameter a of the bicubic kernel, as in torch (antialias=True) and Pillow
@@ -98,9 +108,13 @@ class Bundle:
     def __init__(self, folder: Path, risk: float | None = None):
         """Load it. FileNotFoundError or ValueError says which file is missing or damaged, or what the risk lacks."""
         self.folder = folder
-        self.settings, self.threshold = (read_json(folder / name) for name in ("bundle.json", "threshold.json"))
+        self.settings, self.threshold = (
+            check(read_json(folder / name), kinds, str(folder / name), needed=True) for name, kinds in STORED.items()
+        )
         self.limits = None if risk is None else limits_at(self.threshold["limits"], risk)
-        self.tokenizer = Tokenizer.load(folder / "vocabulary.json")
+        words = folder / "vocabulary.json"
+        self.tokenizer = parse_vocabulary(read_bytes(words), str(words))
+        check_words(self.tokenizer, self.settings.get("vocabulary"), str(words))
         self.picture, self.text, self.pair = map(self._open, ("picture.onnx", "text.onnx", "score.onnx"))
 
     def _open(self, name: str) -> onnxruntime.InferenceSession:
@@ -125,7 +139,7 @@ class Bundle:
             raise ValueError(f"the text {text[:40]!r} has no words to check")
         words = everything[: self.settings["max_words"]]
         pixels = squeeze(np.asarray(open_picture(path, self.settings["short_side"])), self.settings["side"])
-        picture, *unlike = self.picture.run(None, {"pictures": pixels.transpose(2, 0, 1)[None]})
+        picture, *unlike = self._run(self.picture, {"pictures": pixels.transpose(2, 0, 1)[None]})
         indices = np.array([self.tokenizer.encode_words(words)])
         score, *evidence = self._scores(picture, indices)
         best, places = self._of_words(picture, indices, score, *evidence)
@@ -174,8 +188,19 @@ class Bundle:
     def _scores(self, picture: Floats, indices: NDArray[np.int64]) -> list[Floats]:
         """Scores (T,) of a picture (1, V, D) with texts of word indices (T, L); for a model with word vectors also the
         scores of the words (T, L) and their heat (T, L, P)."""
-        (texts,) = self.text.run(None, {"words": indices})
-        return self.pair.run(None, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
+        (texts,) = self._run(self.text, {"words": indices})
+        return self._run(self.pair, {"pictures": np.repeat(picture, len(texts), axis=0), "texts": texts})
+
+    def _run(self, graph: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        """The outputs of a graph. ValueError if it does not fit the other files, or computes NaN."""
+        try:
+            found = graph.run(None, dict(inputs))
+        except Exception as error:  # see `_open`
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"the files in {self.folder} are damaged, or of different models: {reason}") from error
+        if not all(np.isfinite(values).all() for values in found):
+            raise ValueError(f"the files in {self.folder} are damaged, or of different models: a score is not finite")
+        return found
 
     def _of_words(
         self,
@@ -210,13 +235,6 @@ def limits_at(limits: Sequence[Sequence[Any]], risk: float) -> Sequence[Any]:
     if not limits[0][0] <= risk < 0.5:
         raise ValueError(f"--risk {risk:g}: must be at least {limits[0][0]:g} and below 0.5")
     return max((each for each in limits if each[0] <= risk), key=lambda each: each[0])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
 
 
 def usable_cores() -> int:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from common.checked import FIX, parse_json
 from common.storage import WORLD, write_atomically
 
 FORMAT = 1
@@ -116,11 +117,13 @@ def load_world(folder: Path, epoch: int, channels: int) -> World | None:
             metadata = file.metadata() or {}
             if metadata.get("format") != str(FORMAT):
                 raise ValueError(f"it has format {metadata.get('format')}, this version reads {FORMAT}")
-            facts, centres = json.loads(metadata["facts"]), file.get_tensor("centres")
+            facts, centres = parse_json(metadata["facts"].encode(), "facts"), file.get_tensor("centres")
         world = World(centres, float(facts["limit"]), str(facts["pictures"]), int(facts["count"]), int(facts["epoch"]))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot read {path}: {error}; {fix}") from error
-    if centres.shape[1:] != (channels,) or not centres.isfinite().all() or not 0 < world.limit < math.inf:
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).removesuffix(f"; {FIX}")  # the file can be made again without a training
+        raise ValueError(f"cannot read {path}: {reason}; {fix}") from error
+    is_whole = centres.ndim == 2 and len(centres) > 0 and centres.is_floating_point() and centres.isfinite().all()
+    if centres.shape[1:] != (channels,) or not is_whole or not 0 < world.limit < math.inf:
         raise ValueError(f"{path} does not fit the weights beside it; {fix}")
     if world.epoch != epoch:
         raise ValueError(

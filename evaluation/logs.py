@@ -1,6 +1,5 @@
 """Training runs as their logs show them: the epochs, which epoch is kept, and whether the run is over."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -94,7 +93,7 @@ def locate(given: Path) -> Source:
         captions = config["data"].get("captions_per_picture") if isinstance(config.get("data"), dict) else None
     except json.JSONDecodeError as error:
         raise NotYet(f"{stored} is cut off or being written: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{stored} is not the config.json of a model: {type(error).__name__} {error}") from error
     return Source(log if log.is_file() else named, epochs, patience, keep_by, captions)
 
@@ -120,10 +119,7 @@ def read(path: Path) -> tuple[dict[str, list[float]], str]:
         lines = [line for line in file.read().split("\n") if line.strip()]
     if not lines:
         raise NotYet(f"{path} is empty; wait for the first epoch, or copy it again")
-    try:
-        rows = read_log(path)
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a training log: {error}") from error
+    rows = read_log(path)
     note = f"the last line of {path} is cut off, so it is left out" if len(rows) < len(lines) - 1 else ""
     if not rows:
         raise NotYet(f"{path} has no finished epoch yet; wait for the first one")

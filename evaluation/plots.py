@@ -43,7 +43,7 @@ class Curves(NamedTuple):
 
 def plot_thresholds(
     path: Path,
-    validation: Curves,
+    validation: Curves | None,
     mixture: Curves,
     test: Mapping[str, Curves],
     threshold: float,
@@ -52,10 +52,30 @@ def plot_thresholds(
 ) -> None:
     """Four panels: rates over the threshold on validation; on test the scores, ROC curves and balanced accuracies.
 
-    validation, mixture: scores of the mixture on validation and on test; test: scores by kind.
+    validation, mixture: scores of the mixture on validation (None: its panel stays empty) and on test; test: scores by
+    kind.
     """
     figure, axes = pyplot().subplots(2, 2, figsize=(12, 9.5), layout="constrained")
     panel = axes[0, 0]
+    if validation is None:
+        panel.set_axis_off()
+    else:
+        _rates(panel, validation, threshold, chosen)
+
+    panel = axes[0, 1]
+    _histograms(panel, mixture, _bins([mixture]), f"mixture of false texts ({len(mixture.false):,})", COLOURS[5])
+    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"threshold: {threshold:.3f}")
+    panel.set(title="Verdict scores (test)", xlabel="verdict score", ylabel="density")
+    panel.legend(ncols=3, **BELOW)
+
+    _roc(axes[1, 0], test, threshold)
+    _bars(axes[1, 1], bars)
+    axes[1, 1].set(title="Balanced accuracy (test)")
+    save(figure, path)
+
+
+def _rates(panel: Any, validation: Curves, threshold: float, chosen: str) -> None:
+    """Recall, specificity and their mean over the threshold."""
     curve = threshold_curve(*validation)
     balanced = (curve.recall + curve.specificity) / 2
     panel.plot(curve.thresholds, curve.recall, label="recall")
@@ -68,17 +88,6 @@ def plot_thresholds(
     panel.axvline(equal, color=GREY, ls=":", lw=1.5, label=f"recall = specificity: {equal:.3f}")
     panel.set(title="Rates by threshold (validation)", xlabel="threshold", ylabel="rate", ylim=(0, 1.02))
     panel.legend(ncols=2, **BELOW)
-
-    panel = axes[0, 1]
-    _histograms(panel, mixture, _bins([mixture]), f"mixture of false texts ({len(mixture.false):,})", COLOURS[5])
-    panel.axvline(threshold, color=DARK, ls="--", lw=1, label=f"threshold: {threshold:.3f}")
-    panel.set(title="Verdict scores (test)", xlabel="verdict score", ylabel="density")
-    panel.legend(ncols=3, **BELOW)
-
-    _roc(axes[1, 0], test, threshold)
-    _bars(axes[1, 1], bars)
-    axes[1, 1].set(title="Balanced accuracy (test)")
-    save(figure, path)
 
 
 def _bins(curves: Iterable[Curves]) -> Floats:

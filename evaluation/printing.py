@@ -83,7 +83,8 @@ def print_results(
     print_corrections(results["corrections"])
     print_text()
     print_retrieval(results["retrieval"], full)
-    print_text("CSLS lowers the scores of texts and pictures that score high with everything.")
+    if "all_csls" in results["retrieval"]:
+        print_text("CSLS lowers the scores of texts and pictures that score high with everything.")
     for benchmark in benchmarks:
         explained = print_benchmark(benchmark, full, explained)
     print_text()
@@ -92,10 +93,9 @@ def print_results(
 def print_threshold(results: Mapping[str, Any], rows: Sequence[Row], chosen: bool) -> None:
     at = results["threshold"]
     where_from = f"chosen on validation for {at['criterion']}" if chosen else f"as stored, chosen for {at['criterion']}"
-    print_text(
-        f"threshold {at['threshold']:.4f}, {where_from}; on validation recall equals specificity at "
-        f"{results['equilibrium_threshold']:.4f}"
-    )
+    equal = results["equilibrium_threshold"]
+    where_equal = "" if equal is None else f"; on validation recall equals specificity at {equal:.4f}"
+    print_text(f"threshold {at['threshold']:.4f}, {where_from}{where_equal}")
     reached = [f"{percent(at['balanced_accuracy'])} % on validation"] if chosen else []
     reached += [f"{percent(row.samples['balanced_accuracy'][0])} % on test" for row in rows if row.name == "mixture"]
     if reached:

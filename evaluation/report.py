@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common import devices, metrics, storage
+from common.checked import read_json
 from common.metrics import Bootstrap, Floats, Integers, Interval, Reliability, calibration_figures, interval
 from common.risk import Limits, select
 from common.storage import CONFIG
@@ -61,6 +62,11 @@ class Evaluation:
         """What file names end with if the model was not trained on the database."""
         return suffix_of(self.database, self.own)
 
+    @property
+    def validation(self) -> Curves | None:
+        """Scores of the mixture on validation; None if the database has no such split, or a too small one."""
+        return self.curves("validation", "mixture") if "validation" in self.texts else None
+
     def curves(self, split: str, kind: str) -> Curves:
         """Scores of the false texts of a kind, and of their captions."""
         scores = self.scores[split]
@@ -99,7 +105,7 @@ def refuse_to_overwrite(model: Path, database: Database, own: bool) -> None:
     if own or not place.is_file():
         return
     try:
-        earlier = json.loads(place.read_text(encoding="utf-8"))
+        earlier = read_json(place)
         folder, fingerprint = Path(earlier["database"]), earlier["fingerprint"]
     except (ValueError, KeyError, TypeError):  # the file holds no results
         return
@@ -119,7 +125,7 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         "plan": one.database.plan.folder.name,
         "config": json.loads((one.folder / CONFIG).read_text(encoding="utf-8")),
         "threshold": asdict(one.threshold),
-        "equilibrium_threshold": metrics.equilibrium_threshold(*one.curves("validation", "mixture")),
+        "equilibrium_threshold": None if one.validation is None else metrics.equilibrium_threshold(*one.validation),
         "test_photographs": len(one.groups),
         "test_captions": len(one.texts["test"].captions),
         "resamples": one.boot.resamples,
@@ -168,9 +174,9 @@ def draw(one: Evaluation, reliability: Reliability, calibrated: Mapping[str, Any
         bar = Bar(row.name, row.n, row.figures["balanced_accuracy"], blind)
         sections.setdefault(SECTIONS.get(row.section, row.section), []).append(bar)
     overview = sections[SECTIONS["kind"]] + sections.get(SECTIONS["category"], [])
-    validation, chosen = one.curves("validation", "mixture"), f"chosen for {at.criterion}" if one.chosen else "stored"
+    chosen = f"chosen for {at.criterion}" if one.chosen else "stored"
     mixture = one.curves("test", "mixture")
-    plots.plot_thresholds(paths["Threshold_Analysis"], validation, mixture, kinds, at.threshold, chosen, overview)
+    plots.plot_thresholds(paths["Threshold_Analysis"], one.validation, mixture, kinds, at.threshold, chosen, overview)
     plots.plot_scores(paths["Scores"], kinds, at.threshold)
     plots.plot_curves(paths["Curves"], kinds, at.threshold)
     plots.plot_reliability(paths["Reliability"], reliability, calibrated["ece"], calibrated["brier"].value)

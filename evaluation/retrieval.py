@@ -28,7 +28,7 @@ def retrieve(
     loaded: LoadedModel,
     texts: Texts,
     test: Scores,
-    validation: Scores,
+    validation: Scores | None,
     groups: np.ndarray,
     boot: Bootstrap,
     rerank: int = 0,
@@ -38,16 +38,21 @@ def retrieve(
     rerank: number of candidates that the head orders, see `evaluation.rerank`; 0, or a model without a head: none.
 
     groups: (N,) identity of each test photograph. The references of CSLS are up to 1,000 photographs and captions of
-    the validation split, so CSLS uses nothing of the test split. The whole matrix of scores is never in memory.
+    the validation split, so CSLS uses nothing of the test split; without them there is no CSLS. The whole matrix of
+    scores is never in memory.
     """
-    references = validation.pictures[:REFERENCES]
 
     def blocks(pictures: Tensor, captions: Sequence[TextBlock], title: str) -> Iterator[tuple[slice, Floats]]:
         return scoring.score_blocks(loaded, pictures, captions, title, Scorer.all_ranking)
 
-    by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
-    by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
-    of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
+    if validation is None:
+        of_texts: Floats = np.zeros(len(texts.captions))
+        of_pictures: Floats = np.zeros(len(groups))
+    else:
+        references = validation.pictures[:REFERENCES]
+        by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
+        by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
+        of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
 
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
         return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
@@ -63,6 +68,8 @@ def retrieve(
         fold[fold == len(groups) // FOLD] = -1  # left out: too few pictures for another gallery
         counters["folds"] = RankCounter(own, texts.owner, groups, fold)
         counters["folds_csls"] = RankCounter(own_corrected, texts.owner, groups, fold)
+    if validation is None:
+        counters = {name: counter for name, counter in counters.items() if not name.endswith("csls")}
     candidates = Candidates(len(groups), len(own), rerank) if rerank and loaded.model.has_head else None
     for place, scores in blocks(test.pictures, test.captions, "retrieval"):
         if candidates is not None:

@@ -3,9 +3,12 @@
 Colours are safe for colour blindness (Okabe & Ito 2008).
 """
 
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 from common.storage import write_atomically
 
@@ -15,11 +18,18 @@ DPI = 200
 FigureFormat = Literal["png", "pdf", "svg"]
 
 
+def import_matplotlib() -> Any:
+    """matplotlib. Its import fails if MPLBACKEND names a backend that is not installed; that of a notebook's kernel
+    reaches scripts that a notebook starts, and these need no backend."""
+    with mock.patch.dict(os.environ):
+        os.environ.pop("MPLBACKEND", None)
+        import matplotlib
+    return matplotlib
+
+
 def pyplot() -> Any:
     """matplotlib.pyplot in this style, for files only; imported at the first call."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    import_matplotlib().use("Agg")
     import matplotlib.pyplot as plt
 
     plt.rcParams.update(
@@ -41,5 +51,7 @@ def pyplot() -> Any:
 def save(figure: Any, path: Path) -> None:
     """Write a figure in the format that the file name ends with, atomically: a viewer may open it at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, partial(figure.savefig, dpi=DPI, format=path.suffix[1:]))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # a box is drawn instead
+        write_atomically(path, partial(figure.savefig, dpi=DPI, format=path.suffix[1:]))
     pyplot().close(figure)

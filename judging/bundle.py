@@ -10,7 +10,6 @@ Shapes: N pictures, T texts, B pairs, L words, P patches, V vectors of a picture
 import copy
 import io
 import json
-import math
 import stat
 import warnings
 import zipfile
@@ -25,15 +24,16 @@ import torch
 from torch import Tensor, nn
 
 from Architectures import SiameseModel
+from common import checked
 from common.augment import prepare
+from common.checked import check, check_words, hash_of_words, parse_json
 from common.scores import Evidence, Scorer
 from common.storage import CONFIG, THRESHOLD, VOCABULARY, write_atomically
 from common.vision import one_line
-from Config import Config, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
+from Config import Config, DatabaseConfig, DataConfig, ModelConfig, to_json
 from evaluation import scoring
 from sources.scenes import draw, make_scene, write_captions
-from Tokenizer_lib import Tokenizer
-from training.checkpoints import LoadedModel, Threshold
+from training.checkpoints import LoadedModel, Settings, read_settings, try_out
 
 MANIFEST = "bundle.json"
 FORMAT = 4  # of the bundle
@@ -46,11 +46,15 @@ PROGRAM = {  # name in the bundle -> source file. run.py imports the others, whi
     "run.py": Path("Miscellaneous_scripts", "run_bundle.py"),
     "Tokenizer_lib.py": Path("Tokenizer_lib.py"),
     "common/__init__.py": Path("common", "__init__.py"),
+    "common/checked.py": Path("common", "checked.py"),
     "common/pictures.py": Path("common", "pictures.py"),
     "judging/__init__.py": Path("judging", "__init__.py"),
     "judging/doubt.py": Path("judging", "doubt.py"),
 }
-MOST_BYTES = {".onnx": 2**31, ".json": 2**26}  # of a member; an ONNX file cannot have more than 2 GiB
+MOST_BYTES = {".onnx": 2**31, ".json": checked.MOST_BYTES}  # of a member; an ONNX file cannot have more than 2 GiB
+# Weights hardly shrink: a bundle takes 0.9 of its size unpacked. All members together may be RATIO times as large as
+# the .zip, and MORE bytes larger, since JSON shrinks to a tenth.
+RATIO, MORE = 4, 2**26
 OPSET = 17  # version of the ONNX operators, released in 2022
 SCENES = 8  # drawn at 40 to 320 pixels, to compare two models
 INSTALL = "python -m pip install -r requirements-export.txt"
@@ -95,6 +99,7 @@ def settings_of(loaded: LoadedModel) -> dict[str, bytes]:
         "short_side": DatabaseConfig.short_side,
         "max_words": config.data.max_words,
         "score": config.model.score,
+        "vocabulary": hash_of_words(loaded.tokenizer),
         "blend": None if model.ranking_blend is None else model.ranking_blend.item(),  # see Scorer
     }
     return {
@@ -316,36 +321,33 @@ def load_bundle(path: Path) -> LoadedModel:
     runtime = import_runtime()
     try:
         members = read_members(path)
-        manifest = json.loads(members[MANIFEST])
-        if manifest["format"] not in READABLE:
-            raise ValueError(f"it has format {manifest['format']}, this version reads {FORMAT}; export the model again")
-        config = from_json(members[CONFIG].decode())
-        threshold = Threshold(**json.loads(members[THRESHOLD]))
-        tokenizer = Tokenizer.from_json(members[VOCABULARY], VOCABULARY)
-        check_settings(manifest, config, threshold, tokenizer)
+        manifest = check(parse_json(members[MANIFEST], MANIFEST), checked.BUNDLE, MANIFEST)
+        if manifest.get("format") not in READABLE:
+            found = manifest.get("format")
+            raise ValueError(f"it has format {found}, this version reads {FORMAT}; export the model again")
+        settings = read_settings(members.__getitem__)
+        check_settings(manifest, settings)
         sessions = (open_session(runtime, name, members[name]) for name in GRAPHS)
         trained_on = str(manifest.get("trained_on", ""))
-        model = ExportedModel(config.model, manifest["blend"], trained_on, *sessions).eval()
-        try_out(model, config, tokenizer)
+        model = ExportedModel(settings.config.model, manifest["blend"], trained_on, *sessions).eval()
+        try_out(model, settings.config, settings.tokenizer)
     except OSError:
         raise  # its message names the file
     except Exception as error:  # zip, zlib, JSON and onnxruntime each have their own exceptions
         reason = " ".join((str(error) or type(error).__name__).split())
         raise ValueError(f"{path} is not a bundle that this version can use: {reason[:300]}") from error
-    return LoadedModel(model, tokenizer, config, threshold)
+    return LoadedModel(model, *settings)
 
 
-def check_settings(manifest: Any, config: Config, threshold: Threshold, tokenizer: Tokenizer) -> None:
-    """ValueError if the files of a bundle contradict each other or have unusable values."""
-    numbers = threshold.threshold, threshold.slope, threshold.intercept
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise ValueError(f"threshold.json: {numbers} are not all finite numbers")
-    if not all(isinstance(word, str) for word in tokenizer.words):
-        raise ValueError("vocabulary.json: a word is not a string")
+def check_settings(manifest: Mapping[str, Any], settings: Settings) -> None:
+    """ValueError if the files of a bundle contradict each other."""
+    check(manifest, checked.BUNDLE, MANIFEST, needed=True)
+    config = settings.config
     ours = {"side": config.data.side, "max_words": config.data.max_words, "score": config.model.score}
     for name, value in ours.items():
         if manifest[name] != value:
             raise ValueError(f"{MANIFEST} says {name} {manifest[name]}, config.json {value}")
+    check_words(settings.tokenizer, manifest.get("vocabulary"), VOCABULARY)
 
 
 def import_runtime() -> ModuleType:
@@ -368,7 +370,11 @@ def read_members(path: Path) -> dict[str, bytes]:
         check_members({name: file.stat().st_size for name, file in files.items()})
         return {name: file.read_bytes() for name, file in files.items()}
     with zipfile.ZipFile(path) as archive:
-        check_members({member.filename: member.file_size for member in archive.infolist()})
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        check_members(sizes)
+        whole, most = sum(sizes[name] for name in wanted), RATIO * path.stat().st_size + MORE
+        if whole > most:
+            raise ValueError(f"its files declare {whole:,} bytes; a .zip of this size has at most {most:,}")
         return {name: archive.read(name) for name in wanted}  # zipfile stops at the size that was checked
 
 
@@ -390,22 +396,3 @@ def open_session(runtime: ModuleType, name: str, data: bytes) -> Any:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen exception classes with no common base but Exception
         raise ValueError(f"{name}: {error}") from error
-
-
-@torch.no_grad()
-def try_out(model: ExportedModel, config: Config, tokenizer: Tokenizer) -> None:
-    """Score one picture with the last word of the vocabulary. ValueError if graphs, settings and vocabulary belong to
-    different models; onnxruntime's exceptions if the graphs have other inputs."""
-    side, width = config.data.side, config.model.width
-    picture = model.encode_pictures(torch.zeros(1, 3, side, side, dtype=torch.uint8))
-    text = model.encode_texts(torch.tensor([[1, len(tokenizer) - 1]]))
-    patches, words = model.picture_parts(picture)[1].shape[1], model.text_parts(text)[1].shape[1]
-    fits = picture.shape[2:] == text.shape[2:] == (width,)
-    if model.scores_words:
-        fits = fits and words == 2 and patches >= 1 and math.isqrt(patches) ** 2 == patches
-    else:
-        fits = fits and words == patches == 0
-    scores = model.pair_scores(picture, text) + model.pair_ranking(picture, text) if fits else None
-    if scores is None or not scores.isfinite().all():
-        shapes = f"pictures {tuple(picture.shape)}, texts {tuple(text.shape)}"
-        raise ValueError(f"its graphs and its settings belong to different models: {shapes}")

@@ -7,12 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
 from common.metrics import Floats
-from evaluation.style import pyplot, save
+from evaluation.style import import_matplotlib, pyplot, save
 from judging.doubt import content_words
 from judging.judge import Verdict, WordScore
 
@@ -41,7 +40,7 @@ def overlay(picture: Image.Image, heat: Floats, lowest: float, highest: float) -
     """The RGB picture under the heat (h, w) of one word; lowest and highest are the ends of the colour scale."""
     smooth = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     fraction = np.clip((np.asarray(smooth) - lowest) / max(highest - lowest, 1e-6), 0, 1)
-    colours = (255 * mpl.colormaps[COLOURS](fraction)[..., :3]).astype(np.uint8)
+    colours = (255 * import_matplotlib().colormaps[COLOURS](fraction)[..., :3]).astype(np.uint8)
     grey = picture.convert("L").convert("RGB")  # the picture's own colours would mix with those of the heat
     return Image.blend(grey, Image.fromarray(colours), OPACITY)
 
@@ -71,6 +70,7 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
             f"{verdict.words[number].text}  {verdict.words[number].score:.2f}", fontsize=10, parse_math=False
         )
     if words:
+        mpl = import_matplotlib()
         colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
         cosine = verdict.heat_is == "cosine"
         label = "cosine with each patch" if cosine else "attention (highest = 1)"
@@ -91,4 +91,4 @@ def add_frame(axis: Any, picture: Image.Image, word: WordScore) -> None:
     left, top, right, bottom = word.box
     corner = (left * picture.width - 0.5, top * picture.height - 0.5)
     size = ((right - left) * picture.width, (bottom - top) * picture.height)
-    axis.add_patch(mpl.patches.Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))
+    axis.add_patch(import_matplotlib().patches.Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))

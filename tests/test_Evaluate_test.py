@@ -27,6 +27,7 @@ from judging import suggest
 from judging.judge import SHIPPED
 from negatives.text import Negative
 from training import checkpoints
+from training.folders import lock
 
 
 def evaluate(*args, status=0):
@@ -207,6 +208,72 @@ def test_another_database_does_not_change_the_stored_threshold_or_results(evalua
         f"results_other.json holds the results of another database, {tmp_path / 'elsewhere' / 'other'}" in done.stderr
     )
     assert json.loads((folder / "results_other.json").read_text()) == changed, "no result is lost"
+
+
+@pytest.fixture
+def in_splits(monkeypatch):
+    """Open every database but the one called "tiny" with other splits: `rename` maps the stored names."""
+
+    def use(rename):
+        def split_of(database, folder, real=Database.__init__):
+            real(database, folder)
+            if database.folder.name != "tiny":
+                database.split_of = [rename.get(split, split) for split in database.split_of]
+
+        monkeypatch.setattr(Database, "__init__", split_of)
+
+    return use
+
+
+@pytest.fixture
+def other(evaluated, tmp_path):
+    """A model, and flags for its evaluation on a copy of its database."""
+    root = evaluated[0]
+    folder = shutil.copytree(root / "Models" / "small", tmp_path / "small", ignore=lambda *_: {"results.json"})
+    home = checkpoints.load_model(folder, torch.device("cpu")).config.data.folder
+    database = shutil.copytree(home, tmp_path / "only")
+    return folder, (
+        "--model",
+        folder,
+        "--database",
+        database,
+        "--allow-leak",
+        "--blind-captions",
+        100,
+        "--resamples",
+        50,
+    )
+
+
+def test_a_database_with_only_a_test_split_is_evaluated_at_the_stored_threshold(other, in_splits):
+    """Plots too. What needs the validation split is left out: CSLS, and the threshold of equal rates."""
+    folder, flags = other
+    in_splits({"train": "test", "validation": "test"})
+    before = (folder / "threshold.json").read_bytes()
+    shown = evaluate(*flags)
+    assert "as stored, chosen for balanced-accuracy" in joined(shown.stdout) and "CSLS" not in shown.stdout
+    found = json.loads((folder / "results_only.json").read_text())
+    assert found["equilibrium_threshold"] is None and found["test_photographs"] == 48
+    assert "all" in found["retrieval"] and not any(name.endswith("csls") for name in found["retrieval"])
+    assert (folder / "threshold.json").read_bytes() == before
+    refused = evaluate(*flags, "--threshold-for", "f1", status=2).stderr
+    assert "the validation split of" in refused and refused.count("\n") == 1
+
+
+def test_a_model_that_is_trained_at_the_moment_is_not_evaluated(trained):
+    """The threshold of one epoch would be stored beside the weights of another one."""
+    folder = trained / "Models" / "small"
+    with lock(folder, "wait"):
+        refused = evaluate("--model", folder, status=2).stderr
+    assert f"another process writes to {folder.resolve()}; wait for it, or evaluate a copy of it" in refused
+
+
+def test_a_split_without_hard_negatives_is_refused_before_anything_is_scored(other, monkeypatch):
+    _, flags = other
+    monkeypatch.setattr("Negative_map.Plan.draw", lambda *_: None)
+    monkeypatch.setattr(Evaluate_test, "score_split", None)
+    refused = evaluate(*flags, status=2).stderr
+    assert "no caption of the test split of" in refused and refused.count("\n") == 1
 
 
 def test_a_database_whose_test_split_was_trained_on_is_refused(trained, tmp_path):

@@ -389,7 +389,7 @@ def test_a_killed_loader_process_gets_one_line(databases, tmp_path):
     # torch reports the signal, or only that the process has ended, if it notices that while it waits for a batch.
     reason = "(is killed by signal: Killed|exited unexpectedly)"
     start_of_line = r"-c: error: DataLoader worker \(pid(\(s\))? \d+\) "
-    assert re.fullmatch(f"{start_of_line}{reason}; go on with the same command and --resume", message)
+    assert re.fullmatch(f"{start_of_line}{reason}; there is no checkpoint yet, start again with --overwrite", message)
     assert "Traceback" not in done.stderr
 
 
@@ -418,6 +418,57 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_valid(databases, tmp_path, mo
     assert (folder / "last.json").read_text() == before
     assert not list(folder.glob(".*.part"))
     checkpoints.load_state(folder)
+
+
+def test_a_full_disk_at_the_first_checkpoint_gets_advice_that_works(databases, tmp_path, monkeypatch):
+    flags = ["scenes", *training_flags(tmp_path, databases, "full"), "--optim.epochs", "1"]
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_state", full)
+        failed = run_script("Main_train.py", *flags, status=2).stderr
+    assert failed.endswith("no space left on device; there is no checkpoint yet, start again with --overwrite\n")
+    assert (tmp_path / "Models" / "full" / "best.safetensors").exists(), (
+        "the weights were written before the checkpoint"
+    )
+    again = run_script("Main_train.py", *flags, status=2).stderr
+    assert again.endswith("full holds an earlier run; add --overwrite or --name OTHER\n")
+    resumed = run_script("Main_train.py", *flags, "--resume", status=2).stderr
+    assert resumed.endswith("; start again with --overwrite instead of --resume\n")
+    run_script("Main_train.py", *flags, "--overwrite")
+
+
+def test_captions_without_hard_negatives_are_refused_before_the_first_step(databases, tmp_path, monkeypatch):
+    monkeypatch.setattr("DataBase_functions.draw_negatives", lambda *_: [])
+    flags = ["scenes", *training_flags(tmp_path, databases, "none")]
+    done = run_script("Main_train.py", *flags, status=2)
+    assert "gets a hard negative, so no threshold could be chosen" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "Models" / "none").exists()
+
+
+def test_a_damaged_checkpoint_gets_one_line(databases, tmp_path):
+    run = build(databases, tmp_path)
+    folder, state = run.config.model_folder, Main_train.state_of(run)
+    checkpoints.save_state(folder, 0, 0, state)
+    Main_train.resume(run)
+    (path,) = folder.glob("last-*.pt")
+    weights = state["model"]
+    changes = {
+        "model": [{**weights, "log_scale": torch.tensor(torch.nan)}, {}, {**weights, "log_scale": torch.zeros(3)}, []],
+        "optimizer": [{}, {"state": {}, "param_groups": []}],
+        "progress": [{}, {**state["progress"], "unknown": 1}, {**state["progress"], "epoch": -1}, None],
+        "config": ["{", "[" * 100_000, "[]", 5],
+        "rng": [5, [5], [{}]],
+        "average": [{"steps": 0}],
+    }
+    for name, values in changes.items():
+        for value in values:
+            checkpoints.save_torch({**state, name: value}, path)
+            with pytest.raises(ValueError, match=r"; train again with --overwrite$") as error:
+                Main_train.resume(run)
+            assert str(path) in str(error.value) and "\n" not in str(error.value), (name, value)
 
 
 def test_frozen_backbone_uses_the_cache_and_is_not_saved_each_epoch(databases, tmp_path):

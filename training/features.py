@@ -18,9 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from Architectures import SiameseModel
+from common import devices
 from common.augment import random_box, resize
 from common.regions import Box, View
-from Config import BackboneConfig, usable_cores
+from Config import BackboneConfig, Config, usable_cores
 from DataBase_functions import Database, seeded
 from training.pace import Pace, duration
 
@@ -70,6 +71,21 @@ class FeatureCache:
     def view(self, row: int, view: int) -> View:
         """Which part of the picture a view of a row shows."""
         return View(crop_of_view(self.ids[row], view, self.crop, (1, 1)), mirrored=view % 2 == 1)
+
+    @classmethod
+    def of_training(
+        cls, config: Config, database: Database, model: SiameseModel, precision: torch.dtype
+    ) -> "FeatureCache":
+        """The cache for a training with these settings; computes the features that are missing."""
+        model.eval()
+
+        @torch.no_grad()
+        def encode(pictures: Tensor) -> Tensor:
+            with devices.autocast(model.device, precision):
+                return model.features(pictures.to(model.device).contiguous(memory_format=torch.channels_last))
+
+        of = config.backbone
+        return cls.open(database, model, config.data.side, of.views, encode, precision, crop=of.view_crop)
 
     @classmethod
     def open(

@@ -1,6 +1,7 @@
 """The log of a training run: training_log.csv has one line for each epoch."""
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,8 +39,13 @@ def describe_epoch(row: Mapping[str, float], better: bool, of: int | None = None
 
 def append_log(path: Path, row: Mapping[str, float]) -> None:
     """Add an epoch to the log. Rows of the same or a later epoch, from before a resume, are removed."""
-    rows = [old for old in read_log(path) if old["epoch"] < row["epoch"]] if path.exists() else []
+    rows = [old for old in earlier_rows(path) if old["epoch"] < row["epoch"]]
     write_atomically(path, lambda temporary: _write_log(temporary, [*rows, row]))
+
+
+def earlier_rows(path: Path) -> list[dict[str, float]]:
+    """The rows that a training adds its own to; none without a log, or if it is empty. ValueError as `read_log`."""
+    return read_log(path) if path.exists() and path.stat().st_size else []
 
 
 def _write_log(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
@@ -50,22 +56,30 @@ def _write_log(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of a training log, without a cut-off last line. ValueError if the file is not a training log."""
+    """Rows of a training log, without a cut-off last line. ValueError if the file is not a training log.
+
+    A spreadsheet may have saved it: with a byte order mark, and with semicolons and decimal commas.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no training log at {path}; train a model with: python Main_train.py")
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        if not (names := reader.fieldnames or ()):
-            raise ValueError(f"{path} is empty; wait for the first epoch")
-        if absent := [name for name in LOG_COLUMNS if name not in names]:
-            raise ValueError(f"{path} is not a training log: it has no column {', '.join(absent)}")
-        rows = []
-        lines = list(reader)
-        for number, row in enumerate(lines, 1):
-            try:
-                rows.append({name: float(row[name]) for name in LOG_COLUMNS})
-            except (TypeError, ValueError) as error:
-                if after := len(lines) - number:  # `append_log` would remove the lines after it
-                    message = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
-                    raise ValueError(message) from error
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        names, lines = reader.fieldnames or (), list(reader)
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a training log: {error}") from error
+    if not names:
+        raise ValueError(f"{path} is empty; wait for the first epoch")
+    if absent := [name for name in LOG_COLUMNS if name not in names]:
+        raise ValueError(f"{path} is not a training log: it has no column {', '.join(absent)}")
+    rows = []
+    for number, row in enumerate(lines, 1):
+        try:
+            values = {name: row[name] if separator == "," else row[name].replace(",", ".") for name in LOG_COLUMNS}
+            rows.append({name: float(value) for name, value in values.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            if after := len(lines) - number:  # `append_log` would remove the lines after it
+                message = f"line {number + 1} of {path} is damaged; delete that line, {after} are after it"
+                raise ValueError(message) from error
     return rows

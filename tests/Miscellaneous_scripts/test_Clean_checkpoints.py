@@ -97,7 +97,7 @@ def test_leftovers_go_once_no_process_can_be_writing_them(models):
 
 
 @pytest.mark.parametrize("broken", ["config.json", "threshold.json", "last.json"])
-@pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"optim": 3, "epoch": "x"}'])
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"optim": 3, "epoch": "x"}', "[" * 100_000])
 def test_a_run_without_a_known_state_is_not_finished(broken, text, models):
     folder = models / "whole"
     (folder / broken).unlink() if text is None else (folder / broken).write_text(text)

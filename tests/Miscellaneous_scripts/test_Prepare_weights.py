@@ -94,10 +94,11 @@ def test_a_frozen_backbone_gets_a_file_that_another_training_can_read(tmp_path):
     network = SiameseModel(4, backbone, config.model).eval()
     with torch.no_grad():
         network.backbone.network.bn1.running_mean.normal_()
-    Tokenizer(["red", "ball"]).save(model / "vocabulary.json")
+    tokenizer = Tokenizer(["red", "ball"])
+    tokenizer.save(model / "vocabulary.json")
     (model / "config.json").write_text(to_json(config))
     threshold = checkpoints.Threshold(0.0, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=1)
-    checkpoints.save_best(model, network, threshold)
+    checkpoints.save_best(model, network, threshold, tokenizer)
 
     out = tmp_path / "light"
     run_script(SCRIPT, "--model", model, "--out", out, "--half")
@@ -112,7 +113,7 @@ def test_a_frozen_backbone_gets_a_file_that_another_training_can_read(tmp_path):
     for one, other in zip(fresh.backbone.state_dict().values(), loaded.backbone.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     # A training into the same folder writes all weights, and the file of the earlier backbone is not read.
-    checkpoints.save_best(out, fresh, threshold)
+    checkpoints.save_best(out, fresh, threshold, tokenizer)
     again = checkpoints.load_model(out, torch.device("cpu")).model
     assert torch.equal(again.backbone.network.bn1.running_mean, fresh.backbone.network.bn1.running_mean)
 

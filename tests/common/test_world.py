@@ -81,6 +81,12 @@ def test_the_file_of_resnet_is_small(tmp_path):
         (lambda path: rewrite(path, limit=float("nan")), "does not fit the weights"),
         (lambda path: rewrite(path, centres=torch.zeros(3, 9)), "does not fit the weights"),
         (lambda path: rewrite(path, centres=torch.full((3, 8), torch.nan)), "does not fit the weights"),
+        (lambda path: rewrite(path, centres=torch.zeros(())), "does not fit the weights"),
+        (lambda path: rewrite(path, centres=torch.zeros(0, 8)), "does not fit the weights"),
+        (lambda path: rewrite(path, centres=torch.zeros(3, 8, dtype=torch.int32)), "does not fit the weights"),
+        (lambda path: rewrite(path, count=float("inf")), "cannot read"),
+        (lambda path: rewrite(path, facts="[" * 100_000), r"nested too deep; delete it, and write it again"),
+        (lambda path: rewrite(path, facts="[]"), "cannot read"),
         (lambda path: rewrite(path, epoch=2), "is of the weights of epoch 2, those beside it are of epoch 3"),
     ],
 )
@@ -92,7 +98,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_command_that_helps(chang
     assert f"python Evaluate_test.py --model {tmp_path}" in str(error.value)
 
 
-def rewrite(path, format="1", centres=None, **facts):
-    values = {"limit": 1.0, "pictures": "drawn scenes", "count": 3, "epoch": 3, **facts}
-    metadata = {"format": format, "facts": json.dumps(values)}
+def rewrite(path, format="1", centres=None, facts=None, **values):
+    values = {"limit": 1.0, "pictures": "drawn scenes", "count": 3, "epoch": 3, **values}
+    metadata = {"format": format, "facts": facts or json.dumps(values)}
     save_file({"centres": torch.zeros(3, 8) if centres is None else centres}, path, metadata)

@@ -37,6 +37,16 @@ def test_a_run_ends_by_the_conditions_of_training(tmp_path, balanced, end):
     assert run.end == end
 
 
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "[]", "5", '{"plots": "p", "name": "n", "optim": {"epochs": 1e999}}']
+)
+def test_a_damaged_config_gets_one_line(content, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json is not the config\.json of a model: ") as error:
+        locate(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_reading_logs_imports_neither_torch_nor_numpy():
     """--watch starts at once, and leaves the memory to the training."""
     code = "import sys, Analyze_logs; print(*sorted({'torch', 'numpy', 'matplotlib'} & {*sys.modules}))"

@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,7 @@ def test_a_bundle_holds_all_that_it_needs_and_no_folder_of_this_machine(members)
         "run.py",
         "Tokenizer_lib.py",
         "common/__init__.py",
+        "common/checked.py",
         "common/pictures.py",
         "judging/__init__.py",
         "judging/doubt.py",
@@ -249,11 +251,48 @@ def manifest(members, **values):
     return json.dumps({**json.loads(members["bundle.json"]), **values}).encode()
 
 
+def setting(members, section, **values):
+    config = json.loads(members["config.json"])
+    return json.dumps({**config, section: {**config[section], **values}}).encode()
+
+
+def at(members, **values):
+    return json.dumps({**json.loads(members["threshold.json"]), **values}).encode()
+
+
+def earlier(members):
+    """The manifest of an earlier version, which has no hash of the words."""
+    values = json.loads(members["bundle.json"])
+    return json.dumps({name: value for name, value in values.items() if name != "vocabulary"}).encode()
+
+
 DAMAGED = {
     "absent member": (lambda m: changed(m, text=None, threshold=None), r"it lacks text\.onnx, threshold\.json"),
     "other format": (lambda m: changed(m, bundle=manifest(m, format=7)), "it has format 7, this version reads 4"),
     "no JSON": (lambda m: changed(m, bundle=b"{"), "Expecting property name"),
-    "no manifest": (lambda m: changed(m, bundle=b"[]"), "list indices"),
+    "deep JSON": (
+        lambda m: changed(m, bundle=b"[" * 100_000),
+        "bundle.json is damaged: its brackets are nested too deep",
+    ),
+    "deep vocabulary": (lambda m: changed(m, vocabulary=b"[" * 100_000), "vocabulary.json is damaged: its brackets"),
+    "incomplete": (lambda m: changed(m, bundle=b'{"format": 4}'), "bundle.json has no side, short_side, max_words"),
+    "side of no number": (
+        lambda m: changed(m, bundle=manifest(m, side="96")),
+        'side is "96", not a whole',
+    ),
+    "huge side": (lambda m: changed(m, config=setting(m, "data", side=10**9)), "--data.side 1000000000: must be"),
+    "width of no number": (lambda m: changed(m, config=setting(m, "model", width="32")), 'model.width is "32", not a'),
+    "threshold NaN": (lambda m: changed(m, threshold=at(m, threshold=float("nan"))), "threshold is NaN, not a finite"),
+    "slope null": (lambda m: changed(m, threshold=at(m, slope=None)), "threshold.json: slope is null, not a finite"),
+    "no score": (
+        lambda m: changed(m, threshold=at(m, threshold=7.0)),
+        "threshold.json is damaged: the threshold is no",
+    ),
+    "exchanged words": (
+        lambda m: changed(m, vocabulary=Tokenizer(WORDS[::-1]).to_json().encode()),
+        "vocabulary.json has other words than the model was trained with",
+    ),
+    "no manifest": (lambda m: changed(m, bundle=b"[]"), "bundle.json holds a list, not an object"),
     "not UTF-8": (lambda m: changed(m, config=b"\xff\xfe{"), "can't decode"),
     "garbage for a graph": (lambda m: changed(m, picture=b"garbage" * 100), r"picture\.onnx: "),
     "cut-off graph": (lambda m: changed(m, text=m["text.onnx"][:5000]), r"text\.onnx: "),
@@ -263,14 +302,18 @@ DAMAGED = {
         lambda m: changed(m, vocabulary=b'{"format": 9, "words": []}'),
         ": vocabulary.json has vocabulary format 9",
     ),
-    "unhashable words": (lambda m: changed(m, vocabulary=b'{"format": 1, "words": [[]]}'), "unhashable"),
+    "unhashable words": (lambda m: changed(m, vocabulary=b'{"format": 1, "words": [[]]}'), r"words\[0\] is a list"),
     "more words than weights": (
-        lambda m: changed(m, vocabulary=json.dumps({"format": 1, "words": [*map(str, range(99))]}).encode()),
+        lambda m: changed(
+            m,
+            vocabulary=json.dumps({"format": 1, "words": [*map(str, range(99))]}).encode(),
+            bundle=earlier(m),
+        ),
         "indices element out of data bounds",
     ),
     "exchanged graphs": (lambda m: changed(m, picture=m["text.onnx"], text=m["picture.onnx"]), "picture|words"),
-    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), "fill_"),
-    "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "belong to different models"),
+    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), 'blend is "x", not a finite'),
+    "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "blend is NaN, not a finite number"),
 }
 
 
@@ -291,6 +334,23 @@ def test_graphs_of_another_model_are_noticed(members, tmp_path):
     write_zip(tmp_path / "mixed.zip", mixed)
     with pytest.raises(ValueError, match="belong to different models"):
         Judge.load(tmp_path / "mixed.zip")
+
+
+def test_a_bundle_without_a_hash_of_its_words_is_read(members, pictures, tmp_path):
+    path = tmp_path / "earlier.zip"
+    write_zip(path, changed(members, bundle=earlier(members)))
+    assert -1 <= Judge.load(path).check(pictures[0], "A red ball.").score <= 1
+
+
+def test_a_member_that_unpacks_to_far_more_than_the_file_is_not_unpacked(members, tmp_path):
+    path = tmp_path / "bomb.zip"
+    write_zip(path, changed(members, picture=bytes(200_000_000)))
+    assert path.stat().st_size < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"its files declare 200,\d{3},\d{3} bytes; a \.zip of this size has at most"):
+        Judge.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_a_damaged_zip_gets_one_line(bundle, tmp_path):
@@ -529,15 +589,20 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
     for done, (_, message) in zip(runs, wrong, strict=True):
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr and done.stderr.startswith("run.py: error: ") and done.stderr.count("\n") == 1
+    words = Tokenizer(WORDS[::-1]).to_json().encode()
     damages = {
-        "text.onnx": "cannot read",
-        "bundle.json": "cannot read",
-        "Tokenizer_lib.py": "no Tokenizer_lib.py beside",
+        "text.onnx": (b"garbage", "cannot read"),
+        "bundle.json": (b"garbage", "bundle.json is damaged: Expecting value"),
+        "threshold.json": (b"[" * 100_000, "threshold.json is damaged: its brackets are nested too deep"),
+        "vocabulary.json": (words, "vocabulary.json has other words than the model was trained with"),
+        "picture.onnx": (script.with_name("text.onnx").read_bytes(), "are damaged, or of different models"),
+        "Tokenizer_lib.py": (None, "no Tokenizer_lib.py beside"),
+        "common/checked.py": (None, "no common/checked.py beside"),
     }
-    for name, message in damages.items():
-        path = script.with_name(name)
+    for name, (damaged, message) in damages.items():
+        path = script.parent / name
         data = path.read_bytes()
-        path.write_bytes(b"garbage") if message == "cannot read" else path.unlink()
+        path.unlink() if damaged is None else path.write_bytes(damaged)
         done = run(sys.executable, script, pictures[0], "A ball.", folder=tmp_path)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
         path.write_bytes(data)

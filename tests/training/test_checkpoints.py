@@ -6,29 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_folders import a_threshold, model_folder
 from test_Architectures import some_pictures
 
-from Architectures import SiameseModel
 from common.metrics import Criterion
 from common.risk import RISKS
 from common.world import World, save_world
-from Config import BackboneConfig, Config, ModelConfig, to_json
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
-
-
-def a_threshold(epoch):
-    return checkpoints.Threshold(0.4, "f1", "validation", 0.9, 0.9, 0.9, slope=2.0, intercept=-1.0, epoch=epoch)
-
-
-def model_folder(folder):
-    config = Config(model=ModelConfig(width=32, word_width=16), backbone=BackboneConfig(channels=8))
-    tokenizer = Tokenizer(["red", "ball"])
-    model = SiameseModel(len(tokenizer), config.backbone, config.model)
-    (folder / "config.json").write_text(to_json(config))
-    tokenizer.save(folder / "vocabulary.json")
-    checkpoints.save_best(folder, model, a_threshold(epoch=3))
-    return model
 
 
 def test_only_at_the_best_balanced_accuracy_is_the_probability_bound_to_the_threshold():
@@ -115,6 +100,33 @@ def test_a_folder_without_a_model_gets_the_command_that_fixes_it(tmp_path, monke
     assert message(started).endswith("has not finished an epoch; go on with the same command and --resume")
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["null", "[]", "5", "", "{}", "[" * 100_000, '{"format": 1}', '{"format": "1", "state": "last-0001-000000.pt"}']
+    + [f'{{"format": 1, "state": "{name}"}}' for name in ("../../etc/passwd", "/etc/passwd", "best.safetensors", "")],
+)
+def test_a_damaged_pointer_gets_one_line(content, tmp_path):
+    checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
+    (tmp_path / "last.json").write_text(content)
+    with pytest.raises(ValueError, match=r"last\.json .*; train again with --overwrite$") as error:
+        checkpoints.load_state(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_lacks_something_or_is_not_finite_is_refused(tmp_path):
+    state = {"model": {"weight": torch.ones(2)}, "loss": [torch.zeros(())]}
+    checkpoints.save_state(tmp_path, 1, 0, state)
+    path = checkpoints.find_state(tmp_path)
+    assert checkpoints.read_state(path).keys() == state.keys()
+    with pytest.raises(ValueError, match=r"last-0001-000000\.pt has no optimizer, .*; train again with --overwrite$"):
+        checkpoints.read_state(path, checkpoints.STATE)
+    for damaged in ({"model": {"weight": torch.tensor([1, torch.inf])}}, [1], None):
+        checkpoints.save_torch({"model": damaged} if isinstance(damaged, dict) else {}, path)
+        torch.save(damaged, path)
+        with pytest.raises(ValueError, match=r"last-0001-000000\.pt .*; train again with --overwrite$"):
+            checkpoints.load_state(tmp_path)
+
+
 def test_limits_for_a_risk_are_stored_and_read(tmp_path):
     true, false, of = np.linspace(0.2, 1, 300), np.linspace(-1, 0, 300), np.arange(300)
     chosen = checkpoints.Threshold.choose(true, false, 1, photographs=(of, of))
@@ -138,5 +150,6 @@ def test_the_world_belongs_to_the_weights(tmp_path):
         save_world(tmp_path, other)
         with pytest.raises(ValueError, match="python Evaluate_test"):
             checkpoints.load_model(tmp_path, torch.device("cpu"))
-    checkpoints.save_best(tmp_path, model, a_threshold(epoch))  # other weights have another world
+    words = Tokenizer(["red", "ball"])
+    checkpoints.save_best(tmp_path, model, a_threshold(epoch), words)  # other weights have another world
     assert checkpoints.load_model(tmp_path, torch.device("cpu")).model.trained_on == ""
