@@ -154,8 +154,8 @@ class Intake:
                 )
             case Listed():
                 self._mention(number, item.identity, item.where)
-                values = (item.identity, number, item.split, item.part)
-                self.db.execute("INSERT INTO lists VALUES (?, ?, ?, ?)", values)
+                listed = (item.identity, number, item.split, item.part)
+                self.db.execute("INSERT INTO lists VALUES (?, ?, ?, ?)", listed)
             case LeftOut():
                 self.unread.update({(source, "photographs"): item.photographs, (source, "captions"): item.captions})
                 self.leave_out(source, item)
@@ -203,8 +203,9 @@ class Intake:
             for row, source, part, place in rows.fetchall():
                 described = {name for its, of, name in shown if its == source and (part is None or of == part)}
                 if len(described) == 1:
-                    self.db.execute(f"UPDATE {table} SET identity = ? WHERE rowid = ?", (*described, row))
-                    self._mention(source, *described, place)
+                    identity = described.pop()
+                    self.db.execute(f"UPDATE {table} SET identity = ? WHERE rowid = ?", (identity, row))
+                    self._mention(source, identity, place)
         self.db.execute(
             """DELETE FROM mentions WHERE identity = ?1 AND source NOT IN (
             SELECT source FROM texts WHERE identity = ?1 UNION SELECT source FROM grounded WHERE identity = ?1

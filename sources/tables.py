@@ -242,7 +242,7 @@ def _row(fields: list[str], columns: Sequence[str], delimiter: str) -> dict[str,
 def _raw_fields(line: str, columns: Sequence[str], delimiter: str) -> dict[str, Any]:
     """The fields of a line that is not a row, as far as they can be read."""
     try:
-        fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        fields = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return {}
     row = _row(fields, columns, delimiter)

@@ -2,13 +2,15 @@
 
 from evaluation.benchmarks.figures import Claim, label_figures
 from evaluation.benchmarks.reading import Benchmark, Contents, check
+from sources.items import LeftOut
 from sources.pairs import NOTHING, read_pair
 from sources.tables import PAIR_COLUMNS, read_table
 
 
 def _read(contents: Contents) -> None:
     """Read the table. A text without a label counts as true. The unit is the number of the row, from 0."""
-    rows = read_table(contents.file(), wanted=(*PAIR_COLUMNS, "subset"))
+    told: list[str] = []
+    rows = read_table(contents.file(), wanted=(*PAIR_COLUMNS, "subset"), tell=told.append)
     for number, (place, row) in enumerate(rows):
         with contents.record(f"{contents.path.name}:{place}", 1):
             pair = row if isinstance(row, str) else read_pair(row)
@@ -19,6 +21,7 @@ def _read(contents: Contents) -> None:
             subset = str(row.get("subset")).strip()
             subset = "" if subset.lower() in NOTHING else subset
             contents.add(Claim(picture, text, float(matches), subset, number))
+    contents.left_out += [LeftOut("collection", contents.path.name, message) for message in told]
 
 
 PAIRS = Benchmark(
