@@ -73,11 +73,19 @@ def path_below(image: Any, images: Path | None = None) -> PurePosixPath:
     if not isinstance(image, str) or not image.strip():
         raise ValueError("the image is not a file name")
     path = PurePosixPath(image.strip().replace("\\", "/"))
-    for folder in (images.absolute(), images.resolve()) if images is not None and path.is_absolute() else ():
-        if path.is_relative_to(folder.as_posix()) and ".." not in path.parts:
-            path = path.relative_to(folder.as_posix())
+    if images is not None:
+        path = relative_to(path, images)
     if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
         raise ValueError(f"the image {image[:200]!r} is outside the folder --images")
+    return path
+
+
+def relative_to(path: PurePosixPath, images: Path) -> PurePosixPath:
+    """An absolute path below the folder `images` as a path relative to it; any other path unchanged."""
+    if path.is_absolute() and ".." not in path.parts:
+        for folder in (images.absolute().as_posix(), images.resolve().as_posix()):
+            if path.is_relative_to(folder):
+                return path.relative_to(folder)
     return path
 
 
