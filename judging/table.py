@@ -157,6 +157,7 @@ class Table(NamedTuple):
 
     rows: int
     columns: dict[str, pa.DataType | None]  # None: values of several types, stored as JSON text
+    numbers: frozenset[str] = frozenset()  # of these columns, those of whole numbers and fractions
 
     @property
     def mixed(self) -> set[str]:
@@ -165,9 +166,15 @@ class Table(NamedTuple):
 
     @property
     def schema(self) -> pa.Schema:
-        """The schema of the parts and of the output: the columns of the file, then RESULTS."""
+        """The schema of the parts: the columns of the file, then RESULTS."""
         stored = {name: kind or pa.string() for name, kind in self.columns.items() if name not in RESULTS}
         return pa.schema({**stored, **RESULTS})
+
+    @property
+    def written(self) -> pa.Schema:
+        """The schema of a Parquet file of results."""
+        kinds = ((field.name, pa.float64() if field.name in self.numbers else field.type) for field in self.schema)
+        return pa.schema(list(kinds))
 
 
 def survey(file: Path) -> Table:
@@ -186,7 +193,8 @@ def survey(file: Path) -> Table:
     for name in {"image", "caption"} - {our_name(name, ("image", "caption")) for name in found}:
         found[name] = {str}  # every row is broken
     columns = {name: type_of(kinds - {type(None)}) for name, kinds in found.items()}
-    return Table(rows, with_own_names(file, columns))
+    numbers = frozenset(name for name, kinds in found.items() if kinds - {type(None)} == {int, float})
+    return Table(rows, with_own_names(file, columns), numbers)
 
 
 def with_own_names(file: Path, columns: dict[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
@@ -212,14 +220,17 @@ def kind_of(value: Any) -> type:
 
 
 def type_of(kinds: set[type]) -> pa.DataType | None:
-    """The Arrow type that holds values of all these types; None if there is none."""
+    """The Arrow type that holds values of all these types; None if there is none.
+
+    Whole numbers and fractions have none: one 0.5 would make 1.0 of every 1.
+    """
     if kinds <= {str}:
         return pa.string()
     if kinds == {bool}:
         return pa.bool_()
     if kinds <= {int, Large}:
         return pa.int64()
-    return pa.float64() if kinds <= {int, float} else None
+    return pa.float64() if kinds == {float} else None
 
 
 def begin(folder: Path, job: Job, judge: Judge) -> None:
@@ -341,10 +352,14 @@ def plain_row(row: Row | BrokenRow, kinds: Mapping[str, pa.DataType | None]) -> 
 
     A broken row has the fields that could be read.
     """
-    return {
-        name: json.dumps(value, ensure_ascii=False) if kinds[name] is None and value is not None else value
+    values = {
+        name: without_nan(value) if kinds[name] is None else value
         for name, value in (row.fields if isinstance(row, BrokenRow) else row).items()
         if name not in RESULTS
+    }
+    return {
+        name: json.dumps(value, ensure_ascii=False) if kinds[name] is None and value is not None else value
+        for name, value in values.items()
     }
 
 
@@ -465,12 +480,16 @@ def join(parts: Sequence[Path], table: Table, out: Path) -> Totals:
 
 
 def write_parquet(path: Path, batches: Iterable[pa.Table], table: Table) -> None:
-    with pq.ParquetWriter(path, table.schema) as file:
+    with pq.ParquetWriter(path, table.written) as file:
         for rows in batches:
+            columns = {name: rows[name] for name in rows.schema.names}
             for name in table.mixed:
-                texts = [text_of_json(value) for value in rows[name].to_pylist()]
-                rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(texts, pa.string()))
-            file.write_table(rows)
+                values = map(text_of_json, columns[name].to_pylist())
+                if name in table.numbers:
+                    columns[name] = pa.array([value and float(value) for value in values], pa.float64())
+                else:
+                    columns[name] = pa.array(values, pa.string())
+            file.write_table(pa.Table.from_arrays(list(columns.values()), schema=table.written))
 
 
 def write_csv(path: Path, batches: Iterable[pa.Table], table: Table, *, delimiter: str) -> None:

@@ -117,8 +117,6 @@ def parse_json(line: bytes) -> Any:
     try:
         # As bytes, json.loads would accept halves of surrogate pairs.
         value = json.loads(line.decode(), parse_constant=lambda _: None)
-    except UnicodeDecodeError as error:
-        raise ValueError(not_utf8(line, error)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if b"\\u" in line:

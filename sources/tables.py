@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from sources.files import PICTURE_ENDINGS, named, open_utf8, parse_json, read_lines
+from sources.files import PICTURE_ENDINGS, named, not_utf8, open_utf8, parse_json, read_lines
 
 PAIR_COLUMNS = ("image", "caption", "label", "split")  # the columns of a table of pairs that are read
 NEARLY = 0.75  # of the letters of two names agree: "lable" is nearly "label"
@@ -289,6 +289,9 @@ def read_jsonl(file: Path, names: Names) -> Rows:
             )
         try:
             record = parse_json(line)
+        except UnicodeDecodeError as error:
+            yield str(number), BrokenRow(not_utf8(line, error))
+            continue
         except ValueError as error:
             yield str(number), BrokenRow(f"not JSON: {error}")
             continue

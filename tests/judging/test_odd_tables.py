@@ -80,12 +80,31 @@ def test_one_odd_value_leaves_the_others_as_they_are(images, tmp_path, ending):
     assert [bool(row["error"]) for row in rows] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_one_fraction_leaves_whole_numbers_whole(images, tmp_path, ending):
+    ids = ["1", "2", "0.5", "null", "1e999"]
+    lines = [f'{{"image": "p1.jpg", "caption": "A ball.", "id": {value}}}\n' for value in ids]
+    (tmp_path / "pairs.jsonl").write_text("".join(lines))
+    score(tmp_path / "pairs.jsonl", images, tmp_path / f"out.{ending}")
+    found = [row["id"] for row in rows_of(tmp_path / f"out.{ending}")]
+    expected = {"csv": ["1", "2", "0.5", "", ""], "jsonl": [1, 2, 0.5, None, None]}
+    if ending == "parquet":
+        assert (
+            found == [1.0, 2.0, 0.5, None, None]
+            and pq.read_schema(tmp_path / "out.parquet").field("id").type == "double"
+        )
+    else:
+        assert found == expected[ending] and [type(value) for value in found[:3]] == [
+            type(v) for v in expected[ending][:3]
+        ]
+
+
 def test_a_row_with_a_raw_surrogate_is_refused_alone(images, tmp_path):
     lines = [b'{"image": "p1.jpg", "caption": "A ball %s."}' % odd for odd in (b"a", b"\xed\xa0\x80", b"b")]
     (tmp_path / "pairs.jsonl").write_bytes(b"\n".join(lines))
     score(tmp_path / "pairs.jsonl", images, tmp_path / "out.jsonl")
     errors = [row["error"] for row in rows_of(tmp_path / "out.jsonl")]
-    assert errors == [None, "row 2: not JSON: not UTF-8: byte 0xed at position 39", None]
+    assert errors == [None, "row 2: not UTF-8: byte 0xed at position 39", None]
 
 
 def test_names_behind_many_other_keys_are_found(images, tmp_path):

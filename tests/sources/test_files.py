@@ -287,7 +287,7 @@ def test_damaged_json_is_described_in_one_line(tmp_path, content, message):
 
 @pytest.mark.parametrize("line", [b'"\xed\xa0\x80"', b'"\\ud83d"', b'"\xff"', '{"a": 1}'.encode("utf-16")])
 def test_a_line_that_utf_8_cannot_hold_is_refused(line):
-    with pytest.raises(ValueError, match=r"not UTF-8|can't encode"):
+    with pytest.raises(ValueError, match=r"can't decode|can't encode"):
         parse_json(line)
 
 
