@@ -38,6 +38,7 @@ from sources.copies import find_copies
 from sources.folder import new_folder, what_is_left
 from sources.intake import Intake
 from sources.manifest import WORD_COUNTS, count_captions, describe, identify, read_manifest, write_companions
+from sources.numbers import find_disputed_numbers
 from sources.parser import find_pipeline
 from sources.regions import give_regions
 from sources.registry import open_sources, sources_of
@@ -132,11 +133,12 @@ def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[di
 
 
 def read_sources(intake: Intake, settings: DatabaseConfig) -> None:
-    """Read the items of all sources, join them by photograph, and look up the official splits."""
+    """Read the items of all sources, join those of one photograph, and look up the official splits."""
     for source, items in open_sources(settings).items():
         intake.add_source(source)
         for item in items:
             intake.add(source, item)
+    find_disputed_numbers(intake, settings.engine, settings.workers)
     intake.join()
     give_regions(intake)
     find_official_splits(intake, None if settings.hold_out is None else Path(settings.hold_out))

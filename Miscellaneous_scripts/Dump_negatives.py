@@ -15,7 +15,6 @@ The same settings give the same file. A record depends only on the seed, the pho
 """
 
 import contextlib
-import csv
 import hashlib
 import json
 import random
@@ -33,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.command_line import fail, read_command_line
 from common.jobs import progress
+from common.storage import csv_writer
 from Config import NegativesConfig, require
 from DataBase_functions import Database, seeded
 from evaluation.texts import IN_BATCH
@@ -209,9 +209,11 @@ def write_json_lines(path: Path) -> Iterator[Write]:
 @contextlib.contextmanager
 def write_csv(path: Path) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.DictWriter(file, SCHEMA.names, lineterminator="\n")
-        lines.writeheader()
-        yield lambda record: lines.writerow({**record, "changed": json.dumps(record["changed"])})
+        lines = csv_writer(file)
+        lines.writerow(SCHEMA.names)
+        yield lambda record: lines.writerow(
+            [{**record, "changed": json.dumps(record["changed"])}[n] for n in SCHEMA.names]
+        )
 
 
 @contextlib.contextmanager

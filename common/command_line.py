@@ -28,7 +28,8 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
     A code above 128 means that a signal stopped the script, for example 130 for Ctrl-C; that is not an error.
     """
-    print(f"{script()}: {'' if code > 128 else 'error: '}{message}", file=sys.stderr)
+    line = " ".join(message.splitlines())  # names of files and messages of libraries can have several
+    print(f"{script()}: {'' if code > 128 else 'error: '}{line}", file=sys.stderr)
     raise SystemExit(code)
 
 

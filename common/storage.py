@@ -3,12 +3,13 @@
 torch is imported only where weights are read: most users of this module do not need it.
 """
 
+import csv
 import json
 import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from safetensors import SafetensorError
 
@@ -47,6 +48,22 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def csv_writer(file: TextIO, delimiter: str = ",") -> Any:
+    """A csv.writer whose lines end with \\n, for a file that was opened with newline="".
+
+    Every value is read back as it was. With lineterminator="\\n", csv of Python 3.11 would not quote one with \\r.
+    """
+    return csv.writer(_UnixLines(file), delimiter=delimiter)
+
+
+class _UnixLines:
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, line: str) -> int:
+        return self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def read_state_dict(path: Path) -> "dict[str, Tensor]":

@@ -95,6 +95,10 @@ def find_leaks(model: Path, home: Database | None, names: Identities, pictures: 
             f"it is not known what {model} was trained on: it has no {PHOTOGRAPHS}, and its database is not there; to "
             "evaluate it all the same, add --allow-leak"
         )
+    # NUMBER@FILE: several different pictures have this number, see sources/numbers.py. Any of them may be meant.
+    known |= {
+        number for number, at, _ in (identity.partition("@") for identity in known) if at and "pairs:" not in number
+    }
     found = [name for name, identity in names.items() if identity in known]
     if home is None or pictures is None:
         return found

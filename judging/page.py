@@ -22,9 +22,10 @@ from Config import require
 from judging.doubt import content_words
 from judging.inputs import open_any
 from judging.judge import Judge, Verdict, name_model
+from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
 from sources.pairs import path_below
-from sources.tables import read_table
+from sources.tables import BrokenRow, our_columns, read_table
 
 THUMBNAIL = 320  # pixels of the long side; 50 pictures make a page of about 1 MB
 QUALITY = 80  # of their JPEG
@@ -69,6 +70,7 @@ class Summary:
     rows: int = 0
     mismatches: int = 0
     unsure: int = 0
+    unread: int = 0  # rows whose text has more words than the model reads
     suspects: list[Suspect] = field(default_factory=list)  # the worst first
     without: int = 0  # rows without a score
     errors: list[tuple[str, str, str]] = field(default_factory=list)  # the first rows without a score: row, image, why
@@ -96,15 +98,17 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     heap: list[tuple[float, int, Suspect]] = []  # the worst rows so far; heap[0] has the highest score of them
     for _, row in read_table(scored, wanted=None):
         found.rows += 1
-        score = number_of(row.get("score")) if isinstance(row, dict) else None
-        if score is None or isinstance(row, str):
+        broken, row = (row, row.fields) if isinstance(row, BrokenRow) else ("", our_columns(row))
+        score = None if broken else number_of(row.get("score"))
+        if score is None:
             found.without += 1
             if len(found.errors) < NAMED:
-                image, why = (row.get("image"), row.get("error")) if isinstance(row, dict) else ("", row)
+                image, why = row.get("image"), broken or row.get("error")
                 found.errors.append((f"{found.rows:,}", str(image or ""), str(why or "")))
             continue
         found.unsure += row.get("verdict") == "unsure"
         found.mismatches += score < threshold and row.get("verdict") != "unsure"
+        found.unread += (number_of(row.get("unread_words")) or 0) > 0
         found.counts[min(BINS - 1, max(0, int((score + 1) / 2 * BINS)))] += 1
         why = str(row.get("why") or "") if row.get("verdict") == "unsure" else ""
         suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score, why)
@@ -130,7 +134,7 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
     """
     place = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
     try:
-        picture = open_any(images / path_below(suspect.image))
+        picture = open_any(images / path_below(suspect.image, images))
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
     except (ValueError, OSError) as error:  # the picture has changed since it was scored
@@ -146,6 +150,8 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
     if not why:
         name = "Match" if suspect.score >= judge.threshold else "Mismatch"
         numbers = f"{name}: score {suspect.score:.2f}, probability {float(judge.probability(suspect.score)):.2f}"
+    if verdict.unread:
+        numbers += f"<br>{html.escape(unread_note(verdict))}"
     return (
         f'<li class="card"><img alt="" src="{thumbnail(picture)}"><div>'
         f'<p class="caption">{marked(suspect.caption, verdict)}</p>{"".join(map(fix, found))}'
@@ -197,6 +203,8 @@ def whole_page(judge: Judge, scored: Path, summary: Summary, cards: Sequence[str
     has_unknown = any('class="unknown"' in card for card in cards)
     dotted = "A dotted line is under words that the model does not know. " if has_unknown else ""
     unsure = f"On {summary.unsure:,} the model is unsure. " if summary.unsure else ""
+    if summary.unread:
+        unsure += f"{counted(summary.unread, 'text')} longer than the model reads: the last words were not judged. "
     yield (
         f"<p>{counted(summary.rows, 'row')}. For the {html.escape(name_model(judge.name, judge.trained_on))}, "
         f"{summary.mismatches:,} of them "

@@ -12,6 +12,8 @@ from sources.items import Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.karpathy import read_karpathy
 from sources.tables import read_table
 
+Reader = Callable[[Path], Iterator[Item]]
+
 FLICKR8K_LISTS = {
     "Flickr_8k.trainImages.txt": "train",
     "Flickr_8k.devImages.txt": "validation",
@@ -24,9 +26,9 @@ NO_LISTS = (
 
 
 def read_flickr30k(folder: Path) -> Iterator[Item]:
-    """Flickr30k in its authors' format, in Kaggle's (results.csv), or with Karpathy's dataset_flickr30k.json."""
+    """Flickr30k in its authors' format, in Kaggle's (results.csv, captions.txt), or with Karpathy's file."""
     pictures = find_folder(folder, "flickr30k-images", "flickr30k_images", "Images", "images")
-    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+    readers: dict[str, Reader] = {
         "dataset_flickr30k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
         "results_20130124.token": read_tokens,
         "results.csv": read_kaggle_bars,
@@ -40,7 +42,7 @@ def read_flickr8k(folder: Path) -> Iterator[Item]:
     """Flickr8k in its authors' format, in Kaggle's (captions.txt), or with Karpathy's dataset_flickr8k.json."""
     # "Flicker8k" is its authors' spelling.
     pictures = find_folder(folder, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
-    readers: dict[str, Callable[[Path], Iterator[Item]]] = {
+    readers: dict[str, Reader] = {
         "dataset_flickr8k.json": lambda file: read_karpathy(file, lambda image: flickr_identity(image["filename"])),
         "Flickr8k.token.txt": read_tokens,
         "captions.txt": read_kaggle_csv,
@@ -61,13 +63,16 @@ def _read_flickr(
     source: str,
     pictures: Path | None,
     usual: str,
-    readers: Mapping[str, Callable[[Path], Iterator[Item]]],
+    readers: Mapping[str, Reader],
 ) -> Iterator[Item]:
     """All pictures, then the captions of the first file of `readers` that exists.
 
-    usual: the name of the folder of pictures, for the error message. readers: name of a file of captions -> its reader.
+    usual: the name of the folder of pictures, for the error message. readers: name of a file of captions -> its reader,
+    if its first line shows no other format. Files with the names of the other data set are used if they show a format.
     """
-    files = {name: file for name in readers if (file := find_file(folder, name))}
+    files = {name: file for name in readers if (file := find_file(folder, name))} or {
+        name: file for name in TABLES if (file := find_file(folder, name)) and reader_of(file)
+    }
     for what, found in (("pictures", pictures), ("captions", files)):
         if not found:
             expected = f"a folder with {usual}/ and {' or '.join(readers)}"
@@ -78,7 +83,19 @@ def _read_flickr(
     name, *others = files
     if others:
         yield Note(f"{source}: captions and splits come from {name}; {', '.join(others)} was not read")
-    yield from readers[name](files[name])
+    reader = (None if name.endswith(".json") else reader_of(files[name])) or readers[name]
+    yield from reader(files[name])
+
+
+def reader_of(file: Path) -> Reader | None:
+    """The reader for a file of captions, by its first line: exports of both data sets use each other's names."""
+    first = next((line.decode(errors="replace").strip() for _, line in read_lines(file)), "")
+    header = {name.strip(' "').lower() for name in re.split("[,|]", first)}
+    if {"image_name", "comment_number", "comment"} == header and "|" in first:
+        return read_kaggle_bars
+    if {"image", "caption"} <= header or {"image_name", "comment"} <= header:
+        return read_kaggle_csv
+    return read_tokens if re.match(r"[^\t]+#\d+\s*\t", first) else None
 
 
 def read_tokens(file: Path) -> Iterator[Item]:
@@ -110,7 +127,7 @@ def read_kaggle_bars(file: Path) -> Iterator[Item]:
         except UnicodeDecodeError as error:
             yield LeftOut("line", where, not_utf8(line, error), captions=1)
             continue
-        if text.replace(" ", "") == "image_name|comment_number|comment":
+        if text.replace(" ", "").lower() == "image_name|comment_number|comment":
             continue
         match = re.fullmatch(r"([^|]+?)\s*\|\s*(\d+)(\s*\||\s+|$)\s*(.*)", text)
         if not match:
@@ -123,8 +140,8 @@ def read_kaggle_bars(file: Path) -> Iterator[Item]:
 
 
 def read_kaggle_csv(file: Path) -> Iterator[Item]:
-    """Kaggle's Flickr8k: CSV with the columns image and caption."""
-    for place, row in read_table(file, ending=".csv"):
+    """Kaggle's CSV with the columns image and caption, or image_name, comment_number and comment."""
+    for place, row in read_table(file, ending=".csv", aliases={"image_name": "image", "comment": "caption"}):
         where = f"{file.name}:{place}"
         if isinstance(row, str):
             yield LeftOut("line", where, row, captions=1)
@@ -132,6 +149,9 @@ def read_kaggle_csv(file: Path) -> Iterator[Item]:
             yield LeftOut("line", where, "the row has no image or no caption", captions=1)
         else:
             yield Text(flickr_identity(row["image"]), row["caption"].strip(), "caption", where)
+
+
+TABLES = ("results.csv", "captions.txt", "results_20130124.token", "Flickr8k.token.txt")  # names of either data set
 
 
 def flickr_identity(name: str) -> str:

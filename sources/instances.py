@@ -6,7 +6,7 @@ which box it means, so a word has boxes only if their number leaves no doubt; se
 
 import tomllib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,34 +39,53 @@ class Name(NamedTuple):
 
 
 class Instances:
-    """The boxes of some instances_*.json. They take 35 bytes an object: 31 MB for the 896,782 of COCO 2017."""
+    """The boxes of some instances_*.json. They take 36 bytes an object: 32 MB for the 896,782 of COCO 2017."""
 
     def __init__(self) -> None:
         self.categories: dict[int, str] = {}
         self._ids, self._pictures, self._kinds = array("q"), array("q"), array("h")
-        self._crowds, self._boxes = array("b"), array("f")
+        self._crowds, self._boxes, self._parts = array("b"), array("f"), array("b")
+        self._part_names: list[str | None] = []
+        self._unnumbered: dict[str, int] = {}  # identity -> a negative number, for photographs without a number
         self._order: np.ndarray | None = None
 
-    def read(self, file: Path) -> Iterator[LeftOut]:
-        """Add the boxes of a file. An object without a category, picture or usable box is left out."""
+    def read(
+        self, file: Path, part: str | None = None, identify: Callable[[dict], str] = lambda image: f"coco:{image['id']}"
+    ) -> Iterator[LeftOut]:
+        """Add the boxes of a file. An object without a category, picture or usable box is left out.
+
+        part: of the data set, which the file is about. identify: entry of "images" -> identity of its photograph.
+        """
+        self._part_names.append(part)
         try:
             categories = {entry["id"]: entry["name"] for _, entry in stream_json(file, "categories.item")}
-            sizes = {entry["id"]: (entry["width"], entry["height"]) for _, entry in stream_json(file, "images.item")}
+            images = {
+                entry["id"]: (self.number_of(identify(entry)), entry["width"], entry["height"])
+                for _, entry in stream_json(file, "images.item")
+            }
         except (KeyError, TypeError) as error:
             raise ValueError(f"{file} has no boxes of COCO ({describe_error(error)}); download it again") from None
         self.categories |= categories
         for number, entry in stream_json(file, "annotations.item"):
             try:
-                self._add(entry, categories, sizes)
+                self._add(entry, categories, images)
             except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
                 name = entry.get("id") if isinstance(entry, dict) else None
                 place = f"{file.name}:{f'annotations[{number}]' if name is None else name}"
                 yield LeftOut("line", place, "not an object with a category and a box in its picture")
         self._order = None
 
-    def _add(self, entry: dict, categories: Mapping[int, str], sizes: Mapping[int, tuple[int, int]]) -> None:
-        picture, kind, (x, y, width, height) = entry["image_id"], entry["category_id"], entry["bbox"]
-        right, bottom = sizes[picture]
+    def number_of(self, identity: str) -> int:
+        """The number of a photograph; for an identity without one, a negative number of its own."""
+        number = identity.partition(":")[2]
+        # An array of 64-bit integers holds the numbers.
+        if number.isdecimal() and len(number) < 19:
+            return int(number)
+        return self._unnumbered.setdefault(identity, -1 - len(self._unnumbered))
+
+    def _add(self, entry: dict, categories: Mapping[int, str], images: Mapping[Any, tuple[int, int, int]]) -> None:
+        kind, (x, y, width, height) = entry["category_id"], entry["bbox"]
+        picture, right, bottom = images[entry["image_id"]]
         x0, x1, y0, y1 = x / right, (x + width) / right, y / bottom, (y + height) / bottom
         box = (max(0, x0), max(0, y0), min(1, x1), min(1, y1))
         numbers = array("q", (entry["id"], picture, kind))  # TypeError if one is not a whole number
@@ -76,10 +95,14 @@ class Instances:
         self._ids.append(numbers[0])
         self._pictures.append(numbers[1])
         self._crowds.append(bool(entry.get("iscrowd")))
+        self._parts.append(len(self._part_names) - 1)
         self._boxes.extend(box)
 
-    def of(self, picture: int) -> dict[str, Objects]:
-        """Category -> its objects in a photograph. An object that two files have (2014 and 2017) counts once."""
+    def of(self, picture: int, part: str | None = None) -> dict[str, Objects]:
+        """Category -> its objects in a photograph. An object that two files have (2014 and 2017) counts once.
+
+        picture: see `number_of`. part: only the objects of the file about this part.
+        """
         if self._order is None:
             self._order = np.lexsort((np.asarray(self._ids), np.asarray(self._pictures)))
             self._sorted = np.asarray(self._pictures)[self._order]
@@ -87,6 +110,8 @@ class Instances:
         found: dict[str, Objects] = {}
         seen = set[int]()
         for place in self._order[first:after].tolist():
+            if part is not None and self._part_names[self._parts[place]] != part:
+                continue
             if self._ids[place] not in seen:
                 seen.add(self._ids[place])
                 name = self.categories[self._kinds[place]]
@@ -98,10 +123,11 @@ class Instances:
 
 
 def add_regions(items: Iterator[Item], instances: Instances) -> Iterator[Item]:
-    """The same items; captions of photographs of COCO have the regions of `find_regions`."""
+    """The same items; captions of photographs with boxes have the regions of `find_regions`."""
     for item in items:
-        if isinstance(item, Text) and (number := item.identity.partition(":")[2]).isdecimal():
-            yield item._replace(regions=find_regions(item.text, instances.of(int(number))))
+        if isinstance(item, Text):
+            objects = instances.of(instances.number_of(item.identity), item.part)
+            yield item._replace(regions=find_regions(item.text, objects))
         else:
             yield item
 

@@ -6,15 +6,17 @@ every build fills it again, also when it resumes.
 
 Words used here: a *source* is one dataset; a *mention* is an identity in one source; a *photograph* is an identity with
 at least one file and one true text; its *rank* is its place in the order of the database, from 1. A *guest* is a
-photograph whose texts are stored in the row of another one with the same picture, its *host*. `sources.regions`,
-`sources.splits` and `sources.copies` write into the same SQLite file, and `sources.manifest` counts its contents.
+photograph whose texts are stored in the row of another one with the same picture, its *host*. `sources.numbers`,
+`sources.regions`, `sources.splits` and `sources.copies` write into the same SQLite file, and `sources.manifest` counts
+its contents.
 """
 
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,8 @@ from Tokenizer_lib import split_words
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
 # texts.repeats: the earlier file with the same text. texts.host_has_it: the host has the same text.
+# part: which of several files with this identity it is or describes. disputed: the identities of different pictures
+# that were found with one number, and that number as an identity.
 # grounded.fits: 1 if a stored text has the words of the sentence, 0 if none has, NULL if the photograph has no row.
 # photographs.grouping: `group` of the row. photographs.host: rank of the host. photographs.usable: 0 if no file of the
 # photograph can be used.
@@ -33,12 +37,13 @@ _TABLES = """
 CREATE TABLE sources (source INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE mentions (source INTEGER, identity TEXT, place TEXT, PRIMARY KEY (source, identity)) WITHOUT ROWID;
 CREATE TABLE files (identity TEXT, source INTEGER, image_id TEXT, path TEXT, split TEXT, scene TEXT,
-    UNIQUE (identity, source, image_id, path));
+    part TEXT, UNIQUE (identity, source, image_id, path));
 CREATE TABLE texts (id INTEGER PRIMARY KEY, identity TEXT, source INTEGER, file TEXT, place TEXT, kind TEXT, text TEXT,
-    matches INTEGER, digest INTEGER, regions TEXT, repeats TEXT, host_has_it INTEGER DEFAULT 0);
+    matches INTEGER, digest INTEGER, regions TEXT, repeats TEXT, host_has_it INTEGER DEFAULT 0, part TEXT);
 CREATE TABLE grounded (id INTEGER PRIMARY KEY, identity TEXT, source INTEGER, place TEXT, text TEXT, regions TEXT,
     fits INTEGER);
-CREATE TABLE lists (identity TEXT, source INTEGER, split TEXT);
+CREATE TABLE lists (identity TEXT, source INTEGER, split TEXT, part TEXT);
+CREATE TABLE disputed (number TEXT, identity TEXT, PRIMARY KEY (number, identity)) WITHOUT ROWID;
 CREATE TABLE official (identity TEXT PRIMARY KEY, strictness INTEGER) WITHOUT ROWID;
 CREATE TABLE photographs (rank INTEGER PRIMARY KEY, identity TEXT UNIQUE, source INTEGER, image_id TEXT,
     grouping TEXT, split TEXT, host INTEGER, usable INTEGER DEFAULT 1);
@@ -49,6 +54,9 @@ _COLLECTION = "substr(identity, 1, instr(identity, ':') - 1)"
 _TEXTS_OF_MENTION = """((SELECT count(*) FROM texts WHERE texts.identity = mentions.identity
     AND texts.source = mentions.source AND repeats IS NULL) + (SELECT count(*) FROM grounded
     WHERE grounded.identity = mentions.identity AND grounded.source = mentions.source AND fits IS NOT 0))"""
+
+
+_ORDER_OF_FILES = "source, image_id, path"
 
 
 class StoredText(NamedTuple):
@@ -121,8 +129,8 @@ class Intake:
                 path = None if item.path is None else str(item.path)
                 scene = None if item.scene is None else json.dumps(item.scene)
                 self._mention(number, item.identity, where(item))
-                values = (item.identity, number, item.image_id, path, item.split, scene)
-                self.db.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?)", values)
+                values = (item.identity, number, item.image_id, path, item.split, scene, item.part)
+                self.db.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             case Text():
                 words = [word.text for word in split_words(item.text)]
                 if problem := caption_problem(item.text, len(words)):
@@ -132,8 +140,11 @@ class Intake:
                 digest = int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest(), signed=True)
                 file, regions = item.where.rpartition(":")[0], json.dumps(item.regions)
                 self.db.execute(
-                    "INSERT INTO texts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)",
-                    (item.identity, number, file, item.where, item.kind, item.text, item.matches, digest, regions),
+                    "INSERT INTO texts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?)",
+                    (
+                        *(item.identity, number, file, item.where, item.kind, item.text, item.matches, digest),
+                        *(regions, item.part),
+                    ),
                 )
             case Grounded():
                 self._mention(number, item.identity, item.where)
@@ -143,7 +154,8 @@ class Intake:
                 )
             case Listed():
                 self._mention(number, item.identity, item.where)
-                self.db.execute("INSERT INTO lists VALUES (?, ?, ?)", (item.identity, number, item.split))
+                listed = (item.identity, number, item.split, item.part)
+                self.db.execute("INSERT INTO lists VALUES (?, ?, ?, ?)", listed)
             case LeftOut():
                 self.unread.update({(source, "photographs"): item.photographs, (source, "captions"): item.captions})
                 self.leave_out(source, item)
@@ -156,6 +168,50 @@ class Intake:
     def leave_out(self, source: str, entry: LeftOut) -> None:
         values = (entry.what, entry.where, entry.reason, entry.captions, entry.photographs)
         self.db.execute("INSERT INTO left_out VALUES (?, ?, ?, ?, ?, ?)", (self.names.index(source), *values))
+
+    # Numbers of several pictures, see `sources.numbers`
+
+    def files_of_one_identity(self) -> list[tuple[str, tuple[Path, ...]]]:
+        """(identity, files) of each identity that has several files, in the order of `separate`."""
+        found = self.db.execute(
+            f"""SELECT identity, path FROM files WHERE identity IN (SELECT identity FROM files WHERE path IS NOT NULL
+            GROUP BY identity HAVING count(*) > 1) ORDER BY identity, {_ORDER_OF_FILES}"""
+        )
+        groups = itertools.groupby(found, key=lambda row: row[0])
+        return [(identity, tuple(Path(path) for _, path in rows)) for identity, rows in groups]
+
+    def separate(self, number: str, pictures: Sequence[int]) -> None:
+        """Give the files of one identity, `number`, an identity for each picture, with the texts that describe it.
+
+        pictures: the number of the picture that each file shows. A text describes the only picture of its source, or
+        that of its part. Other texts keep the identity `number`, which has no file any more.
+        """
+        files = self.db.execute(
+            f"SELECT rowid, source, path, part FROM files WHERE identity = ? ORDER BY {_ORDER_OF_FILES}", (number,)
+        ).fetchall()
+        names: dict[int, str] = {}  # picture -> its identity
+        for (row, source, path, _), picture in zip(files, pictures, strict=True):
+            place = f"{Path(path).parent.name}/{Path(path).name}"
+            identity = names.setdefault(picture, f"{number}@{self.names[source]}/{place}")
+            self.db.execute("UPDATE files SET identity = ? WHERE rowid = ?", (identity, row))
+            self._mention(source, identity, place)
+        self.db.executemany("INSERT OR IGNORE INTO disputed VALUES (?, ?)", [(number, name) for name in names.values()])
+        shown = [(source, part, names[picture]) for (_, source, _, part), picture in zip(files, pictures)]
+        for table in ("texts", "lists"):
+            column = "place" if table == "texts" else "''"
+            rows = self.db.execute(f"SELECT rowid, source, part, {column} FROM {table} WHERE identity = ?", (number,))
+            for row, source, part, place in rows.fetchall():
+                described = {name for its, of, name in shown if its == source and (part is None or of == part)}
+                if len(described) == 1:
+                    identity = described.pop()
+                    self.db.execute(f"UPDATE {table} SET identity = ? WHERE rowid = ?", (identity, row))
+                    self._mention(source, identity, place)
+        self.db.execute(
+            """DELETE FROM mentions WHERE identity = ?1 AND source NOT IN (
+            SELECT source FROM texts WHERE identity = ?1 UNION SELECT source FROM grounded WHERE identity = ?1
+            UNION SELECT source FROM lists WHERE identity = ?1)""",
+            (number,),
+        )
 
     # Joining
 
@@ -203,12 +259,15 @@ class Intake:
             FROM mentions JOIN sources USING (source) WHERE identity NOT IN (SELECT identity FROM photographs)
             ORDER BY source, place"""
         )
+        disputed = {number for (number,) in self.db.execute("SELECT DISTINCT number FROM disputed")}
         for source, identity, collection, place, has_file, texts in incomplete:
             if collection not in collections:
                 absent[source, collection] += 1
                 texts_of_absent[source, collection] += texts
                 continue
-            if not has_file:
+            if identity in disputed:
+                reason = f"several different pictures have the number {identity}; nothing says which one is described"
+            elif not has_file:
                 reason = f"there is no picture of {identity} in the folders that were read"
             else:
                 reason = "all its texts are labelled as mismatches" if texts else "it has no usable caption"

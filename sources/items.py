@@ -38,6 +38,8 @@ class Picture(NamedTuple):
     """Official split, if the folder of the file defines it: one of SPLITS, or None."""
     scene: dict | None = None
     """The scene to draw, if there is no file."""
+    part: str | None = None
+    """If the source has several files with this identity: the part of the data set that this one belongs to."""
 
 
 class Text(NamedTuple):
@@ -52,6 +54,8 @@ class Text(NamedTuple):
     """False if the file labels the text as not true of the photograph, or (kind NEUTRAL) does not say that it is."""
     regions: tuple[Region, ...] = ()
     """The boxes of what spans of the text name, if the file has them."""
+    part: str | None = None
+    """If the source has several files with this identity: the part whose file the text describes."""
 
 
 class Grounded(NamedTuple):
@@ -70,6 +74,8 @@ class Listed(NamedTuple):
     identity: str
     split: str
     where: str
+    part: str | None = None
+    """As in Text."""
 
 
 @dataclass(frozen=True, slots=True)

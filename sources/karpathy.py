@@ -7,14 +7,19 @@ from sources.files import describe_error, stream_json
 from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Text
 
 
-def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]:
+def read_karpathy(
+    file: Path,
+    identify: Callable[[dict], str],
+    part_of: Callable[[str, dict], str | None] = lambda identity, image: None,
+) -> Iterator[Item]:
     """Captions and splits of a dataset_*.json; `restval` is read as train. Source: Karpathy & Fei-Fei 2015.
 
-    identify: an entry of "images" -> the identity of its photograph.
+    identify: an entry of "images" -> the identity of its photograph. part_of: (identity, entry) -> see `Text.part`.
     """
     for number, image in stream_json(file, "images.item"):
         try:
-            identity, split = identify(image), SPLIT_NAMES[image["split"]]
+            split, identity = SPLIT_NAMES[image["split"]], identify(image)
+            part = part_of(identity, image)
             sentences = [(s["raw"].strip(), s.get("sentid", f"images[{number}]")) for s in image["sentences"]]
         except (KeyError, TypeError, AttributeError) as error:
             listed = image.get("sentences") if isinstance(image, dict) else None
@@ -22,6 +27,6 @@ def read_karpathy(file: Path, identify: Callable[[dict], str]) -> Iterator[Item]
             reason = f"not a record of a Karpathy file: {describe_error(error)}"
             yield LeftOut("line", f"{file.name}:images[{number}]", reason, captions=lost)
             continue
-        yield Listed(identity, split, f"{file.name}:images[{number}]")
+        yield Listed(identity, split, f"{file.name}:images[{number}]", part)
         for text, place in sentences:
-            yield Text(identity, text, "caption", f"{file.name}:{place}")
+            yield Text(identity, text, "caption", f"{file.name}:{place}", part=part)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from Config import DatabaseConfig
-from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Picture, Source, Text
+from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.tables import read_table
 
 LABELS = {
@@ -28,10 +28,10 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
     """
     if not images.is_dir():
         raise FileNotFoundError(f"there is no folder {images}; give the folder of the pictures with --images DIR")
-    names = Counter[bool]()
-    for place, row in read_table(file):
+    names, told = Counter[bool](), list[str]()
+    for place, row in read_table(file, tell=told.append):
         where = f"{file.name}:{place}"
-        pair = row if isinstance(row, str) else read_pair(row)
+        pair = row if isinstance(row, str) else read_pair(row, images)
         if isinstance(pair, str):
             yield LeftOut("line", where, pair, captions=1)
             continue
@@ -43,37 +43,49 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
         if split is not None:
             yield Listed(f"pairs:{name}", split, where)
         yield Text(f"pairs:{name}", text, "caption", where, matches)
+    yield from map(Note, told)
     if names[False] and not names[True]:
         raise FileNotFoundError(f"no image of {file} is in {images}; give the folder of the images with --images DIR")
 
 
-def read_pair(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool] | str:
-    """Image, caption, split and label of one row, or what is wrong with it."""
+def read_pair(row: Mapping[str, Any], images: Path | None = None) -> tuple[str, str, str | None, bool] | str:
+    """Image, caption, split and label of one row, or what is wrong with it. images: see `path_below`."""
     image, caption = row.get("image"), row.get("caption")
     try:
-        path = path_below(image)
+        path = path_below(image, images)
     except ValueError as error:
         return str(error)
     if not isinstance(caption, str):
         return "the caption is not a text"
     split, label = (str(row.get(key)).strip().lower() for key in ("split", "label"))
     if split not in SPLIT_NAMES and split not in NOTHING:
-        return f"unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}"
+        return f"unknown split {split[:40]!r}; known: {', '.join(SPLIT_NAMES)}"
     if label not in LABELS and label not in NOTHING:
-        return f"unknown label {label!r}; known: {', '.join(LABELS)}"
+        return f"unknown label {label[:40]!r}; known: {', '.join(LABELS)}"
     return str(path), caption.strip(), SPLIT_NAMES.get(split), LABELS.get(label, True)
 
 
-def path_below(image: Any) -> PurePosixPath:
-    """The path of a row's image, relative to the folder of images.
+def path_below(image: Any, images: Path | None = None) -> PurePosixPath:
+    """The path of a row's image, relative to the folder `images`, in which an absolute path may lead.
 
     ValueError if the value is not a path, or leads out of that folder.
     """
     if not isinstance(image, str) or not image.strip():
         raise ValueError("the image is not a file name")
     path = PurePosixPath(image.strip().replace("\\", "/"))
+    if images is not None:
+        path = relative_to(path, images)
     if path.is_absolute() or PureWindowsPath(image.strip()).drive or ".." in path.parts:
-        raise ValueError(f"the image {image!r} is outside the folder --images")
+        raise ValueError(f"the image {image[:200]!r} is outside the folder --images")
+    return path
+
+
+def relative_to(path: PurePosixPath, images: Path) -> PurePosixPath:
+    """An absolute path below the folder `images` as a path relative to it; any other path unchanged."""
+    if path.is_absolute() and ".." not in path.parts:
+        for folder in (images.absolute().as_posix(), images.resolve().as_posix()):
+            if path.is_relative_to(folder):
+                return path.relative_to(folder)
     return path
 
 

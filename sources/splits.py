@@ -110,8 +110,9 @@ def _identities_named(intake: Intake, line: str) -> set[str]:
     last = line.rpartition("/")[2]
     names = [line, last, *(f"{last}{ending}" for ending in sorted(PICTURE_ENDINGS))]
     marks = [", ".join("?" * len(values)) for values in (identities, names)]
-    query = f"SELECT identity FROM files WHERE identity IN ({marks[0]}) OR image_id IN ({marks[1]})"
-    return {identity for (identity,) in intake.db.execute(query, (*identities, *names))}
+    query = f"""SELECT identity FROM files WHERE identity IN ({marks[0]}) OR image_id IN ({marks[1]})
+        UNION SELECT identity FROM disputed WHERE number IN ({marks[0]})"""
+    return {identity for (identity,) in intake.db.execute(query, (*identities, *names, *identities))}
 
 
 def assign_splits(intake: Intake) -> None:

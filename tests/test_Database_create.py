@@ -31,6 +31,7 @@ from Config import DatabaseConfig
 from negatives.text import Parse
 from sources import parser
 from sources import rows as row_files
+from sources.intake import Intake
 from sources.units import (
     DATABASE_SCHEMA,
     database_features,
@@ -934,6 +935,33 @@ def test_a_name_cannot_leave_the_root(name):
 
 
 @pytest.mark.system
+def test_two_pictures_with_one_number_are_two_photographs(tmp_path):
+    """Own data in the format of COCO, which numbers the pictures of every split from 1."""
+    folder = tmp_path / "own"
+    for part, seed, said in (("train2017", 1, "A dog."), ("val2017", 2, "A cat.")):
+        (folder / part).mkdir(parents=True)
+        scenery(seed).save(folder / part / "000001.jpg")
+        scenery(3).save(folder / part / "000002.jpg", quality=50 + seed)
+        annotations = [{"id": n, "image_id": n - 1, "caption": said} for n in (1, 2)]
+        images = [{"id": n - 1, "file_name": f"00000{n}.jpg"} for n in (1, 2)]
+        write_files(folder, {f"captions_{part}.json": {"images": images, "annotations": annotations}})
+    intake = Intake(tmp_path / "intake.sqlite")
+    Database_create.read_sources(intake, DatabaseConfig(name="own", coco=str(folder)))
+    (found,) = intake.chunks(10)
+    texts = {
+        tuple(f"{file.path.parent.name}/{file.path.name}" for file in photograph.files): [
+            text.text for text in photograph.texts
+        ]
+        for photograph in found
+    }
+    assert texts == {
+        ("train2017/000001.jpg",): ["A dog."],
+        ("val2017/000001.jpg",): ["A cat."],
+        ("train2017/000002.jpg", "val2017/000002.jpg"): ["A dog.", "A cat."],
+    }
+    intake.close()
+
+
 @pytest.mark.skipif("TIC_PHOTOS" not in os.environ, reason="TIC_PHOTOS names no folder with flickr8k/ and flickr30k/")
 def test_real_photographs(tmp_path):
     """40 photographs of Flickr8k as they are, with their lines and lists."""

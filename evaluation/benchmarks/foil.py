@@ -16,21 +16,29 @@ from sources.files import stream_json
 from sources.items import LeftOut
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
-# The beginning of a file in COCO's format, which FOIL has
+# The beginning of a file in COCO's format; a file of FOIL has 50 to 100 MB
 FOIL_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:info|images|licenses|annotations|categories|type)"\s*:')
 JOINED_BY = ("foil_id", "id")  # keys that join a foil to its caption
 
 
 def _read(contents: Contents) -> None:
-    """Read either format, recognised by the beginning of a file. In a folder each file is a subset.
+    """Read either format; a file of FOIL has annotations. In a folder each file is a subset.
 
     As its authors do, count a record of VALSE only if at least two of three annotators chose the caption and not the
     foil. The other records are one entry of `left_out`.
     """
     for file in contents.json_files():
-        with file.open("rb") as stream:
-            is_foil = FOIL_HEAD.match(stream.read(4096))
-        (_read_foil if is_foil else _read_valse)(contents, file)
+        (_read_foil if _is_foil(file) else _read_valse)(contents, file)
+
+
+def _is_foil(file: Path) -> bool:
+    """Whether a file has the format of FOIL, which is that of COCO. Its beginning decides, if it is a key of COCO."""
+    with file.open("rb") as stream:
+        if FOIL_HEAD.match(stream.read(4096)):
+            return True
+    with contextlib.suppress(ValueError):  # it has no annotations
+        return next(stream_json(file, "annotations.item"), None) is not None
+    return False
 
 
 class _Annotation(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from evaluation.benchmarks.reading import Contents
 from sources.coco import coco_identity
 from sources.flickr import flickr_identity
+from sources.pairs import relative_to
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
@@ -59,7 +60,7 @@ class PictureFinder:
         self._numbered: dict[PurePosixPath, dict[str, str]] = {}  # folder -> "NUMBER.jpg" -> file of Flickr8k
 
     def find(self, name: str) -> Path | None:
-        """The file of a picture, or None; never a file outside the folder.
+        """The file of a picture, or None; never a file outside the folder, into which an absolute path can lead.
 
         Tried in this order: the whole name; its last part; both with each of ENDINGS; COCO's other spellings of the
         same number, in COCO_FOLDERS; the first three again, in FOLDERS; for a number of Flickr, the name that
@@ -71,9 +72,8 @@ class PictureFinder:
             self._found[name] = None if place is None else self.images / place
         return self._found[name]
 
-    @staticmethod
-    def _places(name: str) -> Iterator[PurePosixPath]:
-        path = PurePosixPath(name.strip().replace("\\", "/"))
+    def _places(self, name: str) -> Iterator[PurePosixPath]:
+        path = relative_to(PurePosixPath(name.strip().replace("\\", "/")), self.images)
         is_outside = path.is_absolute() or PureWindowsPath(name.strip()).drive or ".." in path.parts
         if is_outside or not path.name:
             return

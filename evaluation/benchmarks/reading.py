@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.figures import Claim, Figures, Scored
-from sources.files import parse_json
+from sources.files import open_utf8, parse_json
 from sources.items import LeftOut
 
 
@@ -109,7 +109,9 @@ class Contents:
         A byte that is not UTF-8 breaks only its record.
         """
         try:
-            value = json.loads(file.read_bytes().removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape"))
+            with open_utf8(file) as stream:
+                text = stream.read().decode(errors="surrogateescape")
+            value = json.loads(text, parse_constant=lambda _: None)
         except (ValueError, RecursionError) as error:
             name, expects = self.benchmark.name, self.benchmark.expects
             raise ValueError(f"{file} is not JSON ({error}); {name} expects {expects}") from None

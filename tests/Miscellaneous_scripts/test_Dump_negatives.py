@@ -65,6 +65,17 @@ def test_characters_that_csv_and_json_must_quote_are_read_back(tmp_path):
         assert read(tmp_path / f"x{ending}") == [record]
 
 
+def test_a_carriage_return_stays_inside_its_record_of_csv(tmp_path):
+    records = [
+        dict(zip(FIELDS, (f"{n}", "pairs", "swap", "object", "A dog.\rA cat.", "A hog.\r", [[2, 5]]))) for n in (1, 2)
+    ]
+    with dump.write_csv(tmp_path / "x.csv") as add:
+        for record in records:
+            add(record)
+    assert read(tmp_path / "x.csv") == records
+    assert (tmp_path / "x.csv").read_bytes().count(b"\n") == 3
+
+
 def test_parquet_is_written_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(dump, "ROWS_AT_ONCE", 4)
     records = [dict(zip(FIELDS, (f"{n}", "s", "swap", "object", "a", "b", [[0, 1]]))) for n in range(10)]

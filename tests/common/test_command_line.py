@@ -222,3 +222,9 @@ def test_every_script_has_help_and_refuses_unknown_flags(script):
     refused = run_script(script, "--no-such-flag", status=2)
     assert refused.stderr.startswith(f"{script}: error: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_an_error_is_one_line(capsys):
+    with pytest.raises(SystemExit):
+        fail("there is no file a\nb.jpg\r\n  at all")
+    assert capsys.readouterr().err.splitlines()[0].endswith("error: there is no file a b.jpg   at all")

@@ -19,3 +19,9 @@ def test_leaks_are_found_by_name_and_by_content(tiny, tmp_path):
     assert find_leaks(tmp_path, tiny, names, pictures) == ["COCO_val2014_000000000009.jpg", "holiday.jpg"]
     assert find_leaks(tmp_path, tiny, names) == find_leaks(tmp_path, None, names) == ["COCO_val2014_000000000009.jpg"]
     assert find_leaks(tmp_path, tiny, {"a": tiny.groups[train]}) == ["a"], "the database has names that the list lacks"
+
+
+def test_a_number_that_several_trained_pictures_have_counts_as_trained_on(tmp_path):
+    (tmp_path / "photographs.txt").write_text("coco:9@coco/train2017/9.jpg\npairs:a@b.jpg\n")
+    names = {"000000000009.jpg": "coco:9", "own.jpg": "pairs:a", "new.jpg": "coco:10"}
+    assert find_leaks(tmp_path, None, names) == ["000000000009.jpg"]

@@ -166,3 +166,84 @@ def test_coco_names_of_one_number_are_one_identity_and_of_two_are_two(number, ot
 def test_a_name_that_is_not_cocos_is_not_a_number_of_coco(name):
     """The first was downloaded twice; as number 1 it would get the captions of another photograph."""
     assert coco_identity(name) == f"coco:{name}"
+
+
+# Own data in the format of COCO
+
+
+def images_of(**names: str) -> dict:
+    """id -> file name, as entries of images; ids are written as id_5."""
+    return {"images": [{"id": int(key.removeprefix("id_")), "file_name": name} for key, name in names.items()]}
+
+
+def test_a_caption_belongs_to_the_file_that_images_names(tmp_path):
+    """The ids are one off the numbers in the names."""
+    captions = coco_captions((0, 1, "One."), (1, 2, "Two."), (2, 3, "A dog.")) | images_of(
+        id_0="000001.jpg", id_1="val2017/000002.jpg", id_2="dog.jpg"
+    )
+    folder = write(
+        tmp_path,
+        {
+            "annotations/captions_val2017.json": captions,
+            **{f"val2017/{name}.jpg": None for name in ("000001", "000002", "dog")},
+        },
+    )
+    items = list(read_coco(folder))
+    assert {item.identity: item.image_id for item in of_type(Picture, items)} == {
+        "coco:1": "000001.jpg",
+        "coco:2": "000002.jpg",
+        "coco:dog.jpg": "dog.jpg",
+    }
+    assert [(item.identity, item.text) for item in of_type(Text, items)] == [
+        ("coco:1", "One."),
+        ("coco:2", "Two."),
+        ("coco:dog.jpg", "A dog."),
+    ]
+    assert of_type(Note, items) == [
+        Note(
+            "coco: in captions_val2017.json 3 images have ids that are not the numbers in the names of their files; "
+            "each caption goes to the file that is named"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [(7, "images has no file with the id 7"), (5, "images has several files with the id 5")],
+)
+def test_a_caption_without_one_file_is_left_out(tmp_path, image, reason):
+    captions = coco_captions((0, 1, "One."), (image, 2, "Two.")) | {
+        "images": [{"id": 0, "file_name": "1.jpg"}, *({"id": 5, "file_name": f"{n}.jpg"} for n in (2, 3))]
+    }
+    folder = write(tmp_path, {"captions_val2017.json": captions, "val2017/1.jpg": None})
+    items = list(read_coco(folder))
+    assert of_type(LeftOut, items) == [LeftOut("line", "captions_val2017.json:2", reason, captions=1)]
+    assert [item.identity for item in of_type(Text, items)] == ["coco:1"]
+
+
+@pytest.mark.parametrize("by", ["captions", "karpathy"])
+def test_files_of_one_number_in_two_parts_keep_their_part(tmp_path, by):
+    files = {"train2014/COCO_train2014_000000000001.jpg": None, "val2014/COCO_val2014_000000000001.jpg": None}
+    if by == "captions":
+        files |= {
+            "captions_train2014.json": coco_captions((1, 1, "One.")),
+            "captions_val2014.json": coco_captions((1, 2, "Uno.")),
+        }
+    else:
+        parts = (("train2014", "One."), ("val2014", "Uno."))
+        files["dataset_coco.json"] = karpathy(
+            "coco", *(coco_image(1, part, "train", sentence(said, 1)) for part, said in parts)
+        )
+    items = list(read_coco(write(tmp_path, files)))
+    for kind in (Picture, Text, Listed)[: 2 if by == "captions" else 3]:
+        assert [(item.identity, item.part) for item in of_type(kind, items)] == [
+            ("coco:1", "train2014"),
+            ("coco:1", "val2014"),
+        ]
+    assert [item.text for item in of_type(Text, items)] == ["One.", "Uno."]
+
+
+def test_karpathys_file_name_rules_over_its_number(tmp_path):
+    image = coco_image(9, "val2014", "val", sentence("A meal.", 1)) | {"cocoid": 8}
+    folder = write(tmp_path, {"dataset_coco.json": karpathy("coco", image), "val2014/9.jpg": None})
+    assert [item.identity for item in of_type(Text, read_coco(folder))] == ["coco:9"]

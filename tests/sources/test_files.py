@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from raw_files import (
     write,
 )
 
+from sources import files
 from sources.ade20k import read_ade20k
 from sources.coco import read_coco
-from sources.files import find_folder
+from sources.files import DEEPEST, find_folder, parse_json, read_lines, stream_json
 from sources.flickr import read_flickr8k, read_flickr30k, read_kaggle_bars, read_tokens
 from sources.items import Item, Text
 from sources.narratives import read_narratives
@@ -213,3 +215,83 @@ def test_of_folders_within_each_other_the_innermost_is_found(tmp_path):
     assert find_folder(tmp_path, "a", "b") == tmp_path / "images" / "a" / "b" / "a"
     assert find_folder(tmp_path, "b", "a") == tmp_path / "b"
     assert find_folder(tmp_path, "c") is None
+
+
+# JSON as a stream
+
+
+def nested(levels: int) -> bytes:
+    """A list of entries, with so many levels in the whole file."""
+    inner = b"[" * (levels - 3) + b"]" * (levels - 3)
+    return b'{"annotations": [{"x": ' + (inner or b"0") + b'}, {"x": "' + b"[{" * 200 + b'"}]}'
+
+
+@pytest.mark.parametrize("padding", [0, 65_500, 65_536, 200_001])
+def test_deep_json_is_refused_while_it_is_read(tmp_path, padding):
+    file = tmp_path / "deep.json"
+    file.write_bytes(b" " * padding + nested(DEEPEST))
+    assert len(list(stream_json(file, "annotations.item"))) == 2
+    file.write_bytes(b" " * padding + nested(DEEPEST + 1))
+    with pytest.raises(ValueError, match=f"deep.json is nested over {DEEPEST} levels; check that it is the right file"):
+        list(stream_json(file, "annotations.item"))
+
+
+def test_thirty_thousand_brackets_take_no_memory(tmp_path):
+    file = tmp_path / "deep.json"
+    file.write_bytes(b'{"annotations":[{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}]}")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is nested over"):
+        list(stream_json(file, "annotations.item"))
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+STRINGS = st.lists(st.text(st.sampled_from('[]{}"\\a')), max_size=30)
+
+
+@given(texts=STRINGS, size=st.integers(1, 40))
+@UNHURRIED
+def test_brackets_in_strings_are_no_levels(tmp_path, texts, size):
+    """Whatever part of the file a read ends in."""
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"a": [*texts, [[]]]}))
+    stream = files._Levels(file, file.open("rb"))
+    highest = []
+    while stream.read(size):
+        highest.append(stream.depth)
+    assert stream.depth == 0 and max(highest) <= 4
+    assert [value for _, value in stream_json(file, "a.item")] == [*texts, [[]]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'{"annotations": [{"caption": NaN}]}',
+            "is not JSON: it has NaN, which JSON does not know; write null instead",
+        ),
+        (b'{"annotations": [1, -Infinity]}', "is not JSON: it has -Infinity, which JSON does not know"),
+        (b'{"annotations": [{"x": 1}', "is damaged or incomplete (parse error: premature EOF); download it again"),
+        (b"<!DOCTYPE html>", "is damaged or incomplete (lexical error: invalid char in json text at '<!DOCTYPE"),
+        (b'{"annotations": ["\xff"]}', "is damaged or incomplete (lexical error"),
+        (b"", "is empty; download it again"),
+        ('{"annotations": [1]}'.encode("utf-16"), "is UTF-16, and UTF-8 is needed; save it as UTF-8"),
+    ],
+)
+def test_damaged_json_is_described_in_one_line(tmp_path, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'a.json'} {message}")) as refusal:
+        list(stream_json(tmp_path / "a.json", "annotations.item"))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("line", [b'"\xed\xa0\x80"', b'"\\ud83d"', b'"\xff"', '{"a": 1}'.encode("utf-16")])
+def test_a_line_that_utf_8_cannot_hold_is_refused(line):
+    with pytest.raises(ValueError, match=r"can't decode|can't encode"):
+        parse_json(line)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_lines_are_read_behind_the_byte_order_mark(tmp_path, mark):
+    (tmp_path / "a.txt").write_bytes(mark + b"a\n\nb")
+    assert list(read_lines(tmp_path / "a.txt")) == [(1, b"a\n"), (3, b"b")]

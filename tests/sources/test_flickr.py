@@ -228,3 +228,27 @@ def test_photographs_of_a_phone_do_not_get_identities_of_flickr():
     names = ["20210304_123456.jpg", "20210304_123512.jpg", "20210304_123600.jpg"]
     assert len({flickr_identity(name) for name in names}) == 3
     assert flickr_identity("2258277193_586949ec62.jpg.1") == flickr_identity("2258277193.jpg") == "flickr:2258277193"
+
+
+KAGGLE = {
+    "bars": "image_name| comment_number| comment\n7.jpg| 0| A dog , a cat .\n",
+    "commas": 'image_name,comment_number,comment\n7.jpg,0," A dog , a cat ."\n',
+    "two columns": 'Image,Caption\n7.jpg,"A dog , a cat ."\n',
+    "tokens": "7.jpg#0\tA dog , a cat .\n",
+}
+
+
+@pytest.mark.parametrize("name", ["results.csv", "captions.txt", "results_20130124.token", "Flickr8k.token.txt"])
+@pytest.mark.parametrize("export", KAGGLE)
+@pytest.mark.parametrize("reader", [read_flickr30k, read_flickr8k])
+def test_each_header_is_known_under_each_name(tmp_path, reader, export, name):
+    folder = write(tmp_path, {"Images/7.jpg": None, name: KAGGLE[export]})
+    (text,) = [item for item in reader(folder) if isinstance(item, Text)]
+    assert (text.identity, text.text) == ("flickr:7", "A dog , a cat .")
+
+
+def test_an_open_quote_in_kaggles_captions_is_told_for_every_line(tmp_path):
+    lines = ["image,caption", "1.jpg,A dog .", '2.jpg,"A cat .', "3.jpg,A hog .", "4.jpg,A cow ."]
+    items = list(read_flickr8k(write(tmp_path, {"Images/1.jpg": None, "captions.txt": "\n".join(lines)})))
+    assert [item.text for item in items if isinstance(item, Text)] == ["A dog ."]
+    assert [item.where for item in items if isinstance(item, LeftOut)] == [f"captions.txt:{n}" for n in (3, 4, 5)]

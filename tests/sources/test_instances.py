@@ -221,3 +221,29 @@ def test_captions_of_karpathys_file_get_boxes_too(tmp_path):
     )
     (text,) = of_type(Text, read_coco(folder))
     assert text.regions == ((2, 5, (A,)),)
+
+
+def test_boxes_belong_to_the_file_that_images_names(tmp_path):
+    content = instances((5, 9, 18, [0, 0, 100, 50]), (6, 42, 18, [0, 0, 50, 25]))
+    content["images"] = [{**image, "file_name": name} for image, name in zip(content["images"], ("dog.jpg", "9.jpg"))]
+    captions = coco_captions((9, 1, "A dog."), (42, 2, "A dog.")) | {"images": content["images"]}
+    files = {"instances_val2017.json": content, "captions_val2017.json": captions, "val2017/9.jpg": None}
+    texts = of_type(Text, read_coco(write(tmp_path, files)))
+    assert {text.identity: text.regions[0].boxes for text in texts} == {
+        "coco:dog.jpg": ((0.0, 0.0, 0.5, 0.5),),
+        "coco:9": ((0.0, 0.0, 0.25, 0.25),),
+    }
+
+
+def test_a_number_in_two_parts_has_the_boxes_of_its_part(tmp_path):
+    files = {
+        "instances_val2017.json": instances((5, 9, 18, [0, 0, 100, 50])),
+        "instances_train2017.json": instances((6, 9, 18, [0, 0, 50, 25])),
+        **{f"captions_{part}2017.json": coco_captions((9, 1, "A dog.")) for part in ("train", "val")},
+        **{f"{part}2017/000000000009.jpg": None for part in ("train", "val")},
+    }
+    texts = of_type(Text, read_coco(write(tmp_path, files)))
+    assert {text.part: text.regions[0].boxes for text in texts} == {
+        "val2017": ((0.0, 0.0, 0.5, 0.5),),
+        "train2017": ((0.0, 0.0, 0.25, 0.25),),
+    }

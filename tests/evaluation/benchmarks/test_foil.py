@@ -194,3 +194,11 @@ def test_the_rest_of_a_foil_is_the_rest_of_its_caption(before, after):
     head, tail = WORD.findall(foil_text[:start].casefold()), WORD.findall(foil_text[end:].casefold())
     assert old[: len(head)] == head and old[len(old) - len(tail) :] == tail
     assert foil_text[start:end].strip() == foil_text[start:end] != ""
+
+
+@pytest.mark.parametrize("first", ["data_type", "info", "0"])
+def test_foil_is_recognised_by_its_annotations_whatever_comes_first(tmp_path, first):
+    pair = (foil(1, 9, "A dog.", foil_id=1), foil(2, 9, "A cat.", "cat", "dog", foil_id=1))
+    write(tmp_path, {"own.json": {first: "x", **foil_file(*pair)}})
+    found = read_benchmark(f"foil={tmp_path / 'own.json'}")
+    assert [claim.text for claim in found.claims] == ["A dog.", "A cat."]

@@ -11,6 +11,7 @@ from claims import lines, whole, write
 
 from evaluation.benchmarks import Claim, read_benchmark
 from evaluation.benchmarks.figures import label_figures
+from evaluation.benchmarks.pictures import find_pictures
 
 OWN = [
     {"image": "a/1.jpg", "caption": 'Two "dogs", running', "label": "yes", "subset": "animals"},
@@ -79,3 +80,28 @@ def test_a_broken_row_of_own_pairs_is_reported_and_keeps_its_number(tmp_path):
         "not a JSON object",
     ]
     assert all(entry.reason.startswith(reason) for entry, reason in zip(found.left_out, reasons))
+
+
+def test_names_of_columns_in_any_case_and_nearly_ours(tmp_path):
+    write(tmp_path, {"own.csv": "Image,CAPTION,Label,Subset,splitt\n1.jpg,A dog,0,x,test\n"})
+    found = read_benchmark(f"pairs={tmp_path / 'own.csv'}")
+    assert found.claims == [Claim("1.jpg", "A dog", 0, "x", 0)]
+    assert [(entry.what, entry.reason) for entry in found.left_out] == [
+        ("collection", "own.csv: the column 'splitt' is not read; if it is meant as 'split', rename it")
+    ]
+
+
+def test_an_open_quote_in_own_pairs_is_told_for_every_line(tmp_path):
+    write(tmp_path, {"own.csv": 'image,caption\n1.jpg,A dog\n2.jpg,"A cat\n3.jpg,A hog\n4.jpg,A cow\n'})
+    found = read_benchmark(f"pairs={tmp_path / 'own.csv'}")
+    assert [claim.text for claim in found.claims] == ["A dog"]
+    assert [entry.where for entry in found.left_out] == [f"own.csv:{n}" for n in (3, 4, 5)]
+
+
+def test_absolute_paths_below_the_folder_of_images_are_found(tmp_path):
+    folder = write(tmp_path / "images", {"1.jpg": b"", "2.jpg": b""})
+    outside = write(tmp_path, {"3.jpg": b""}) / "3.jpg"
+    rows = [f"{folder / '1.jpg'},A dog", "2.jpg,A cat", f"{outside},A hog"]
+    write(tmp_path, {"own.csv": "image,caption\n" + "\n".join(rows) + "\n"})
+    found = find_pictures(read_benchmark(f"pairs={tmp_path / 'own.csv'}"), folder)
+    assert found == {str(folder / "1.jpg"): folder / "1.jpg", "2.jpg": folder / "2.jpg"}

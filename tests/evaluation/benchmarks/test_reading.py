@@ -84,3 +84,10 @@ def test_no_file_crashes_a_reader(tmp_path, name, content, as_foil):
     for claim in found.claims:
         assert claim.text == claim.text.strip() != "" and claim.picture
         assert all(0 <= start < end <= len(claim.text) for start, end in claim.changed)
+
+
+def test_utf_16_is_named(tmp_path):
+    write(tmp_path, {"file.json": '{"0": {"filename": "1.jpg"}}'.encode("utf-16")})
+    for name in ("sugarcrepe", "foil", "winoground", "snli-ve"):
+        with pytest.raises(ValueError, match=r"file\.json is UTF-16, and UTF-8 is needed"):
+            read_benchmark(f"{name}={tmp_path / 'file.json'}")
