@@ -120,6 +120,8 @@ class Bundle:
 
         ValueError or OSError says why they cannot be judged.
         """
+        if not is_utf8(text):
+            raise ValueError(f"the text {text[:40]!a} has half of a character; write it again")
         everything = split_words(text)
         if not everything:
             raise ValueError(f"the text {text[:40]!r} has no words to check")
@@ -217,6 +219,15 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"cannot read {path}: {error}") from error
+
+
+def is_utf8(text: str) -> bool:
+    """Can the text be shown? Some programs, and terminals with another encoding, give half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def usable_cores() -> int:
