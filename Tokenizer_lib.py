@@ -32,8 +32,8 @@ HYPHENS = "\u2010\u2011\ufe63\uff0d"
 APOSTROPHES = "\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07"
 SEPARATORS = "\u2122\u2120"  # ™ and ℠: NFKC would add their letters to the word before them
 # Characters without a glyph that do not end a word: soft hyphen, joiners, directions, variation selectors.
-_INVISIBLE = ((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x200C, 0x200F), (0x202A, 0x202E), (0x2060, 0x2064))
-_INVISIBLE += ((0x2066, 0x2069), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_INVISIBLE = [(0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x200C, 0x200F), (0x202A, 0x202E), (0x2060, 0x2064)]
+_INVISIBLE += [(0x2066, 0x2069), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF)]
 _SPELLING: dict[int, str | None] = {
     **{code: None for first, last in _INVISIBLE for code in range(first, last + 1)},
     **{ord(char): "-" for char in HYPHENS},

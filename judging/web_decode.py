@@ -36,14 +36,15 @@ def decode_apart(file: Path, short_side: int, longest: float = LONGEST) -> Image
 
 
 def main(file: str, short_side: str) -> None:
+    answer: dict[str, object]
+    pixels = b""
     try:
         picture = open_picture(Path(file), int(short_side))
+        answer, pixels = {"size": picture.size}, picture.tobytes()
     except OSError as error:  # str(error) has the path in another form
-        answer, pixels = {"error": f"{file}: {error.strerror or error}"}, b""
+        answer = {"error": f"{file}: {error.strerror or error}"}
     except ValueError as error:
-        answer, pixels = {"error": str(error)}, b""
-    else:
-        answer, pixels = {"size": picture.size}, picture.tobytes()  # type: ignore[dict-item]
+        answer = {"error": str(error)}
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + pixels)
 
 

@@ -68,6 +68,8 @@ class Login:
             return await self.app(scope, receive, send)
         if given:
             await asyncio.sleep(WRONG_PASSWORD)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008})  # "policy violation", RFC 6455
         ask = (b"www-authenticate", b'Basic realm="Image & Text Consistency", charset="UTF-8"')
         return await refuse(send, 401, "a name and a password are needed", ask)
 

@@ -60,6 +60,16 @@ def test_a_login_lets_nobody_in_without_the_password(monkeypatch):
     assert ask(app, headers=[(b"Authorization", right)])[0] == 200
 
 
+def test_a_socket_without_the_password_is_closed():
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Login(inner, "a:b")({**PLAIN, "type": "websocket"}, None, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
 def test_a_wrong_password_takes_a_second(monkeypatch):
     waited = []
 
