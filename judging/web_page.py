@@ -101,7 +101,7 @@ class Handlers:
     def choose(self, visit: Visit | None, threshold: float, event: gr.EventData) -> Outputs:
         """Show the heat map of another word."""
         number = number_in(event, "index")
-        if visit is None or visit.verdict is None or number not in range(len(visit.verdict.words)):
+        if visit is None or visit.verdict is None or number is None or not 0 <= number < len(visit.verdict.words):
             return gr.skip(), gr.skip(), gr.skip()
         visit = replace(visit, chosen=number)
         return visit, words_html(visit, threshold_at(self.judge, threshold)), heat_html(visit)

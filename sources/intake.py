@@ -128,8 +128,8 @@ class Intake:
                 self.db.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?)", values)
             case Text() | Grounded() if (plain := drop_markup(item.text)) != item.text and split_words(plain):
                 self.with_markup[source] += 1
-                regions = carry(item.regions, item.text, plain)
-                self.add(source, item._replace(text=plain, regions=regions))
+                carried = carry(item.regions, item.text, plain)
+                self.add(source, item._replace(text=plain, regions=carried))
             case Text():
                 words = [word.text for word in split_words(item.text)]
                 if problem := caption_problem(item.text, len(words)):
