@@ -141,6 +141,8 @@ def choose(page, path: Path) -> None:
 def check(page, picture: Path, text: str) -> None:
     choose(page, picture)
     page.wait_for_selector("#picture img")
+    # The picture of an earlier choice is there at once; the new one also replaces the verdict.
+    page.wait_for_function("document.querySelector('#verdict').innerText.includes('The verdict appears here')")
     page.fill("#text textarea", text)
     page.click("#check")
     page.wait_for_selector(".verdict")
