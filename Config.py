@@ -604,7 +604,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         dataclasses.replace(_SCENES, name="scenes-small", optim=dataclasses.replace(_SCENES.optim, epochs=10)),
     ),
     "frozen": (
-        "photographs on a CPU, with a frozen ResNet-50; made the shipped judge; about 110 min for 7,000 photographs on 2 cores",
+        "photographs on a CPU, with a frozen ResNet-50; about 110 min for 7,000 photographs on 2 cores",
         Config(
             name="frozen",
             data=DataConfig(

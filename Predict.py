@@ -90,6 +90,8 @@ class PredictConfig:
     """Address of the web page; 0.0.0.0 shows it to the whole network."""
     port: int = 7860
     """Port of the web page."""
+    auth: Annotated[str | None, tyro.conf.arg(metavar="USER:PASSWORD", help_behavior_hint="")] = None
+    """Name and password that the web page asks for; without them everyone who can reach it can use it."""
 
     def __post_init__(self) -> None:
         for name in ("image", "model", "heatmap", "pairs", "images", "out", "report"):
@@ -105,6 +107,9 @@ class PredictConfig:
         require(self.worst == 50 or bool(self.report), "--worst needs --report FILE")
         require(self.engine == "local" or bool(self.out), "--engine needs --pairs FILE --out FILE")
         require((self.host, self.port) == ("127.0.0.1", 7860) or self.web, "--host and --port belong to --web")
+        require(self.auth is None or self.web, "--auth belongs to --web")
+        user, _, password = ("u:p" if self.auth is None else self.auth).partition(":")
+        require(bool(user and password), "--auth: must be USER:PASSWORD")
         for name in ("json", "heatmap"):
             require(not (getattr(self, name) and (self.pairs or self.web)), f"--{name} needs one picture and one text")
         if self.risk is not None:
@@ -133,7 +138,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if settings.web:
             from judging.web import serve
 
-            serve(Judge.load(model, settings.device, settings.risk), settings.host, settings.port)
+            serve(Judge.load(model, settings.device, settings.risk), settings.host, settings.port, settings.auth)
         elif settings.pairs:
             judge_pairs(settings, model)
         else:

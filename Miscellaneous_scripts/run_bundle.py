@@ -134,6 +134,8 @@ class Bundle:
 
         ValueError or OSError says why they cannot be judged.
         """
+        if not is_utf8(text):
+            raise ValueError(f"the text {text[:40]!a} has half of a character; write it again")
         everything = split_words(text)
         if not everything:
             raise ValueError(f"the text {text[:40]!r} has no words to check")
@@ -235,6 +237,15 @@ def limits_at(limits: Sequence[Sequence[Any]], risk: float) -> Sequence[Any]:
     if not limits[0][0] <= risk < 0.5:
         raise ValueError(f"--risk {risk:g}: must be at least {limits[0][0]:g} and below 0.5")
     return max((each for each in limits if each[0] <= risk), key=lambda each: each[0])
+
+
+def is_utf8(text: str) -> bool:
+    """Can the text be shown? Some programs, and terminals with another encoding, give half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def usable_cores() -> int:

@@ -6,14 +6,16 @@ Training and prediction both read pictures here, so that a model sees the same p
 import base64
 import hashlib
 import io
+import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
 MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
@@ -21,6 +23,26 @@ MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded
 MOST_STRETCHED = 10  # long side / short side; a square input of 224 pixels shrinks 256 x 2560 by 11 along one side
 SMALLEST_SIDE = 32  # pixels; smaller files are placeholders
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or rotated, 5 to 8 swap width and height
+UNKNOWN_ORIENTATION = 0  # shown upright
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# A progressive JPEG is decoded once for each of its scans, and an empty scan has 100 bytes: 2 MB with 22,000 scans took
+# 100 s. Encoders write 10, MozJPEG up to 64 when it tries them all.
+MOST_SCANS = 100
+MOST_SCANNED = 1_000_000_000  # pixels times scans: 100 megapixels with 10 scans
+
+# What is decoded of a PNG: besides its critical chunks (whose names have a capital) transparency, frames, orientation.
+PNG_START, PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"tRNS", b"acTL", b"fcTL", b"fdAT")
+PNG_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # texts that can have it, beside eXIf
+MOST_TEXT = 2**20  # bytes of such a text; Pillow refuses the picture if it has more
 
 # Two files show the same photograph if their hashes differ in at most MOST_BITS of 256 bits, and no cell of their 8 x 8
 # colour thumbnails differs by more than MOST_COLOUR of 255. Measured on 7,700 photographs of COCO, Flickr and ADE20K:
@@ -41,7 +63,7 @@ def stored_picture(path: Path, short_side: int, quality: int) -> tuple[bytes, Im
     """
     data = _read(path)
     with _open(data) as image:
-        upright = image.getexif().get(ORIENTATION, 1) == 1
+        upright = orientation_of(image) == 1
         if image.format == "JPEG" and image.mode == "RGB" and upright and min(image.size) <= short_side:
             image.load()
             return data, image.copy()
@@ -117,21 +139,98 @@ def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> I
     """
     scale = min(1, short_side / min(image.size))
     width, height = (max(1, round(side * scale)) for side in image.size)
-    is_turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    orientation = orientation_of(image)
     # Decoding a JPEG at 1/2, 1/4 or 1/8 of its size is several times faster; LANCZOS does the rest.
     if ours:
         image.draft(None, (2 * width, 2 * height))
-    picture = to_rgb(ImageOps.exif_transpose(image))
-    size = (height, width) if is_turned else (width, height)
+    turn = TURNS.get(orientation)
+    picture = to_rgb(image if turn is None else image.transpose(turn))
+    size = (height, width) if orientation >= 5 else (width, height)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """1 to 8, as a viewer shows the picture; UNKNOWN_ORIENTATION if its metadata cannot be read.
+
+    Pillow itself turns a TIFF when it loads the pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata
+        if image.format in ("PNG", "TIFF"):
+            image.load()  # `getexif` of a PNG does it too; an error of its pixels must not pass for one of its metadata
+        try:
+            found = image.getexif().get(ORIENTATION, 1)
+        except MemoryError:
+            raise
+        except Exception:  # Pillow raises any exception on damaged metadata
+            return UNKNOWN_ORIENTATION
+    return found if isinstance(found, int) and 1 <= found <= 8 else UNKNOWN_ORIENTATION
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A PNG without the chunks that change nothing in the picture; other data as they are.
+
+    Pillow refuses a picture for one damaged or long chunk of metadata, such as the prompt of an image generator.
+    """
+    if not data.startswith(PNG_START):
+        return data
+    kept, place = [PNG_START], len(PNG_START)
+    while place + 12 <= len(data):
+        size, name = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
+        end = place + 12 + size
+        if name[:1].isupper() or name in PNG_CHUNKS or _has_orientation(name, data[place + 4 : end]):
+            kept.append(data[place:end])
+        place = end
+        if name == b"IEND":
+            break
+    kept.append(data[place:])
+    return b"".join(kept)
+
+
+def _has_orientation(name: bytes, chunk: bytes) -> bool:
+    """Can Pillow read this chunk (its name, content and checksum), and can the orientation be in it?"""
+    content, checksum = chunk[4:-4], int.from_bytes(chunk[-4:])
+    is_text = name in (b"tEXt", b"zTXt", b"iTXt") and content.startswith(PNG_ORIENTATION)
+    if not (name == b"eXIf" or is_text) or zlib.crc32(chunk[:-4]) != checksum:
+        return False
+    if name != b"zTXt" and not (name == b"iTXt" and content.partition(b"\0")[2].startswith(b"\1")):
+        return len(content) <= MOST_TEXT
+    packed = content.partition(b"\0")[2][1:] if name == b"zTXt" else content.split(b"\0", 4)[-1]
+    unpack = zlib.decompressobj()
+    try:
+        unpack.decompress(packed, MOST_TEXT)
+    except zlib.error:
+        return False
+    return not unpack.unconsumed_tail
+
+
+def require_few_scans(data: bytes, pixels: int) -> None:
+    """ValueError for a JPEG that takes too long, because its scans decode every pixel again and again."""
+    scans = count_scans(data)
+    if scans > MOST_SCANS or scans * pixels > MOST_SCANNED:
+        most = min(MOST_SCANS, MOST_SCANNED // pixels)
+        raise ValueError(f"a JPEG with {scans:,} scans; at most {most} are decoded at this size")
+
+
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")  # without those that have no length
+
+
+def count_scans(data: bytes) -> int:
+    """Number of scans of a JPEG."""
+    scans = place = 0
+    while (marker := _MARKER.search(data, place)) and marker[1] != b"\xd9":  # the end of the picture
+        scans += marker[1] == b"\xda"
+        place = marker.end() + max(2, int.from_bytes(data[marker.end() : marker.end() + 2]))
+    return scans
 
 
 def _open(data: bytes) -> Image.Image:
     """Open a picture and check its size from the header, before it is decoded."""
     if not data:
         raise ValueError("the file is empty")
+    data = without_metadata(data)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_size` has a lower limit
+        warnings.simplefilter("ignore")  # of damaged metadata, and of large pictures: `check_size` has a lower limit
         try:
             image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
         except Image.UnidentifiedImageError:
@@ -140,6 +239,8 @@ def _open(data: bytes) -> Image.Image:
         except Image.DecompressionBombError as error:  # Pillow's own limit, 179 megapixels
             raise ValueError(str(error)) from None
     check_size(image)
+    if image.format in ("JPEG", "MPO"):
+        require_few_scans(data, image.width * image.height)
     return image
 
 

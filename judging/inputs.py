@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -44,7 +45,7 @@ class PictureError(InputError):
 
 
 class TextError(InputError):
-    """A text without a word."""
+    """A text without a word, or with half of a character."""
 
     kind = "text"
 
@@ -89,6 +90,9 @@ def check_text(text: str, number: int | None = None) -> None:
     """TextError if it is not a string or has no word; number: its index in a list of several texts."""
     if not isinstance(text, str):
         raise TextError(number, "", f"a text is needed, not {type(text).__name__}")
+    if broken := re.search("[\\ud800-\\udfff]", text):  # UTF-8 cannot encode it, so no output could show the text
+        reason = f"it has half of a character (U+{ord(broken[0]):04X}) at position {broken.start()}; write it again"
+        raise TextError(number, ascii(text[:40]), reason)
     if not split_words(text):
         raise TextError(number, repr(text[:40]), "it has no words to check")
 

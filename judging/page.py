@@ -24,6 +24,7 @@ from judging.inputs import open_any
 from judging.judge import Judge, Verdict, name_model
 from judging.notebook import unread_note
 from judging.suggest import Suggestion, suggest
+from sources.files import find_below
 from sources.pairs import path_below
 from sources.tables import BrokenRow, our_columns, read_table
 
@@ -134,7 +135,7 @@ def card(judge: Judge, images: Path, suspect: Suspect, suggestions: bool) -> str
     """
     place = f"row {suspect.row:,}, <code>{html.escape(suspect.image)}</code>"
     try:
-        picture = open_any(images / path_below(suspect.image, images))
+        picture = open_any(find_below(images, path_below(suspect.image, images)))
         verdict = judge.check(picture, suspect.caption)
         found = suggest(judge, picture, suspect.caption) if suggestions else []
     except (ValueError, OSError) as error:  # the picture has changed since it was scored

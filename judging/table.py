@@ -33,6 +33,7 @@ from evaluation import scoring
 from judging.doubt import content_words
 from judging.inputs import why_unreadable
 from judging.judge import Judge, name_model
+from sources.files import find_below
 from sources.pairs import path_below
 from sources.tables import (
     PARQUET_ERRORS,
@@ -111,7 +112,7 @@ def find_any_picture(job: Job) -> None:
     for _, row in read_table(job.source):
         with contextlib.suppress(ValueError):
             if isinstance(row, dict):
-                path = job.images / path_below(row.get("image"), job.images)
+                path = find_below(job.images, path_below(row.get("image"), job.images))
                 seen += 1
                 if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises if a name is too long
                     return
@@ -373,7 +374,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | BrokenRow]], images
             results[number]["error"] = pair
         else:
             pairs.append((number, *pair))
-    places = {name: images / name for _, name, _ in pairs}
+    places = {name: find_below(images, name) for _, name, _ in pairs}
     if not places:
         return results
     errors: dict[str, ValueError | OSError] = {}  # by the name of the picture

@@ -231,7 +231,7 @@ async function send(file) {{
   try {{
     const drawn = Date.now() + '-' + Math.random().toString(36).slice(2);
     const {{path}} = await upload(new File([file], drawn));
-    trigger('upload', {{path, name: file.name}});
+    trigger('upload', {{upload: path, name: file.name}});
   }} catch (error) {{
     trigger('refuse', {{name: file.name}});
   }} finally {{

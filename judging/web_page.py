@@ -4,6 +4,7 @@ This module imports Gradio, which takes 3 seconds; judging/web.py imports it whe
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from judging.examples import examples_for
 from judging.inputs import InputError
 from judging.judge import Judge
 from judging.suggest import suggest
+from judging.web_guard import Check, is_nothing, is_number, is_text
 from judging.web_html import (
     CHOOSE,
     LOOKING,
@@ -35,7 +37,7 @@ from judging.web_uploads import MOST_BYTES, read_upload
 
 MOST_LETTERS = 2000  # of a text; the model reads at most 64 words
 IDLE = 1800  # seconds without an event until the state of a visitor is deleted
-AT_ONCE = 2  # verdicts that are computed at the same time; more are not faster on two cores
+AT_ONCE = 2  # verdicts that are computed at the same time, and uploads that are decoded; others wait in a queue
 
 Outputs = tuple[Any, ...]  # new values of the parts that `connect` lists as outputs; gr.skip() keeps the old value
 
@@ -55,20 +57,20 @@ class Handlers:
 
     def upload(self, visit: Visit | None, event: gr.EventData) -> Outputs:
         """Show an upload as the visitor's picture."""
-        name = str(event._data.get("name", "picture"))[:80]
+        name = text_in(event, "name") or "picture"
         try:
-            picture = read_upload(str(event._data.get("path", "")), Path(gr.utils.get_upload_folder()))
-        except (ValueError, OSError) as error:
+            picture = read_upload(text_in(event, "upload", 500), Path(gr.utils.get_upload_folder()))
+        except ValueError as error:
             return gr.skip(), *self.fail(visit, f"{name}: {error}")
         return picture_html(picture, name), Visit(picture, picture), WAITING, "", "", ""
 
     def refuse(self, visit: Visit | None, event: gr.EventData) -> Outputs:
         """Say why the browser did not upload a file."""
-        name, size = str(event._data.get("name", ""))[:80], event._data.get("bytes")
-        if isinstance(size, int):
+        name, size = text_in(event, "name"), number_in(event, "bytes")
+        if size is not None:
             limit = f"at most {MOST_BYTES / 1e6:,.0f} MB are accepted"
             return self.fail(visit, f"{name}: the file has {size / 1e6:,.1f} MB; {limit}")
-        return self.fail(visit, f"{name}: the upload failed; please try again")
+        return self.fail(visit, f"{name}: the upload failed; wait a minute, then try again")
 
     def check(self, visit: Visit | None, text: str, threshold: float) -> Outputs:
         """Judge the text."""
@@ -98,10 +100,10 @@ class Handlers:
 
     def choose(self, visit: Visit | None, threshold: float, event: gr.EventData) -> Outputs:
         """Show the heat map of another word."""
-        number = event._data.get("index")
-        if visit is None or visit.verdict is None or number not in range(len(visit.verdict.words)):
+        number = number_in(event, "index")
+        if visit is None or visit.verdict is None or number is None or not 0 <= number < len(visit.verdict.words):
             return gr.skip(), gr.skip(), gr.skip()
-        visit = replace(visit, chosen=int(number))
+        visit = replace(visit, chosen=number)
         return visit, words_html(visit, threshold_at(self.judge, threshold)), heat_html(visit)
 
     def show(self, visit: Visit | None, threshold: float) -> Outputs:
@@ -114,18 +116,30 @@ class Handlers:
     def exemplify(self, threshold: float, event: gr.EventData) -> Outputs:
         """Judge an example."""
         examples = examples_for(self.judge)
-        example = examples[int(event._data.get("index", 0)) % len(examples)]
+        example = examples[(number_in(event, "index") or 0) % len(examples)]
         visit = Visit(*example.open())
         picture = picture_html(visit.shown, example.name)
         return picture, example.text, *self.check(visit, example.text, threshold)
 
     def take_over(self, event: gr.EventData) -> str:
         """The corrected text, for the text box."""
-        return str(event._data.get("text", ""))[:MOST_LETTERS]
+        return text_in(event, "text", MOST_LETTERS)
 
     def reset(self) -> float:
         """Put the slider back to the tuned threshold."""
         return self.tuned
+
+
+def text_in(event: gr.EventData, name: str, most: int = 80) -> str:
+    """A text of an event, at most so many letters; "" if it has none. What is no character is "?"."""
+    value = event._data.get(name) if isinstance(event._data, dict) else None
+    return value[:most].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def number_in(event: gr.EventData, name: str) -> int | None:
+    """A whole number of an event."""
+    value = event._data.get(name) if isinstance(event._data, dict) else None
+    return value if type(value) is int else None
 
 
 class Parts(NamedTuple):
@@ -150,6 +164,18 @@ def build(judge: Judge) -> gr.Blocks:
     with gr.Blocks(title="Image & Text Consistency", analytics_enabled=False) as page:
         connect(lay_out(on), on)
     return page
+
+
+def checks_of(page: gr.Blocks) -> dict[int, list[Check]]:
+    """For each event of the page, a check of each of its inputs."""
+    return {number: [check_of(part) for part in event.inputs] for number, event in page.fns.items()}
+
+
+def check_of(part: Any) -> Check:
+    """Can this value come from that part of the page? The state of a visitor stays here, so its value is None."""
+    if isinstance(part, gr.Slider):
+        return partial(is_number, lowest=part.minimum, highest=part.maximum)
+    return is_nothing if isinstance(part, gr.State) else is_text
 
 
 def lay_out(on: Handlers) -> Parts:
@@ -187,8 +213,7 @@ def connect(parts: Parts, on: Handlers) -> None:
     light: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     heavy: dict[str, Any] = {**light, "concurrency_id": "judge", "concurrency_limit": AT_ONCE}
     results = [state, verdict, words, heat, corrections]
-    # One picture is decoded at a time: decoding the largest ones takes up to 2 GB.
-    picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=1)
+    picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=AT_ONCE)
     picture.refuse(on.refuse, state, results, **light)
     for event in (button.click, text.submit):
         checked = event(on.check, [state, text, slider], results, **heavy)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from common.pictures import open_picture
 from judging.inputs import SHORT_SIDE, why_unreadable
+from judging.web_decode import decode_apart
 
 MOST_BYTES = 20_000_000  # of an upload; photographs of phones have under 10 MB
 
@@ -50,17 +50,18 @@ def sweep(folder: Path, age: float) -> None:
 def read_upload(path: str, folder: Path) -> Image.Image:
     """The picture of an upload, reduced as in a database. The file is deleted.
 
-    ValueError or OSError says why it cannot be read, without the path, which visitors should not see.
+    path: below `folder`, as the answer to the upload says. ValueError says why it cannot be read, without the path,
+    which visitors should not see.
     """
-    file = Path(path).resolve()
+    if not path or "\0" in path:
+        raise ValueError("it was not uploaded")
+    file = (folder / path).resolve()
     if not file.is_relative_to(folder.resolve()):  # the path comes from the browser, so it can be any path
         raise ValueError("it was not uploaded")
+    if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises if a name is too long
+        raise ValueError("the upload is gone; please choose it again")
     try:
-        return open_picture(file, SHORT_SIDE)
-    except OSError as error:
-        raise OSError(
-            "the upload is gone; please choose it again" if not file.exists() else str(error.strerror)
-        ) from None
+        return decode_apart(file, SHORT_SIDE)
     except ValueError as error:
         raise ValueError(why_unreadable(error, str(file))) from None
     finally:

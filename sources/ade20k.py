@@ -6,7 +6,7 @@ Source: Zhou et al. 2017.
 from collections.abc import Iterator
 from pathlib import Path
 
-from sources.files import find_folder, picture_files
+from sources.files import find_folder, nfc, picture_files
 from sources.items import Item, Picture, Source
 
 PARTS = {"training": "train", "validation": "validation"}
@@ -27,7 +27,7 @@ def read_ade20k(folder: Path) -> Iterator[Item]:
 
 def ade20k_identity(name: str) -> str:
     """Identity of an ADE20K photograph: its file name without the ending."""
-    return f"ade20k:{Path(name).stem}"
+    return f"ade20k:{nfc(Path(name).stem)}"
 
 
 SOURCES = {

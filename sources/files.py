@@ -1,12 +1,14 @@
 """Read the files of datasets: lines, JSON as a stream, and the files and folders of an unpacked archive."""
 
 import codecs
+import functools
 import json
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 import ijson
@@ -158,6 +160,35 @@ def picture_files(folder: Path, recursive: bool = False) -> Iterator[Path]:
             yield path
         elif recursive and path.is_dir():
             yield from picture_files(path, recursive)
+
+
+def nfc(name: str) -> str:
+    """The name of a file in the form in which names are compared: macOS and many archives spell an accent apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def find_below(folder: Path, name: str | PurePath) -> Path:
+    """The path of a file below a folder. If there is none with exactly this name, the one with the same NFC."""
+    exact = folder / name
+    if str(name).isascii() or os.path.lexists(exact):
+        return exact
+    place = folder
+    for part in PurePath(name).parts:
+        place /= part if os.path.lexists(place / part) else _names_below(place).get(nfc(part), nfc(part))
+    return place
+
+
+def _names_below(folder: Path) -> dict[str, str]:
+    """NFC of the names in a folder that have another form -> the names; empty if it cannot be read."""
+    try:
+        return _names_of_version(folder, folder.stat().st_mtime_ns)
+    except (OSError, ValueError):  # ValueError: the name has a zero byte
+        return {}
+
+
+@functools.lru_cache(16)
+def _names_of_version(folder: Path, _changed: int) -> dict[str, str]:
+    return {nfc(name): name for name in sorted(os.listdir(folder)) if nfc(name) != name}  # noqa: PTH208
 
 
 def unread_collections(file: Path, counts: Counter[str]) -> Iterator[LeftOut]:

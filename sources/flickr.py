@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from sources.files import find_file, find_folder, not_utf8, picture_files, read_lines
+from sources.files import find_file, find_folder, nfc, not_utf8, picture_files, read_lines
 from sources.items import Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.karpathy import read_karpathy
 from sources.tables import read_table
@@ -158,7 +158,7 @@ def flickr_identity(name: str) -> str:
     """Identity of a Flickr photograph: the same for "1000268201_693b08cb0e.jpg" and "1000268201.jpg"."""
     # Ten hex digits follow the number of a Flickr photograph. "20210304_123456.jpg" (named by its date) does not match.
     number = re.match(r"([0-9]+)_[0-9a-f]{10}\b", name)
-    return f"flickr:{number[1] if number else Path(name).stem}"
+    return f"flickr:{number[1] if number else nfc(Path(name).stem)}"
 
 
 def _identity_of_line(line: str) -> str | None:

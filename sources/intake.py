@@ -20,10 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.regions import Region, from_lists
+from common.regions import Region, carry, from_lists
+from sources.files import nfc
 from sources.items import Grounded, Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.registry import SOURCES
-from Tokenizer_lib import split_words
+from Tokenizer_lib import drop_markup, split_words
 
 LONGEST_CAPTION = 10_000  # characters; human narratives stay below 3,000, and spaCy refuses texts from 1,000,000
 
@@ -105,6 +106,8 @@ class Intake:
         """The sources that are read; the column `source` of the tables is an index into this list."""
         self.unread: Counter[tuple[str, str]] = Counter()
         """(source, "photographs" or "captions") -> how many its reader left out; no other table contains them."""
+        self.with_markup: Counter[str] = Counter()
+        """Source -> how many of its texts were stored without their entities, tags or addresses of web pages."""
         self.notes: list[str] = []
         self.overlaps: dict[str, list[dict[str, Any]]] = {"by number": [], "by picture": []}
         self.held_out: dict[str, Any] | None = None
@@ -129,8 +132,12 @@ class Intake:
                 path = None if item.path is None else str(item.path)
                 scene = None if item.scene is None else json.dumps(item.scene)
                 self._mention(number, item.identity, where(item))
-                values = (item.identity, number, item.image_id, path, item.split, scene, item.part)
+                values = (item.identity, number, nfc(item.image_id), path, item.split, scene, item.part)
                 self.db.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            case Text() | Grounded() if (plain := drop_markup(item.text)) != item.text and split_words(plain):
+                self.with_markup[source] += 1
+                carried = carry(item.regions, item.text, plain)
+                self.add(source, item._replace(text=plain, regions=carried))
             case Text():
                 words = [word.text for word in split_words(item.text)]
                 if problem := caption_problem(item.text, len(words)):

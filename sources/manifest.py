@@ -37,12 +37,13 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
             **account(intake, source, sum(n for (name, _), n in content.kinds.items() if name == source)),
             "splits": count_splits(intake, source),
             "kinds": {kind: n for (name, kind), n in sorted(content.kinds.items()) if name == source},
+            "without_markup": intake.with_markup[source],
             "regions": {unit: content.grounded[source, unit] for unit in ("captions", "words")},
             "picture_bytes": content.picture_bytes[source],
         }
         for source in intake.names
     }
-    splits = count_splits(intake)
+    splits, cleaned = count_splits(intake), sorted(intake.with_markup.items())
     assert sum(splits.values()) == sum(file["rows"] for file in content.files.values()), "every photograph has a row"
     return {
         **identify(content.files, pipeline),
@@ -53,7 +54,11 @@ def describe(settings: DatabaseConfig, pipeline: str, intake: Intake, content: C
         "overlaps": intake.overlaps,
         "held_out": intake.held_out,
         "files": content.files,
-        "notes": intake.notes + [f"the {split} split is empty" for split in SPLITS if not splits[split]],
+        "notes": [
+            *intake.notes,
+            *(f"{source}: entities, tags or addresses were removed from {n:,} texts" for source, n in cleaned),
+            *(f"the {split} split is empty" for split in SPLITS if not splits[split]),
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 A label can mark a text as not true of its picture.
 """
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from Config import DatabaseConfig
+from sources.files import find_below, nfc
 from sources.items import SPLIT_NAMES, Item, LeftOut, Listed, Note, Picture, Source, Text
 from sources.tables import read_table
 
@@ -36,10 +38,12 @@ def read_pairs(file: Path, images: Path) -> Iterator[Item]:
             yield LeftOut("line", where, pair, captions=1)
             continue
         name, text, split, matches = pair
-        found = os.path.isfile(images / name)  # noqa: PTH113 - Path.is_file raises if a name is too long
+        path = find_below(images, name)
+        found = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises if a name is too long
         names[found] += 1
+        name = name_of(name, images)
         if found:
-            yield Picture(f"pairs:{name}", name, images / name)
+            yield Picture(f"pairs:{name}", name, path)
         if split is not None:
             yield Listed(f"pairs:{name}", split, where)
         yield Text(f"pairs:{name}", text, "caption", where, matches)
@@ -63,6 +67,14 @@ def read_pair(row: Mapping[str, Any], images: Path | None = None) -> tuple[str, 
     if label not in LABELS and label not in NOTHING:
         return f"unknown label {label[:40]!r}; known: {', '.join(LABELS)}"
     return str(path), caption.strip(), SPLIT_NAMES.get(split), LABELS.get(label, True)
+
+
+def name_of(name: str, images: Path) -> str:
+    """The name by which a picture is known: NFC, unless the folder has another file of that name."""
+    plain = nfc(name)
+    with contextlib.suppress(OSError, ValueError):  # one of the files does not exist
+        return plain if (images / plain).samefile(images / name) else name
+    return plain
 
 
 def path_below(image: Any, images: Path | None = None) -> PurePosixPath:

@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 
 from common.storage import SPLITS
-from sources.files import PICTURE_ENDINGS, read_lines
+from sources.files import PICTURE_ENDINGS, nfc, read_lines
 from sources.intake import Intake
 
 FRACTIONS = (0.75, 0.15, 0.10)  # of SPLITS, for photographs that are in no official list
@@ -106,6 +106,7 @@ def _identities_named(intake: Intake, line: str) -> set[str]:
     A line is an identity, an id that a source recognises (a number or file name of COCO or Flickr), or a file name,
     with or without its folder and extension.
     """
+    line = nfc(line)
     identities = {line, *(source.identify(line) or line for source in intake.sources.values())}
     last = line.rpartition("/")[2]
     names = [line, last, *(f"{last}{ending}" for ending in sorted(PICTURE_ENDINGS))]

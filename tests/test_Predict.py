@@ -346,6 +346,7 @@ def test_the_shipped_models_are_small_and_whole(folder, most):
         (b"", "a ball", "empty"),
         (b"no picture at all", "a ball", "scene.jpg"),
         ("whole", "?!", "has no words"),
+        ("whole", "A \udced ball", "text 'A \\udced ball': it has half of a character (U+DCED) at position 2"),
     ],
 )
 def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, text, message):
@@ -365,6 +366,8 @@ def test_what_cannot_be_judged_gets_one_line(model, picture, tmp_path, content, 
     [
         (["scene.png"], "a text is needed"),
         (["scene.png", "a ball", "--web"], "--web takes no picture"),
+        (["scene.png", "a ball", "--auth", "a:b"], "--auth belongs to --web"),
+        *((["--web", "--auth", auth], "--auth: must be USER:PASSWORD") for auth in ("a", "a:", ":b", "")),
         (["--pairs", "a.csv"], "--pairs needs --out FILE"),
         (["--out", "a.csv"], "--out needs --pairs"),
         (["scene.png", "a ball", "--pairs", "a.csv", "--out", "b.csv"], "takes no single picture"),

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from evaluation.benchmarks.reading import Contents
 from sources.coco import coco_identity
+from sources.files import find_below, nfc
 from sources.flickr import flickr_identity
 from sources.pairs import relative_to
 
@@ -56,7 +57,7 @@ class PictureFinder:
     def __init__(self, images: Path):
         self.images = images
         self._found: dict[str, Path | None] = {}
-        self._listed: dict[PurePosixPath, frozenset[str]] = {}
+        self._listed: dict[PurePosixPath, dict[str, str]] = {}  # folder -> NFC or name -> name
         self._numbered: dict[PurePosixPath, dict[str, str]] = {}  # folder -> "NUMBER.jpg" -> file of Flickr8k
 
     def find(self, name: str) -> Path | None:
@@ -67,10 +68,15 @@ class PictureFinder:
         Flickr8k gives this photograph, in the folder and in FOLDERS.
         """
         if name not in self._found:
-            places = (place for place in self._places(name) if place.name in self._files(place.parent))
-            place = next(places, None) or self._by_number(name)
-            self._found[name] = None if place is None else self.images / place
+            place = next(filter(None, map(self._file, self._places(name))), None) or self._by_number(name)
+            self._found[name] = None if place is None else find_below(self.images, place)
         return self._found[name]
+
+    def _file(self, place: PurePosixPath) -> PurePosixPath | None:
+        """The file at this place, with exactly its name or else with the same NFC."""
+        files = self._files(place.parent)
+        name = files.get(place.name) or files.get(nfc(place.name))
+        return place.parent / name if name else None
 
     def _places(self, name: str) -> Iterator[PurePosixPath]:
         path = relative_to(PurePosixPath(name.strip().replace("\\", "/")), self.images)
@@ -99,11 +105,11 @@ class PictureFinder:
                 return folder / file
         return None
 
-    def _files(self, folder: PurePosixPath) -> frozenset[str]:
+    def _files(self, folder: PurePosixPath) -> dict[str, str]:
         if folder not in self._listed:
-            names: frozenset[str] = frozenset()
+            names = list[str]()
             # ValueError: the name has a zero byte.
-            with contextlib.suppress(OSError, ValueError), os.scandir(self.images / folder) as entries:
-                names = frozenset(entry.name for entry in entries if entry.is_file())
-            self._listed[folder] = names
+            with contextlib.suppress(OSError, ValueError), os.scandir(find_below(self.images, folder)) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_file())
+            self._listed[folder] = {nfc(name): name for name in names} | {name: name for name in names}
         return self._listed[folder]

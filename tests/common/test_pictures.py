@@ -2,6 +2,8 @@
 
 import io
 import os
+import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from common import pictures as reading
 from common.pictures import (
     MOST_BITS,
     MOST_COLOUR,
+    ORIENTATION,
     Fingerprints,
+    count_scans,
+    decode_picture,
     encode_jpeg,
     fingerprint,
     open_picture,
@@ -26,6 +31,134 @@ from common.pictures import (
 def saved(picture: Image.Image, path: Path, **options: object) -> Path:
     picture.save(path, **options)
     return path
+
+
+def png(*chunks: tuple[bytes, bytes], before: bytes = b"IDAT") -> bytes:
+    """The photograph (120 x 80) as a PNG with more chunks (name, content)."""
+    file = io.BytesIO()
+    photograph(120, 80).save(file, "PNG")
+    data = file.getvalue()
+    more = b"".join(
+        len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4) for name, content in chunks
+    )
+    place = data.index(before) - 4
+    return data[:place] + more + data[place:]
+
+
+def exif(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif.tobytes()
+
+
+def profile(content: bytes) -> bytes:
+    """As ImageMagick writes EXIF into a PNG."""
+    return b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n%s\n" % (len(content), content.hex().encode()))
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+LONG = b"prompt\0\0" + zlib.compress(bytes(2_000_000))
+SIDEWAYS = "blue red white lime".split()
+UPRIGHT = "red lime blue white".split()
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("place", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize(
+    ("chunks", "shown"),
+    [
+        ([(b"zTXt", LONG)], UPRIGHT),
+        ([(b"zTXt", LONG)] * 40, UPRIGHT),
+        ([(b"tEXt", b"no separator"), (b"iTXt", b"x"), (b"zTXt", b"k\0\0no zlib")], UPRIGHT),
+        ([(b"pHYs", b"1"), (b"cHRM", b"2"), (b"gAMA", b""), (b"iCCP", b"x"), (b"sRGB", b"")], UPRIGHT),
+        ([(b"eXIf", b"garbage")], UPRIGHT),
+        ([(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff")], UPRIGHT),
+        ([(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"no hex digits"))], UPRIGHT),
+        ([(b"zTXt", profile(bytes(2_000_000)))], UPRIGHT),
+        ([(b"tEXt", b"Raw profile type exif\0\nexif\n  4\nzz\n")], UPRIGHT),
+        ([(b"eXIf", exif(6)[6:]), (b"zTXt", LONG)], SIDEWAYS),
+        ([(b"zTXt", profile(exif(6))), (b"zTXt", LONG)], SIDEWAYS),
+        ([(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), (b"eXIf", exif(1)[:3])], UPRIGHT),
+        ([(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)], SIDEWAYS),
+        ([(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP))], SIDEWAYS),
+        ([(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(2_000_000)))], UPRIGHT),
+    ],
+)
+def test_metadata_of_a_png_costs_no_pixels(tmp_path, chunks, shown, place, recwarn):
+    """What can be read of it counts, the rest is upright."""
+    (tmp_path / "a.png").write_bytes(png(*chunks, before=place))
+    data, picture = stored_picture(tmp_path / "a.png", 80, 90)
+    assert corners(data) == shown
+    assert picture.tobytes() == open_picture(tmp_path / "a.png", 80).tobytes()
+    assert not recwarn.list
+
+
+def test_a_damaged_checksum_costs_the_metadata_only(tmp_path):
+    data = bytearray(png((b"eXIf", exif(6)[6:]), (b"tEXt", b"a\0b")))
+    for name in (b"eXIf", b"tEXt"):
+        data[data.index(name) + 5] ^= 1
+    assert decode_picture(bytes(data), 80).size == (120, 80)
+    data[data.index(b"IDAT") + 8] ^= 1
+    with pytest.raises(Exception, match=r"broken PNG|broken data|truncated|cannot"):
+        decode_picture(bytes(data), 80)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("damaged", [b"garbage", b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II"])
+def test_unreadable_metadata_means_upright(tmp_path, kind, damaged, recwarn):
+    path = saved(photograph(120, 80), tmp_path / "a", format=kind, exif=damaged)
+    data, picture = stored_picture(path, 60, 90)
+    assert corners(data) == UPRIGHT and picture.size == (90, 60)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("short_side", [40, 80])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("ending", "options"), [("tif", {}), ("tif", {"compression": "tiff_lzw"}), ("png", {}), ("webp", {})]
+)
+def test_other_formats_turn_as_a_jpeg_does(tmp_path, ending, options, orientation, short_side):
+    path = saved(photograph(120, 80), tmp_path / f"a.{ending}", exif=exif(orientation), **options)
+    (tmp_path / "a.jpg").write_bytes(turned(orientation))
+    (data, picture), (other, expected) = (stored_picture(each, short_side, 90) for each in (path, tmp_path / "a.jpg"))
+    assert (corners(data), picture.size) == (corners(other), expected.size)
+
+
+# Scans
+
+
+def progressive(scans: int, size: tuple[int, int] = (120, 80)) -> bytes:
+    """A progressive JPEG whose last scan is there again and again."""
+    file = io.BytesIO()
+    photograph(*size).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:end] + data[last:end] * (scans - count_scans(data)) + data[end:]
+
+
+def test_scans_are_counted_where_they_are():
+    assert [count_scans(progressive(n)) for n in (10, 11, 100)] == [10, 11, 100]
+    assert count_scans(turned(1)) == 1
+    assert count_scans(turned(1, comment=b"\xff\xda" * 200) + b"\xff\xda\0\2" * 200) == 1  # in a comment, after the end
+    assert count_scans(b"\xff\xd8") == count_scans(b"") == count_scans(b"\xff" * 99) == 0
+
+
+def test_a_jpeg_with_too_many_scans_is_refused_at_once():
+    assert decode_picture(progressive(100), 80).size == (120, 80)
+    data = progressive(22_000)
+    start = time.process_time()
+    with pytest.raises(ValueError, match="a JPEG with 22,000 scans; at most 100 are decoded at this size"):
+        decode_picture(data, 80)
+    assert time.process_time() - start < 1
+
+
+def test_a_large_jpeg_can_have_fewer_scans(monkeypatch):
+    monkeypatch.setattr(reading, "MOST_SCANNED", 20 * 120 * 80)
+    assert decode_picture(progressive(20), 80).size == (120, 80)
+    with pytest.raises(ValueError, match="a JPEG with 21 scans; at most 20 are decoded at this size"):
+        decode_picture(progressive(21), 80)
 
 
 # What is stored

@@ -577,6 +577,7 @@ def test_run_reports_an_error_in_one_line(bundle, pictures, tmp_path):
         ((tmp_path / "absent.png", "A ball."), "absent.png"),
         ((tmp_path / "text.png", "A ball."), "the file is not a picture"),
         ((pictures[0], " ...!"), "has no words to check"),
+        ((pictures[0], "A \udced ball"), "the text 'A \\udced ball' has half of a character"),
         ((pictures[0],), "required: TEXT"),
         ((pictures[0], "A ball.", "--wrong"), "unrecognized arguments: --wrong"),
     ]

@@ -311,6 +311,10 @@ def test_errors_are_typed_and_name_the_item(judge, picture, tmp_path):
     with pytest.raises(TextError, match=r"text 1 \('\?!'\): it has no words") as caught:
         judge.pairs([picture] * 2, ["a ball", "?!"])
     assert caught.value.number == 1
+    half = r"text '\\ud83d ball': it has half of a character \(U\+D83D\) at position 0; write it again"
+    with pytest.raises(TextError, match=half) as caught:
+        judge.check(picture, "\ud83d ball")
+    str(caught.value).encode()
     with pytest.raises(TextError, match="text: a text is needed, not int"):
         judge.scores([picture], [7])
     with pytest.raises(TextError, match="text: a text is needed, not NoneType"):

@@ -1,12 +1,17 @@
 """Items joined by photograph: one photograph is one row, and everything that is left out is counted."""
 
 import os
+import unicodedata
 
 import pytest
-from intakes import join, photographs, picture, reasons, take_in, text
+from intakes import join, photographs, picture, reasons, splits, take_in, text
+from raw_files import write
 
+from common.regions import Region
+from sources.ade20k import ade20k_identity
+from sources.flickr import flickr_identity
 from sources.intake import LONGEST_CAPTION, caption_problem
-from sources.items import Listed, Picture
+from sources.items import Grounded, Listed, Picture
 from sources.manifest import account
 
 
@@ -124,6 +129,38 @@ def test_captions_that_cannot_be_used(caption, problem):
     assert reasons(intake) == ([("coco", "c:1", problem)] if problem else [])
     assert len(photographs(intake)["coco:1"].texts) == (1 if problem else 2)
     assert caption_problem("a dog", 2) is None
+
+
+def test_markup_of_web_pages_is_removed_and_counted():
+    raw = "A red&nbsp;ball &amp; a <b>wall</b><br/>see https://example.org/x.jpg"
+    box = ((0.1, 0.2, 0.3, 0.4),)
+    regions = tuple(Region(raw.index(word), raw.index(word) + len(word), box) for word in ("red&nbsp;ball", "wall"))
+    items = [text("coco:1", raw, "c:1")._replace(regions=regions), text("coco:1", "a <3 & b", "c:2")]
+    items.append(text("coco:1", "<br/>&nbsp;", "c:3"))
+    intake = take_in({"coco": [picture("coco:1"), *items], "flickr8k": [picture("flickr:1"), text("flickr:1")]})
+    stored, other = photographs(intake)["coco:1"].texts
+    assert (stored.text, other.text) == ("A red ball & a wall see", "a <3 & b")
+    assert [stored.text[region.start : region.end] for region in stored.regions] == ["red ball", "wall"]
+    assert intake.with_markup == {"coco": 1}
+    assert reasons(intake) == [("coco", "c:3", "the caption '<br/>&nbsp;' contains no word")]
+
+
+def test_sentences_with_markup_give_their_regions_to_the_caption():
+    raw, box = "A&nbsp;dog &amp; a cat", ((0.1, 0.2, 0.3, 0.4),)
+    sentence = Grounded("flickr:1", raw, (Region(raw.index("dog"), raw.index("dog") + 3, box),), "s:1")
+    intake = take_in({"flickr8k": [picture("flickr:1"), text("flickr:1", "A dog & a cat"), sentence]})
+    (stored,) = photographs(intake)["flickr:1"].texts
+    assert stored.regions == (Region(2, 5, box),) and intake.with_markup["flickr8k"] == 1
+
+
+def test_names_of_pictures_compare_as_nfc(tmp_path):
+    apart = unicodedata.normalize("NFD", "caf\u00e9")
+    for identify, kind in ((flickr_identity, "flickr"), (ade20k_identity, "ade20k")):
+        assert identify(f"{apart}.jpg") == f"{kind}:caf\u00e9"
+    write(tmp_path, {"list.txt": f"{apart}.jpg\n".encode()})
+    items = [picture("pairs:1", f"{apart}.jpg"), text("pairs:1")]
+    assert splits(take_in({"pairs": items}, tmp_path / "list.txt")) == {"pairs:1": "test"}
+    assert photographs(take_in({"pairs": items}))["pairs:1"].files[0].image_id == "caf\u00e9.jpg"
 
 
 def test_each_source_has_its_own_reason():

@@ -1,6 +1,7 @@
 """The user's own pairs: paths, labels and splits as files spell them."""
 
 import re
+import unicodedata
 
 import pytest
 from raw_files import FORMATS, of_type, pairs_of, write
@@ -14,6 +15,26 @@ from sources.items import LeftOut, Listed, Picture, Text
 def test_one_image_has_one_identity_however_its_path_is_written(tmp_path, image):
     picture, _ = pairs_of(tmp_path, FORMATS["jsonl"]([{"image": image, "caption": "A dog."}]), "jsonl")
     assert picture == Picture("pairs:sub/b.jpg", "sub/b.jpg", tmp_path / "images" / "sub" / "b.jpg")
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_names_compare_as_nfc(tmp_path, on_disk):
+    """macOS and archives spell an accent apart from its letter."""
+    name = unicodedata.normalize(on_disk, "\u00e9t\u00e9/caf\u00e9.jpg")
+    write(tmp_path, {f"images/{name}": None})
+    rows = [{"image": unicodedata.normalize(form, name), "caption": "A dog."} for form in ("NFC", "NFD")]
+    items = pairs_of(tmp_path, FORMATS["jsonl"](rows), "jsonl")
+    same = unicodedata.normalize("NFC", name)
+    assert of_type(Picture, items) == [Picture(f"pairs:{same}", same, tmp_path / "images" / name)] * 2
+    assert {item.identity for item in of_type(Text, items)} == {f"pairs:{same}"}
+
+
+def test_two_files_whose_names_differ_in_their_form_only_stay_two(tmp_path):
+    names = [unicodedata.normalize(form, "\u00e9.jpg") for form in ("NFC", "NFD")]
+    write(tmp_path, {f"images/{name}": None for name in names})
+    rows = [{"image": name, "caption": "A dog."} for name in names]
+    items = of_type(Picture, pairs_of(tmp_path, FORMATS["jsonl"](rows), "jsonl"))
+    assert items == [Picture(f"pairs:{name}", name, tmp_path / "images" / name) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Identities by file name, and where pictures are found."""
 
+import unicodedata
+
 import pytest
 from claims import UNHURRIED, A, write
 from hypothesis import given
@@ -85,6 +87,13 @@ def test_a_number_of_flickr_finds_the_file_of_flickr8k(tmp_path, folder):
     assert finder.find(f"{A.partition('_')[0]}.jpg") == images / f"{folder}{A}"
     assert finder.find("7.jpg") == images / f"{folder}7.jpg"
     assert [finder.find(name) for name in ("20210304.jpg", "8.jpg", "../7.jpg")] == [None, None, None]
+
+
+def test_names_compare_as_nfc(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "\u00e9/\u00e9.jpg")
+    images = write(tmp_path, {decomposed: b""})
+    for form in ("NFC", "NFD"):
+        assert PictureFinder(images).find(unicodedata.normalize(form, decomposed)) == images / decomposed
 
 
 def test_a_folder_is_listed_once(tmp_path):
