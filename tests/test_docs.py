@@ -5,6 +5,7 @@ import ast
 import functools
 import importlib
 import itertools
+import json
 import re
 import shlex
 import sys
@@ -18,13 +19,13 @@ from conftest import ROOT
 
 from Miscellaneous_scripts import Document_api
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "Models" / "photos" / "README.md"])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 MOST_WORDS = 1800  # of the README
 FROM_TORCH = "DataLoader worker"  # how a message begins that the program only passes on
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the program writes, so it is not in the repository: all of three folders but these; and a member of a bundle.
-WRITTEN = re.compile(r"(Database|Models|Plots)/(?!scenes-small|[^/]*\.png)|run\.py$")
+WRITTEN = re.compile(r"(Database|Models|Plots)/(?!scenes-small|photos/|[^/]*\.(png|jpg))|run\.py$")
 
 
 class Block(NamedTuple):
@@ -292,6 +293,25 @@ def test_a_message_that_the_program_does_not_have_is_found():
     assert unknown_messages(["there is no preset 'x'; choose from: y", "there is no present 'x'; choose from: y"]) == [
         "there is no present 'x'; choose from: y"
     ]
+
+
+# Figures
+
+PUBLISHED = {  # where the balanced accuracies of each shipped model stand, and which kinds
+    "photos": ("README.md", "docs/RESULTS.md", "Models/photos/README.md"),
+    "scenes-small": ("README.md", "docs/RESULTS.md"),
+}
+
+
+@pytest.mark.parametrize("model", PUBLISHED)
+def test_published_figures_are_those_of_the_evaluation(model: str):
+    """The mixture and its kinds, with their intervals, as `results.json` has them."""
+    results = json.loads(read(f"Models/{model}/results.json"))
+    kinds = {row["name"]: row["balanced_accuracy"] for row in results["test"] if row["section"] == "kind"}
+    for name, kind in itertools.product(PUBLISHED[model], ("mixture", "swap", "exchange", "mined", "in-batch")):
+        value, low, high = (f"{100 * kinds[kind][key]:.1f}" for key in ("value", "low", "high"))
+        stars = r"(\*\*)?"
+        assert re.search(rf"{value}( %)?{stars} \[{low}, {high}\]", read(name)), f"{kind} in {name}"
 
 
 # Form
