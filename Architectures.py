@@ -391,6 +391,8 @@ def settle_backbone(config: Config) -> Config:
     """
     kind = backbone_class(config.backbone.name)
     kind.check(config.backbone)
+    has_layer3 = kind is ResNet50Backbone or not config.backbone.layer3
+    require(has_layer3, f"--backbone.layer3 is of resnet50; for {config.backbone.name} add --backbone.no-layer3")
     if config.data.side:
         return config
     return replace(config, data=replace(config.data, side=kind.own_side(config.backbone)))

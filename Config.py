@@ -342,8 +342,6 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         first = self.unfreeze_epoch
-        has_layer3 = self.name == "resnet50" or not self.layer3
-        require(has_layer3, f"--backbone.layer3 is of resnet50; for {self.name} add --backbone.no-layer3")
         require(first is None or first >= 0, f"--backbone.unfreeze-epoch {first}: must not be negative")
         require(1 <= self.views <= 16, f"--backbone.views {self.views}: must be 1 to 16")
         require(0.05 <= self.view_crop <= 1, f"--backbone.view-crop {self.view_crop}: must be 0.05 to 1")
@@ -425,7 +423,10 @@ class ModelConfig:
             self.head == "none" or (width > 0 and width % 4 == 0),
             f"--model.head-width {width}: must be a multiple of 4",
         )
-        require(not self.evidence or self.head == "attention", "--model.evidence needs --model.head attention")
+        require(
+            not self.evidence or self.head == "attention",
+            "--model.evidence needs --model.head attention; else add --model.no-evidence",
+        )
         require(self.sharpness >= 0, f"--model.sharpness {self.sharpness}: must not be negative")
 
 

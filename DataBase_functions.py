@@ -213,7 +213,7 @@ def changed_words(words: Sequence[Word], negative: Negative) -> list[int]:
     return [i for i, word in enumerate(words) if any(word.start < b and a < word.end for a, b in negative.changed)]
 
 
-Said = list[tuple[Region, list[int]]]  # regions, each with the indices of words that captions say of it
+Said = list[tuple[Region, list[int], int]]  # regions, words said of each, and how many with the left-out ones
 
 
 def may_mirror(words: Set[str]) -> bool:
@@ -462,7 +462,7 @@ class PairDataset(Dataset):
                 places = split_words(self.plan.text(which))[: self.data.max_words]
                 words = self.tokenizer.encode_words(places)
                 for region, of in words_of_regions(places, regions).items():
-                    found.append((region, [words[n] for n in of if stays_true(places[n].text)]))
+                    found.append((region, [words[n] for n in of if stays_true(places[n].text)], len(of)))
         return found
 
     def _picture(self, row: int, words: Set[str], rng: random.Random) -> tuple[Tensor, View]:

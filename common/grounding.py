@@ -33,14 +33,18 @@ class Tags(NamedTuple):
     total: Tensor  # () number of such words of all pictures, also of those whose boxes a crop has lost
 
 
-def collect_tags(said: Sequence[Sequence[tuple[Region, Sequence[int]]]], views: Sequence[View | None]) -> Tags:
-    """The words that captions say of regions. said: of each picture, regions with words; views: of each picture."""
+def collect_tags(said: Sequence[Sequence[tuple[Region, Sequence[int], int]]], views: Sequence[View | None]) -> Tags:
+    """The words that captions say of regions. views: of each picture.
+
+    said: of each picture, regions with the words that stay true in its view, and how many words there are in all. All
+    are counted, since only the process that has the picture knows its view.
+    """
     word, region_of, picture_of, total, pictures = list[int](), list[int](), list[int](), 0, 0
     found: list[tuple[Box, ...]] = []
     for regions, view in zip(said, views):
         numbers: dict[tuple[Box, ...], int] = {}  # several captions are about the same boxes
-        for region, words in regions:
-            total += len(words)
+        for region, words, count in regions:
+            total += count
             if boxes := view.place(region.boxes) if view else ():
                 if boxes not in numbers:
                     numbers[boxes] = len(found)

@@ -386,3 +386,8 @@ def test_the_strides_of_torchvision_s_weights_cannot_be_changed():
     settle = Config(backbone=BackboneConfig("resnet50", "IMAGENET1K_V1", stride_in_1x1=True, unfreeze_epoch=None))
     with pytest.raises(ValueError, match=r"--backbone.stride-in-1x1: IMAGENET1K_V1 has the stride in the 3x3"):
         settle_backbone(settle)
+
+
+def test_layer_3_is_of_resnet50():
+    with pytest.raises(ValueError, match=r"for grouped add --backbone\.no-layer3"):
+        settle_backbone(Config(backbone=BackboneConfig("grouped", layer3=True)))

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 import Config
-from Config import PRESETS, BackboneConfig, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
+from Config import PRESETS, DatabaseConfig, DataConfig, ModelConfig, from_json, to_json
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -23,7 +23,6 @@ def test_json_form_gives_back_the_same_settings(preset):
         (ModelConfig, {"evidence": True, "head": "none"}, "--model.evidence needs --model.head attention"),
         (ModelConfig, {"patch_layers": 1, "head": "none", "score": "pooled"}, "--model.patch-layers needs patches"),
         (ModelConfig, {"patch_width": 20}, "--model.patch-width 20"),
-        (BackboneConfig, {"layer3": True, "name": "grouped"}, "--backbone.layer3"),
         (DataConfig, {"parts": 1.5}, "--data.parts 1.5"),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_verdict_is_that_of_the_judge(model, picture):
     assert "\033" not in shown  # no colours in a pipe
 
 
-@pytest.mark.parametrize(("threshold", "word", "status"), [(-2.0, "MATCH", 0), (2.0, "MISMATCH", 1)])
+@pytest.mark.parametrize(("threshold", "word", "status"), [(-1.0, "MATCH", 0), (1.0, "MISMATCH", 1)])
 def test_the_threshold_decides_the_word_and_the_status(model, picture, tmp_path, threshold, word, status):
     folder = shutil.copytree(model, tmp_path / "small")
     settings = json.loads((folder / "threshold.json").read_text())

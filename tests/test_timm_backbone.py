@@ -106,7 +106,7 @@ def test_a_frozen_model_is_trained_on_its_cache_and_loaded_without_a_download(
     weights_file(name, tmp_path / "weights.safetensors")
     flags = [*training_flags(tmp_path, databases, "frozen"), "--data.min-count", "1", "--optim.epochs", "1"]
     flags += ["--backbone.name", name, "--backbone.weights", str(tmp_path / "weights.safetensors")]
-    Main_train.main(["frozen", *flags, "--backbone.grid", "2", "--backbone.views", "1"])
+    Main_train.main(["frozen", *flags, "--backbone.no-layer3", "--backbone.grid", "2", "--backbone.views", "1"])
     assert "feature cache: 48 views" in capsys.readouterr().out
     monkeypatch.setattr("timm.models._builder.load_pretrained", None)
     (tmp_path / "weights.safetensors").unlink()
@@ -119,7 +119,9 @@ def test_fine_tuning_moves_weights_but_no_statistics_of_pretrained_batch_norm(na
     weights_file(name, tmp_path / "weights.safetensors")
     flags = [*training_flags(tmp_path, databases, "tuned"), "--data.min-count", "1", "--optim.epochs", "1"]
     flags += ["--backbone.name", name, "--backbone.weights", str(tmp_path / "weights.safetensors")]
-    Main_train.main(["finetune", *flags, "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "2"])
+    Main_train.main(
+        ["finetune", *flags, "--backbone.no-layer3", "--backbone.unfreeze-epoch", "0", "--optim.accumulation", "2"]
+    )
     tuned = load_model(tmp_path / "Models" / "tuned", torch.device("cpu")).model.backbone
     before = backbone(name)
     before.load(str(tmp_path / "weights.safetensors"))

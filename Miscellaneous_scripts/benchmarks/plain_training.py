@@ -49,7 +49,7 @@ class PlainModel(SiameseModel):
     """The model with only the patch-word score and no head; all cosines (N, P, T, L) are in one tensor."""
 
     def __init__(self, vocabulary: int, backbone: BackboneConfig, settings: ModelConfig) -> None:
-        settings = replace(settings, score="patch_word", head="none")
+        settings = replace(settings, score="patch_word", head="none", evidence=False, patch_layers=0)
         super().__init__(vocabulary, backbone, settings)
         self.text = PlainText(vocabulary, settings)  # type: ignore[assignment]
 

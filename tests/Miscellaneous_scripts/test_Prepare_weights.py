@@ -133,10 +133,10 @@ def test_a_weight_that_float16_cannot_hold_is_reported(model, tmp_path):
     with safe_open(source / "best.safetensors", "pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    tensors["text.widen.bias"][0] = 70_000
+    tensors["text.widen.weight"][0, 0] = 70_000
     save_file(tensors, source / "best.safetensors", metadata)
     with pytest.raises(
-        ValueError, match=r"text\.widen\.bias has a weight above 65,504, the maximum of float16; drop --half"
+        ValueError, match=r"text\.widen\.weight has a weight above 65,504, the maximum of float16; drop --half"
     ):
         Prepare_weights.prepare(source, out, half=True)
     assert not out.exists()

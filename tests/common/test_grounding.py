@@ -84,9 +84,13 @@ def test_each_box_of_a_region_gets_the_same_share_and_its_cells_by_how_much_it_c
 def test_tags_are_the_words_of_all_captions_with_the_boxes_in_the_view():
     corner, half = (0.0, 0.0, 0.25, 0.25), (0.5, 0.0, 1.0, 1.0)
     said = [
-        [(Region(0, 5, (corner,)), [7, 8]), (Region(9, 12, (corner,)), [9]), (Region(3, 4, (half, corner)), [5])],
-        [(Region(0, 2, (corner,)), [6])],
-        [(Region(0, 2, (corner,)), [2]), (Region(0, 2, (half,)), [3])],
+        [
+            (Region(0, 5, (corner,)), [7, 8], 2),
+            (Region(9, 12, (corner,)), [9], 3),
+            (Region(3, 4, (half, corner)), [5], 1),
+        ],
+        [(Region(0, 2, (corner,)), [6], 1)],
+        [(Region(0, 2, (corner,)), [2], 1), (Region(0, 2, (half,)), [3], 1)],
     ]
     mirror, right_half = View(mirrored=True), View((0.5, 0.0, 1.0, 1.0))
     tags = collect_tags(said, [mirror, None, right_half])  # the picture of another process is not in the batch
@@ -95,7 +99,7 @@ def test_tags_are_the_words_of_all_captions_with_the_boxes_in_the_view():
     assert tags.picture.tolist() == [0, 0, 1]
     assert tags.boxes[1].tolist() == [[0.0, 0.0, 0.5, 1.0], [0.75, 0.0, 1.0, 0.25]]  # mirrored
     assert tags.boxes[2].tolist() == [[0.0, 0.0, 1.0, 1.0], [0.0] * 4]
-    assert tags.total == 7  # with the word of the other picture and the one whose box the crop has lost
+    assert tags.total == 9  # with the other picture's word, one whose box the crop has lost, and two that were left out
 
 
 def test_a_batch_without_tags():

@@ -86,7 +86,7 @@ def test_a_verdict_is_json(judge, picture):
     values = json.loads(json.dumps(judge.check(picture, TEXT).as_dict()))
     assert set(values) == {
         *("verdict", "why", "score", "probability", "threshold", "match", "words", "unread", "outside"),
-        *("model", "trained_on"),
+        *("model", "trained_on", "note"),
     }
     assert set(values["words"][0]) == {"text", "start", "end", "score", "known", "patch", "box", "meant"}
 

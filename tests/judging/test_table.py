@@ -300,7 +300,7 @@ def test_parts_of_another_file_or_model_are_not_used(other, model, images, tmp_p
         copy = tmp_path / "other"
         shutil.copytree(model, copy)
         threshold = json.loads((copy / "threshold.json").read_text())
-        (copy / "threshold.json").write_text(json.dumps({**threshold, "threshold": -2.0}))
+        (copy / "threshold.json").write_text(json.dumps({**threshold, "threshold": -1.0}))
         model = str(copy)
     score(source, images, tmp_path / "out.csv", model)
     assert "resuming" not in capsys.readouterr().out

@@ -108,7 +108,7 @@ def test_a_folder_without_a_model_gets_the_command_that_fixes_it(tmp_path, monke
 def test_a_damaged_pointer_gets_one_line(content, tmp_path):
     checkpoints.save_state(tmp_path, 1, 0, {"progress": {"epoch": 1}})
     (tmp_path / "last.json").write_text(content)
-    with pytest.raises(ValueError, match=r"last\.json .*; train again with --overwrite$") as error:
+    with pytest.raises(ValueError, match=r"last\.json\b.*; train again with --overwrite$") as error:
         checkpoints.load_state(tmp_path)
     assert "\n" not in str(error.value)
 

@@ -11,7 +11,7 @@ from training import throughput
 def test_the_arithmetic_of_a_resnet50():
     """He et al. 2015 give 3.8e9 multiply-adds for 224 x 224, without strides in the 3x3 convolutions and the head;
     torchvision's has 4.09e9 with a head of 2e6."""
-    model = SiameseModel(10, BackboneConfig("resnet50"), ModelConfig(width=8, word_width=8))
+    model = SiameseModel(10, BackboneConfig("resnet50", "v1_5.pth"), ModelConfig(width=8, word_width=8))
     assert throughput.forward_flops(model, 224) / 2 == pytest.approx(4.09e9, rel=0.01)
 
 
