@@ -1,9 +1,12 @@
 """Architectures: shapes, padding and batch invariance, backbones and their weights."""
 
+import subprocess
+import sys
 import urllib.error
 
 import pytest
 import torch
+from scripts import ROOT
 from torch import nn
 
 import Architectures
@@ -192,6 +195,20 @@ def test_torchvision_imports_beside_any_torch():
     assert vision.models.resnet50
     assert functional.adjust_brightness
     assert import_torchvision() is vision
+
+
+def test_torchvision_is_imported_without_torch_s_compiler_and_compiling_works_afterwards():
+    code = """
+import sys, torch
+from common.vision import import_torchvision
+import_torchvision()
+assert not any(name.startswith("torch._dynamo") for name in sys.modules), "1.3 s"
+import torch._dynamo.utils
+assert torch._dynamo.utils.is_compile_supported and torch._dynamo.utils.__file__
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_resnet50_strides_and_frozen_statistics():

@@ -231,7 +231,8 @@ def other(evaluated, tmp_path):
     root = evaluated[0]
     folder = shutil.copytree(root / "Models" / "small", tmp_path / "small", ignore=lambda *_: {"results.json"})
     home = checkpoints.load_model(folder, torch.device("cpu")).config.data.folder
-    database = shutil.copytree(home, tmp_path / "only")
+    # Without the stored scores of blind judges: they are of the splits of the original.
+    database = shutil.copytree(home, tmp_path / "only", ignore=shutil.ignore_patterns("blind_*"))
     return folder, (
         "--model",
         folder,

@@ -25,7 +25,7 @@ MOST_WORDS = 1800  # of the README
 FROM_TORCH = "DataLoader worker"  # how a message begins that the program only passes on
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the program writes, so it is not in the repository: all of three folders but these; and a member of a bundle.
-WRITTEN = re.compile(r"(Database|Models|Plots)/(?!scenes-small|photos/|[^/]*\.(png|jpg))|run\.py$")
+WRITTEN = re.compile(r"(Database|Models|Plots)/(?!scenes-small|[^/]*\.(png|jpg))|run\.py$")
 
 
 class Block(NamedTuple):
