@@ -276,12 +276,12 @@ DAMAGED = {
     ),
     "deep vocabulary": (lambda m: changed(m, vocabulary=b"[" * 100_000), "vocabulary.json is damaged: its brackets"),
     "incomplete": (lambda m: changed(m, bundle=b'{"format": 4}'), "bundle.json has no side, short_side, max_words"),
-    "side of no number": (
+    "side in quotes": (
         lambda m: changed(m, bundle=manifest(m, side="96")),
         'side is "96", not a whole',
     ),
     "huge side": (lambda m: changed(m, config=setting(m, "data", side=10**9)), "--data.side 1000000000: must be"),
-    "width of no number": (lambda m: changed(m, config=setting(m, "model", width="32")), 'model.width is "32", not a'),
+    "width in quotes": (lambda m: changed(m, config=setting(m, "model", width="32")), 'model.width is "32", not a'),
     "threshold NaN": (lambda m: changed(m, threshold=at(m, threshold=float("nan"))), "threshold is NaN, not a finite"),
     "slope null": (lambda m: changed(m, threshold=at(m, slope=None)), "threshold.json: slope is null, not a finite"),
     "no score": (
@@ -312,7 +312,7 @@ DAMAGED = {
         "indices element out of data bounds",
     ),
     "exchanged graphs": (lambda m: changed(m, picture=m["text.onnx"], text=m["picture.onnx"]), "picture|words"),
-    "blend of no number": (lambda m: changed(m, bundle=manifest(m, blend="x")), 'blend is "x", not a finite'),
+    "blend of letters": (lambda m: changed(m, bundle=manifest(m, blend="x")), 'blend is "x", not a finite'),
     "not a number": (lambda m: changed(m, bundle=manifest(m, blend=float("nan"))), "blend is NaN, not a finite number"),
 }
 

@@ -382,7 +382,7 @@ def test_only_uploaded_files_are_read_and_only_up_to_a_size(server, picture):
         read_upload(str(server.folder / ".." / kept), server.folder)
     assert kept.exists()
     path = client.upload(picture.read_bytes())
-    assert not Path(path).is_absolute() and str(server.folder) not in path, "the server's folder is told to no one"
+    assert not Path(path).is_absolute() and str(server.folder) not in path, "the answer has no path of the server"
     client.call("picture", "upload", [None], {"upload": path, "name": "kept.png"})
     with pytest.raises(urllib.error.HTTPError, match="413"):
         client.upload(bytes(MOST_BYTES + 1))
