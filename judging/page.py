@@ -124,7 +124,7 @@ def number_of(value: Any) -> float | None:
     """A score as a float; None if it is not a finite number."""
     try:
         return float(value) if math.isfinite(float(value)) else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of 400 digits
         return None
 
 

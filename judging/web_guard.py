@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from common.checked import is_of
 from judging.web_uploads import MOST_BYTES
 
 # Content-Security-Policy: the browser loads nothing from other servers. Gradio needs inline scripts and Function().
@@ -189,15 +190,13 @@ class Events:
             return "there is no such event"
         if event.get("batched") or event.get("simple_format"):
             return "not an event of this page"
-        if not isinstance(data, list) or len(data) != len(checks) or not all(map(call, checks, data)):
+        if not isinstance(data, list) or len(data) != len(checks):
+            return "the event has another number of inputs"
+        if not all(check(value) for check, value in zip(checks, data)):
             return "the inputs of the event have other kinds"
         if about is None or (isinstance(about, dict) and "path" not in about and all(map(is_plain, about.values()))):
             return None
         return "the event has values of other kinds"
-
-
-def call(check: Check, value: Any) -> bool:
-    return check(value)
 
 
 def is_nothing(value: Any) -> bool:
@@ -209,8 +208,8 @@ def is_text(value: Any) -> bool:
 
 
 def is_number(value: Any, lowest: float = -math.inf, highest: float = math.inf) -> bool:
-    """A finite number, no bool; JSON allows NaN here."""
-    return type(value) in (int, float) and math.isfinite(value) and lowest <= value <= highest
+    """A finite number, no bool; JSON allows NaN here, and whole numbers that no float can hold."""
+    return is_of(value, float) and lowest <= value <= highest
 
 
 def is_plain(value: Any) -> bool:

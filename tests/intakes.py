@@ -20,13 +20,18 @@ def text(identity: str, words: str = "a dog", where: str = "captions:1", kind: s
     return Text(identity, words, kind, where, matches)
 
 
-def take_in(sources: dict[str, Iterable[Item]], hold_out: Path | None = None) -> Intake:
+def take_in(
+    sources: dict[str, Iterable[Item]],
+    hold_out: Path | None = None,
+    before_joining: Callable[[Intake], None] = lambda _intake: None,
+) -> Intake:
     unknown = {name: Source("folder", lambda *_: iter(()), collection=name) for name in sources}
     intake = Intake(Path(":memory:"), unknown | SOURCES)
     for name, items in sources.items():
         intake.add_source(name)
         for item in items:
             intake.add(name, item)
+    before_joining(intake)
     intake.join()
     give_regions(intake)
     find_official_splits(intake, hold_out)

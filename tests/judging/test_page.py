@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from judging.judge import Judge
-from judging.page import marked, summarise, write_report
+from judging.page import marked, number_of, summarise, write_report
 from judging.suggest import Suggestion
 from sources import scenes
 
@@ -132,3 +132,8 @@ def test_the_dotted_line_is_explained_where_there_is_one(judge, tmp_path, monkey
     write_report(tmp_path / "page.html", judge, tmp_path / "scored.csv", tmp_path, 1, False)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert ("A dotted line is under words that the model does not know." in text) is is_explained
+
+
+@pytest.mark.parametrize("value", [None, "", "x", float("nan"), float("inf"), 10**400, []])
+def test_a_score_that_is_no_finite_number_is_none(value):
+    assert number_of(value) is None and number_of("0.5") == number_of(0.5) == 0.5

@@ -1,17 +1,11 @@
 """Files with one number are one photograph only if their pictures agree."""
 
-from pathlib import Path
-
 import pytest
-from intakes import reasons, text
+from intakes import reasons, take_in, text
 from pictures import scenery
 
-from sources.intake import Intake
-from sources.items import Grounded, Listed, Picture, Source
+from sources.items import Grounded, Listed, Picture
 from sources.numbers import Comparison, find_disputed_numbers, pictures_of
-from sources.regions import give_regions
-from sources.registry import SOURCES
-from sources.splits import find_official_splits
 
 
 @pytest.fixture
@@ -26,17 +20,7 @@ def files(tmp_path):
 
 
 def fill(sources, hold_out=None):
-    unknown = {name: Source("folder", lambda *_: iter(()), collection=name) for name in sources}
-    intake = Intake(Path(":memory:"), unknown | SOURCES)
-    for name, items in sources.items():
-        intake.add_source(name)
-        for item in items:
-            intake.add(name, item)
-    find_disputed_numbers(intake, "local", 1)
-    intake.join()
-    give_regions(intake)
-    find_official_splits(intake, hold_out)
-    return intake
+    return take_in(sources, hold_out, lambda intake: find_disputed_numbers(intake, "local", 1))
 
 
 def captions(intake):
