@@ -327,10 +327,11 @@ def test_nothing_is_refuted_without_regions():
 def test_real_captions(nlp):
     items = read_entities(Path(os.environ["TIC_PHOTOS"]) / "flickr30k_entities")
     some = list(itertools.islice((item for item in items if isinstance(item, Grounded)), 1500))
+    parses = map(Parse.from_doc, nlp.pipe(sentence.text for sentence in some))
     count: Counter[str] = Counter()
     for _, group in itertools.groupby(some, key=lambda item: item.identity):
         sentences = list(group)
-        read = read_captions([Parse.from_doc(nlp(sentence.text)) for sentence in sentences])
+        read = read_captions(list(itertools.islice(parses, len(sentences))))
         readings = [Reading(caption, sentence.regions) for caption, sentence in zip(read, sentences)]
         for reading in readings:
             for one in find_refuted(Photograph.of(readings), reading):
