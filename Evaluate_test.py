@@ -31,7 +31,7 @@ from evaluation.external import evaluate_benchmark
 from evaluation.leaks import check_leaks
 from evaluation.pointing import point_at_words
 from evaluation.report import Evaluation, refuse_to_overwrite, report
-from evaluation.retrieval import retrieve
+from evaluation.retrieval import Gallery, retrieve
 from evaluation.rows import make_rows
 from evaluation.scoring import Scores, score_split
 from evaluation.style import FigureFormat
@@ -87,7 +87,7 @@ class EvaluateConfig:
     corrections: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Suggest corrections for N swaps (as Predict.py --suggest does) and count how often they restore the caption."""
     rerank: Annotated[int, tyro.conf.arg(metavar="K")] = 10
-    """Retrieval: the head orders the K best texts of each picture and pictures of each text; 0 leaves it out."""
+    """Retrieval: re-rank the K best texts of each picture and pictures of each text with the head; 0 leaves it out."""
     resamples: int = metrics.RESAMPLES
     """Bootstrap resamples of the photographs, for the 95 % intervals."""
     full: bool = False
@@ -239,7 +239,11 @@ def evaluate(
     blind = blind_scores(database, texts["test"], settings.blind_captions)
     test = scores["test"]
     one.rows = make_rows(texts["test"], test.caption, test.false, threshold.threshold, blind, boot)
-    one.retrieval = retrieve(loaded, texts["test"], test, scores.get("validation"), groups, boot, settings.rerank)
+    galleries = {
+        split: Gallery(scores[split], texts[split].captions, texts[split].owner, groups_of(database, split))
+        for split in texts
+    }
+    one.retrieval = retrieve(loaded, galleries["test"], galleries.get("validation"), boot, settings.rerank)
     one.words = point_at_words(loaded, texts["test"], test, boot)
     one.outside = count_outside(one)
     one.corrections = correct_swaps(one, settings.corrections)

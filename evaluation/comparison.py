@@ -61,10 +61,10 @@ def differences(first: Evaluation, other: Evaluation) -> Differences:
             for figure in (name for name in mine.samples if name not in NOT_COMPARED):
                 section = f"{mine.section}: {figure.replace('_', ' ')}"
                 sections.setdefault(section, {})[mine.name] = interval(theirs.samples[figure] - mine.samples[figure])
-    for ranking, samples in first.retrieval.items():
+    for ranking in (name for name in first.retrieval.samples if name in other.retrieval.samples):
         for name in ("picture_to_text", "text_to_picture"):
             figure = f"{name}_recall@1"
-            difference = interval(other.retrieval[ranking][figure] - samples[figure])
+            difference = interval(other.retrieval.samples[ranking][figure] - first.retrieval.samples[ranking][figure])
             sections.setdefault("recall@1" + RANKINGS[ranking], {})[name.replace("_", " ")] = difference
     return sections
 

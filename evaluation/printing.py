@@ -85,6 +85,9 @@ def print_results(
     print_retrieval(results["retrieval"], full)
     if "all_csls" in results["retrieval"]:
         print_text("CSLS lowers the scores of texts and pictures that score high with everything.")
+    if results["rerank_weight"] is not None:
+        weight = f"{results['rerank_weight']:g}, chosen on validation"
+        print_text(f"re-ranked: the best candidates are ordered by score + weight * verdict score; weight {weight}.")
     for benchmark in benchmarks:
         explained = print_benchmark(benchmark, full, explained)
     print_text()

@@ -11,7 +11,7 @@ import numpy as np
 
 from common import devices, metrics, storage
 from common.checked import read_json
-from common.metrics import Bootstrap, Floats, Integers, Interval, Reliability, calibration_figures, interval
+from common.metrics import Bootstrap, Integers, Interval, Reliability, calibration_figures, interval
 from common.risk import Limits, select
 from common.storage import CONFIG
 from DataBase_functions import Database, changed_words
@@ -19,6 +19,7 @@ from evaluation import plots, scoring
 from evaluation.external import BenchmarkResult
 from evaluation.plots import Bar, Curves, Example, Word
 from evaluation.printing import SECTIONS, print_results
+from evaluation.retrieval import Retrieval
 from evaluation.rows import Row
 from evaluation.scoring import Scores
 from evaluation.style import FigureFormat
@@ -45,7 +46,7 @@ class Evaluation:
     boot: Bootstrap
     groups: np.ndarray  # (N,) identity of each test photograph
     rows: list[Row] = field(default_factory=list)
-    retrieval: dict[str, dict[str, Floats]] = field(default_factory=dict)  # samples by ranking and figure
+    retrieval: Retrieval = field(default_factory=lambda: Retrieval({}, None))
     words: dict[str, Any] = field(default_factory=dict)  # pointing accuracy
     corrections: dict[str, Any] = field(default_factory=dict)
     outside: dict[str, float] = field(
@@ -135,8 +136,9 @@ def results_of(one: Evaluation, calibrated: Mapping[str, Any]) -> dict[str, Any]
         "calibration": calibrated,
         "retrieval": {
             name: {figure: interval(samples) for figure, samples in found.items()}
-            for name, found in one.retrieval.items()
+            for name, found in one.retrieval.samples.items()
         },
+        "rerank_weight": one.retrieval.weight,
         "word_evidence": one.words,
         "corrections": one.corrections,
         "outside": one.outside,

@@ -21,7 +21,8 @@ from common.metrics import Bootstrap, best_threshold
 from common.scores import Scorer
 from DataBase_functions import Database
 from evaluation import scoring
-from evaluation.retrieval import retrieve
+from evaluation.rerank import WEIGHTS
+from evaluation.retrieval import Gallery, retrieve
 from evaluation.texts import FalseTexts, collect_texts
 from judging import suggest
 from judging.judge import SHIPPED
@@ -117,6 +118,7 @@ def test_the_report_is_complete(evaluated):
             "test",
             "calibration",
             "retrieval",
+            "rerank_weight",
             "word_evidence",
             "corrections",
             "outside",
@@ -134,7 +136,8 @@ def test_the_report_is_complete(evaluated):
     assert counted == {kind: len(false.of) for kind, false in texts.false.items() if len(false.of)}
     assert results["config"] == json.loads((root / "Models" / "small" / "config.json").read_text())
     assert {"ece", "brier", "slope", "intercept"} == set(results["calibration"])
-    assert set(results["retrieval"]) == {"all", "all_csls", "reranked"}, "too few pictures for a gallery of 1,000"
+    assert list(results["retrieval"]) == ["all", "all_csls", "reranked", "reranked_csls"], "no gallery of 1,000"
+    assert results["rerank_weight"] in WEIGHTS
     assert results["retrieval"]["all"]["text_to_picture_recall@5"].keys() == {"value", "low", "high"}
     assert 0 <= results["word_evidence"]["accuracy"]["value"] <= 1
     assert 0.05 < results["word_evidence"]["chance"] < 0.3
@@ -255,7 +258,7 @@ def test_a_database_with_only_a_test_split_is_evaluated_at_the_stored_threshold(
     assert "as stored, chosen for balanced-accuracy" in joined(shown.stdout) and "CSLS" not in shown.stdout
     found = json.loads((folder / "results_only.json").read_text())
     assert found["equilibrium_threshold"] is None and found["test_photographs"] == 48
-    assert "all" in found["retrieval"] and not any(name.endswith("csls") for name in found["retrieval"])
+    assert list(found["retrieval"]) == ["all"] and found["rerank_weight"] is None
     assert (folder / "threshold.json").read_bytes() == before
     refused = evaluate(*flags, "--threshold-for", "f1", status=2).stderr
     assert "the validation split of" in refused and refused.count("\n") == 1
@@ -335,7 +338,17 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     test, other = scores["test"], scores["validation"]
     groups = np.array([database.groups[row] for row in database.rows("test")])
     boot = Bootstrap(len(groups), 20)
-    found = retrieve(loaded, splits["test"], test, other, groups, boot)
+    galleries = [
+        Gallery(
+            scores[split],
+            splits[split].captions,
+            splits[split].owner,
+            np.array([database.groups[row] for row in database.rows(split)]),
+        )
+        for split in ("test", "validation")
+    ]
+    found, weight = retrieve(loaded, *galleries, boot)
+    assert weight is None and set(found) == {"all", "all_csls"}
 
     def whole(pictures, blocks):
         return next(iter(scoring.score_blocks(loaded, pictures, blocks, "", Scorer.all_ranking)))[1]

@@ -81,6 +81,7 @@ RESULTS = {
         }
         for ranking in RANKINGS
     },
+    "rerank_weight": 0.15,
 }
 
 
