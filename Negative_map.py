@@ -58,7 +58,7 @@ KINDS: dict[str, Kind] = {
 FORMAT = 1  # increase it if a change of other files (say, how words are split) makes older plans wrong
 DEFAULT = NegativesConfig()
 READ = "read"  # folder of a plan in the making with its captions, in blocks
-ROWS_PER_BLOCK = 200  # 1,000 captions of COCO: 2 MB, half a second of work
+ROWS_PER_BLOCK = 200  # 1,000 captions: 1 MB
 
 
 class Photographs(Protocol):
@@ -103,7 +103,7 @@ class Plan:
         """The plan of a database. It is made first if there is none for this version of the code.
 
         engine, workers: see `common.jobs.run_jobs`. The plan is the same for any number. Captions are read by all
-        workers, then the kinds are planned side by side; captions stay on the disk (2 kB each while a plan is made).
+        workers, then the kinds are planned side by side; captions stay on the disk (1 kB each while a plan is made).
         """
         folder = database.folder / "negatives" / _key(database.fingerprint)
         if not (folder / "plan.json").is_file():

@@ -1,7 +1,7 @@
 """What all captions of a database give and get when phrases change places, and what their photographs show; in columns.
 
-Phrases are equal in many captions, so each different one is stored once, without its place in the caption. A side takes
-200 bytes then; as objects, with the parse of its caption, it took 10 kB.
+Phrases are equal in many captions, so each different one is stored once, without its place in the caption. The parses
+of the captions are not kept.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Known(NamedTuple):
 
 @lru_cache(maxsize=1)
 def telling_words() -> frozenset[str]:
-    """The words that `is_false` looks for in `Known.words`: one in three of those in captions."""
+    """The words that `is_false` looks for in `Known.words`."""
     known = entries()
     found = {*known, *LIST["person"], *(entry.word for some in known.values() for entry in some)}
     return frozenset(found).union(

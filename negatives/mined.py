@@ -168,7 +168,7 @@ def mine(captions: Sequence[ParsedCaption], owner: Sequence[int], split: str = "
 
 
 class _Known:
-    """The facts of all captions, with numbers instead of words, in arrays: 150 bytes a caption."""
+    """The facts of all captions, with numbers instead of words, in arrays."""
 
     def __init__(self, captions: Sequence[ParsedCaption], owner: Sequence[int]):
         self.owner = owner

@@ -85,7 +85,6 @@ class Fit:
 
         own: 1 if the words are of one training caption, which is not counted; else 0.
         """
-        # `get` is five times as fast as a Counter's [] for what is missing.
         total, single, pairs, size = 0.0, self._single.get, self._both.get, max(1, self._total)
         for one in some:
             count = single(one, 0)

@@ -34,7 +34,9 @@ from negatives.vocabulary import entries
 
 SIDE = 256  # pixels of the short side
 PER_JOB = 250  # photographs
-BYTES = 90_000  # of disk per photograph: pictures and texts, units and database, plan. Measured: 60,000
+# Of disk per photograph, an estimate: 15 kB for the picture (measured), three times (data, units, database), 20 kB for
+# texts and parses, 5 kB for the plan, and a reserve.
+BYTES = 90_000
 EXCHANGED = frozenset(("colour", "animal", "person", "gender", "clothing", "food", "vehicle", "place", "object"))
 # COCO 2017 has 591,753 captions of 118,287 training photographs, and 134,272 narratives.
 SIXTH_CAPTION, SECOND_NARRATIVE = 60, 7  # one photograph in 60, and one in 7

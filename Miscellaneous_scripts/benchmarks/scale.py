@@ -33,7 +33,7 @@ from Miscellaneous_scripts.benchmarks.photographs import draw_photographs
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL = 0.25  # seconds between two readings of the memory of all processes
 BATCHES = 200  # whose waiting time is measured
-STEP = 0.3  # seconds of a training step beside the loader; `frozen` on two cores takes 0.3 s for a batch
+STEP = 0.3  # seconds; assumed for a training step beside the loader
 SERIES = {"build": "build", "plan": "plan of negatives", "open": "opening", "first batch": "first batch"}
 SERIES |= {"order": "order of an epoch", "batches": f"{BATCHES} batches"}
 NOTE = "Memory is that of the processes alone (anonymous and shared), without pages of mapped files."
