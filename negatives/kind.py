@@ -58,7 +58,7 @@ class StringTable:
 
 
 class Ragged(Sequence[Sequence[int]]):
-    """Lists of whole numbers in one array: 4 bytes a number, or 2; a list of Python takes 8 and the number itself 28."""
+    """Lists of whole numbers in one array: 4 bytes a number, or 2; in a list of Python it takes 36."""
 
     def __init__(self, typecode: str = "i"):
         """typecode: "i" for 32 bits, "h" for 16, see `array.array`."""

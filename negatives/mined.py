@@ -174,21 +174,21 @@ class _Known:
         self.owner = owner
         self._lemmas: dict[str, int] = {}
         self._claims: dict[tuple, int] = {}  # each different claim once
-        self._named: dict[frozenset, int] = {}
-        self._content, self._claimed, self._names = Ragged(), Ragged(), array("i")
+        groups: dict[tuple[str, int], int] = {}
+        self._content, self._claimed, self._named = Ragged(), Ragged(), Ragged()
         texts = []
         parts: list[pa.Array] = []
         for caption in captions:
             claims, content = read_facts(caption)
             self._content.append(self._lemmas.setdefault(word, len(self._lemmas)) for word in sorted(content))
             self._claimed.append(self._claims.setdefault(claim, len(self._claims)) for claim in claims)
-            self._names.append(self._named.setdefault(caption.named, len(self._named)))
+            self._named.append(groups.setdefault(group, len(groups)) for group in caption.named)
             texts.append(caption.parse.text)
             if len(texts) == 10_000:
                 parts.append(pa.array(texts, pa.string()))
                 texts.clear()
         self._texts = pa.chunked_array([*parts, pa.array(texts, pa.string())])
-        self._claim, self._name = list(self._claims), list(self._named)
+        self._claim, self._groups = list(self._claims), list(groups)
         self._captions_of: dict[int, list[int]] = {}
         for number, photo in enumerate(owner):
             self._captions_of.setdefault(photo, []).append(number)
@@ -209,7 +209,7 @@ class _Known:
 
     def photograph(self, photo: int) -> Photograph:
         """What all captions of a photograph claim together."""
-        own = [(self.facts(n), self._name[self._names[n]]) for n in self._captions_of[photo]]
+        own = [(self.facts(n), [self._groups[group] for group in self._named[n]]) for n in self._captions_of[photo]]
         return Photograph(
             frozenset(question for facts, _ in own for question, _, _ in facts.claims),
             frozenset().union(*(named for _, named in own)),
