@@ -35,10 +35,11 @@ from Config import NegativesConfig
 from negatives.add import Add
 from negatives.exchange import Exchange
 from negatives.geometric import Geometric
-from negatives.kind import Captions, Kind, StringTable
+from negatives.kind import Captions, Kind, Ragged, StringTable
 from negatives.mined import Mined
-from negatives.parsed_caption import ParsedCaption, read_captions
+from negatives.parsed_caption import read_captions
 from negatives.parts import find_parts
+from negatives.stored import StoredCaptions, write_block
 from negatives.swap import Swap
 from negatives.text import Negative, Parse
 
@@ -56,6 +57,8 @@ KINDS: dict[str, Kind] = {
 }
 FORMAT = 1  # increase it if a change of other files (say, how words are split) makes older plans wrong
 DEFAULT = NegativesConfig()
+READ = "read"  # folder of a plan in the making with its captions, in blocks
+ROWS_PER_BLOCK = 200  # 1,000 captions: 1 MB
 
 
 class Photographs(Protocol):
@@ -99,8 +102,8 @@ class Plan:
     def open(cls, database: Photographs, engine: str = "local", workers: int = 1) -> Plan:
         """The plan of a database. It is made first if there is none for this version of the code.
 
-        engine, workers: see `common.jobs.run_jobs`. The kinds are planned side by side; more workers than kinds have
-        nothing to do. The plan is the same for any number. Each worker holds all captions, 10 kB each.
+        engine, workers: see `common.jobs.run_jobs`. The plan is the same for any number. Captions are read by all
+        workers, then the kinds are planned side by side; captions stay on the disk (1 kB each while a plan is made).
         """
         folder = database.folder / "negatives" / _key(database.fingerprint)
         if not (folder / "plan.json").is_file():
@@ -216,14 +219,19 @@ def _make(database: Photographs, folder: Path, engine: str, workers: int) -> Non
     """Write a plan to a temporary folder, rename it when it is complete, and delete the older plans."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
-    part.mkdir()
-    jobs: list[PlanTexts | PlanKind] = [PlanTexts(database, part), *(PlanKind(database, part, name) for name in KINDS)]
+    (part / READ).mkdir(parents=True)
     here = engine == "local" and workers == 1  # a pool would only cost: a worker needs 4 s to start
-    done = ((job, job.run()) for job in jobs) if here else run_jobs(jobs, engine, min(workers, len(KINDS)))
-    try:
-        facts = {job.kind: found for job, found in progress(done, "negatives: plan", " kinds", len(jobs)) if job.kind}
-    finally:
-        read_captions_of.cache_clear()
+
+    def run(jobs: Sequence[Any], what: str, unit: str) -> Iterator[tuple[Any, Any]]:
+        done = ((job, job.run()) for job in jobs) if here else run_jobs(jobs, engine, min(workers, len(jobs)))
+        return iter(progress(done, what, unit, len(jobs)))
+
+    blocks = [ReadBlock(database, part, n, rows) for n, rows in enumerate(_blocks(database.groups))]
+    counts = [count for _, found in run(blocks, "negatives: read", " blocks") for count in found]
+    of_blocks = [sum(counts[block.rows.start : block.rows.stop]) for block in blocks]
+    jobs = [PlanTexts(part, len(blocks)), *(PlanKind(database, part, name, counts, of_blocks) for name in KINDS)]
+    facts = {job.kind: found for job, found in run(jobs, "negatives: plan", " kinds") if job.kind}
+    shutil.rmtree(part / READ)
     of_kinds = {name: {kind: found[name] for kind, found in facts.items()} for name in ("share_with", "figures")}
     (part / "plan.json").write_text(json.dumps({"format": FORMAT, **of_kinds}, indent=1) + "\n", encoding="utf-8")
     part.replace(folder)
@@ -232,60 +240,99 @@ def _make(database: Photographs, folder: Path, engine: str, workers: int) -> Non
             shutil.rmtree(older, ignore_errors=True)
 
 
+def _blocks(groups: Sequence[str]) -> list[range]:
+    """The rows of each block. Neighbouring rows of one photograph are in one block."""
+    found, start = [], 0
+    for row in range(1, len(groups) + 1):
+        if row == len(groups) or (row - start >= ROWS_PER_BLOCK and groups[row] != groups[row - 1]):
+            found.append(range(start, row))
+            start = row
+    return found
+
+
+# row: of the database; parts: start and end of one after the other
+CAPTIONS = pa.schema({"text": pa.string(), "row": pa.int32(), "parts": pa.list_(pa.int32())})
+
+
+@dataclass(frozen=True)
+class ReadBlock:
+    """A job: read the captions of some rows once for all kinds, find their slots and parts, and write all of them."""
+
+    database: Photographs
+    folder: Path
+    number: int
+    rows: range
+
+    def run(self) -> list[int]:
+        """The number of captions of each row."""
+        read = [read_captions(self.database.parses(row)) for row in self.rows]
+        captions = list(itertools.chain.from_iterable(read))
+        write_block(self.folder / READ / f"{self.number}.captions", captions)
+        parses = [caption.parse for caption in captions]
+        columns: dict[str, Sequence] = {
+            "text": [parse.text for parse in parses],
+            "row": [row for row, own in zip(self.rows, read) for _ in own],
+            "parts": [list(itertools.chain(*find_parts(parse))) for parse in parses],
+        }
+        _write(self.folder / READ / f"{self.number}.arrow", CAPTIONS, columns)
+        return [len(own) for own in read]
+
+
 @dataclass(frozen=True)
 class PlanTexts:
     """A job: write the captions themselves, and the offsets of their parts."""
 
-    database: Photographs
     folder: Path
+    blocks: int
     kind: str = ""
 
     def run(self) -> dict[str, Any]:
-        captions, rows = read_captions_of(self.database)
-        # row: of the database; parts: start and end of one after the other
-        schema = pa.schema({"text": pa.string(), "row": pa.int32(), "parts": pa.list_(pa.int32())})
-        parses = [caption.parse for caption in captions.parsed]
-        parts = [list(itertools.chain(*find_parts(parse))) for parse in parses]
-        columns: dict[str, Sequence] = {"text": [parse.text for parse in parses], "row": rows, "parts": parts}
-        _write(self.folder / "captions.arrow", schema, columns)
+        blocks = [_open_arrow(self.folder / READ / f"{n}.arrow") for n in range(self.blocks)]
+        columns = pa.concat_tables([CAPTIONS.empty_table(), *blocks]).combine_chunks()
+        batch = pa.record_batch([_only_chunk(columns[name]) for name in CAPTIONS.names], schema=CAPTIONS)
+        _write_batch(self.folder / "captions.arrow", batch)
         return {}
 
 
 @dataclass(frozen=True)
 class PlanKind:
-    """A job: write the columns of one kind, and the strings that they refer to."""
+    """A job: write the columns of one kind, and the strings that they refer to.
+
+    counts: captions of each row; of_blocks: of each block.
+    """
 
     database: Photographs
     folder: Path
     kind: str
+    counts: Sequence[int]
+    of_blocks: Sequence[int]
 
     def run(self) -> dict[str, Any]:
         """share_with: fraction of captions that have a negative of this kind; figures: see `PlanPart`."""
-        captions, rows = read_captions_of(self.database)
         kind, strings = KINDS[self.kind], StringTable()
-        columns, figures = kind.make(captions, strings)
+        columns, figures = kind.make(self.captions(), strings)
         _write(self.folder / f"{self.kind}.arrow", pa.schema(dict(kind.schema)), columns)
         _write(self.folder / f"{self.kind}_strings.arrow", pa.schema({"string": pa.string()}), {"string": strings.all})
         have = sum(len(entry) > 0 for entry in columns[self.kind])
-        return {"share_with": have / max(1, len(rows)), "figures": dict(figures)}
+        return {"share_with": have / max(1, sum(self.counts)), "figures": dict(figures)}
 
-
-@functools.lru_cache(maxsize=1)
-def read_captions_of(database: Photographs) -> tuple[Captions, list[int]]:
-    """All captions, and the row of the database of each. Read once for all jobs of a process."""
-    parsed: list[ParsedCaption] = []
-    rows: list[int] = []
-    for row in progress(range(len(database.split_of)), "negatives: read", " photographs"):
-        parsed += (own := read_captions(database.parses(row)))
-        rows += [row] * len(own)
-    splits = [database.split_of[row] for row in rows]
-    number = {group: i for i, group in enumerate(dict.fromkeys(database.groups))}
-    owner = [number[database.groups[row]] for row in rows]
-    # In a database without training photographs (a test set), statistics are counted in all captions.
-    no_train = "train" not in splits
-    learn_from = [no_train or split == "train" for split in splits]
-    # Regions are read when they are needed: those of all captions would double the memory of a plan in the making.
-    return Captions(parsed, owner, splits, learn_from, lambda: _regions(database)), rows
+    def captions(self) -> Captions:
+        """All captions, which stay on the disk."""
+        files = [self.folder / READ / f"{n}.captions" for n in range(len(self.of_blocks))]
+        rows = [row for row, count in enumerate(self.counts) for _ in range(count)]
+        splits = [self.database.split_of[row] for row in rows]
+        number = {group: i for i, group in enumerate(dict.fromkeys(self.database.groups))}
+        of_row = [number[group] for group in self.database.groups]
+        # In a database without training photographs (a test set), statistics are counted in all captions.
+        no_train = "train" not in splits
+        return Captions(
+            StoredCaptions(files, self.of_blocks),
+            [of_row[row] for row in rows],
+            splits,
+            [no_train or split == "train" for split in splits],
+            # Regions are read when they are needed: those of all captions would double the memory of a plan.
+            lambda: _regions(self.database),
+        )
 
 
 def _regions(database: Photographs) -> Iterator[tuple[Region, ...]]:
@@ -295,14 +342,21 @@ def _regions(database: Photographs) -> Iterator[tuple[Region, ...]]:
 
 
 def _write(path: Path, schema: pa.Schema, columns: Mapping[str, Sequence]) -> None:
-    batch = pa.record_batch([_column(columns[field.name], field.type) for field in schema], schema=schema)
-    with pa.ipc.new_file(str(path), schema) as file:
+    _write_batch(path, pa.record_batch([_column(columns[field.name], field.type) for field in schema], schema=schema))
+
+
+def _write_batch(path: Path, batch: pa.RecordBatch) -> None:
+    with pa.ipc.new_file(str(path), batch.schema) as file:
         file.write_batch(batch)
 
 
 def _column(values: Sequence, type_: pa.DataType) -> pa.Array:
     if not pa.types.is_list(type_):
         return pa.array(values, type_)
-    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    flat = np.concatenate([*values, np.zeros(0)]).astype(type_.value_type.to_pandas_dtype())
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
+    dtype = type_.value_type.to_pandas_dtype()
+    if not isinstance(values, Ragged):
+        lists, values = values, Ragged(np.dtype(dtype).char)
+        for one in lists:
+            values.append(one)
+    ends = np.frombuffer(values.ends, dtype=np.int64).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.frombuffer(values.values, dtype=dtype)))

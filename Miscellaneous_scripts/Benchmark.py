@@ -2,9 +2,13 @@
 
     python Miscellaneous_scripts/Benchmark.py                        all benchmarks, on drawn pictures
     python Miscellaneous_scripts/Benchmark.py build --photos DIR     one benchmark, on photographs of Flickr8k
+    python Miscellaneous_scripts/Benchmark.py scale --photos DIR --count 10000,30000,118000 --out DIR
 
 The two ways are measured alternately (A B A B ...), because machines are noisy and shared: what slows one way slows the
 other too. The table has the median of each way with the smallest and the largest number, and the ratio of the medians.
+
+`scale` is another type of measurement: it shows how time and memory grow with the size of a database, see
+benchmarks/scale.py. It takes hours at the size of COCO, and runs only if it is named.
 
 The benchmarks are in benchmarks/, and their table is in benchmarks/__init__.py. Training is measured with a ResNet-50
 with random weights, since its speed does not depend on them.
@@ -31,6 +35,7 @@ from Miscellaneous_scripts.benchmarks import BENCHMARKS, Skip
 from Miscellaneous_scripts.benchmarks.photographs import CAPTIONS, PICTURES
 
 INDENT = " " * 6
+SCALE = "scale"
 USAGE = "python Miscellaneous_scripts/Benchmark.py [NAME ...] [flags]"
 ABOUT = """Measure this program against a plain way of doing the same. Both ways take
 turns, so that other work on the machine slows both; medians are printed.
@@ -38,7 +43,8 @@ turns, so that other work on the machine slows both; medians are printed.
 examples:
   python Miscellaneous_scripts/Benchmark.py open negatives
   python Miscellaneous_scripts/Benchmark.py build --photos DIR --count 1000
-  python Miscellaneous_scripts/Benchmark.py --json results.json"""
+  python Miscellaneous_scripts/Benchmark.py --json results.json
+  python Miscellaneous_scripts/Benchmark.py scale --count 1000,10000 --out DIR"""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -52,22 +58,41 @@ def main(args: Sequence[str] | None = None) -> None:
         help=f"folder of Flickr8k with {PICTURES}/, {CAPTIONS} and its lists (default: drawn pictures)",
     )
     parser.add_argument(
-        "--count", type=int, default=300, metavar="N", help="number of pictures, at least 8 (default: %(default)s)"
+        "--count",
+        type=numbers,
+        default=[300],
+        metavar="N[,N]",
+        help="number of pictures, at least 8; scale: of several databases (default: 300)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="measurements of each way (default: %(default)s)"
     )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "benchmark-scale",
+        metavar="DIR",
+        help="scale: folder of its data, databases and results (default: %(default)s)",
+    )
+    parser.add_argument("--keep", action="store_true", help="scale: keep the databases")
+    parser.add_argument("--long", action="store_true", help="scale: with narratives and dense captions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to this file")
     settings = parser.parse_args(args)
     names = list(dict.fromkeys(settings.names)) or list(BENCHMARKS)
+    if SCALE in names:
+        measure_scale(names, settings)
+        return
     if unknown := [name for name in names if name not in BENCHMARKS]:
-        fail(f"there is no benchmark {unknown[0]!r}; choose from: {', '.join(BENCHMARKS)}")
-    if settings.count < 8 or settings.rounds < 1:
-        fail(f"--count {settings.count} --rounds {settings.rounds}: must be at least 8 and at least 1")
+        fail(f"there is no benchmark {unknown[0]!r}; choose from: {', '.join((*BENCHMARKS, SCALE))}")
+    (count, *more) = settings.count
+    if more:
+        fail(f"--count: only {SCALE} takes several numbers")
+    if count < 8 or settings.rounds < 1:
+        fail(f"--count {count} --rounds {settings.rounds}: must be at least 8 and at least 1")
     if settings.json is not None and not settings.json.parent.is_dir():
         fail(f"--json {settings.json}: there is no folder {settings.json.parent}")
     try:
-        results = report(names, settings.photos, settings.count, settings.rounds)
+        results = report(names, settings.photos, count, settings.rounds)
         if settings.json is not None:
             from common.storage import write_json
 
@@ -78,6 +103,30 @@ def main(args: Sequence[str] | None = None) -> None:
         fail("interrupted", code=130)
 
 
+def numbers(text: str) -> list[int]:
+    """Whole numbers with commas between them."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, nor several with commas") from None
+
+
+def measure_scale(names: Sequence[str], settings: argparse.Namespace) -> None:
+    """The benchmark `scale`."""
+    if len(names) > 1:
+        fail(f"{SCALE} runs alone; name no other benchmark")
+    if min(settings.count) < 8:
+        fail(f"--count {','.join(map(str, settings.count))}: must be at least 8")
+    from Miscellaneous_scripts.benchmarks import scale
+
+    try:
+        scale.report(settings.photos, settings.count, settings.out.resolve(), settings.keep, settings.long)
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the same command uses what was made again", code=130)
+
+
 def list_of_benchmarks() -> str:
     """The end of --help: each benchmark with its unit, and below it what both ways do."""
     width = min(100, shutil.get_terminal_size().columns)
@@ -85,6 +134,8 @@ def list_of_benchmarks() -> str:
     for name, one in BENCHMARKS.items():
         about = textwrap.wrap(one.about, width, initial_indent=INDENT, subsequent_indent=INDENT)
         lines += [f"  {name} ({one.unit}, {one.better} is better)", *about]
+    about = "only if named: how the time and memory of build, plan and loading grow with the size of a database"
+    lines += [f"  {SCALE} (s, MB)", *textwrap.wrap(about, width, initial_indent=INDENT, subsequent_indent=INDENT)]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -53,14 +53,21 @@ def find_change(old: str, new: str, choices: int, words: bool = False) -> Change
 class Frequencies:
     """How often words and bigrams occur in the training captions."""
 
-    def __init__(self, train: Iterable[str]):
+    def __init__(self, train: Iterable[str] = ()):
         self.bigrams: Counter[Gram] = Counter()
         self.words: Counter[str] = Counter()
         for text in train:
-            words = _words(text)
-            self.bigrams.update(itertools.pairwise(words))
-            self.words.update(words)
-        self.total = max(1, sum(self.words.values()))
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        words = _words(text)
+        self.bigrams.update(itertools.pairwise(words))
+        self.words.update(words)
+
+    @cached_property
+    def total(self) -> int:
+        """Occurrences of all words. Asked for when all texts are counted."""
+        return max(1, sum(self.words.values()))
 
 
 class Acceptance:

@@ -7,30 +7,24 @@ exchange their phrases, so that every phrase is as frequent in negatives as in c
 
 from __future__ import annotations
 
-import itertools
 import random
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.acceptance import Acceptance, Change, Frequencies, find_change
-from negatives.add_attributes import (
-    Attributes,
-    count_together,
-    insert_attribute,
-    read_attributes,
-    remove_attribute,
-    said_of,
-)
-from negatives.add_rules import ANY, ATTRIBUTE, CATEGORIES, GARMENT, Extra, read_added, who
-from negatives.add_truth import Known, is_false
+from negatives.add_attributes import MIN_TOGETHER, Every, count_together, read_attributes
+from negatives.add_rules import ATTRIBUTE, CATEGORIES, Added, read_added
+from negatives.add_sides import Gain, Table
 from negatives.edits import splice
-from negatives.kind import Captions, Kind, PlanPart, PlanReader, StringTable
-from negatives.pairing import FIT_CAPTIONS, Fit, Side, make_pairs
+from negatives.kind import Captions, Kind, PlanPart, PlanReader, Ragged, StringTable
+from negatives.pairing import FIT_CAPTIONS, Fit, make_pairs
 from negatives.parsed_caption import content_lemmas
 from negatives.planned_edits import draw_packed, pack, packed_categories
 from negatives.text import Edit, Negative
@@ -45,19 +39,23 @@ class Add(Kind):
     changed_words_are_false = True
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
-        planner = _Planner(captions)
-        planned: list[list[int]] = [[] for _ in captions.parsed]
-        room = [1.0] * len(planned)  # the chance that is left
+        planner, planned = _Planner(captions), _Planned()
+        room = array("d", [1.0]) * len(captions.parsed)  # the chance that is left
         for i, edits, chance in planner.exchanged_attributes():
-            planned[i] += pack(strings, ATTRIBUTE, chance, edits)
+            planned.append(i, pack(strings, ATTRIBUTE, chance, edits))
             room[i] -= chance
+        table, usable = planner.table, planner.table.usable(planner.together, MIN_TOGETHER)
         for split in sorted(set(captions.splits)):
-            sides = list(planner.sides([i for i, own in enumerate(captions.splits) if own == split]))
-            for a, b, chance in make_pairs(sides, planner.can, planner.gain):
-                chance *= min(room[sides[a].caption], room[sides[b].caption])
-                for own, other in ((sides[a], sides[b]), (sides[b], sides[a])):
-                    planned[own.caption] += pack(strings, other.extra.category, chance, planner.edits(own, other))
-        return PlanPart({"add": planned}, {"share_with": _shares(planned, strings)})
+            sides = array("i", [side for side in usable if captions.splits[table.caption[side]] == split])
+            pairs = make_pairs(table.columns(sides), *planner.rules(sides))
+            for a, b, chance in progress(pairs, "negatives: write phrases", " pairs"):
+                one, two = sides[a], sides[b]
+                chance *= min(room[table.caption[one]], room[table.caption[two]])
+                for own, other in ((one, two), (two, one)):
+                    entry = pack(strings, table.extra(other).category, chance, table.edits(own, other))
+                    planned.append(table.caption[own], entry)
+        lists = planned.by_caption(len(captions.parsed))
+        return PlanPart({"add": lists}, {"share_with": _shares(lists, strings)})
 
     def draw(
         self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
@@ -69,114 +67,91 @@ class _Planner:
     """All captions with what they give and get, and the statistics of the training captions."""
 
     def __init__(self, captions: Captions) -> None:
-        self.captions = captions
-        self.read = [read_added(caption) for caption in progress(captions.parsed, "negatives: add", " captions")]
-        self.photographs = _by_photograph(captions)
-        self.known = {owner: Known.of([self.read[i] for i in own]) for owner, own in self.photographs.items()}
-        self.lemmas = [frozenset(content_lemmas(caption)) for caption in captions.parsed]
-        learned = [i for i, learn in enumerate(captions.learn_from) if learn][:FIT_CAPTIONS]
-        self.fit, self.counted = Fit(self.lemmas[i] for i in learned), frozenset(learned)
-        together = count_together(itertools.compress(self.read, captions.learn_from))
-        self.attributes: dict[int, Attributes] = {}
-        for own in self.photographs.values():
-            self.attributes.update(zip(own, read_attributes([self.read[i] for i in own], together)))
+        self._captions = captions
+        self.table, self._train = Table(captions.owner), Frequencies()
+        self.together: Counter[tuple[str, str]] = Counter()
+        # Caption -> its text, and its possible exchanges of attributes: (attribute and noun, edits, new text)
+        self._possible: dict[int, tuple[str, list[tuple[tuple[str, str], Sequence[Edit], str]]]] = {}
+        self._counted, self._counted_lemmas = set[int](), list[frozenset[str]]()
+        last = {owner: i for i, owner in enumerate(captions.owner)}
+        waiting: dict[int, list[tuple[int, Added]]] = {}  # photograph -> its captions so far
+        bar = progress(captions.parsed, "negatives: add", " captions")
+        for i, (caption, owner, learn) in enumerate(zip(bar, captions.owner, captions.learn_from)):
+            one = read_added(caption)
+            waiting.setdefault(owner, []).append((i, one))
+            if learn:
+                self._learn(i, one)
+            if last[owner] == i:
+                self._add(owner, waiting.pop(owner))
+        self._fit = Fit(self._counted_lemmas)
 
-    def sides(self, numbers: Iterable[int]) -> Iterator[Side]:
-        """What some captions give and get."""
-        for i in numbers:
-            one, lemmas, attributes = self.read[i], self.lemmas[i], self.attributes[i]
-            for extra in one.extras:
-                rest = lemmas - extra.lemmas
-                yield Side(i, extra, rest)
-                if extra.frame[0] == ANY:
-                    for phrase, word in attributes.false:
-                        if not extra.first <= phrase.head <= extra.last:
-                            frame = (*extra.frame, said_of(one, word, phrase))
-                            yield Side(i, extra._replace(frame=frame), rest, bare=phrase)
-            for spot in one.spots:
-                for phrase, attribute in attributes.removable:
-                    if len(attribute.words) == 1 and attribute.first == attribute.last:
-                        (word,) = attribute.words
-                        frame = (*spot.frame, said_of(one, word, phrase))
-                        given = frozenset(attribute.words)
-                        governor = one.caption.lemmas[spot.anchor.head]
-                        extra = Extra(
-                            ATTRIBUTE, frame, spot.token, spot.token, governor, (), spot.anchor, (word,), given, -1
-                        )
-                        yield Side(i, extra, lemmas - given, cut=attribute)
+    def _learn(self, i: int, one: Added) -> None:
+        self.together.update(count_together([one]))
+        self._train.add(one.caption.parse.text)
+        if len(self._counted) < FIT_CAPTIONS:
+            self._counted.add(i)
+            self._counted_lemmas.append(frozenset(content_lemmas(one.caption)))
 
-    def can(self, one: Side, two: Side) -> bool:
-        """Can two sides give each other what they have?"""
-        owner, a, b = self.captions.owner, one.extra, two.extra
-        if owner[one.caption] == owner[two.caption] or a.words == b.words:
-            return False
-        if (one.cut is None) is not (two.bare is None) or (two.cut is None) is not (one.bare is None):
-            return False
-        is_wide = one.extra.frame[0] == ANY
-        if is_wide is (a.category == b.category) or (GARMENT in (a.category, b.category) and not _dress_alike(a, b)):
-            return False
-        return all(
-            own.bare is not None or is_false(other.extra, self.known[owner[own.caption]], own.extra)
-            for own, other in ((one, two), (two, one))
-        )
+    def _add(self, owner: int, own: Sequence[tuple[int, Added]]) -> None:
+        """Add the captions of a photograph."""
+        read = [one for _, one in own]
+        self.table.add_photograph(owner, read)
+        true = {one.caption.parse.text for one in read}
+        for (i, one), attributes in zip(own, read_attributes(read, Every())):
+            self.table.add_caption(i, one, frozenset(content_lemmas(one.caption)), attributes)
+            text = one.caption.parse.text
+            found = [
+                (said, edits, splice(text, edits, "add", ATTRIBUTE).text) for said, edits in attributes.exchanged(one)
+            ]
+            if kept := [each for each in found if each[2] not in true]:
+                self._possible[i] = text, kept
 
-    def gain(self, one: Side, two: Side) -> float:
-        """Log of the likelihood ratio of the new texts to the old ones."""
-        new = self.fit.of(two.extra.lemmas, one.rest, 0) + self.fit.of(one.extra.lemmas, two.rest, 0)
-        old = (self.fit.of(side.extra.lemmas, side.rest, int(side.caption in self.counted)) for side in (one, two))
-        return new - sum(old)
-
-    def edits(self, own: Side, other: Side) -> list[Edit]:
-        """The edits of a caption that gets what another side gives. Links and articles are not false."""
-        one, extra = self.read[own.caption], own.extra
-        parse = one.caption.parse
-        if own.bare is not None:
-            removed = (parse.end[extra.first - 1], parse.end[extra.last], "", False)
-            return sorted([*insert_attribute(one, own.bare, *other.extra.words), removed])
-        donor, given = self.captions.parsed[other.caption].parse, other.extra
-        front = donor.text[donor.start[given.first] : donor.start[given.changed]].lower()
-        phrase = donor.text[donor.start[given.changed] : donor.end[given.last]]
-        if own.cut is None:
-            start, end = parse.start[extra.first], parse.end[extra.last]
-            return [*([(start, start, front, False)] if front else []), (start, end, phrase, True)]
-        end = parse.end[extra.first - 1]
-        return sorted([(end, end, f" {front}", False), (end, end, phrase, True), *remove_attribute(one, own.cut)])
+    def rules(self, sides: Sequence[int]) -> tuple[Callable[[int, int], bool], Callable[[int, int], float]]:
+        """The functions `can` and `gain` of `make_pairs`, for places in a list of sides."""
+        can, gain = self.table.can, Gain(self.table, self._fit, frozenset(self._counted))
+        return lambda one, two: can(sides[one], sides[two]), lambda one, two: gain(sides[one], sides[two])
 
     def exchanged_attributes(self) -> Iterator[tuple[int, Sequence[Edit], float]]:
         """(caption, edits, chance): a caption loses an attribute of one noun and gets one for another noun."""
-        captions = self.captions
-        train = Frequencies(each.parse.text for each in itertools.compress(captions.parsed, captions.learn_from))
         possible: dict[int, list[tuple[Sequence[Edit], Change]]] = {}
-        for own in self.photographs.values():
-            true = {captions.parsed[i].parse.text for i in own}
-            for i in own:
-                old = captions.parsed[i].parse.text
-                found: list[tuple[Sequence[Edit], str]] = [
-                    (each, splice(old, each, "add", ATTRIBUTE).text)
-                    for each in self.attributes[i].exchanged(self.read[i])
-                ]
-                if kept := [(each, find_change(old, new, 1, words=True)) for each, new in found if new not in true]:
-                    possible[i] = kept
-        learned = [i for i in possible if captions.learn_from[i]]
+        for i in sorted(self._possible, key=lambda i: (self._captions.owner[i], i)):
+            text, found = self._possible[i]
+            kept = [(edits, new) for said, edits, new in found if self.together[said] >= MIN_TOGETHER]
+            if kept:
+                possible[i] = [(edits, find_change(text, new, 1, words=True)) for edits, new in kept]
+        learned = [i for i in possible if self._captions.learn_from[i]]
         changes = [change for i in learned for _, change in possible[i]]
-        fitted = Acceptance(train, changes, [number for number, i in enumerate(learned) for _ in possible[i]])
+        fitted = Acceptance(self._train, changes, [number for number, i in enumerate(learned) for _ in possible[i]])
         for i, some in possible.items():
-            chances = fitted.chances([change for _, change in some], captions.learn_from[i])
+            chances = fitted.chances([change for _, change in some], self._captions.learn_from[i])
             for (edits, _), chance in zip(some, chances):
                 yield i, edits, chance
 
 
-def _dress_alike(one: Extra, two: Extra) -> bool:
-    """Can the two whom phrases belong to wear the same?"""
-    return one.anchor is not None and two.anchor is not None and who(one.anchor) == who(two.anchor)
+class _Planned:
+    """The entries of all captions in the order in which they are made, in arrays."""
 
+    def __init__(self) -> None:
+        self._caption, self._entries = array("i"), Ragged()
 
-def _by_photograph(captions: Captions) -> dict[int, list[int]]:
-    """Number of a photograph -> the numbers of its captions."""
-    of: dict[int, list[int]] = {}
-    for i, owner in enumerate(captions.owner):
-        of.setdefault(owner, []).append(i)
-    return of
+    def append(self, caption: int, entry: Sequence[int]) -> None:
+        if entry:
+            self._caption.append(caption)
+            self._entries.append(entry)
+
+    def by_caption(self, size: int) -> Ragged:
+        """The entries of each of `size` captions, one after the other."""
+        captions, ends = np.frombuffer(self._caption, np.int32), np.frombuffer(self._entries.ends, np.int64)
+        values, lengths = np.frombuffer(self._entries.values, np.int32), np.diff(ends)
+        order = np.argsort(captions, kind="stable")
+        lists = Ragged()
+        for some in np.array_split(order, 1 + len(order) // 100_000):  # limits the memory of the indices
+            count = lengths[some]
+            places = np.repeat(ends[some] - (np.cumsum(count) - count), count) + np.arange(count.sum())
+            lists.values.frombytes(values[places].tobytes())
+        total = np.bincount(captions, lengths, minlength=size).astype(np.int64)
+        lists.ends.frombytes(np.cumsum(total).tobytes())
+        return lists
 
 
 def _shares(planned: Sequence[Sequence[int]], strings: StringTable) -> dict[str, float]:

@@ -35,16 +35,26 @@ def count_together(captions: Iterable[Added]) -> Counter[tuple[str, str]]:
     )
 
 
+class Every(Counter[tuple[str, str]]):
+    """Counts as those of `count_together`, as long as they are not known: all attributes go with all nouns."""
+
+    def __missing__(self, key: tuple[str, str]) -> int:
+        return MIN_TOGETHER
+
+
 class Attributes(NamedTuple):
     """The attributes that a caption can do without, with their phrases; and the false ones that it can get."""
 
     removable: tuple[tuple[Phrase, Attribute], ...]
     false: tuple[tuple[Phrase, str], ...]
 
-    def exchanged(self, one: Added) -> list[tuple[Edit, ...]]:
-        """The edits that remove an attribute of a phrase and add one to another phrase."""
+    def exchanged(self, one: Added) -> list[tuple[tuple[str, str], tuple[Edit, ...]]]:
+        """The edits that remove an attribute of a phrase and add one to another phrase; and (attribute, its noun)."""
         return [
-            tuple(sorted((*insert_attribute(one, phrase, new), *remove_attribute(one, attribute))))
+            (
+                (new, one.caption.lemmas[phrase.head]),
+                tuple(sorted((*insert_attribute(one, phrase, new), *remove_attribute(one, attribute)))),
+            )
             for phrase, new in self.false
             for other, attribute in self.removable
             if other is not phrase

@@ -57,6 +57,16 @@ class Known(NamedTuple):
         )
 
 
+@lru_cache(maxsize=1)
+def telling_words() -> frozenset[str]:
+    """The words that `is_false` looks for in `Known.words`."""
+    known = entries()
+    found = {*known, *LIST["person"], *(entry.word for some in known.values() for entry in some)}
+    return frozenset(found).union(
+        *(entry.near for some in known.values() for entry in some), *ADD.generic.values(), *ADD.implied
+    )
+
+
 def is_false(extra: Extra, known: Known, own: Extra) -> bool:
     """Is the phrase `extra` of another photograph false in the place of the phrase `own`?"""
     if extra.category == GARMENT:

@@ -46,6 +46,7 @@ from negatives.parsed_caption import (
     neighbours,
     words_of_slot,
 )
+from negatives.stored import Selection
 from negatives.text import Slot
 from negatives.vocabulary import inflect, pools
 
@@ -430,4 +431,4 @@ def _evenly(captions: Sequence[ParsedCaption], most: int) -> Sequence[ParsedCapt
     """At most `most` of the captions, evenly spaced."""
     if len(captions) <= most:
         return captions
-    return [captions[i * len(captions) // most] for i in range(most)]
+    return Selection(captions, [i * len(captions) // most for i in range(most)])

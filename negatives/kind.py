@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -27,7 +28,11 @@ def _no_regions() -> Iterator[tuple[Region, ...]]:
 
 
 class Captions(NamedTuple):
-    """All captions of a database, in the order of its rows. The index in these lists is the number of a caption."""
+    """All captions of a database, in the order of its rows. The index in these lists is the number of a caption.
+
+    `parsed` can be on the disk (`negatives.stored`): go through it in its order, and keep no caption. In memory a
+    caption takes 8 kB; 592,000, as many as COCO has, take 5 GB.
+    """
 
     parsed: Sequence[ParsedCaption]
     owner: Sequence[int]  # number of the photograph of each caption; one photograph can be stored as two rows
@@ -52,10 +57,31 @@ class StringTable:
         return found
 
 
+class Ragged(Sequence[Sequence[int]]):
+    """Lists of whole numbers in one array: 4 bytes a number, or 2; in a list of Python it takes 36."""
+
+    def __init__(self, typecode: str = "i"):
+        """typecode: "i" for 32 bits, "h" for 16, see `array.array`."""
+        self.values, self.ends = array(typecode), array("q", [0])
+
+    def append(self, numbers: Iterable[int]) -> None:
+        """Add a list. OverflowError if a number does not fit."""
+        self.values.extend(numbers)
+        self.ends.append(len(self.values))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, i: Any) -> Any:
+        return self.values[self.ends[i] : self.ends[i + 1]]
+
+
 class PlanPart(NamedTuple):
     """What one kind writes into the plan."""
 
-    columns: Mapping[str, Sequence[Sized]]  # by the names in `Kind.schema`: for each caption a list or array of numbers
+    columns: Mapping[
+        str, Sequence[Sized]
+    ]  # by the names in `Kind.schema`: for each caption a list of numbers (`Ragged`)
     figures: Mapping[str, Any] = {}  # written to plan.json, for people to read
 
 

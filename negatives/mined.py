@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +25,9 @@ from scipy import sparse
 from common.jobs import progress
 from Config import NegativesConfig
 from negatives.edits import other_words
-from negatives.kind import PER_MILLE, Captions, Kind, PlanPart, PlanReader, StringTable, in_groups
+from negatives.kind import PER_MILLE, Captions, Kind, PlanPart, PlanReader, Ragged, StringTable, in_groups
 from negatives.parsed_caption import CONTENT_TAGS, MODIFIER_CATEGORIES, ParsedCaption, governor_and_dependent
+from negatives.stored import Selection
 from negatives.text import Negative
 
 Matrix: TypeAlias = sparse.csr_matrix
@@ -55,15 +57,16 @@ class Mined(Kind):
     rewrites = False
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
-        planned: list[list[int]] = [[] for _ in captions.parsed]
+        splits, size = np.array(captions.splits), len(captions.parsed)
+        found = []
         for split in sorted(set(captions.splits)):
-            inside = [i for i, own in enumerate(captions.splits) if own == split]
-            chances = mine([captions.parsed[i] for i in inside], [captions.owner[i] for i in inside], split)
-            for place, i in enumerate(inside):
-                own = slice(chances.indptr[place], chances.indptr[place + 1])
-                for j, chance in zip(chances.indices[own], chances.data[own]):
-                    planned[i] += [inside[j], round(chance * PER_MILLE)]
-        return PlanPart({"mined": planned})
+            inside = np.flatnonzero(splits == split)
+            some = Selection(captions.parsed, inside.tolist())
+            chances = mine(some, [captions.owner[i] for i in inside.tolist()], split)
+            counts = np.zeros(size, dtype=np.int64)
+            counts[inside] = np.diff(chances.indptr)
+            found.append((counts, inside[chances.indices], np.rint(chances.data * PER_MILLE)))
+        return PlanPart({"mined": _in_lists(found, size)})
 
     def draw(
         self, plan: PlanReader, caption: int, rng: random.Random, settings: NegativesConfig, within: int | None
@@ -77,6 +80,25 @@ class Mined(Kind):
         return None
 
 
+def _in_lists(found: Sequence[tuple[Ints, Ints, Floats]], size: int) -> Ragged:
+    """For each caption its partners with their chances.
+
+    found: of each split, which has no caption of another: partners of each of all `size` captions, and in the order of
+    the captions the numbers of the partners and their chances.
+    """
+    total = sum((counts for counts, _, _ in found), np.zeros(size, dtype=np.int64))
+    ends = np.cumsum(total)
+    values = np.empty((ends[-1] if size else 0, 2), dtype=np.int32)
+    for counts, partners, chances in found:
+        start = np.repeat(ends - total - (np.cumsum(counts) - counts), counts)
+        at = start + np.arange(len(start))
+        values[at, 0], values[at, 1] = partners, chances
+    lists = Ragged()
+    lists.values.frombytes(values.tobytes())
+    lists.ends.frombytes((2 * ends).astype(np.int64).tobytes())
+    return lists
+
+
 class Facts(NamedTuple):
     """What one caption claims. A claim answers a question: "what colour is the shirt?" with "red".
 
@@ -85,7 +107,7 @@ class Facts(NamedTuple):
     """
 
     claims: tuple[tuple[tuple[str, str], tuple[str, int], float], ...]
-    content: frozenset[str]  # lemmas of content words
+    content: frozenset[Any]  # lemmas of content words, or their numbers
 
 
 class Photograph(NamedTuple):
@@ -93,7 +115,7 @@ class Photograph(NamedTuple):
 
     answered: frozenset[tuple[str, str]]  # questions, as in `Facts`
     named: frozenset[tuple[str, int]]  # (pool, group)
-    content: frozenset[str]
+    content: frozenset[Any]  # as in `Facts`
 
 
 def read_facts(caption: ParsedCaption) -> Facts:
@@ -130,71 +152,120 @@ def mine(captions: Sequence[ParsedCaption], owner: Sequence[int], split: str = "
 
     captions: T captions of one split. owner: photograph of each. split: its name, for the progress bar.
     """
-    facts = [read_facts(caption) for caption in captions]
-    photographs = _read_photographs(captions, facts, owner)
-    contradict = _Contradictions(facts, [photographs[photo] for photo in owner])
-
-    def can_be_partners(i: int, j: int) -> bool:
-        return owner[i] != owner[j] and captions[i].parse.text != captions[j].parse.text and contradict(i, j)
-
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
-    for i, candidates in _candidates(_vectors(facts), split):
-        partners = ((j, cosine) for j, cosine in candidates if can_be_partners(i, j))
-        for j, cosine in itertools.islice(partners, PARTNERS):
-            rows.append(i)
-            columns.append(j)
-            values.append(cosine)
-    chosen = sparse.csr_matrix((values, (rows, columns)), shape=(len(captions), len(captions)))
+    known = _Known(captions, owner)
+    rows, columns, values = array("i"), array("i"), array("d")
+    for block, near in _candidates(known.vectors(), split):
+        contradict = _Contradictions(known, block)
+        for i, candidates in near:
+            partners = ((j, cosine) for j, cosine in candidates if contradict(i, j))
+            for j, cosine in itertools.islice(partners, PARTNERS):
+                rows.append(i)
+                columns.append(j)
+                values.append(cosine)
+    ends = np.frombuffer(rows, dtype=np.int32), np.frombuffer(columns, dtype=np.int32)
+    chosen = sparse.csr_matrix((np.frombuffer(values), ends), shape=(len(owner), len(owner)))
     return sinkhorn(chosen.maximum(chosen.T).tocsr())  # if one of two captions chooses the other, both are partners
 
 
-def _read_photographs(
-    captions: Sequence[ParsedCaption], facts: Sequence[Facts], owner: Sequence[int]
-) -> dict[int, Photograph]:
-    captions_of: dict[int, list[int]] = {}
-    for number, photo in enumerate(owner):
-        captions_of.setdefault(photo, []).append(number)
-    return {
-        photo: Photograph(
-            frozenset(question for n in numbers for question, _, _ in facts[n].claims),
-            frozenset().union(*(captions[n].named for n in numbers)),
-            frozenset().union(*(facts[n].content for n in numbers)),
+class _Known:
+    """The facts of all captions, with numbers instead of words, in arrays."""
+
+    def __init__(self, captions: Sequence[ParsedCaption], owner: Sequence[int]):
+        self.owner = owner
+        self._lemmas: dict[str, int] = {}
+        self._claims: dict[tuple, int] = {}  # each different claim once
+        groups: dict[tuple[str, int], int] = {}
+        self._content, self._claimed, self._named = Ragged(), Ragged(), Ragged()
+        texts = []
+        parts: list[pa.Array] = []
+        for caption in captions:
+            claims, content = read_facts(caption)
+            self._content.append(self._lemmas.setdefault(word, len(self._lemmas)) for word in sorted(content))
+            self._claimed.append(self._claims.setdefault(claim, len(self._claims)) for claim in claims)
+            self._named.append(groups.setdefault(group, len(groups)) for group in caption.named)
+            texts.append(caption.parse.text)
+            if len(texts) == 10_000:
+                parts.append(pa.array(texts, pa.string()))
+                texts.clear()
+        self._texts = pa.chunked_array([*parts, pa.array(texts, pa.string())])
+        self._claim, self._groups = list(self._claims), list(groups)
+        self._captions_of: dict[int, list[int]] = {}
+        for number, photo in enumerate(owner):
+            self._captions_of.setdefault(photo, []).append(number)
+
+    def vectors(self) -> Matrix:
+        """(T, lemmas) unit rows: content lemmas of each caption, weighted by rarity (inverse document frequency)."""
+        size = len(self._content)
+        rows = np.repeat(np.arange(size), np.diff(np.frombuffer(self._content.ends, dtype=np.int64)))
+        columns = np.frombuffer(self._content.values, dtype=np.int32)
+        rarity = np.log(size / np.maximum(1, np.bincount(columns, minlength=len(self._lemmas)))) + 1
+        vectors = sparse.csr_matrix((rarity[columns], (rows, columns)), shape=(size, len(self._lemmas)))
+        norms = np.sqrt(np.asarray(vectors.multiply(vectors).sum(1)).ravel())
+        return sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ vectors, dtype=np.float32)
+
+    def facts(self, caption: int) -> Facts:
+        claims = tuple(self._claim[claim] for claim in self._claimed[caption])
+        return Facts(claims, frozenset(self._content[caption]))
+
+    def photograph(self, photo: int) -> Photograph:
+        """What all captions of a photograph claim together."""
+        own = [(self.facts(n), [self._groups[group] for group in self._named[n]]) for n in self._captions_of[photo]]
+        return Photograph(
+            frozenset(question for facts, _ in own for question, _, _ in facts.claims),
+            frozenset().union(*(named for _, named in own)),
+            frozenset().union(*(facts.content for facts, _ in own)),
         )
-        for photo, numbers in captions_of.items()
-    }
+
+    def texts(self, captions: Ints) -> list[str]:
+        return self._texts.take(pa.array(captions)).to_pylist()
 
 
 class _Contradictions:
-    """Does each of two captions contradict the other's photograph? Cached, since most are asked twice."""
+    """Does each of two captions of a block contradict the other's photograph? Cached, since most are asked twice.
 
-    def __init__(self, facts: Sequence[Facts], photographs: Sequence[Photograph]):
-        self._facts, self._photographs = facts, photographs
+    Two captions of one photograph, or with one text, do not.
+    """
+
+    def __init__(self, known: _Known, block: Ints):
+        self._owner, captions = known.owner, block.tolist()
+        self._facts = {i: known.facts(i) for i in captions}
+        self._photographs = {photo: known.photograph(photo) for photo in {known.owner[i] for i in captions}}
+        self._texts = dict(zip(captions, known.texts(block)))
         self._known: dict[tuple[int, int], bool] = {}
 
     def __call__(self, i: int, j: int) -> bool:
+        if self._owner[i] == self._owner[j] or self._texts[i] == self._texts[j]:
+            return False
         key = (i, j) if i < j else (j, i)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = (
-                contradiction(self._facts[j], self._photographs[i]) >= ENOUGH
-                and contradiction(self._facts[i], self._photographs[j]) >= ENOUGH
+                contradiction(self._facts[j], self._photographs[self._owner[i]]) >= ENOUGH
+                and contradiction(self._facts[i], self._photographs[self._owner[j]]) >= ENOUGH
             )
         return known
 
 
-def _candidates(vectors: Matrix, split: str) -> Iterator[tuple[int, Iterable[tuple[int, float]]]]:
-    """Yield each caption, in a random order, with its candidates: (caption, cosine), the most similar first."""
+def _candidates(
+    vectors: Matrix, split: str
+) -> Iterator[tuple[Ints, Iterator[tuple[int, Iterable[tuple[int, float]]]]]]:
+    """Yield blocks of captions in a random order; and for each caption its candidates: (caption, cosine).
+
+    The most similar candidate is the first. All are of the block.
+    """
     order = np.random.default_rng(0).permutation(vectors.shape[0])
     with progress(None, f"negatives: mine {split}", " captions", len(order)) as bar:
-        for block in np.array_split(order, max(1, -(-len(order) // BLOCK))):
+
+        def near(block: Ints) -> Iterator[tuple[int, Iterable[tuple[int, float]]]]:
             inside = vectors[block].T.tocsr()
             for start in range(0, len(block), 500):
                 some = block[start : start + 500]
-                for i, near, cosines in zip(some.tolist(), *_most_similar(vectors[some] @ inside)):
-                    yield i, zip(block[near].tolist(), cosines.tolist())
+                for i, places, cosines in zip(some.tolist(), *_most_similar(vectors[some] @ inside)):
+                    yield i, zip(block[places].tolist(), cosines.tolist())
                 bar.update(len(some))
+
+        for block in np.array_split(order, max(1, -(-len(order) // BLOCK))):
+            yield block, near(block)
 
 
 def _most_similar(cosines: Matrix) -> tuple[list[Ints], list[Floats]]:
@@ -208,17 +279,6 @@ def _most_similar(cosines: Matrix) -> tuple[list[Ints], list[Floats]]:
         columns.append(places[first])
         values.append(data[first])
     return columns, values
-
-
-def _vectors(facts: Sequence[Facts]) -> Matrix:
-    """(T, lemmas) unit rows: the content lemmas of each caption, weighted by rarity (inverse document frequency)."""
-    index: dict[str, int] = {}
-    places = [(n, index.setdefault(word, len(index))) for n, fact in enumerate(facts) for word in sorted(fact.content)]
-    rows, columns = np.array(places).T if places else np.zeros((2, 0), dtype=int)
-    rarity = np.log(len(facts) / np.maximum(1, np.bincount(columns, minlength=len(index)))) + 1
-    vectors = sparse.csr_matrix((rarity[columns], (rows, columns)), shape=(len(facts), len(index)))
-    norms = np.sqrt(np.asarray(vectors.multiply(vectors).sum(1)).ravel())
-    return sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ vectors, dtype=np.float32)
 
 
 def sinkhorn(weights: Matrix, rounds: int = 100) -> Matrix:

@@ -10,18 +10,20 @@ by the training captions that have two words together (`Fit`); those of the capt
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from math import exp, log
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from negatives.add_rules import PLACE, Extra
+from common.jobs import progress
+from negatives.add_rules import PLACE
 from negatives.mined import sinkhorn
-from negatives.phrases import Attribute, Phrase
 
 ROUNDS = 60  # of proposals; each proposes one partner for every phrase
 PARTNERS = 6  # of a phrase, at most
@@ -31,20 +33,17 @@ PLACE_WEIGHT = 0.1
 STRENGTH = 0.5  # of the fit: words of a caption are not independent
 
 
-class Side(NamedTuple):
-    """What one caption gives, and what it can get in return: a phrase for a phrase with an equal frame.
+class Sides(NamedTuple):
+    """What captions give, and what they can get in return: a phrase for a phrase with an equal frame. Columns.
 
-    extra: the phrase that it gives.
-    rest: the lemmas of the caption's other content words.
-    cut: the attribute that it gives instead of a phrase; then the token of `extra` is where it gets one.
-    bare: the noun phrase that gets an attribute; None: it gets a phrase in the place of its own.
+    caption: in ascending order. frame: see `Extra`. governor: the lemma that the phrase belongs to.
+    is_cut: it gives an attribute instead of a phrase, and gets a phrase where it has none.
     """
 
-    caption: int
-    extra: Extra
-    rest: frozenset[str]
-    cut: Attribute | None = None
-    bare: Phrase | None = None
+    caption: Sequence[int]
+    frame: Sequence[tuple[str, ...]]
+    governor: Sequence[str]
+    is_cut: Sequence[bool | int]
 
 
 class Pair(NamedTuple):
@@ -53,6 +52,20 @@ class Pair(NamedTuple):
     one: int
     two: int
     chance: float
+
+
+class Pairs:
+    """Many pairs, in three arrays."""
+
+    def __init__(self, one: NDArray[np.int32], two: NDArray[np.int32], chance: NDArray[np.float64]):
+        self._columns = one, two, chance
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __iter__(self) -> Iterator[Pair]:
+        for start in range(0, len(self), 10_000):
+            yield from map(Pair, *(column[start : start + 10_000].tolist() for column in self._columns))
 
 
 class Fit:
@@ -67,77 +80,97 @@ class Fit:
             self._single.update(lemmas)
             self._both.update(combinations(sorted(lemmas), 2))
 
-    def of(self, some: Iterable[str], others: frozenset[str], own: int) -> float:
+    def of(self, some: Iterable[str], others: Collection[str], own: int) -> float:
         """The sum over all pairs of a word of `some` and a word of `others`.
 
         own: 1 if the words are of one training caption, which is not counted; else 0.
         """
-        total, single = 0.0, self._single
+        total, single, pairs, size = 0.0, self._single.get, self._both.get, max(1, self._total)
         for one in some:
+            count = single(one, 0)
             for other in others:
-                both = self._both[(one, other) if one < other else (other, one)] - own
-                expected = single[one] * single[other] / max(1, self._total)
+                both = pairs((one, other) if one < other else (other, one), 0) - own
+                expected = count * single(other, 0) / size
                 total += log((max(0, both) + SHRINKAGE) / (expected + SHRINKAGE))
         return total
 
 
 def make_pairs(
-    sides: Sequence[Side], can: Callable[[Side, Side], bool], gain: Callable[[Side, Side], float], seed: int = 0
-) -> list[Pair]:
+    sides: Sides, can: Callable[[int, int], bool], gain: Callable[[int, int], float], seed: int = 0
+) -> Pairs:
     """Pairs of sides with equal frames.
 
-    can: may the phrases of two sides change places? gain: log of the likelihood ratio of the new texts to the old.
+    can: may the phrases of two sides change places? gain: log of the likelihood ratio of the new texts to the old. Both
+    are asked with the numbers of two sides.
 
     The chances of the pairs of a caption add up to 1 at most.
     """
     rng = random.Random(seed)
-    frames: dict[tuple[str, ...], list[int]] = {}
-    for number, side in enumerate(sides):
-        frames.setdefault(side.extra.frame, []).append(number)
-    partners: list[set[int]] = [set() for _ in sides]
+    frames: dict[tuple[str, ...], array[int]] = {}
+    for number, frame in enumerate(sides.frame):
+        frames.setdefault(frame, array("i")).append(number)
+    first, second = array("i"), array("i")
+    for members in progress(frames.values(), "negatives: pair phrases", " frames"):
+        if len(members) > 1:
+            for one, two in _pairs_of_frame(sides, members.tolist(), can, gain, rng):
+                first.append(one)
+                second.append(two)
+    ones, twos = np.frombuffer(first, dtype=np.int32), np.frombuffer(second, dtype=np.int32)
+    order = np.lexsort((twos, ones))
+    return _with_chances(sides, ones[order], twos[order])
+
+
+def _pairs_of_frame(
+    sides: Sides,
+    members: Sequence[int],
+    can: Callable[[int, int], bool],
+    gain: Callable[[int, int], float],
+    rng: random.Random,
+) -> Iterator[tuple[int, int]]:
+    """The accepted pairs of the sides of one frame, the smaller number first."""
+    partners: dict[int, set[int]] = {member: set() for member in members}
     tried: set[tuple[int, int]] = set()
-    for members in frames.values():
-        for turn in range(ROUNDS if len(members) > 1 else 0):
-            for one, two in _proposals(sides, members, partners, turn, rng):
-                pair = (min(one, two), max(one, two))
-                if one == two or pair in tried:
-                    continue
-                tried.add(pair)
-                if not can(sides[one], sides[two]):
-                    continue
-                if rng.random() < exp(min(0.0, STRENGTH * gain(sides[one], sides[two]))):
-                    partners[one].add(two)
-                    partners[two].add(one)
-    return _with_chances(sides, [(one, two) for one, own in enumerate(partners) for two in sorted(own) if one < two])
+    for turn in range(ROUNDS):
+        for one, two in _proposals(sides, members, partners, turn, rng):
+            pair = (one, two) if one < two else (two, one)
+            if one == two or pair in tried:
+                continue
+            tried.add(pair)
+            if can(one, two) and rng.random() < exp(min(0.0, STRENGTH * gain(one, two))):
+                partners[one].add(two)
+                partners[two].add(one)
+    return ((one, two) for one, own in partners.items() for two in own if one < two)
 
 
 def _proposals(
-    sides: Sequence[Side], members: Sequence[int], partners: Sequence[set[int]], turn: int, rng: random.Random
+    sides: Sides, members: Sequence[int], partners: Mapping[int, set[int]], turn: int, rng: random.Random
 ) -> list[tuple[int, int]]:
     """The pairs of sides that one round tries."""
-    # In half of the rounds, phrases with the same governor come together: they fit more often.
-    keys = [(sides[n].extra.governor if turn % 2 else "", rng.random(), n) for n in members]
-    order = [n for _, _, n in sorted(keys) if len(partners[n]) < PARTNERS]
-    cut = [n for n in order if sides[n].cut is not None]
+    draws = [rng.random() for _ in members]  # also for those that have enough: the others keep their numbers
+    free = [(draw, n) for draw, n in zip(draws, members) if len(partners[n]) < PARTNERS]
+    if turn % 2:  # in half of the rounds, phrases with the same governor come together: they fit more often
+        order = [n for _, _, n in sorted((sides.governor[n], draw, n) for draw, n in free)]
+    else:
+        order = [n for _, n in sorted(free)]
+    cut = [n for n in order if sides.is_cut[n]]
     if cut:  # an attribute for a phrase
-        return list(zip(cut, (n for n in order if sides[n].cut is None)))
+        return list(zip(cut, (n for n in order if not sides.is_cut[n])))
     proposed = list(zip(order[::2], order[1::2]))
     if turn > ROUNDS / 3:  # phrases without a partner can have those that have enough
         proposed += [(n, rng.choice(members)) for n in order if not partners[n]]
     return proposed
 
 
-def _with_chances(sides: Sequence[Side], pairs: Sequence[tuple[int, int]]) -> list[Pair]:
-    if not pairs:
-        return []
-    numbers = {caption: i for i, caption in enumerate(dict.fromkeys(side.caption for side in sides))}
+def _with_chances(sides: Sides, ones: NDArray[np.int32], twos: NDArray[np.int32]) -> Pairs:
+    if not len(ones):
+        return Pairs(ones, twos, np.zeros(0))
     # A place of another caption is most like a swap; it is for captions that have nothing else.
-    weight = np.array([PLACE_WEIGHT if sides[n].extra.frame[0] == PLACE else 1.0 for n, _ in pairs])
-    ends = np.array([[numbers[sides[n].caption] for n in pair] for pair in pairs])
+    weight = np.array([PLACE_WEIGHT if sides.frame[n][0] == PLACE else 1.0 for n in ones.tolist()])
+    captions = np.asarray(sides.caption)
+    known = np.unique(captions)
+    ends = np.searchsorted(known, captions[np.stack((ones, twos), axis=1)])
     one, two = np.concatenate((ends, ends[:, ::-1])).T
-    count = sparse.csr_matrix((np.tile(weight, 2), (one, two)), shape=(len(numbers), len(numbers)))  # sums duplicates
+    count = sparse.csr_matrix((np.tile(weight, 2), (one, two)), shape=(len(known), len(known)))  # sums duplicates
     chances = sinkhorn(count)
-    return [
-        Pair(a, b, float(share * chances[i, j] / count[i, j]))
-        for (a, b), (i, j), share in zip(pairs, ends.tolist(), weight)
-    ]
+    of_captions, of_pairs = (np.asarray(matrix[ends[:, 0], ends[:, 1]]).ravel() for matrix in (chances, count))
+    return Pairs(ones, twos, weight * of_captions / of_pairs)

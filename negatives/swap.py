@@ -17,9 +17,10 @@ from common.jobs import progress
 from Config import NegativesConfig
 from negatives.balance import Balance, Option
 from negatives.edits import Spot, find_spots, needs_repairs, splice, write_edits
-from negatives.kind import Captions, Kind, PlanPart, PlanReader, StringTable, in_groups
+from negatives.kind import Captions, Kind, PlanPart, PlanReader, Ragged, StringTable, in_groups
 from negatives.parsed_caption import ParsedCaption
 from negatives.slots import find_slots
+from negatives.stored import Selection
 from negatives.text import Negative
 from negatives.vocabulary import CATEGORIES
 
@@ -44,12 +45,13 @@ class Swap(Kind):
     has_categories = True
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
-        balance = Balance([caption for caption, use in zip(captions.parsed, captions.learn_from) if use])
-        slots, options = [], []
+        learned = [i for i, learn in enumerate(captions.learn_from) if learn]
+        balance = Balance(Selection(captions.parsed, learned))
+        slots, options = Ragged("h"), Ragged("h")
         for number, caption in enumerate(progress(captions.parsed, "negatives: plan swaps", " captions")):
             own_slots, own_options = plan_caption(caption, number, balance, strings)
-            slots.append(np.array(own_slots, dtype=np.int16))  # 10 times smaller than a list of Python integers
-            options.append(np.array(own_options, dtype=np.int16))
+            slots.append(own_slots)
+            options.append(own_options)
         return PlanPart({"slots": slots, "swap": options}, {"imbalance": balance.imbalance})
 
     def draw(

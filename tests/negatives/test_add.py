@@ -14,7 +14,7 @@ from negatives.add_attributes import count_together, read_attributes
 from negatives.add_rules import ACTION, ANY, COMPANION, GARMENT, PLACE, read_added
 from negatives.add_truth import Known, is_false
 from negatives.edits import splice
-from negatives.pairing import Fit, Side, make_pairs
+from negatives.pairing import Fit, Sides, make_pairs
 from negatives.parsed_caption import read_captions
 from negatives.text import Parse
 
@@ -121,7 +121,7 @@ def attributes_of(read, *captions):
     counted = read(*(f"A {colour} {noun}." for colour in ("brown", "black", "orange") for noun in ("dog", "ball")))
     photograph = read(*captions)
     found = read_attributes(photograph, count_together(counted * 3))[0]
-    return {splice(captions[0], edits, "add", "attribute").text for edits in found.exchanged(photograph[0])}
+    return {splice(captions[0], edits, "add", "attribute").text for _, edits in found.exchanged(photograph[0])}
 
 
 def test_an_attribute_is_added_where_another_caption_names_another_one(read):
@@ -174,13 +174,13 @@ def test_phrases_of_different_categories_change_places(tmp_path, parse):
 
 def test_every_phrase_is_given_as_often_as_it_is_removed(tiny_sides):
     """For each word, the chances of the texts that get it equal the chances of the texts that lose it."""
-    sides, pairs = tiny_sides
+    sides, pairs, _ = tiny_sides
     assert len(pairs) > 20
     total = Counter()
     for pair in pairs:
         for own in (pair.one, pair.two):
-            total[sides[own].caption] += pair.chance
-            assert sides[own].extra.frame == sides[pair.one].extra.frame
+            total[sides.caption[own]] += pair.chance
+            assert sides.frame[own] == sides.frame[pair.one]
     assert max(total.values()) < 1.0001 and sum(total.values()) > 0.5 * len(total)
     assert len({(pair.one, pair.two) for pair in pairs}) == len(pairs)
 
@@ -189,17 +189,21 @@ def test_every_phrase_is_given_as_often_as_it_is_removed(tiny_sides):
 def tiny_sides(read):
     places = ("beach", "street", "grass", "snow")
     captions = [read(f"A {animal} runs on the {place}.")[0] for animal in ("dog", "cat") for place in places * 3]
-    sides = [
-        Side(i, extra, frozenset()) for i, one in enumerate(captions) for extra in one.extras if extra.frame[0] == PLACE
-    ]
-    fit = Fit([side.extra.lemmas for side in sides])
+    extras = [(i, extra) for i, one in enumerate(captions) for extra in one.extras if extra.frame[0] == PLACE]
+    fit = Fit([extra.lemmas for _, extra in extras])
     assert fit.of(("dog",), frozenset(("moon",)), 0) == 0
-    return sides, make_pairs(sides, lambda one, two: one.extra.words != two.extra.words, lambda one, two: 0.0)
+    numbers, found = zip(*extras)
+    sides = Sides(numbers, [each.frame for each in found], [each.governor for each in found], bytes(len(found)))
+
+    def differ(one, two):
+        return found[one].words != found[two].words
+
+    return sides, make_pairs(sides, differ, lambda one, two: 0.0), differ
 
 
 def test_unlikely_pairs_are_rare(tiny_sides):
-    sides, pairs = tiny_sides
-    few = make_pairs(sides, lambda one, two: one.extra.words != two.extra.words, lambda one, two: -8.0)
+    sides, pairs, differ = tiny_sides
+    few = make_pairs(sides, differ, lambda one, two: -8.0)
     assert len(few) < len(pairs) / 2
 
 
