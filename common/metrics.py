@@ -18,6 +18,7 @@ Integers = NDArray[np.integer]
 RESAMPLES = 1000
 TIE = 1e-6  # a matrix product and a vector product can give scores of one pair that differ by this much
 MEDIANS = 200  # resamples of a median rank and of Kendall's tau, which sort in every resample
+NEAREST = 10  # best scores of an item whose mean is its hubness
 BINS = 15  # of probabilities, as in Guo et al. 2017
 
 
@@ -305,37 +306,44 @@ def _areas(
     negative: Floats,
     of_negative: Integers,
     boot: Bootstrap,
-    block: int = 2**22,
+    block: int = 2**15,
 ) -> tuple[Floats, Floats]:
     """ROC-AUC and average precision, (1 + R,) each; a tie counts half.
 
-    Computed in blocks of resamples: memory does not grow with their number.
+    Computed in blocks of resamples of about `block` numbers, 256 kB, which stay in a processor's cache: a third of the
+    time of blocks of 32 MB. Weights are whole numbers, so every sum but that of the precisions is exact in float64.
     """
     if not len(positive) or not len(negative):
         return np.full(1 + boot.resamples, np.nan), np.full(1 + boot.resamples, np.nan)
-    scores, code = np.unique(np.r_[positive, negative], return_inverse=True)
+    levels, code = np.unique(np.r_[positive, negative], return_inverse=True)
+    code = len(levels) - 1 - code  # 0 is the highest score
     sides = []
     for codes, of in ((code[: len(positive)], of_positive), (code[len(positive) :], of_negative)):
         order = np.argsort(codes, kind="stable")
-        present, starts = np.unique(codes[order], return_index=True)
-        sides.append((of[order], present, starts))
+        sides.append((of[order], np.searchsorted(codes[order], np.arange(len(levels) + 1))))
     results: tuple[list[Floats], list[Floats]] = ([], [])
     everything = np.ones((1, boot.photographs), dtype=np.float32)
     lines = max(1, block // (len(positive) + len(negative)))
     for weights in (everything, *(boot.weights[i : i + lines] for i in range(0, boot.resamples, lines))):
-        true, false = (np.zeros((len(weights), len(scores))) for _ in range(2))
-        for at_score, (of, present, starts) in zip((true, false), sides):
-            at_score[:, present] = np.add.reduceat(weights[:, of], starts, axis=1, dtype=np.float64)
+        # (lines, 1 + levels): column i is the weight of the texts above level i, the last one that of all texts.
+        true, false = (_sums_before(weights.take(of, axis=1), ends) for of, ends in sides)
+        here = np.diff(true, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            beaten = np.cumsum(false, axis=1) - false / 2
-            area = (true * beaten).sum(1) / (true.sum(1) * false.sum(1))
-            accepted_true, accepted_false = (np.cumsum(x[:, ::-1], axis=1) for x in (true, false))
-            precision = accepted_true / np.maximum(accepted_true + accepted_false, 1e-12)
-            average = (true[:, ::-1] * precision).sum(1) / true.sum(1)
+            beaten = false[:, -1:] - (false[:, 1:] + false[:, :-1]) / 2
+            area = (here * beaten).sum(1) / (true[:, -1] * false[:, -1])
+            precision = true[:, 1:] / np.maximum(true[:, 1:] + false[:, 1:], 1e-12)
+            average = (here * precision).sum(1) / true[:, -1]
         results[0].append(area)
         results[1].append(average)
     area, average = (np.concatenate(parts) for parts in results)
     return area, average
+
+
+def _sums_before(values: Floats, ends: Integers) -> Floats:
+    """Sums in float64 of the first ends[i] values of each line: (A, K), (S,) -> (A, S)."""
+    sums = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, dtype=np.float64, out=sums[:, 1:])
+    return sums.take(ends, axis=1)
 
 
 def brier_score(probability: Floats, label: NDArray[np.bool_], of: Integers, boot: Bootstrap) -> Floats:
@@ -430,10 +438,15 @@ class RankCounter:
         return result
 
 
-def hubness(scores: Floats, k: int = 10) -> Floats:
+def hubness(scores: Floats, k: int = NEAREST) -> Floats:
     """Mean of the k best scores of each item with some references: (A, references) -> (A,).
 
     Some captions ("hubs") score high with every picture and rank first for many pictures. CSLS ranks by
     2 * score - hubness of the picture - hubness of the text. Source: Conneau et al. 2018.
     """
-    return np.sort(scores, axis=1)[:, -k:].mean(axis=1)
+    return np.sort(highest(scores, k), axis=1).mean(axis=1)
+
+
+def highest(scores: Floats, k: int) -> Floats:
+    """The k highest scores of each line, in any order: (A, B) -> (A, k), or the scores if there are at most k."""
+    return scores if scores.shape[1] <= k else np.partition(scores, scores.shape[1] - k, axis=1)[:, -k:]

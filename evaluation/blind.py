@@ -8,8 +8,11 @@ above 0.5, the wording gives the false texts away, and a model's figures prove l
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from common.jobs import progress
+from common.jobs import progress, run_jobs
 from common.metrics import Floats, Integers
 from common.storage import write_atomically
+from Config import usable_cores
 from DataBase_functions import Database, pad, seeded
+from evaluation.packed_lstm import run_packed
 from evaluation.rows import Blind
 from evaluation.texts import ALL_KINDS, SEED, Texts, collect_texts
 from Tokenizer_lib import Tokenizer, split_words
@@ -30,6 +35,10 @@ FORMAT = 2  # version of the file with the scores of the blind judges
 FOLDS = 5  # of the cross-validation on an external benchmark
 LEAST_TO_LEARN = 50  # texts of a class; with fewer there are no blind judges
 BATCH = 128
+# Texts to learn from, of all judges together, from which on they learn in several processes. These start in 4 s, in
+# which an LSTM learns from 10,000 texts.
+MANY = 60_000
+PROCESSES = 4  # at most; each takes 0.5 GB
 
 BlindJudge = Callable[[Sequence[str]], Floats]  # texts -> scores; a positive score means "true"
 
@@ -55,14 +64,14 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
     seeded(SEED, "blind").shuffle(rows)
     per_row = max(1, len(database.plan) // max(1, len(database)))
     train = collect_texts(database, rows[: max(2, most // per_row)])
-    found = {}
-    jobs = [(kind, name) for kind in ALL_KINDS for name in JUDGES]
-    for kind, name in progress(jobs, "blind judges", " judges"):
-        if not len(train.false[kind].of) or not len(test.false[kind].of):
-            continue
-        judge = JUDGES[name](*_true_and_false(train, kind), seed)
-        true, false = (judge(texts) for texts in _true_and_false(test, kind))
-        found.setdefault(kind, {})[name] = true, false
+    kinds = [kind for kind in ALL_KINDS if len(train.false[kind].of) and len(test.false[kind].of)]
+    jobs = {
+        (kind, name): Lesson(name, *_true_and_false(train, kind), _true_and_false(test, kind), seed)
+        for name in sorted(JUDGES)  # the LSTM first, because it takes longest
+        for kind in kinds
+    }
+    scored = dict(zip(jobs, learn_all(list(jobs.values()))))
+    found = {kind: {name: scored[kind, name] for name in JUDGES} for kind in kinds}
     arrays = {f"{kind}/{name}": np.stack(both) for kind, judges in found.items() for name, both in judges.items()}
     write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
     return found
@@ -91,9 +100,8 @@ def blind_across(
     fold = rng.permutation(photographs.max() + 1)[photographs] % FOLDS
     if any(min(label[fold != f].sum(), (~label[fold != f]).sum()) < LEAST_TO_LEARN for f in range(FOLDS)):
         return {}
-    found: dict[str, Floats] = {}
-    for name, learn in JUDGES.items():
-        scores = found[name] = np.zeros(len(texts))
+    jobs, places = [], []
+    for name in JUDGES:
         for f in range(FOLDS):
             # Classes of equal size: otherwise the judge learns their frequencies, and its threshold is not at 0.
             classes = [rng.permutation(np.flatnonzero((fold != f) & (label == kind))) for kind in (True, False)]
@@ -101,8 +109,38 @@ def blind_across(
             true, false = ([texts[i] for i in one[:equal].tolist()] for one in classes)
             held = np.flatnonzero(fold == f)
             if len(held):
-                scores[held] = learn(true, false, seed)([texts[i] for i in held.tolist()])
+                jobs.append(Lesson(name, true, false, ([texts[i] for i in held.tolist()],), seed))
+                places.append(held)
+    found: dict[str, Floats] = {name: np.zeros(len(texts)) for name in JUDGES}
+    for job, held, (scores,) in zip(jobs, places, learn_all(jobs)):
+        found[job.name][held] = scores
     return found
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one blind judge learns from, and the lists of texts that it then scores."""
+
+    name: str
+    true: list[str]
+    false: list[str]
+    lists: tuple[list[str], ...]
+    seed: int
+
+    def run(self) -> tuple[Floats, ...]:
+        """The scores of each list."""
+        judge = JUDGES[self.name](self.true, self.false, self.seed)
+        return tuple(judge(texts) for texts in self.lists)
+
+
+def learn_all(lessons: Sequence[Lesson]) -> Iterator[tuple[Floats, ...]]:
+    """The scores of each lesson, in several processes if there is much to learn; their number changes no score."""
+    workers = min(PROCESSES, usable_cores(), len(lessons))
+    if workers > 1 and sum(len(lesson.true) + len(lesson.false) for lesson in lessons) >= MANY:
+        found: Iterator[tuple[Floats, ...]] = (scores for _, scores in run_jobs(lessons, workers=workers))
+    else:
+        found = (lesson.run() for lesson in lessons)
+    yield from progress(found, "blind judges", " judges", len(lessons))
 
 
 def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> BlindJudge:
@@ -110,19 +148,26 @@ def tfidf_judge(true: Sequence[str], false: Sequence[str], seed: int) -> BlindJu
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+    from threadpoolctl import threadpool_limits
 
     least = 2 if len(true) > 100 else 1
     classifier = make_pipeline(
         TfidfVectorizer(analyzer=words_and_bigrams, min_df=least),
         LogisticRegression(C=10, max_iter=1000, random_state=seed),
     )
-    classifier.fit([*true, *false], [True] * len(true) + [False] * len(false))
+    with threadpool_limits(1):  # the order of a sum, and so its last digits, depends on the number of threads
+        classifier.fit([*true, *false], [True] * len(true) + [False] * len(false))
     return classifier.decision_function
 
 
 def words_and_bigrams(text: str) -> list[str]:
-    words = [word.text for word in split_words(text)]
-    return words + [f"{a} {b}" for a, b in zip(["<s>", *words], [*words, "</s>"])]
+    words = plain_words(text)
+    return [*words, *(f"{a} {b}" for a, b in zip(["<s>", *words], [*words, "</s>"]))]
+
+
+@functools.lru_cache(100_000)  # both judges read a text, and a caption is among the texts of each kind
+def plain_words(text: str) -> tuple[str, ...]:
+    return tuple(sys.intern(word.text) for word in split_words(text))
 
 
 def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int = 4) -> BlindJudge:
@@ -132,7 +177,7 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         network = _BlindLSTM(len(tokenizer))
-        encoded = [tokenizer.encode(text, 64) for text in (*true, *false)]
+        encoded = [_encode(tokenizer, text) for text in (*true, *false)]
         labels = torch.tensor([1.0] * len(true) + [0.0] * len(false))
         batches_in_all = epochs * -(-len(encoded) // BATCH)
         optimizer = torch.optim.Adam(network.parameters())
@@ -152,7 +197,7 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
     @torch.no_grad()
     @_one_thread()
     def judge(texts: Sequence[str]) -> Floats:
-        words = [tokenizer.encode(text, 64) for text in texts]
+        words = [_encode(tokenizer, text) for text in texts]
         parts = [network(pad(words[i : i + 256])) for i in range(0, len(words), 256)]
         return torch.cat(parts).numpy()
 
@@ -179,7 +224,7 @@ class _BlindLSTM(nn.Module):
         packed = pack_padded_sequence(
             self.dropout(self.embedding(words)), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        states, _ = pad_packed_sequence(run_packed(self.lstm, packed), batch_first=True)
         beyond = torch.arange(states.shape[1]) >= lengths.unsqueeze(1)
         largest = states.masked_fill(beyond.unsqueeze(2), -torch.inf).amax(1)
         return self.score(self.dropout(largest)).squeeze(1)
@@ -210,6 +255,11 @@ def _alike_in_length(texts: Sequence[Sequence[int]], rng: random.Random) -> Iter
 def _counts(texts: Sequence[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for text in texts:
-        for word in split_words(text):
-            counts[word.text] = counts.get(word.text, 0) + 1
+        for word in plain_words(text):
+            counts[word] = counts.get(word, 0) + 1
     return counts
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Indices of the first 64 words of a text, as `Tokenizer.encode` gives them."""
+    return [tokenizer.index.get(word, 1) for word in plain_words(text)[:64]] or [1]

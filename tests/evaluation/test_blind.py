@@ -1,5 +1,6 @@
 """The blind judges find what gives false texts away, and nothing else."""
 
+import pickle
 import random
 from collections import Counter
 from types import SimpleNamespace
@@ -147,6 +148,24 @@ def test_the_blind_scores_by_hand(tmp_path, monkeypatch):
     # colour: the caption is accepted (right), the false text too (wrong). number: both are refused.
     assert [row.blind["x"][0] for row in (swap, colour, number)] == [0.5] * 3
     assert swap.blind_pairwise == {"x": 0.5}, "two ties: each counts half"
+
+
+def test_judges_learn_in_several_processes_if_there_is_much_to_learn(monkeypatch):
+    """The results have the order of the lessons, and a lesson can be pickled."""
+    monkeypatch.setattr(blind, "MANY", 8)
+    monkeypatch.setattr(blind, "usable_cores", lambda: 2)
+    monkeypatch.setattr(blind, "JUDGES", {"length": lambda *_: lambda texts: np.array([len(text) for text in texts])})
+    processes = []
+
+    def run_jobs(jobs, workers):
+        processes.append(workers)
+        return [(job, pickle.loads(pickle.dumps(job)).run()) for job in jobs]
+
+    monkeypatch.setattr(blind, "run_jobs", run_jobs)
+    lessons = [blind.Lesson("length", ["a", "b"], ["c", "d"], (["x" * n], ["yy"]), 0) for n in (3, 1)]
+    assert [[scores.tolist() for scores in lists] for lists in blind.learn_all(lessons)] == [[[3], [2]], [[1], [2]]]
+    assert processes == [2]
+    assert len(list(blind.learn_all(lessons[:1]))) == 1 and processes == [2], "a single lesson needs no process"
 
 
 def test_without_training_photographs_there_are_no_blind_scores(tiny, tmp_path, capsys):
