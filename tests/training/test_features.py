@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from batches import make_dataset, words_of
+from frozen import frozen_training
 from hypothesis import strategies as st
 from painted import check, painted
 from scripts import run_jobs_here
@@ -18,7 +19,7 @@ from test_Architectures import small_model
 import DataBase_functions as db
 from Architectures import SiameseModel
 from common import augment
-from Config import AugmentConfig, BackboneConfig, Config, DataConfig, ModelConfig
+from Config import AugmentConfig, BackboneConfig, ModelConfig
 from training import feature_jobs, features
 from training.features import FeatureCache
 
@@ -38,14 +39,6 @@ def open_cache(database, model, views=2, side=64, encode=None, crop=0.6, cache="
 def squeezed(pictures):
     """A small backbone: pictures of 1/8 of the side, so that features show their picture."""
     return torch.nn.functional.avg_pool2d(pictures.float(), 8)
-
-
-def frozen_training(databases, folder, **settings):
-    """The settings, database and model of a training with a frozen ResNet-50 of random weights; two workers."""
-    shutil.copytree(databases / "tiny", folder / "tiny", ignore=shutil.ignore_patterns("features"))
-    backbone = BackboneConfig("resnet50", "none", unfreeze_epoch=None, views=2, **settings)
-    config = Config(workers=2, data=DataConfig("tiny", str(folder), side=32), backbone=backbone)
-    return config, db.Database(folder / "tiny"), SiameseModel(9, backbone, ModelConfig(width=32)).eval()
 
 
 @torch.no_grad()
@@ -182,7 +175,8 @@ def test_an_interrupted_cache_is_resumed(tiny, monkeypatch):
     np.testing.assert_array_equal(cache.array, open_cache(tiny, model, 7, encode=squeezed).array)
 
 
-def test_int8_takes_half_the_space_and_is_exact_to_half_a_level(tiny):
+def test_int8_takes_half_the_space_and_is_exact_to_half_a_level(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "picture_fingerprint", "int8")
     exact, small = (open_cache(tiny, small_model(), encode=squeezed, cache=kind) for kind in ("float16", "int8"))
     assert exact.folder != small.folder and exact.array.nbytes / small.array.nbytes == pytest.approx(2, abs=0.1)
     for row in (0, 20, 47):
