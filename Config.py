@@ -21,6 +21,7 @@ from tyro.conf import arg
 DIR = arg(metavar="DIR", help_behavior_hint="")  # in `--help`, without "(default: None)"
 FILE = arg(metavar="FILE", help_behavior_hint="")
 FILES = arg(metavar="FILE ...", help_behavior_hint="")
+MANY = 1000  # photographs; with fewer, to start a worker takes longer than it saves
 
 
 def usable_cores() -> int:
@@ -66,7 +67,24 @@ def source(
 
 
 @dataclass(frozen=True)
-class DatabaseConfig:
+class JobsConfig:
+    """Where a build, the plan of the hard negatives and the feature cache are computed; for two scripts."""
+
+    engine: Literal["local", "ray"] = "local"
+    """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
+    workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 300 MB
+    """Processes of --engine local that build, plan and compute features; by default one a core, at most 16."""
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
+
+    def plan_workers(self, photographs: int) -> int:
+        """Processes that plan the hard negatives of so many photographs."""
+        return self.workers if photographs >= MANY else 1
+
+
+@dataclass(frozen=True)
+class DatabaseConfig(JobsConfig):
     """What Database_create.py builds, and from which files."""
 
     name: str = "scenes"
@@ -101,10 +119,6 @@ class DatabaseConfig:
     """Pictures are reduced until their short side has this many pixels; they are never enlarged."""
     jpeg_quality: int = 90
     """Quality of the stored JPEG, 1 to 95. An upright colour JPEG that already fits is stored as it is."""
-    workers: int = field(default_factory=lambda: min(16, usable_cores()))  # each holds 300 MB
-    """Processes of --engine local; by default one a core, at most 16. The database is the same for any number."""
-    engine: Literal["local", "ray"] = "local"
-    """local: processes of this machine. ray: a Ray cluster (RAY_ADDRESS), see requirements-cluster.txt."""
     seed: int = 0
     """Seed of the drawn scenes."""
     negatives: bool = True
@@ -117,6 +131,7 @@ class DatabaseConfig:
     NOT_SHAPING: ClassVar = {"root", "workers", "engine", "overwrite", "reparse", "negatives"}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # No dot in front: ".." would be outside the root, and hidden names are those of unfinished databases.
         is_name = re.fullmatch(r"[\w-][\w.-]*", self.name)
         require(bool(is_name), f"--name {self.name!r}: use letters, digits, . _ - and no dot in front")
@@ -131,7 +146,6 @@ class DatabaseConfig:
         require(self.seed >= 0, f"--seed {self.seed}: must not be negative")
         require(32 <= self.short_side <= 2048, f"--short-side {self.short_side}: must be 32 to 2048")
         require(1 <= self.jpeg_quality <= 95, f"--jpeg-quality {self.jpeg_quality}: must be 1 to 95")
-        require(self.workers >= 1, f"--workers {self.workers}: must be at least 1")
 
     def _check_sources(self) -> None:
         """ValueError if photographs have no database name, texts have no pictures, or pictures have no captions."""
@@ -335,6 +349,8 @@ class BackboneConfig:
     """Frozen backbone: smallest fraction of the picture's area that a cached crop keeps."""
     grid: int = 0
     """resnet50, timm: features are averaged to GRID x GRID patches; 0: no averaging (resnet50: SIDE / 32)."""
+    cache: Literal["float16", "int8"] = "float16"
+    """Frozen backbone: how its features are stored. int8 takes half the space: a scale for each channel of a view."""
     layer3: bool = False
     """resnet50: the output of layer 3, averaged to the cells of layer 4, is appended to that of layer 4."""
     channels: int = 16
@@ -522,8 +538,13 @@ def quality(keep_by: str, loss: float, balanced_accuracy: float) -> float:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(JobsConfig):
     """All settings of one training run."""
+
+    task_cpus: int = 1
+    """--engine ray: cores of each task of the feature cache."""
+    task_gpus: float = 0.0
+    """--engine ray: GPUs of each task of the feature cache: 1, or 0.5 if two tasks share one; 0: it uses cores."""
 
     name: str = "scenes"
     """Name of the run. The model is written to MODELS/NAME, its log and plots to PLOTS/NAME."""
@@ -551,7 +572,15 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
+    # They change no result, and belong to a machine: a model does not keep them, and a resumed run can change them.
+    NOT_STORED: ClassVar = {"engine", "workers", "task_cpus", "task_gpus"}
+
     def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.task_cpus >= 1, f"--task-cpus {self.task_cpus}: must be at least 1")
+        require(self.task_gpus >= 0, f"--task-gpus {self.task_gpus}: must not be negative")
+        ours = (self.task_cpus, self.task_gpus) == (1, 0)
+        require(ours or self.engine == "ray", "--task-cpus and --task-gpus need --engine ray")
         require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), f"--name {self.name!r}: use letters, digits, . _ -")
         require(not (self.resume and self.overwrite), "--resume and --overwrite exclude each other")
         require(
@@ -640,7 +669,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
 # What models of earlier versions have, which lack these settings.
 BEFORE: dict[type, dict[str, Any]] = {
     DataConfig: {"parts": 0.0},
-    BackboneConfig: {"layer3": False},
+    BackboneConfig: {"layer3": False, "cache": "float16"},
     ModelConfig: {
         "head": "none",
         "head_layers": 2,
@@ -657,7 +686,8 @@ TRAINING_ONLY = (AugmentConfig, NegativesConfig, LossConfig, OptimConfig)  # usi
 
 def to_json(config: Config) -> str:
     """The configuration as JSON text, as it is stored beside the weights."""
-    return json.dumps(dataclasses.asdict(config), indent=2)
+    stored = {name: value for name, value in dataclasses.asdict(config).items() if name not in Config.NOT_STORED}
+    return json.dumps(stored, indent=2)
 
 
 def flags_of(text: str) -> list[str]:
@@ -685,7 +715,7 @@ def from_json(text: str) -> Config:
 def _build(kind: type, values: Mapping[str, Any]) -> Any:
     values = {**BEFORE.get(kind, {}), **values}
     known = {f.name: f for f in dataclasses.fields(kind)}
-    needed = set() if kind in TRAINING_ONLY else set(known)
+    needed = set() if kind in TRAINING_ONLY else set(known) - getattr(kind, "NOT_STORED", set())
     unknown, absent = sorted(set(values) - set(known)), sorted(needed - set(values))
     if unknown or absent:
         raise ValueError(

@@ -30,7 +30,7 @@ from common.augment import augment, prepare
 from common.grounding import Grounding, Tags, collect_tags, pad_boxes
 from common.regions import Box, Region, View, cut_regions, from_dicts, words_of_regions
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
-from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
+from Config import AugmentConfig, DatabaseConfig, DataConfig, JobsConfig, NegativesConfig
 from Functions import Share, TextBatch
 from Negative_map import KINDS, Plan
 from negatives.parts import cut_negative
@@ -153,6 +153,13 @@ class Database:
     def plan(self) -> Plan:
         """What hard negatives are drawn from. It numbers the captions of all rows, in their order."""
         return Plan.open(self)
+
+    def open_plan(self, jobs: JobsConfig) -> Plan:
+        """`plan`, which these jobs make if there is none. EngineError if the cluster fails."""
+        # Nodes of a cluster have other working directories.
+        opened = Database(self.folder.resolve()) if jobs.engine == "ray" else self
+        self.plan = Plan.open(opened, jobs.engine, jobs.plan_workers(len(self)))
+        return self.plan
 
 
 @lru_cache(maxsize=1)  # the jobs of a process get the same database

@@ -46,8 +46,6 @@ from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
 from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, read_arrow, stored_texts
 
-MANY = 1000  # photographs; with fewer, to start a worker takes longer than it saves
-
 DESCRIPTION = """Build a database of pictures and parsed captions.
 
     python Database_create.py                                  drawn scenes
@@ -214,14 +212,11 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
 def plan_negatives(settings: DatabaseConfig) -> None:
     """Plan the hard negatives now, so that training does not have to wait for the plan."""
     from DataBase_functions import Database  # it imports torch (1.4 s), which nothing else here needs
-    from Negative_map import Plan
 
     started, folder = time.perf_counter(), settings.folder
     later = f"; {folder} is complete, and its hard negatives are planned when it is first used"
     try:
-        database = Database(folder)
-        workers = settings.workers if len(database) >= MANY else 1
-        plan = Plan.open(database, settings.engine, workers)
+        plan = Database(folder).open_plan(settings)
     except KeyboardInterrupt:
         fail(f"interrupted{later}", code=130)
     except BrokenProcessPool:

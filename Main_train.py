@@ -42,7 +42,7 @@ from evaluation.world import make_world
 from Functions import WholeBatch
 from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
-from training import checkpoints, folders, throughput
+from training import checkpoints, folders, restarts, throughput
 from training.features import FeatureCache
 from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
@@ -129,6 +129,7 @@ def main(args: Sequence[str] | None = None) -> None:
         with one_line_for_each_error(run), stop_signals(run):
             train(run)
             write_world(run)
+            restarts.mark_done(run.config, run.group)
     run.group.leave()
     keep_by = run.config.optim.keep_by.replace("_", " ")
     print_line(run, f"kept the weights of epoch {run.progress.best_epoch}, which has the best validation {keep_by}")
@@ -146,6 +147,7 @@ def start(config: Config, locks: contextlib.ExitStack) -> Run:
         group = Group.join(devices.choose_device(config.device))
         if group.writes:
             locks.enter_context(folders.locked(config))
+        config = restarts.settle_restart(config, group)
         build_missing_scenes(config, group)
         run = build_run(config, group)
         if config.resume:
@@ -238,6 +240,7 @@ def build_run(config: Config, group: Group = ALONE) -> Run:
     devices.seed_everything(config.seed)
     database = Database(config.data.folder)
     rows = {split: database.rows(split) for split in ("train", "validation")}  # fails early if a split is empty
+    database.open_plan(config)
     tokenizer = Tokenizer.build(database.word_counts, config.data.min_count)
     model = SiameseModel(len(tokenizer), config.backbone, config.model, config.loss.temperature, config.data.side)
     model.backbone.load(config.backbone.weights)

@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -51,12 +51,15 @@ def progress(items: Iterable | None, what: str, unit: str, total: int | None = N
     return tqdm(items, desc=what, unit=unit, total=total, mininterval=pause, **options)
 
 
-def run_jobs(jobs: Iterable[AnyJob], engine: str = "local", workers: int = 1) -> Iterator[tuple[AnyJob, Any]]:
+def run_jobs(
+    jobs: Iterable[AnyJob], engine: str = "local", workers: int = 1, cpus: int = 1, gpus: float = 0
+) -> Iterator[tuple[AnyJob, Any]]:
     """Run jobs on an engine, "local" or "ray"; yields (job, result) in the order of the jobs.
 
-    Raises the first error of a job. Jobs are taken from the iterator as they are needed.
+    workers: processes of "local"; cpus, gpus: cores and GPUs of each job on "ray". Raises the first error of a job.
+    Jobs are taken from the iterator as they are needed.
     """
-    return run_on_ray(jobs) if engine == "ray" else run_locally(jobs, workers)
+    return run_on_ray(jobs, cpus, gpus) if engine == "ray" else run_locally(jobs, workers)
 
 
 def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, Any]]:
@@ -109,8 +112,8 @@ def _end_with(process: multiprocessing.process.BaseProcess) -> None:
     os._exit(1)
 
 
-def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
-    """Run jobs on the Ray cluster at RAY_ADDRESS, or start Ray on this machine.
+def run_on_ray(jobs: Iterable[AnyJob], cpus: int = 1, gpus: float = 0) -> Iterator[tuple[AnyJob, Any]]:
+    """Run jobs on the Ray cluster at RAY_ADDRESS, or start Ray on this machine. cpus, gpus: of each job.
 
     Every node must find this program and all files of the jobs under the same paths (a shared file system). If a
     job's node or process dies, Ray runs the job again, up to three times.
@@ -124,10 +127,10 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
     if started_here:
         variables = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), **ONE_THREAD}
         ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
-    run: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_run)
-    window = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    run: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=3, scheduling_strategy="SPREAD")(_run)
     running: deque[tuple[AnyJob, Any]] = deque()
     try:
+        window = AHEAD * _places([node["Resources"] for node in ray.nodes() if node["Alive"]], cpus, gpus)
         for job in jobs:
             running.append((job, run.remote(job)))
             if len(running) > window:
@@ -145,3 +148,14 @@ def run_on_ray(jobs: Iterable[AnyJob]) -> Iterator[tuple[AnyJob, Any]]:
             ray.cancel(reference, force=True)
         if started_here:
             ray.shutdown()
+
+
+def _places(nodes: Iterable[Mapping[str, float]], cpus: int, gpus: float) -> int:
+    """How many jobs can run at once. nodes: the resources of each. EngineError if there is no place: Ray would wait."""
+    places = 0
+    for node in nodes:
+        of_gpus = int(node.get("GPU", 0) / gpus) if gpus else sys.maxsize
+        places += min(int(node.get("CPU", 0) // cpus), of_gpus)
+    if not places:
+        raise EngineError(f"no node of the cluster has {cpus} CPU{'s' * (cpus > 1)} and {gpus:g} GPUs for a task")
+    return places

@@ -2,31 +2,32 @@
 
 import contextlib
 import hashlib
-import itertools
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from Architectures import SiameseModel
-from common import devices
-from common.augment import random_box, resize
-from common.regions import Box, View
-from Config import BackboneConfig, Config, usable_cores
-from DataBase_functions import Database, seeded
+from common.regions import View
+from Config import MANY, BackboneConfig, Config
+from DataBase_functions import Database
+from training.feature_jobs import BATCH, Encode, batches, computed_by_jobs, encoder
 from training.pace import Pace, duration
+from training.views import crop_of_view, draw_views, first_entries, views_in_order
 
 PREPROCESSING = 2  # raised when pictures are prepared in another way: older caches are then not used
-DECODED_AHEAD = 64  # rows; two batches, so that the backbone does not wait for a slow picture
+SAVED_EVERY = 640  # views; a multiple of the batch, and of a unit of `training.feature_jobs`
+LEVELS = 127  # of int8
+
+Features = Generator[NDArray[np.float16], None, None]  # of consecutive entries (n, C, h, w)
 
 
 class FeatureCache:
@@ -41,17 +42,25 @@ class FeatureCache:
     """
 
     def __init__(
-        self, folder: Path, views: Sequence[int], shape: tuple[int, ...], ids: Sequence[str] = (), crop: float = 1.0
+        self,
+        folder: Path,
+        first: NDArray[np.int64],
+        shape: tuple[int, ...],
+        ids: Sequence[str] = (),
+        settings: BackboneConfig = BackboneConfig(),  # noqa: B008 - it is frozen
     ):
-        """views: number of views of each row; shape: (C, h, w) of one view; ids: of the rows; crop: see `open`."""
-        self.folder, self.ids, self.crop = folder, ids, crop
-        self._first = np.concatenate([[0], np.cumsum(views)])  # entry of each row's view 0
-        self.shape = (int(self._first[-1]), *shape)
+        """first: (rows + 1,) entry of each row's view 0; shape: (C, h, w) of one view; ids: of the rows."""
+        self.folder, self.ids, self.settings = folder, ids, settings
+        self._first, self._shape = first, shape
         self._array: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """The number of entries: the views of all rows."""
+        return int(self._first[-1])
 
     @property
     def array(self) -> np.ndarray:
-        """(views of all rows, C, h, w) float16, in the order of the rows; each process opens the file on first use."""
+        """The entries in the order of the rows, see `pack`; each process opens the file on first use."""
         if self._array is None:
             self._array = np.load(self.folder / "features.npy", mmap_mode="r")
         return self._array
@@ -66,11 +75,11 @@ class FeatureCache:
     def read(self, row: int, view: int = 0) -> Tensor:
         """Features (C, h, w) of a view of a row, in float16."""
         assert 0 <= view < self.views_of(row), f"row {row} has no view {view}"
-        return torch.from_numpy(self.array[self._first[row] + view].copy())
+        return unpack(self.array[self._first[row] + view])
 
     def view(self, row: int, view: int) -> View:
         """Which part of the picture a view of a row shows."""
-        return View(crop_of_view(self.ids[row], view, self.crop, (1, 1)), mirrored=view % 2 == 1)
+        return View(crop_of_view(self.ids[row], view, self.settings.view_crop, (1, 1)), mirrored=view % 2 == 1)
 
     @classmethod
     def of_training(
@@ -78,14 +87,10 @@ class FeatureCache:
     ) -> "FeatureCache":
         """The cache for a training with these settings; computes the features that are missing."""
         model.eval()
-
-        @torch.no_grad()
-        def encode(pictures: Tensor) -> Tensor:
-            with devices.autocast(model.device, precision):
-                return model.features(pictures.to(model.device).contiguous(memory_format=torch.channels_last))
-
-        of = config.backbone
-        return cls.open(database, model, config.data.side, of.views, encode, precision, crop=of.view_crop)
+        on_cores = model.device.type == "cpu" and config.workers > 1 and len(database) >= MANY
+        by_jobs = config if config.engine == "ray" or on_cores else None
+        encode = encoder(model, precision)
+        return cls.open(database, model, config.data.side, config.backbone, encode, precision, by_jobs=by_jobs)
 
     @classmethod
     def open(
@@ -93,25 +98,38 @@ class FeatureCache:
         database: Database,
         model: SiameseModel,
         side: int,
-        views: int,
-        encode: Callable[[Tensor], Tensor],
+        settings: BackboneConfig,
+        encode: Encode,
         precision: torch.dtype,
-        batch: int = 32,
-        crop: float = BackboneConfig.view_crop,
+        batch: int = BATCH,
+        by_jobs: Config | None = None,
     ) -> "FeatureCache":
         """The cache of this backbone for this database. Missing features are computed, with a progress bar.
 
-        views: of each training picture; crop: smallest fraction of the picture's area that a crop keeps; encode:
-        pictures (N, 3, side, side) of bytes -> features (N, C, h, w), on any device. An interrupted computation is
-        resumed.
+        encode: pictures (N, 3, side, side) of bytes -> features (N, C, h, w), on any device. by_jobs: the settings of
+        a training; the features are then computed by its processes or its cluster. An interrupted computation is
+        resumed. OSError if the disk has too little space.
         """
-        folder = cls._place(database, model, side, views, precision, crop)
+        folder = cls._place(database, model, side, settings, precision)
         folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(encode(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1:])
-        cache = cls(folder, cls._views_of_rows(database, views), shape, database.ids, crop)
+        cache = cls(folder, first_entries(database, settings.views), shape, database.ids, settings)
+
+        def computed(start: int) -> Features:
+            if by_jobs is not None:
+                yield from computed_by_jobs(by_jobs, database, model, precision, folder, start, len(cache))
+                return
+
+            def draw(row: int) -> Tensor:
+                return draw_views(database, row, cache.views_of(row), side, settings.view_crop)
+
+            with contextlib.closing(views_in_order(draw, cache._first, start, len(cache))) as views, torch.no_grad():
+                for pictures in batches(views, batch):
+                    yield encode(pictures).half().cpu().numpy()
+
         with filelock.FileLock(folder / "lock"):
             if not (folder / "features.npy").is_file():
-                cache._compute(lambda row: draw_views(database, row, cache.views_of(row), side, crop), encode, batch)
+                cache._fill(computed)
         return cache
 
     @classmethod
@@ -119,92 +137,111 @@ class FeatureCache:
         cls, database: Database, model: SiameseModel, side: int, settings: BackboneConfig, precision: torch.dtype
     ) -> "FeatureCache | None":
         """The complete cache that training with these settings has written, or None. Computes nothing."""
-        folder = cls._place(database, model, side, settings.views, precision, settings.view_crop)
+        folder = cls._place(database, model, side, settings, precision)
         if not (folder / "features.npy").is_file():
             return None
-        shape = np.load(folder / "features.npy", mmap_mode="r").shape[1:]
-        return cls(folder, cls._views_of_rows(database, settings.views), shape, database.ids, settings.view_crop)
+        array = np.load(folder / "features.npy", mmap_mode="r")
+        shape = array.shape[1:] if array.dtype.names is None else array.dtype["features"].shape
+        return cls(folder, first_entries(database, settings.views), shape, database.ids, settings)
 
     @staticmethod
-    def _place(
-        database: Database, model: SiameseModel, side: int, views: int, precision: torch.dtype, crop: float
-    ) -> Path:
+    def _place(database: Database, model: SiameseModel, side: int, of: BackboneConfig, precision: torch.dtype) -> Path:
         splits = hashlib.sha256(" ".join(database.split_of).encode()).hexdigest()
-        crops = crop if views > 2 else None
-        settings = (database.picture_fingerprint, splits, PREPROCESSING, side, views, crops, str(precision))
+        crops = of.view_crop if of.views > 2 else None
+        settings: tuple = (database.picture_fingerprint, splits, PREPROCESSING, side, of.views, crops, str(precision))
+        if of.cache != "float16":
+            settings += (of.cache,)
         key = hashlib.sha256(repr(settings).encode() + hash_of_weights(model.backbone).encode()).hexdigest()[:16]
         return database.folder / "features" / key
 
-    @staticmethod
-    def _views_of_rows(database: Database, views: int) -> list[int]:
-        return [views if split == "train" else 1 for split in database.split_of]
-
-    def _compute(self, draw: Callable[[int], Tensor], encode: Callable[[Tensor], Tensor], batch: int) -> None:
-        """Compute and write the features. draw: row -> its views (views, 3, side, side)."""
+    def _fill(self, computed: Callable[[int], Features]) -> None:
+        """Write the features. computed: first entry that is missing -> the float16 features from there on, in order."""
         part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
         done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
-        size = int(np.prod(self.shape)) * 2
-        free = os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize if hasattr(os, "statvfs") else size
-        if not done and free < size:
-            raise OSError(f"the feature cache needs {size / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free")
-        tqdm.write(f"feature cache: {self.shape[0]:,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
-        pace = Pace(-(-self.shape[0] // batch))
-        array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
-        bar = tqdm(total=len(array), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
-        pictures = self._pictures(draw, done)
-        with bar, contextlib.closing(pictures), torch.no_grad():
+        kind = self.settings.cache
+        size = len(self) * size_of_entry(kind, self._shape)
+        self._check_space(size, part if done else None)
+        tqdm.write(f"feature cache: {len(self):,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
+        array = opened(part, len(self), kind, self._shape, new=not done)
+        pace = Pace(-(-len(self) // BATCH))
+        bar = tqdm(total=len(self), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
+        saved, parts = done, computed(done)
+        with bar, contextlib.closing(parts):
             began = time.perf_counter()
-            for step, start in enumerate(range(done, len(array), batch)):
-                some = torch.stack(list(itertools.islice(pictures, batch)))
-                array[start : start + batch] = encode(some).to(torch.float16).cpu().numpy()
-                bar.update(len(some))
-                if left := pace.after_step(time.perf_counter() - began, step + 1 + done // batch):
+            for features in parts:
+                array[done : done + len(features)] = pack(features, kind)
+                done += len(features)
+                bar.update(len(features))
+                if left := pace.after_step(time.perf_counter() - began, -(-done // BATCH)):
                     tqdm.write(f"about {duration(left)} for the feature cache")
                 began = time.perf_counter()
-                if step % 20 == 19:
+                if done - saved >= SAVED_EVERY:
                     array.flush()
-                    done_file.write_text(str(start + len(some)))
+                    done_file.write_text(str(done))
+                    saved = done
         array.flush()
         del array
         part.replace(self.folder / "features.npy")
         done_file.unlink(missing_ok=True)
 
-    def _pictures(self, draw: Callable[[int], Tensor], done: int) -> Generator[Tensor, None, None]:
-        """The prepared views (3, side, side) in the order of the rows, without the first `done`.
+    def _check_space(self, size: int, part: Path | None) -> None:
+        """OSError if the disk has less space than the rest of the cache needs. part: the file of an interrupted run."""
+        if not hasattr(os, "statvfs"):  # Windows
+            return
+        disk = os.statvfs(self.folder)
+        free, needed = disk.f_bavail * disk.f_frsize, size - (part.stat().st_blocks * 512 if part else 0)
+        if free >= needed:
+            return
+        ways = ["--backbone.views 1"] if self.settings.views > 1 else []
+        if self.settings.cache == "float16":
+            ways.insert(0, f"--backbone.cache int8 ({len(self) * size_of_entry('int8', self._shape) / 1e9:.1f} GB)")
+        if self._shape[-1] > 7:
+            ways.append("--backbone.grid 7")
+        less = f"; to need less: {', '.join(ways)}" if ways else ""
+        raise OSError(
+            f"the feature cache needs {needed / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free{less}"
+        )
 
-        Threads decode ahead, since Pillow releases the GIL: a device that can encode 2,000 pictures/s gets 840
-        pictures/s with one such thread, and 430 without.
-        """
-        row = int(np.searchsorted(self._first, done, side="right")) - 1
-        skip = done - int(self._first[row])
-        rows = iter(range(row, len(self._first) - 1))
-        with ThreadPoolExecutor(min(16, usable_cores())) as pool:
-            ahead = deque(pool.submit(draw, row) for row in itertools.islice(rows, DECODED_AHEAD))
-            while ahead:
-                yield from ahead.popleft().result()[skip:]
-                skip = 0
-                ahead.extend(pool.submit(draw, row) for row in itertools.islice(rows, 1))
+
+def size_of_entry(kind: str, shape: tuple[int, ...]) -> int:
+    """Bytes of the features (C, h, w) of a view. kind: see `--backbone.cache`."""
+    return entry_type(shape).itemsize if kind == "int8" else 2 * int(np.prod(shape))
 
 
-def draw_views(database: Database, row: int, count: int, side: int, crop: float) -> Tensor:
-    """The first `count` views (count, 3, side, side) of a picture; see FeatureCache.
+def entry_type(shape: tuple[int, ...]) -> np.dtype:
+    """An entry in int8: the values, and a scale for each channel of the view."""
+    return np.dtype([("scales", np.float16, shape[:1]), ("features", np.int8, shape)])
 
-    numpy mirrors and stacks them: torch would start as many threads as there are cores in each decoding thread.
+
+def opened(path: Path, entries: int, kind: str, shape: tuple[int, ...], new: bool) -> np.memmap:
+    """A file of entries, memory-mapped: (entries, C, h, w) float16, or (entries,) of `entry_type`."""
+    stored: tuple[Any, Any] = (entry_type(shape), (entries,)) if kind == "int8" else (np.float16, (entries, *shape))
+    return np.lib.format.open_memmap(path, mode="w+" if new else "r+", dtype=stored[0], shape=stored[1])
+
+
+def pack(features: np.ndarray, kind: str) -> np.ndarray:
+    """Features (n, C, h, w) in float16 as they are stored.
+
+    int8: the largest value of a channel of a view is 127 times its scale. Half as large; what it changes in the figures
+    is in docs/TRAINING.md.
     """
-    picture = database.picture(row)
-    views = np.empty((count, 3, side, side), dtype=np.uint8)
-    for view, place in enumerate(views):
-        if view == 1:
-            place[:] = views[0, :, :, ::-1]
-            continue
-        box = crop_of_view(database.ids[row], view, crop, picture.size)
-        place[:] = resize(picture, side, box).numpy()[:, :, :: -1 if view % 2 else 1]
-    return torch.from_numpy(views)
+    if kind != "int8":
+        return features
+    values = torch.from_numpy(features).float()
+    scales = (values.abs().amax((2, 3)) / LEVELS).half()
+    exact = scales.float().clamp(min=torch.finfo(torch.float16).tiny)[:, :, None, None]
+    packed = np.empty(len(features), dtype=entry_type(features.shape[1:]))
+    packed["scales"] = scales.numpy()
+    packed["features"] = (values / exact).round().clamp(-LEVELS, LEVELS).to(torch.int8).numpy()
+    return packed
 
 
-def crop_of_view(image_id: str, view: int, crop: float, size: tuple[int, int]) -> Box:
-    """The box (left, top, right, bottom) that a view shows of a picture of this (width, height)."""
-    return (0, 0, *size) if view < 2 else random_box(size, crop, seeded(image_id, "view", view))
+def unpack(entry: Any) -> Tensor:
+    """Features (C, h, w) in float16 of an entry, see `pack`."""
+    if entry.dtype.names is None:
+        return torch.from_numpy(entry.copy())
+    scales, values = (torch.from_numpy(entry[name].copy()) for name in ("scales", "features"))
+    return (values.float() * scales.float()[:, None, None]).half()
 
 
 def hash_of_weights(module: torch.nn.Module) -> str:

@@ -12,6 +12,7 @@ from Config import Config, to_json
 from DataBase_functions import PairDataset, seeded
 from Tokenizer_lib import Tokenizer
 from training.log import LOG, earlier_rows
+from training.restarts import mark_begun
 
 
 def earlier_results(config: Config) -> list[Path]:
@@ -112,6 +113,7 @@ def prepare(config: Config, tokenizer: Tokenizer, trained_on: Sequence[str]) -> 
     listed = folder / PHOTOGRAPHS
     if folder.exists() and not (config.resume and listed.exists()):
         listed.write_text("\n".join(trained_on) + "\n", encoding="utf-8")
+    mark_begun(config)
 
 
 def check_negatives(dataset: PairDataset, rows: Sequence[int]) -> None:

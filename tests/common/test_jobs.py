@@ -1,4 +1,4 @@
-"""Jobs on local processes and on a Ray cluster of two nodes."""
+"""Jobs on local processes; test_ray.py has those on a cluster."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, run_script
+from scripts import ROOT
 
 from common.jobs import AHEAD, progress, run_jobs
 
@@ -124,71 +124,3 @@ def test_a_local_build_imports_neither_ray_nor_torch_nor_spacy(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, tmp_path / "local.py"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-ON_RAY = f"""
-import os, sys, time
-sys.path.insert(0, {str(ROOT)!r})
-import ray
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={{'num_cpus': 1, 'include_dashboard': False}})
-cluster.add_node(num_cpus=1)
-ray.init(
-    address=cluster.address, log_to_driver=False, runtime_env={{'env_vars': {{'PYTHONPATH': {str(ROOT)!r}}}}}
-)
-assert sum(node['Alive'] for node in ray.nodes()) == 2
-import Database_create
-from common.jobs import run_jobs
-sys.argv = ['Database_create.py', '--engine', 'ray', '--scenes', '150', '--root', sys.argv[1]]
-Database_create.main()
-class Where:
-    def run(self):
-        time.sleep(0.2)
-        return ray.get_runtime_context().get_node_id()
-class Breaks:
-    def run(self):
-        raise OSError(28, 'No space left on device')
-class Dies:
-    def run(self):
-        os._exit(1)
-print('nodes that work:', len({{node for _, node in run_jobs([Where() for _ in range(20)], engine='ray')}}))
-for job in (Breaks(), Dies()):
-    try:
-        list(run_jobs([job], engine='ray'))
-    except Exception as error:
-        print(type(error).__name__, str(error).replace(chr(10), ' | '))
-ray.shutdown()
-cluster.shutdown()
-"""
-
-
-@pytest.fixture(scope="module")
-def on_ray(tmp_path_factory):
-    """What is printed on a cluster of two nodes, and the folder of the database that it builds."""
-    pytest.importorskip("ray", reason="Ray is not installed: python -m pip install -r requirements-cluster.txt")
-    folder = tmp_path_factory.mktemp("cluster")
-    (folder / "cluster.py").write_text(ON_RAY)
-    command = [sys.executable, folder / "cluster.py", folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, folder
-
-
-@pytest.mark.system
-def test_errors_on_ray_are_those_of_the_job_or_one_line(on_ray):
-    first, second = (line for line in on_ray[0].splitlines() if line.startswith(("OSError", "EngineError")))
-    assert first == "OSError [Errno 28] No space left on device"
-    assert second.startswith("EngineError the cluster failed: ") and "|" not in second
-
-
-@pytest.mark.system
-def test_a_ray_cluster_of_two_nodes_builds_the_same_database(on_ray, tmp_path):
-    """150 scenes are four units; both nodes work, and the bytes are those of the local build."""
-    printed, folder = on_ray
-    assert "nodes that work: 2" in printed
-    run_script("Database_create.py", "--scenes", 150, "--root", tmp_path)
-    paths = [path for path in sorted((tmp_path / "scenes").rglob("*")) if path.is_file()]
-    assert len(paths) > 3
-    for path in paths:
-        other = folder / "scenes" / path.relative_to(tmp_path / "scenes")
-        assert path.read_bytes() == other.read_bytes(), path.name

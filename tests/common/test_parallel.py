@@ -1,12 +1,14 @@
 """common.parallel and the training on it: two processes on the CPU compute what one computes."""
 
 import itertools
-import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -14,17 +16,19 @@ import torch
 import torch.multiprocessing as multiprocessing
 from batches import labelled
 from conftest import ROOT, TRAIN_UNTIL, run_script, training_flags
-from forks import LAZILY
+from forks import LAZILY, Forked
 
 import Main_train
 from Architectures import ResNet50Backbone
 from common.command_line import read_command_line
 from common.grounding import Grounding, Tags
 from common.parallel import ALONE, Group
-from Config import PRESETS, BackboneConfig
+from common.storage import POINTER
+from Config import PRESETS, BackboneConfig, Config
 from DataBase_functions import Database, divide
 from Functions import Share, TextBatch
 from sources.items import NEUTRAL
+from training import checkpoints, restarts
 from training.log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
@@ -206,28 +210,71 @@ def two_as_one(databases, tmp_path, resnet, flags, alone):
 
 
 @pytest.mark.system
-def test_a_killed_process_ends_the_run_and_resume_goes_on(databases, tmp_path):
-    """As a user starts it: torchrun, two processes, one of which is killed after the first epoch."""
-    flags = ["scenes", *training_flags(tmp_path, databases, "pair"), "--optim.epochs", "400"]
-    flags += ["--optim.patience", "1000"]
-    folder = tmp_path / "Models" / "pair"
+def test_torchrun_goes_on_after_a_kill_and_the_result_is_that_of_an_undisturbed_run(databases, tmp_path, monkeypatch):
+    """One of two processes is killed in the second epoch, torchrun starts both again, and is stopped in the third."""
+    flags = {name: [*training_flags(tmp_path, databases, name), "--optim.epochs", "3"] for name in ("pair", "whole")}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    events = ["1,2", "2,1", f"{int(signal.SIGKILL)},{int(signal.SIGTERM)}", "rank1,torchrun"]
+    command = [*torchrun, "--max-restarts", "2", str(TRAIN_UNTIL), *events, "scenes", *flags["pair"], "--overwrite"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode != 0
+    assert "go on with the same command and --resume" in done.stderr  # of the process that was not killed
+    assert done.stdout.count("resumed after epoch 1") == 1
+    assert "stopped by SIGTERM in epoch 3" in done.stderr  # torchrun hands it on, and does not start them again
 
-    def run(*args):
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command = [*torchrun, str(TRAIN_UNTIL), *map(str, args)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-
-    killed = run(1, 2, int(signal.SIGKILL), "rank1", *flags)
-    assert killed.returncode != 0
-    assert "go on with the same command and --resume" in killed.stderr
-    reached = json.loads((folder / "last.json").read_text())["epoch"]
-    assert reached == 1
-
-    refused = run_script("Main_train.py", *flags, "--resume", status=2)
+    refused = run_script("Main_train.py", "scenes", *flags["pair"], "--resume", status=2)
     assert "began with 2 processes, not 1" in refused.stderr
+    assert "resumed in epoch 3" in run_pair(monkeypatch, "scenes", *flags["pair"], "--resume")
+    assert "resumed" not in run_pair(monkeypatch, "scenes", *flags["whole"])
+    pair, whole = (checkpoints.load_state(tmp_path / "Models" / name) for name in flags)
+    assert pair["progress"]["epoch"] == 3 and pair["progress"]["best"] == whole["progress"]["best"]
+    for name, weight in whole["model"].items():
+        assert torch.equal(weight, pair["model"][name]), name
+    logs = [read_log(tmp_path / "Plots" / name / "training_log.csv") for name in flags]
+    assert [row["train_loss"] for row in logs[0]] == [row["train_loss"] for row in logs[1]]
 
-    again = run(reached + 2, 2, int(signal.SIGTERM), "torchrun", *flags, "--resume")  # torchrun hands it on
-    assert "resumed after epoch 1" in again.stdout
-    assert "stopped by SIGTERM" in again.stderr
-    log = read_log(tmp_path / "Plots" / "pair" / "training_log.csv")
-    assert [row["epoch"] for row in log] == list(range(1, len(log) + 1)) and len(log) >= 3
+
+def run_pair(monkeypatch, *flags):
+    """What a training of two processes prints; they are forked, which takes no time as the start of torchrun does."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    with tempfile.TemporaryFile() as out, monkeypatch.context() as patch:
+        processes = []
+        for rank in "01":
+            for name, value in {**meeting, "RANK": rank, "LOCAL_RANK": rank}.items():
+                patch.setenv(name, value)
+            processes.append(Forked([ROOT / "Main_train.py", *flags], out.fileno(), out.fileno()))
+        statuses = [process.wait() for process in processes]
+        out.seek(0)
+        printed = out.read().decode()
+    assert statuses == [0, 0], printed
+    return printed
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """The settings of a run whose folder exists."""
+    config = Config(name="run", models=str(tmp_path))
+    config.model_folder.mkdir()
+    return config
+
+
+def test_a_start_of_torchrun_again_goes_on_only_with_a_run_that_it_has_begun(begun, monkeypatch):
+    def start(run_id, count, config=begun):
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", run_id)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(count))
+        settled = restarts.settle_restart(config, ALONE)
+        return settled.resume, settled.overwrite
+
+    assert start("a", 0) == (False, False)
+    assert start("a", 1) == (False, False), "the first start was refused, so the second one is too"
+    restarts.mark_begun(begun)
+    assert start("a", 1) == (False, True), "without a checkpoint it begins anew"
+    (begun.model_folder / POINTER).touch()
+    assert start("a", 1) == start("a", 2, replace(begun, overwrite=True)) == (True, False)
+    assert start("b", 1) == (False, False), "the run of another torchrun"
+    assert start("b", 0) == start("a", 1) == (False, False), "another torchrun has removed the mark"
+    restarts.mark_begun(begun)
+    restarts.mark_done(begun, ALONE)
+    assert not [*begun.model_folder.glob("torchrun*")]

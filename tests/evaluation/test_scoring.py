@@ -341,7 +341,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
     assert not (database.folder / "features").exists()  # the search creates no folder
 
     with torch.no_grad():
-        FeatureCache.open(database, frozen.model, 64, 2, frozen.model.features, torch.float32)
+        FeatureCache.open(database, frozen.model, 64, BackboneConfig(views=2), frozen.model.features, torch.float32)
 
     def unread(self, row):
         raise AssertionError(f"picture {row} was read")

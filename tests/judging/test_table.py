@@ -355,24 +355,6 @@ def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch
     assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
 
 
-@pytest.mark.system
-def test_the_cluster_writes_the_same_rows(model, images, tmp_path, monkeypatch):
-    pytest.importorskip("ray")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    source = write(tmp_path / "pairs.csv", ROWS)
-    monkeypatch.setattr(table, "ROWS", 10)
-    score(source, images, tmp_path / "local.csv", model)
-    score(source, images, tmp_path / "ray.csv", model, engine="ray")
-    local, cluster = read(tmp_path / "local.csv"), read(tmp_path / "ray.csv")
-    for mine, theirs in zip(local, cluster, strict=True):
-        assert {n: v for n, v in mine.items() if n not in table.RESULTS} == {
-            n: v for n, v in theirs.items() if n not in table.RESULTS
-        }
-        # A worker computes with one thread; that may move a sum's last digit.
-        assert float(mine["score"]) == pytest.approx(float(theirs["score"]), abs=1e-5)
-        assert (mine["match"], mine["worst_word"]) == (theirs["match"], theirs["worst_word"])
-
-
 def test_a_model_with_the_pooled_score_alone_names_no_word(trained, images, tmp_path):
     judge = with_score(Judge.load(trained / "Models" / "small", "cpu"), "pooled")
     found = table.score_rows(judge, [("1", ROWS[0])], images)

@@ -1,6 +1,7 @@
 """training.features: cached output is the backbone's, of the right views, and never that of other weights."""
 
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 from batches import make_dataset, words_of
+from frozen import frozen_training
 from hypothesis import strategies as st
 from painted import check, painted
+from scripts import run_jobs_here
 from test_Architectures import small_model
 
 import DataBase_functions as db
 from Architectures import SiameseModel
 from common import augment
 from Config import AugmentConfig, BackboneConfig, ModelConfig
-from training import features
+from training import feature_jobs, features
 from training.features import FeatureCache
 
 CPU = torch.device("cpu")
@@ -28,8 +31,9 @@ def frozen_model(seed=0):
     return SiameseModel(9, BackboneConfig("resnet50", unfreeze_epoch=None), ModelConfig(width=32)).eval()
 
 
-def open_cache(database, model, views=2, side=64, encode=None, **settings):
-    return FeatureCache.open(database, model, side, views, encode or model.features, torch.float32, **settings)
+def open_cache(database, model, views=2, side=64, encode=None, crop=0.6, cache="float16", **how):
+    settings = BackboneConfig(views=views, view_crop=crop, cache=cache)
+    return FeatureCache.open(database, model, side, settings, encode or model.features, torch.float32, **how)
 
 
 def squeezed(pictures):
@@ -90,7 +94,7 @@ def test_boxes_are_where_the_pixels_of_each_cached_view_are(crop):
     def each(one, name):
         picture, box = one
         pictures = features.draw_views(SimpleNamespace(ids=["x", name], picture=lambda row: picture), 1, 7, 112, crop)
-        cache = FeatureCache(Path(), [1, 7], (1,), ["x", name], crop)
+        cache = FeatureCache(Path(), np.array([0, 1, 8]), (1,), ["x", name], BackboneConfig(view_crop=crop))
         for view, pixels in enumerate(pictures):
             # A crop has whole pixels: it is up to one of 100 pixels of these pictures larger than `view` says.
             kept.append(check(pixels, cache.view(1, view), box, within=0.025))
@@ -149,6 +153,7 @@ def test_a_cache_of_other_weights_size_or_pictures_is_never_used(tiny, monkeypat
 def test_an_interrupted_cache_is_resumed(tiny, monkeypatch):
     """20 batches of 3 are saved; the interruption is between two views of a row."""
     monkeypatch.setattr(tiny, "picture_fingerprint", "interrupted")
+    monkeypatch.setattr(features, "SAVED_EVERY", 60)
     model, seen = small_model(), []
 
     def stops(pictures):
@@ -168,3 +173,76 @@ def test_an_interrupted_cache_is_resumed(tiny, monkeypatch):
     assert len(seen) - 1 == len(cache.array) - 60  # one picture was encoded for the shape
     monkeypatch.undo()
     np.testing.assert_array_equal(cache.array, open_cache(tiny, model, 7, encode=squeezed).array)
+
+
+def test_int8_takes_half_the_space_and_is_exact_to_half_a_level(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "picture_fingerprint", "int8")
+    exact, small = (open_cache(tiny, small_model(), encode=squeezed, cache=kind) for kind in ("float16", "int8"))
+    assert exact.folder != small.folder and exact.array.nbytes / small.array.nbytes == pytest.approx(2, abs=0.1)
+    for row in (0, 20, 47):
+        for view in range(exact.views_of(row)):
+            true, found = exact.read(row, view), small.read(row, view)
+            assert found.dtype == torch.float16 and found.shape == true.shape
+            highest = true.float().abs().amax((1, 2), keepdim=True)
+            assert ((found.float() - true.float()).abs() <= highest * 0.0045).all()  # 1 / 254, and the scale's digits
+    nothing = features.pack(np.zeros((1, 3, 2, 2), np.float16), "int8")
+    assert not features.unpack(nothing[0]).any()
+
+
+def test_processes_fill_the_cache_with_the_same_bytes_and_use_finished_units_again(databases, tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_jobs, "VIEWS", 32)
+    monkeypatch.setattr(features, "SAVED_EVERY", 32)
+    config, database, model = frozen_training(databases, tmp_path, cache="int8")
+    alone = FeatureCache.of_training(config, database, model, torch.float32)
+    expected = (alone.folder / "features.npy").read_bytes()
+    shutil.rmtree(alone.folder)
+    monkeypatch.setattr(features, "MANY", 1)
+
+    def stops(jobs, engine, workers, cpus, gpus):
+        assert (engine, workers) == ("local", 2)
+        units = list(jobs)
+        for unit in units:
+            unit.run()  # in this process, but from nothing else than the unit
+        yield units[0], None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(feature_jobs, "run_jobs", stops)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache.of_training(config, database, model, torch.float32)
+    assert (alone.folder / "done.txt").read_text() == "32" and len([*(alone.folder / "units").glob("0*.npy")]) == 2
+
+    def again(jobs, *rest):
+        return run_jobs_here(jobs, 2)
+
+    monkeypatch.setattr(feature_jobs, "run_jobs", again)
+    monkeypatch.setattr(feature_jobs, "_opened", None)  # nothing is encoded
+    cache = FeatureCache.of_training(config, database, model, torch.float32)
+    assert (cache.folder / "features.npy").read_bytes() == expected
+    assert {path.name for path in cache.folder.iterdir()} <= {"features.npy", "lock"}
+
+
+def test_too_little_space_is_one_line_before_the_first_picture(tiny, monkeypatch):
+    monkeypatch.setattr(features.os, "statvfs", lambda folder: SimpleNamespace(f_bavail=3, f_frsize=1000))
+    monkeypatch.setattr(tiny, "picture_fingerprint", "no space")
+    pictures = []
+
+    def encode(some):
+        pictures.extend(some)
+        return squeezed(some)
+
+    with pytest.raises(
+        OSError, match=r"needs 0\.0 GB in .*, 0\.0 GB are free; to need less: .*int8 \(0\.0 GB\), .*views 1"
+    ):
+        open_cache(tiny, small_model(), encode=encode)
+    assert len(pictures) == 1  # for the shape
+    with pytest.raises(OSError, match=r"are free; to need less: --backbone\.grid 7$"):
+        open_cache(tiny, small_model(), views=1, encode=encode, cache="int8")
+
+
+def test_the_name_of_a_default_cache_is_that_of_earlier_versions(tiny, monkeypatch):
+    """A change of it would compute 7.7 GB of features again, so it must be wanted."""
+    monkeypatch.setattr(tiny, "picture_fingerprint", "pictures")
+    monkeypatch.setattr(tiny, "split_of", ["train", "test"])
+    monkeypatch.setattr(features, "hash_of_weights", lambda backbone: "weights")
+    place = FeatureCache._place(tiny, small_model(), 320, BackboneConfig(views=2), torch.bfloat16)
+    assert place == tiny.folder / "features" / "90edd1334845be17"
