@@ -29,14 +29,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from common.augment import augment, prepare
 from common.grounding import Grounding, Tags, collect_tags, pad_boxes
 from common.regions import Box, Region, View, cut_regions, from_dicts, words_of_regions
-from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
-from Config import AugmentConfig, DatabaseConfig, DataConfig, NegativesConfig
+from common.storage import SPLITS
+from Config import AugmentConfig, DataConfig, NegativesConfig
 from Functions import Share, TextBatch
 from Negative_map import KINDS, Plan
 from negatives.parts import cut_negative
 from negatives.text import Negative, Parse
 from negatives.vocabulary import COLOURED, SIDED, WRITTEN
 from sources.items import NEUTRAL
+from sources.stored import check_sizes, open_shard, read_manifest, read_state, read_word_counts
 from Tokenizer_lib import Tokenizer, Word, split_words
 
 
@@ -52,27 +53,16 @@ class Database:
     """A database folder, memory-mapped. A row is read from the disk when it is used."""
 
     def __init__(self, folder: Path):
-        """FileNotFoundError or ValueError names the command that fixes it."""
+        """FileNotFoundError or ValueError names the file that is damaged, and the command that fixes it."""
         self.folder = Path(folder)
-        if not (self.folder / "manifest.json").is_file():
-            raise FileNotFoundError(f"no database at {self.folder}; {DatabaseConfig.how_to_build(self.folder)}")
-        state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-        if state.get("format") != DATABASE_FORMAT:
-            raise ValueError(
-                f"{self.folder} has database format {state.get('format', 1)}, this version reads {DATABASE_FORMAT}; "
-                f"{DatabaseConfig.how_to_build(self.folder, '--overwrite')}"
-            )
-        if (found := state.get("parse_format", 1)) != PARSE_FORMAT:
-            raise ValueError(
-                f"{self.folder} has parse format {found}, this version reads {PARSE_FORMAT}; parse its captions "
-                f"again with: {DatabaseConfig.command(self.folder, '--reparse')}"
-            )
+        state = read_state(self.folder)
         self.fingerprint: str = state["fingerprint"]
         # The fingerprint of the build that stored the pictures. --reparse keeps it: cached features stay valid.
         self.picture_fingerprint: str = state.get("picture_fingerprint", self.fingerprint)
         files = [self.folder / part["filename"] for part in state["_data_files"]]
+        check_sizes(self.folder, files)
         with ThreadPoolExecutor(16) as pool:  # on a cold disk 176 files open in 0.6 s, one after the other in 1 s
-            self.table = pa.concat_tables(pool.map(_open_arrow, files))
+            self.table = pa.concat_tables(pool.map(open_shard, files))
         self.ids: list[str] = self.table.column("image_id").to_pylist()
         self.groups: list[str] = self.table.column("group").to_pylist()
         self.split_of: list[str] = self.table.column("split").to_pylist()
@@ -96,7 +86,7 @@ class Database:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What was stored and what was left out. Read on first use, since it can be long."""
-        return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        return read_manifest(self.folder)
 
     @property
     def has_regions(self) -> bool:
@@ -106,7 +96,7 @@ class Database:
     @cached_property
     def word_counts(self) -> dict[str, int]:
         """Word -> number of its occurrences in the texts of the train split, captions and mismatches."""
-        return json.loads((self.folder / "word_counts.json").read_text(encoding="utf-8"))
+        return read_word_counts(self.folder)
 
     def picture(self, row: int) -> Image.Image:
         """The stored picture, RGB."""
@@ -152,7 +142,7 @@ class Database:
     @cached_property
     def plan(self) -> Plan:
         """What hard negatives are drawn from. It numbers the captions of all rows, in their order."""
-        return Plan.open(self)
+        return open_plan(self)
 
 
 @lru_cache(maxsize=1)  # the jobs of a process get the same database
@@ -163,8 +153,21 @@ def _open_again(folder: Path, fingerprint: str) -> Database:
     return database
 
 
-def _open_arrow(file: Path) -> pa.Table:
-    return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+def open_plan(database: Database, engine: str = "local", workers: int = 1) -> Plan:
+    """`Plan.open`. ValueError if the plan is damaged: with the file, if it is one, and how to get another one."""
+    try:
+        plan = Plan.open(database, engine, workers)
+        captions = pc.sum(pc.list_value_length(database.table.column("captions"))).as_py() or 0
+        whole = len(plan) == captions == len(plan.texts) and (not captions or 0 <= plan.row_of[-1] < len(database))
+        reason = "" if whole else f"it has {len(plan):,} captions, the database {captions:,}"
+    except (ValueError, OSError, TypeError, LookupError, AttributeError, AssertionError, pa.ArrowException) as error:
+        if not any(database.folder.glob("negatives/*/plan.json")):
+            raise  # it was to be made
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if reason:
+        folder = database.folder / "negatives"
+        raise ValueError(f"the plan in {folder} is damaged: {reason}; delete this folder, and it is made again")
+    return plan
 
 
 def seeded(*key: object) -> random.Random:

@@ -53,7 +53,9 @@ class FeatureCache:
     def array(self) -> np.ndarray:
         """(views of all rows, C, h, w) float16, in the order of the rows; each process opens the file on first use."""
         if self._array is None:
-            self._array = np.load(self.folder / "features.npy", mmap_mode="r")
+            self._array = _open_features(self.folder)
+            if self._array.shape != self.shape:
+                raise damaged(self.folder, f"it has the shape {self._array.shape}, not {self.shape}")
         return self._array
 
     def __getstate__(self) -> dict[str, Any]:
@@ -122,7 +124,7 @@ class FeatureCache:
         folder = cls._place(database, model, side, settings.views, precision, settings.view_crop)
         if not (folder / "features.npy").is_file():
             return None
-        shape = np.load(folder / "features.npy", mmap_mode="r").shape[1:]
+        shape = _open_features(folder).shape[1:]
         return cls(folder, cls._views_of_rows(database, settings.views), shape, database.ids, settings.view_crop)
 
     @staticmethod
@@ -142,14 +144,24 @@ class FeatureCache:
     def _compute(self, draw: Callable[[int], Tensor], encode: Callable[[Tensor], Tensor], batch: int) -> None:
         """Compute and write the features. draw: row -> its views (views, 3, side, side)."""
         part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
-        done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
+        done = 0
+        if part.is_file() and done_file.is_file():
+            text = done_file.read_text(errors="replace").strip()
+            if not text.isdecimal() or int(text) > self.shape[0]:
+                raise damaged(self.folder, f"done.txt has {text[:20]!r}")
+            done = int(text)
         size = int(np.prod(self.shape)) * 2
         free = os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize if hasattr(os, "statvfs") else size
         if not done and free < size:
             raise OSError(f"the feature cache needs {size / 1e9:.1f} GB in {self.folder}, {free / 1e9:.1f} GB are free")
         tqdm.write(f"feature cache: {self.shape[0]:,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
         pace = Pace(-(-self.shape[0] // batch))
-        array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
+        try:
+            array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float16, shape=self.shape)
+        except ValueError as error:
+            raise damaged(self.folder, str(error)) from error
+        if array.shape != self.shape or array.dtype != np.float16:
+            raise damaged(self.folder, f"{part.name} has the shape {array.shape}")
         bar = tqdm(total=len(array), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
         pictures = self._pictures(draw, done)
         with bar, contextlib.closing(pictures), torch.no_grad():
@@ -184,6 +196,23 @@ class FeatureCache:
                 yield from ahead.popleft().result()[skip:]
                 skip = 0
                 ahead.extend(pool.submit(draw, row) for row in itertools.islice(rows, 1))
+
+
+def _open_features(folder: Path) -> np.ndarray:
+    """The features in a folder, memory-mapped."""
+    try:
+        array = np.load(folder / "features.npy", mmap_mode="r")
+        if not isinstance(array, np.ndarray) or array.dtype != np.float16 or array.ndim != 4:
+            raise ValueError("it holds no features")
+        return array
+    except (ValueError, EOFError, SyntaxError, KeyError, TypeError, OverflowError) as error:
+        raise damaged(folder, str(error) or type(error).__name__) from error
+
+
+def damaged(folder: Path, reason: str) -> ValueError:
+    """The error of a damaged feature cache."""
+    reason = " ".join(reason.split())[:200]
+    return ValueError(f"the feature cache {folder} is damaged: {reason}; delete this folder, and it is computed again")
 
 
 def draw_views(database: Database, row: int, count: int, side: int, crop: float) -> Tensor:
