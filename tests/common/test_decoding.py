@@ -50,15 +50,8 @@ def test_bands_give_the_pixels_of_the_whole(mode, transparency, monkeypatch):
 def header(width: int, height: int, colour: int) -> bytes:
     """A PNG that has no pixels; colour: 2 for RGB, 6 for RGBA."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13)
-        + body
-        + struct.pack(">I", zlib.crc32(body))
-        + bytes(4)
-        + b"IDAT"
-        + bytes(4)
-    )
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return start + bytes(4) + b"IDAT" + bytes(4)
 
 
 def webp(side: int) -> bytes:
