@@ -16,7 +16,6 @@ number of workers, any engine, and any number of interruptions.
 """
 
 import contextlib
-import json
 import shutil
 import sqlite3
 import sys
@@ -37,14 +36,15 @@ from Config import DatabaseConfig
 from sources.copies import find_copies
 from sources.folder import new_folder, what_is_left
 from sources.intake import Intake
-from sources.manifest import WORD_COUNTS, count_captions, describe, identify, read_manifest, write_companions
+from sources.manifest import count_captions, describe, identify, write_companions
 from sources.numbers import find_disputed_numbers
 from sources.parser import find_pipeline
 from sources.regions import give_regions
 from sources.registry import open_sources, sources_of
 from sources.rows import write_new_parses, write_rows
 from sources.splits import assign_splits, find_official_splits
-from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, read_arrow, stored_texts
+from sources.stored import check_shards, read_arrow, read_manifest, read_word_counts
+from sources.units import ROWS_PER_UNIT, Chunk, PictureUnit, TextUnit, Unit, stored_texts
 
 DESCRIPTION = """Build a database of pictures and parsed captions.
 
@@ -85,6 +85,8 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
         fail(f"another process is building {folder}; wait for it, or choose another --name")
     except EngineError as error:
         fail(f"{error}{what_is_left(folder)}")
+    except MemoryError:
+        fail(f"memory ran out; use fewer processes: --workers 1{what_is_left(folder)}")
     except BrokenProcessPool:
         reason = "a worker process was killed, probably because memory ran out; use fewer processes: --workers 1"
         fail(f"{reason}{what_is_left(folder)}")
@@ -115,8 +117,10 @@ def build(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict
 def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Write `building`/database: the rows of the finished database with new parses. Returns the same as `build`."""
     seconds: dict[str, float] = {}
-    old, left_out = read_manifest(settings.folder)
+    old = read_manifest(settings.folder)
+    left_out, words = old.pop("left_out"), read_word_counts(settings.folder)
     files = {settings.folder / name: file["rows"] for name, file in old["files"].items()}
+    check_shards(files)
     with stopwatch(seconds, "texts"):
         units = make_text_units(files, count_captions(old), building / "units", settings, pipeline)
     with stopwatch(seconds, "write"):
@@ -125,7 +129,6 @@ def reparse(building: Path, settings: DatabaseConfig, pipeline: str) -> tuple[di
         # The pictures are unchanged, so their fingerprint and the version of Pillow are too.
         manifest["picture_fingerprint"] = old.get("picture_fingerprint", old["fingerprint"])
         manifest["versions"]["pillow"] = old["versions"]["pillow"]
-        words = json.loads((settings.folder / WORD_COUNTS).read_text(encoding="utf-8"))
         write_companions(building / "database", manifest, left_out, words)
     return manifest, seconds
 
@@ -189,7 +192,7 @@ def run_units(units: Iterable[Unit], totals: Mapping[type[Unit], int], settings:
 
     def jobs() -> Iterator[Unit]:
         for unit in units:
-            if unit.path.exists():
+            if unit.is_finished:
                 reused[type(unit)] += unit.size
                 bars[type(unit)].initial += unit.size  # tqdm leaves it out of the rate and the remaining time
                 bars[type(unit)].update(unit.size)

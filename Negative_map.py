@@ -105,7 +105,7 @@ class Plan:
         engine, workers: see `common.jobs.run_jobs`. The plan is the same for any number. Captions are read by all
         workers, then the kinds are planned side by side; captions stay on the disk (1 kB each while a plan is made).
         """
-        folder = database.folder / "negatives" / _key(database.fingerprint)
+        folder = plan_folder(database)
         if not (folder / "plan.json").is_file():
             folder.parent.mkdir(exist_ok=True)
             with filelock.FileLock(folder.parent / "lock"):
@@ -211,8 +211,10 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _key(fingerprint: str) -> str:
-    return hashlib.sha256(f"{FORMAT} {fingerprint} {_code()}".encode()).hexdigest()[:16]
+def plan_folder(database: Photographs) -> Path:
+    """Where the plan of a database is or will be; another version of the code has another folder."""
+    key = hashlib.sha256(f"{FORMAT} {database.fingerprint} {_code()}".encode()).hexdigest()[:16]
+    return database.folder / "negatives" / key
 
 
 def _make(database: Photographs, folder: Path, engine: str, workers: int) -> None:

@@ -1,6 +1,6 @@
 """JSON that may be damaged: its size, its text, its nesting and the types of its values are checked before use.
 
-For the files of models and bundles. No torch: the program in a bundle reads with this too.
+For the files of models, bundles and databases. No torch: the program in a bundle reads with this too.
 """
 
 import hashlib
@@ -24,42 +24,49 @@ BUNDLE = {  # what bundle.json holds; a bundle of an earlier version has no `tra
 NAMES = {str: "a string", int: "a whole number", float: "a finite number", bool: "true or false", type(None): "null"}
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a JSON file. ValueError if it is larger than one can be; OSError if it cannot be read."""
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"{path} has {size:,} bytes; at most {MOST_BYTES:,} are read; {FIX}")
+def read_bytes(path: Path, fix: str = FIX, most: int | None = None) -> bytes:
+    """The bytes of a JSON file. ValueError if it is larger than one can be; OSError if it cannot be read.
+
+    fix: the end of the message. most: bytes; None is MOST_BYTES.
+    """
+    most = MOST_BYTES if most is None else most
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{path} has {size:,} bytes; at most {most:,} are read; {fix}")
     return path.read_bytes()
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file. ValueError names the file; OSError if it cannot be read."""
-    return parse_json(read_bytes(path), str(path))
+def read_json(path: Path, fix: str = FIX, most: int | None = None) -> Any:
+    """The value in a JSON file. ValueError names the file; OSError if it cannot be read. See `read_bytes`."""
+    return parse_json(read_bytes(path, fix, most), str(path), fix)
 
 
-def parse_json(data: bytes, name: str) -> Any:
-    """The value of JSON in UTF-8. name: of the file, for the message of a ValueError."""
+def parse_json(data: bytes, name: str, fix: str = FIX) -> Any:
+    """The value of JSON in UTF-8. name: of the file, for the message of a ValueError; fix: its end."""
     try:
         return json.loads(data.decode("utf-8-sig"))
     except RecursionError as error:  # json's scanner counts its own depth, so the stack is safe
-        raise ValueError(f"{name} is damaged: its brackets are nested too deep; {FIX}") from error
+        raise ValueError(f"{name} is damaged: its brackets are nested too deep; {fix}") from error
     except ValueError as error:  # also that of a text which is not UTF-8
-        raise ValueError(f"{name} is damaged: {error}; {FIX}") from error
+        raise ValueError(f"{name} is damaged: {error}; {fix}") from error
 
 
-def check(values: Any, kinds: Mapping[str, Any] | type, name: str, needed: bool = False) -> dict[str, Any]:
+def check(
+    values: Any, kinds: Mapping[str, Any] | type, name: str, needed: bool = False, fix: str = FIX
+) -> dict[str, Any]:
     """The values, if each has the type that `kinds` (a mapping, or a dataclass with its annotations) has for its key.
 
     JSON knows no tuples: a list serves for a tuple. A number is finite, and true is not a number. Other keys are not
-    looked at; absent ones are refused only if they are `needed`. ValueError names the file and the value.
+    looked at; absent ones are refused only if they are `needed`. ValueError names the file and the value, and `fix` is
+    its end.
     """
     kinds = typing.get_type_hints(kinds) if isinstance(kinds, type) else kinds
     if not isinstance(values, dict):
-        raise ValueError(f"{name} holds {described(values)}, not an object; {FIX}")
+        raise ValueError(f"{name} holds {described(values)}, not an object; {fix}")
     if needed and (absent := [key for key in kinds if key not in values]):
-        raise ValueError(f"{name} has no {', '.join(absent)}; {FIX}")
+        raise ValueError(f"{name} has no {', '.join(absent)}; {fix}")
     for key in kinds:
         if key in values and (wrong := mismatch(values[key], kinds[key], key)):
-            raise ValueError(f"{name}: {wrong}; {FIX}")
+            raise ValueError(f"{name}: {wrong}; {fix}")
     return values
 
 

@@ -68,6 +68,7 @@ def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, 
     # the results of what this process computes later must not depend on a number of threads either.
     os.environ |= {name: os.environ.get(name, value) for name, value in ONE_THREAD.items()}
     # "spawn" exists on every system, and is safe in a process with threads.
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     running: deque[tuple[AnyJob, Future]] = deque()
     try:
@@ -81,11 +82,12 @@ def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, 
                 yield _result_of_next(running)
         while running:
             yield _result_of_next(running)
-    except BaseException:
-        for process in multiprocessing.active_children():  # their results are no longer needed
-            process.terminate()
-        raise
     finally:
+        # All results are there, or no longer needed. Workers that are asked to end wait for ever if one of them was
+        # killed with the lock of their queue, which one that has nothing to do always holds.
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
         pool.shutdown(cancel_futures=True)
 
 

@@ -4,9 +4,13 @@ Training and prediction both read pictures here, so that a model sees the same p
 """
 
 import base64
+import contextlib
 import hashlib
 import io
+import logging
+import os
 import re
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -19,11 +23,18 @@ from PIL import Image
 
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow reads more; EPS starts Ghostscript
 MOST_BYTES = 200_000_000  # of a file; photographs of caption datasets have under 10 MB
-MOST_PIXELS = 100_000_000  # up to 2 GB while a PNG with transparency is decoded; photographs have under a tenth
+MOST_PIXELS = 100_000_000  # photographs have under a tenth
+MOST_MEMORY = (
+    1_000_000_000  # bytes while a picture is decoded, by `memory_of`; 100 megapixels of an RGB PNG take 0.8 GB
+)
 MOST_STRETCHED = 10  # long side / short side; a square input of 224 pixels shrinks 256 x 2560 by 11 along one side
+BAND = 1_000_000  # pixels that are converted to RGB at once, in up to 16 MB
 SMALLEST_SIDE = 32  # pixels; smaller files are placeholders
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Pillow's log goes to stderr, beside our one line
+
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 2 to 8 are mirrored or rotated, 5 to 8 swap width and height
 UNKNOWN_ORIENTATION = 0  # shown upright
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of a TIFF
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -81,9 +92,9 @@ def open_picture(path: Path, short_side: int) -> Image.Image:
     except OSError as error:
         if error.errno is not None:  # from the operating system, with the path
             raise
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {why_not_decoded(error)}") from error
     except Exception as error:  # decoders raise any exception on damaged files, without the path
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {why_not_decoded(error)}") from error
 
 
 def open_bytes(data: bytes, short_side: int) -> Image.Image:
@@ -92,7 +103,7 @@ def open_bytes(data: bytes, short_side: int) -> Image.Image:
     try:
         return decode_picture(data, short_side)
     except Exception as error:  # decoders raise any exception on damaged files
-        raise ValueError(str(error)) from error
+        raise ValueError(why_not_decoded(error)) from error
 
 
 def read_stream(file: BinaryIO) -> bytes:
@@ -132,6 +143,42 @@ def decode_picture(data: bytes, short_side: int) -> Image.Image:
         return reduce_picture(image, short_side, ours=True)
 
 
+def memory_of(image: Image.Image) -> int:
+    """Bytes that decoding a picture takes at most: an estimate from its header, before anything is decoded.
+
+    Measured with Pillow 12.3: the estimates are 1 to 1.6 times what is taken. The largest parts are the pixels as they
+    are stored, a turned copy, and the RGB picture; JPEGs are decoded at a smaller size.
+    """
+    pixels = image.width * image.height
+    if image.format in ("JPEG", "MPO"):  # a progressive one keeps its coefficients, 2 bytes each
+        return 2 * len(image.getbands()) * pixels if image.info.get("progressive") else 0
+    stored = pixels * (1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4)
+    total = 2 * stored + (0 if image.mode == "RGB" else 4 * pixels)
+    if image.format == "WEBP":  # two canvases of the animation, the frame as bytes, and the decoder's own copy
+        total += 12 * pixels
+    if image.format == "TIFF":  # a strip can be the whole picture, and a tile can be larger
+        tags, depth = image.tag_v2, 8 * max(1, stored // max(1, pixels))  # type: ignore[attr-defined]
+        width, height = (_number(tags.get(tag)) for tag in (TILE_WIDTH, TILE_HEIGHT))
+        total += max(pixels, width * height) * depth // 8
+    return total
+
+
+def require_memory(image: Image.Image) -> None:
+    """ValueError for a picture whose decoding would take more than MOST_MEMORY."""
+    if (needed := memory_of(image)) > MOST_MEMORY:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels ({image.format}, {image.mode}) take {needed / 1e9:.1f} GB of "
+            f"memory to decode; at most {MOST_MEMORY / 1e9:g} GB are used: reduce the picture, or save it as JPEG"
+        )
+
+
+def _number(value: object) -> int:
+    """The value of a tag that should be a number; 0 if it is absent or something else."""
+    if isinstance(value, tuple):
+        value = max((one for one in value if isinstance(one, int)), default=0)
+    return value if isinstance(value, int) else 0
+
+
 def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> Image.Image:
     """The picture as upright 8-bit RGB, its short side reduced to at most `short_side`; check its size before.
 
@@ -144,8 +191,10 @@ def reduce_picture(image: Image.Image, short_side: int, ours: bool = False) -> I
     if ours:
         image.draft(None, (2 * width, 2 * height))
     turn = TURNS.get(orientation)
-    picture = to_rgb(image if turn is None else image.transpose(turn))
+    picture = image if turn is None else image.transpose(turn)
     size = (height, width) if orientation >= 5 else (width, height)
+    if picture.mode != "RGB" or picture.size == size or picture.has_transparency_data:
+        picture = to_rgb(picture)  # a copy, which a picture that is reduced does not need
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
@@ -157,7 +206,8 @@ def orientation_of(image: Image.Image) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata
         if image.format in ("PNG", "TIFF"):
-            image.load()  # `getexif` of a PNG does it too; an error of its pixels must not pass for one of its metadata
+            with _without_messages() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()  # `getexif` of a PNG does it too; an error of its pixels must not pass for one of metadata
         try:
             found = image.getexif().get(ORIENTATION, 1)
         except MemoryError:
@@ -165,6 +215,28 @@ def orientation_of(image: Image.Image) -> int:
         except Exception:  # Pillow raises any exception on damaged metadata
             return UNKNOWN_ORIENTATION
     return found if isinstance(found, int) and 1 <= found <= 8 else UNKNOWN_ORIENTATION
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_messages() -> Iterator[None]:
+    """libtiff writes its own messages to file descriptor 2, beside the one line that says what is wrong."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as files:
+        with contextlib.suppress(OSError):  # a process can be without stderr
+            kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            for end in ((os.close, nothing), (os.close, kept), (os.dup2, kept, 2)):  # the last is done first
+                files.callback(*end)
+            os.dup2(nothing, 2)
+        yield
+
+
+def why_not_decoded(error: Exception) -> str:
+    """In one line, why a picture cannot be decoded. Decoders raise any exception, some without a message."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to decode it"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def without_metadata(data: bytes) -> bytes:
@@ -241,6 +313,7 @@ def _open(data: bytes) -> Image.Image:
     check_size(image)
     if image.format in ("JPEG", "MPO"):
         require_few_scans(data, image.width * image.height)
+    require_memory(image)
     return image
 
 
@@ -258,15 +331,32 @@ def check_size(image: Image.Image) -> None:
 def to_rgb(image: Image.Image) -> Image.Image:
     """The first frame as 8-bit RGB. 16-bit pixels are scaled; transparent pixels are drawn on white.
 
-    ValueError for floating-point or 32-bit pixels, whose range is unknown.
+    A large picture is converted in bands, so that only one copy of it is made. ValueError for floating-point or 32-bit
+    pixels, whose range is unknown.
     """
+    image.load()
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is unknown")
-    if image.mode.startswith("I"):  # convert("RGB") would clip: every value above 255 of 65,535 would be white
-        image = image.convert("I")
+    if image.mode.startswith("I"):  # before the bands, so that the message has the range of the whole picture
         darkest, brightest = image.getextrema()
         if darkest < 0 or brightest > 65535:  # type: ignore[operator]
             raise ValueError(f"32-bit pixels from {darkest} to {brightest}, whose range is unknown")
+    if image.width * image.height <= BAND:
+        return _band_to_rgb(image)
+    picture = Image.new("RGB", image.size)
+    lines = max(1, BAND // image.width)
+    for top in range(0, image.height, lines):
+        box = (0, top, image.width, min(top + lines, image.height))
+        band = image.crop(box)
+        band.info = image.info  # `crop` keeps no transparency that is a colour
+        picture.paste(_band_to_rgb(band), box)
+    return picture
+
+
+def _band_to_rgb(image: Image.Image) -> Image.Image:
+    """`to_rgb` of some lines."""
+    if image.mode.startswith("I"):  # convert("RGB") would clip: every value above 255 of 65,535 would be white
+        image = image.convert("I")
         return image.point(lambda value: value * (255 / 65535) + 0.5).convert("L").convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

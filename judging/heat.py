@@ -67,7 +67,7 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
         axis.imshow(overlay(picture, verdict.heat[number], lowest, highest))  # type: ignore[index]
         add_frame(axis, picture, verdict.words[number])
         axis.set_title(
-            f"{verdict.words[number].text}  {verdict.words[number].score:.2f}", fontsize=10, parse_math=False
+            f"{cut(verdict.words[number].text, 24)}  {verdict.words[number].score:.2f}", fontsize=10, parse_math=False
         )
     if words:
         mpl = import_matplotlib()
@@ -78,10 +78,16 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
         if cosine:
             bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
     name = "MATCH" if verdict.match else "MISMATCH"
-    title = f"{verdict.text}\n{name}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
+    shown = cut(" ".join(verdict.text.split()), 90 * columns)  # four lines; with more, the maps have no room
+    title = f"{shown}\n{name}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
     figure.suptitle(title, wrap=True, parse_math=False)  # a $ in a text does not begin a formula
     save(figure, path)
     return [word.text for word in words]
+
+
+def cut(text: str, most: int) -> str:
+    """The text in at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def add_frame(axis: Any, picture: Image.Image, word: WordScore) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from common.pictures import check_size, open_bytes, open_picture, read_stream, reduce_picture
+from common.pictures import check_size, open_bytes, open_picture, read_stream, reduce_picture, why_not_decoded
 from Config import DatabaseConfig
 from Tokenizer_lib import split_words
 
@@ -130,7 +130,7 @@ def open_any(picture: Picture) -> Image.Image:
     try:
         return reduce_picture(picture, SHORT_SIDE)
     except Exception as error:  # Pillow may decode only now; decoders raise any exception
-        raise ValueError(str(error)) from error
+        raise ValueError(why_not_decoded(error)) from error
 
 
 def array_of_tensor(pixels: Tensor) -> NDArray[Any]:

@@ -224,19 +224,24 @@ LOOKING = '<h2>Corrections</h2><p class="note">Looking for words that fit better
 # An upload gets a random name. The server makes its path from content and name, so the same file of two visitors would
 # have one path, and reading it for the first visitor deletes it.
 UPLOAD = f"""
+let latest = 0;
 async function send(file) {{
   if (!file) return;
-  if (file.size > {MOST_BYTES}) return trigger('refuse', {{name: file.name, bytes: file.size}});
+  const number = ++latest, turn = window.turns.begin(), about = {{name: file.name}};
+  let event = 'upload';
   element.querySelector('.drop')?.classList.add('busy');
   try {{
+    if (file.size > {MOST_BYTES}) throw about.bytes = file.size;
     const drawn = Date.now() + '-' + Math.random().toString(36).slice(2);
-    const {{path}} = await upload(new File([file], drawn));
-    trigger('upload', {{upload: path, name: file.name}});
+    about.upload = (await upload(new File([file], drawn))).path;
   }} catch (error) {{
-    trigger('refuse', {{name: file.name}});
-  }} finally {{
-    element.querySelector('.drop')?.classList.remove('busy');
+    event = 'refuse';
   }}
+  await turn.alone();
+  if (number === latest) {{
+    element.querySelector('.drop')?.classList.remove('busy');
+    trigger(event, about);
+  }} else turn.end();  // another picture was chosen meanwhile
 }}
 element.addEventListener('change', event => {{
   const file = event.target.files[0];
@@ -247,6 +252,46 @@ element.addEventListener('drop', event => {{ event.preventDefault(); send(event.
 document.addEventListener('paste', event => send(event.clipboardData?.files[0]));
 """
 
+
+# One thing after the other. A check that is pressed while a picture is on its way would judge the picture before it,
+# and an upload that ends during a check would be forgotten with the state that the check returns. So what is pressed
+# meanwhile waits: the last press is done when all is settled, unless an error is shown. ENDED is run by the last event
+# of each turn; a turn whose end is lost, because the server is gone, ends after a minute.
+TURNS = """
+const turns = window.turns = {
+  coming: new Set(), waiting: null, pressed: null,
+  begin() {
+    const turn = {end: () => turns.end(turn), alone: async () => {
+      while (turns.pressed) await new Promise(resolve => setTimeout(resolve, 20));
+    }};
+    turns.coming.add(turn);
+    setTimeout(turn.end, 60000);
+    return turn;
+  },
+  end(turn) {
+    turns.coming.delete(turn);
+    if (turns.pressed === turn) turns.pressed = null;
+    if (turns.coming.size || !turns.waiting) return;
+    const press = turns.waiting;
+    turns.waiting = null;
+    if (!document.querySelector('#verdict .alert')) press();
+  },
+  ended() { turns.end(turns.pressed ?? turns.coming.values().next().value); },
+};
+function guard(event) {
+  const chosen = event.target.closest?.('#check, [data-index]');
+  const enter = event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.target.closest?.('#text');
+  if (event.type === 'click' ? !chosen : !enter) return;
+  if (!turns.coming.size) { turns.pressed = turns.begin(); return; }
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const press = enter ? document.querySelector('#check') : chosen;
+  turns.waiting = () => { if (press.isConnected) press.click(); };
+}
+document.addEventListener('click', guard, true);
+document.addEventListener('keydown', guard, true);
+"""
+ENDED = "() => { setTimeout(() => window.turns.ended(), 50); }"  # when the page shows the results
 
 # A click on a word, a correction or an example.
 CHOOSE = """

@@ -17,8 +17,10 @@ from judging.suggest import suggest
 from judging.web_guard import Check, is_nothing, is_number, is_text
 from judging.web_html import (
     CHOOSE,
+    ENDED,
     LOOKING,
     NO_PICTURE,
+    TURNS,
     UPLOAD,
     WAITING,
     Visit,
@@ -185,7 +187,7 @@ def lay_out(on: Handlers) -> Parts:
     gr.HTML(head_html(on.judge), js_on_load=None, **plain)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320, elem_id="inputs"):
-            picture = gr.HTML(NO_PICTURE, js_on_load=UPLOAD, elem_id="picture", **plain)
+            picture = gr.HTML(NO_PICTURE, js_on_load=TURNS + UPLOAD, elem_id="picture", **plain)
             text = gr.Textbox(
                 label="Text",
                 placeholder="A red ball is on the left of a blue box.",
@@ -213,15 +215,16 @@ def connect(parts: Parts, on: Handlers) -> None:
     light: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     heavy: dict[str, Any] = {**light, "concurrency_id": "judge", "concurrency_limit": AT_ONCE}
     results = [state, verdict, words, heat, corrections]
-    picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=AT_ONCE)
-    picture.refuse(on.refuse, state, results, **light)
-    for event in (button.click, text.submit):
-        checked = event(on.check, [state, text, slider], results, **heavy)
-        checked.then(on.correct, state, corrections, **heavy)
+    uploaded = picture.upload(on.upload, state, [picture, *results], **light, concurrency_limit=AT_ONCE)
+    refused = picture.refuse(on.refuse, state, results, **light)
+    checks = [event(on.check, [state, text, slider], results, **heavy) for event in (button.click, text.submit)]
     shown = examples.select(on.exemplify, slider, [picture, text, *results], **heavy)
-    shown.then(on.correct, state, corrections, **heavy)
-    words.select(on.choose, [state, slider], [state, words, heat], **light)
+    chosen = words.select(on.choose, [state, slider], [state, words, heat], **light)
     taken = corrections.select(on.take_over, None, text, **light)
-    taken.then(on.check, [state, text, slider], results, **heavy).then(on.correct, state, corrections, **heavy)
+    taken = taken.then(on.check, [state, text, slider], results, **heavy)
+    for event in (uploaded, refused, *checks, shown, chosen, taken):
+        event.then(None, js=ENDED, **light)
+    for event in (*checks, shown, taken):
+        event.then(on.correct, state, corrections, **heavy)
     slider.input(on.show, [state, slider], [verdict, words], **light, trigger_mode="always_last")
     reset.click(on.reset, None, slider, **light).then(on.show, [state, slider], [verdict, words], **light)

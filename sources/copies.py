@@ -14,7 +14,8 @@ from common.jobs import progress
 from common.pictures import Fingerprints
 from sources.intake import Intake
 from sources.items import LeftOut
-from sources.units import Chunk, read_arrow
+from sources.stored import read_arrow
+from sources.units import Chunk
 
 
 def find_copies(intake: Intake, chunks: Sequence[Chunk]) -> None:

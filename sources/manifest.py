@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from common.storage import DATABASE_FORMAT, PARSE_FORMAT, SPLITS
-from Config import DatabaseConfig, require
+from Config import DatabaseConfig
 from sources.folder import NothingUsable
 from sources.intake import Intake
 from sources.registry import SOURCES
 from sources.rows import MISMATCHES, Content
+from sources.stored import MANIFEST, STATE, WORD_COUNTS
 from sources.units import database_features
 
-WORD_COUNTS = "word_counts.json"
 PHOTOGRAPHS = "photographs of "  # how most titles of sources begin
 
 
@@ -144,11 +144,11 @@ def write_companions(
         **{key: manifest[key] for key in ("format", "parse_format", "fingerprint", "picture_fingerprint")},
     }
     by_frequency = dict(sorted(words.items(), key=lambda item: (-item[1], item[0])))
-    for name, content in (("state.json", state), (WORD_COUNTS, by_frequency)):
+    for name, content in ((STATE, state), (WORD_COUNTS, by_frequency)):
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (folder / name).write_text(text + "\n", encoding="utf-8")
     # The list of what was left out can be long: it is written entry by entry, one per line.
-    with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
         file.write(json.dumps(manifest, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "left_out": [')
         for number, entry in enumerate(left_out):
             file.write(("," if number else "") + "\n  " + json.dumps(entry, ensure_ascii=False))
@@ -169,19 +169,6 @@ def name_pictures(manifest: Mapping[str, Any]) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence lists them: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(manifest, list of what was left out) of a finished database, in any parse format."""
-    if not (folder / "manifest.json").is_file():
-        raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    found = manifest.get("format", 1)
-    fix = DatabaseConfig.how_to_build(folder, "--overwrite")
-    require(
-        found == DATABASE_FORMAT, f"{folder} has database format {found}, this version reads {DATABASE_FORMAT}; {fix}"
-    )
-    return manifest, manifest.pop("left_out")
 
 
 def count_captions(manifest: Mapping[str, Any]) -> int:

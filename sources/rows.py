@@ -16,7 +16,8 @@ from common.jobs import progress
 from common.regions import carry, from_dicts, words_inside
 from sources.intake import Intake
 from sources.items import NEUTRAL
-from sources.units import ROWS_PER_UNIT, Chunk, database_features, read_arrow
+from sources.stored import read_arrow
+from sources.units import ROWS_PER_UNIT, Chunk, database_features
 from Tokenizer_lib import split_words
 
 ROWS_PER_FILE = 1000  # about 20 MB at the usual size of pictures

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import sys
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,40 +32,17 @@ from sources.intake import Photograph, StoredText, where
 from sources.items import Picture
 from sources.parser import load_parser
 from sources.scenes import draw
+from sources.stored import DATABASE_SCHEMA, TEXT_SCHEMA, read_arrow
 
 ROWS_PER_UNIT = 100  # about 2 MB and half a second of work, which is lost when a build is killed
 SCENE_SIDE = 128  # pixels
 
-_TEXT = {"text": pa.string(), "kind": pa.string(), "source": pa.string()}
-_PARSE = {
-    **{"start": pa.list_(pa.int32()), "end": pa.list_(pa.int32()), "lemma": pa.list_(pa.string())},
-    **{"tag": pa.list_(pa.string()), "head": pa.list_(pa.int32()), "dep": pa.list_(pa.string())},
-}
-_REGION = {"start": pa.int32(), "end": pa.int32(), "boxes": pa.list_(pa.list_(pa.float32(), 4))}
-TEXT_SCHEMA = pa.schema(
-    {
-        "captions": pa.list_(pa.struct({**_TEXT, "parse": pa.struct(_PARSE), "regions": pa.list_(pa.struct(_REGION))})),
-        "mismatches": pa.list_(pa.struct(_TEXT)),  # labelled as not true of the picture, or as neutral
-    }
-)
 PICTURE_SCHEMA = pa.schema(
-    {
-        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-        "image_id": pa.string(),
-        "source": pa.string(),
-        "scene": pa.string(),
-        "bits": pa.binary(),
-        "colours": pa.binary(),
-        "problems": pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()})),
-    }
-)
-DATABASE_SCHEMA = pa.schema(
     [
-        *(PICTURE_SCHEMA.field(name) for name in ("image", "image_id", "source")),
-        pa.field("split", pa.string()),
-        pa.field("group", pa.string()),
-        *TEXT_SCHEMA,
-        PICTURE_SCHEMA.field("scene"),
+        *(DATABASE_SCHEMA.field(name) for name in ("image", "image_id", "source", "scene")),
+        pa.field("bits", pa.binary()),
+        pa.field("colours", pa.binary()),
+        pa.field("problems", pa.list_(pa.struct({"source": pa.string(), "where": pa.string(), "reason": pa.string()}))),
     ]
 )
 
@@ -82,10 +60,27 @@ class Unit(ABC):
 
     what: ClassVar[str]
     """What the progress bar counts."""
+    schema: ClassVar[pa.Schema]
 
     path: Path
     size: int
     """How many pictures or texts it has."""
+    photographs: tuple[Any, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the file exists. One that is damaged, for example by a crash of the machine, is deleted."""
+        if not self.path.exists():
+            return False
+        try:
+            table = read_arrow(self.path)
+        except ValueError:
+            table = None
+        if table is not None and len(table) == len(self.photographs) and table.schema.equals(self.schema):
+            return True
+        print(f"{self.path} is damaged and is made again", file=sys.stderr)
+        self.path.unlink()
+        return False
 
     def run(self) -> None:
         """Make the file, unless it exists. It is written under another name and renamed when it is complete."""
@@ -110,6 +105,7 @@ class PictureUnit(Unit):
     """Decodes, reduces and fingerprints pictures."""
 
     what: ClassVar[str] = "pictures"
+    schema: ClassVar[pa.Schema] = PICTURE_SCHEMA
 
     photographs: tuple[tuple[tuple[Picture, ...], tuple[str, ...]], ...]
     """(files, source of each file) of each photograph."""
@@ -167,6 +163,7 @@ class TextUnit(Unit):
     """Parses texts."""
 
     what: ClassVar[str] = "texts"
+    schema: ClassVar[pa.Schema] = TEXT_SCHEMA
 
     photographs: tuple[tuple[StoredText, ...], ...]
     pipeline: str
@@ -223,8 +220,8 @@ def why_left_out(error: Exception) -> str:
         case OSError(errno=int(), strerror=str(reason)):  # str(error) contains a path of this machine
             return reason
         case ValueError() | OSError():
-            return str(error)
-    return f"{type(error).__name__}: {error}"
+            return " ".join(str(error).split())
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _size_and_time(path: Path | None) -> tuple[int, int] | None:
@@ -258,12 +255,6 @@ def _code(*patterns: str) -> str:
 
 def _digest(*content: object) -> str:
     return hashlib.blake2b(repr(content).encode(errors="surrogatepass"), digest_size=12).hexdigest()
-
-
-def read_arrow(path: Path) -> pa.Table:
-    """A unit or a file of the database, memory-mapped: only the columns that are used are read from the disk."""
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_stream(file).read_all()
 
 
 def stored_texts(rows: pa.Table) -> Iterator[tuple[StoredText, ...]]:

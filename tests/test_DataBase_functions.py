@@ -52,7 +52,8 @@ def test_vocabulary_comes_from_the_train_split_only(tiny):
     ("change", "message"),
     [
         ({"format": 99}, r"format 99, this version reads 3; build one with: python Database_create\.py"),
-        ({"format": None}, r"format None, this version reads 3; .* --overwrite"),
+        ({"format": None}, r"state\.json: format is null, not a whole number; .* --overwrite"),
+        ({"format": 2}, r"format 2, this version reads 3; .* --overwrite"),
         (None, r"no database at .*; build one with: python Database_create\.py --name other --flickr8k DIR"),
     ],
 )

@@ -62,8 +62,15 @@ class FeatureCache:
     def array(self) -> np.ndarray:
         """The entries in the order of the rows, see `pack`; each process opens the file on first use."""
         if self._array is None:
-            self._array = np.load(self.folder / "features.npy", mmap_mode="r")
+            self._array = self._check_layout(_open_features(self.folder))
         return self._array
+
+    def _check_layout(self, array: np.ndarray) -> np.ndarray:
+        """ValueError if the array is not one of the entries of this cache."""
+        kind, shape = layout(len(self), self.settings.cache, self._shape)
+        if array.dtype != kind or array.shape != shape:
+            raise damaged(self.folder, f"it has the shape {array.shape}, not {shape}, or numbers of another kind")
+        return array
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_array": None}
@@ -140,7 +147,7 @@ class FeatureCache:
         folder = cls._place(database, model, side, settings, precision)
         if not (folder / "features.npy").is_file():
             return None
-        array = np.load(folder / "features.npy", mmap_mode="r")
+        array = _open_features(folder)
         shape = array.shape[1:] if array.dtype.names is None else array.dtype["features"].shape
         return cls(folder, first_entries(database, settings.views), shape, database.ids, settings)
 
@@ -157,12 +164,12 @@ class FeatureCache:
     def _fill(self, computed: Callable[[int], Features]) -> None:
         """Write the features. computed: first entry that is missing -> the float16 features from there on, in order."""
         part, done_file = self.folder / "features.part.npy", self.folder / "done.txt"
-        done = int(done_file.read_text()) if part.is_file() and done_file.is_file() else 0
+        done = self._read_done(done_file) if part.is_file() and done_file.is_file() else 0
         kind = self.settings.cache
         size = len(self) * size_of_entry(kind, self._shape)
         self._check_space(size, part if done else None)
         tqdm.write(f"feature cache: {len(self):,} views of pictures, {size / 1e9:.2f} GB in {self.folder}")
-        array = opened(part, len(self), kind, self._shape, new=not done)
+        array = self._check_layout(self._open_part(part, new=not done))
         pace = Pace(-(-len(self) // BATCH))
         bar = tqdm(total=len(self), initial=done, desc="backbone features", unit=" pictures", smoothing=0.05)
         saved, parts = done, computed(done)
@@ -183,6 +190,21 @@ class FeatureCache:
         del array
         part.replace(self.folder / "features.npy")
         done_file.unlink(missing_ok=True)
+
+    def _read_done(self, file: Path) -> int:
+        """The number of entries that an interrupted computation has written."""
+        text = file.read_text(errors="replace").strip()
+        if not text.isdecimal() or int(text) > len(self):
+            raise damaged(self.folder, f"{file.name} has {text[:20]!r}")
+        return int(text)
+
+    def _open_part(self, path: Path, new: bool) -> np.memmap:
+        """The file of an unfinished cache, memory-mapped."""
+        kind, shape = layout(len(self), self.settings.cache, self._shape)
+        try:
+            return np.lib.format.open_memmap(path, mode="w+" if new else "r+", dtype=kind, shape=shape)
+        except ValueError as error:
+            raise damaged(self.folder, str(error)) from error
 
     def _check_space(self, size: int, part: Path | None) -> None:
         """OSError if the disk has less space than the rest of the cache needs. part: the file of an interrupted run."""
@@ -208,15 +230,32 @@ def size_of_entry(kind: str, shape: tuple[int, ...]) -> int:
     return entry_type(shape).itemsize if kind == "int8" else 2 * int(np.prod(shape))
 
 
+def _open_features(folder: Path) -> np.ndarray:
+    """The features in a folder, memory-mapped."""
+    try:
+        array = np.load(folder / "features.npy", mmap_mode="r")
+        is_packed = array.dtype.names == ("scales", "features") and array.ndim == 1
+        if not (is_packed or (array.dtype == np.float16 and array.ndim == 4)):
+            raise ValueError("it holds no features")
+        return array
+    except (ValueError, EOFError, SyntaxError, KeyError, TypeError, OverflowError) as error:
+        raise damaged(folder, str(error) or type(error).__name__) from error
+
+
+def damaged(folder: Path, reason: str) -> ValueError:
+    """The error of a damaged feature cache."""
+    reason = " ".join(reason.split())[:200]
+    return ValueError(f"the feature cache {folder} is damaged: {reason}; delete this folder, and it is computed again")
+
+
 def entry_type(shape: tuple[int, ...]) -> np.dtype:
     """An entry in int8: the values, and a scale for each channel of the view."""
     return np.dtype([("scales", np.float16, shape[:1]), ("features", np.int8, shape)])
 
 
-def opened(path: Path, entries: int, kind: str, shape: tuple[int, ...], new: bool) -> np.memmap:
-    """A file of entries, memory-mapped: (entries, C, h, w) float16, or (entries,) of `entry_type`."""
-    stored: tuple[Any, Any] = (entry_type(shape), (entries,)) if kind == "int8" else (np.float16, (entries, *shape))
-    return np.lib.format.open_memmap(path, mode="w+" if new else "r+", dtype=stored[0], shape=stored[1])
+def layout(entries: int, kind: str, shape: tuple[int, ...]) -> tuple[np.dtype, tuple[int, ...]]:
+    """Type and shape of the array of a cache: (entries, C, h, w) float16, or (entries,) of `entry_type`."""
+    return (entry_type(shape), (entries,)) if kind == "int8" else (np.dtype(np.float16), (entries, *shape))
 
 
 def pack(features: np.ndarray, kind: str) -> np.ndarray:

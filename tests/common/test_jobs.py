@@ -1,6 +1,7 @@
 """Jobs on local processes; test_ray.py has those on a cluster."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -63,6 +64,17 @@ def test_the_error_of_a_job_is_that_of_the_run():
         done += [job.number for job, _ in run_jobs(map(Breaks, range(9)), workers=1)]
     with pytest.raises(BrokenProcessPool):
         list(run_jobs(map(Dies, range(9)), workers=1))
+
+
+@pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="it looks into processes in /proc")
+def test_a_worker_that_is_killed_after_the_last_result_does_not_block_the_others():
+    """It can hold the lock of the queue: then another worker, and the end of the pool, would wait for ever."""
+    results = run_jobs(map(Square, range(6)), workers=2)
+    workers = {process for _, (_, process) in itertools.islice(results, 6)}
+    time.sleep(0.1)
+    holders = [worker for worker in workers if "futex" not in Path(f"/proc/{worker}/wchan").read_text()]
+    os.kill((holders or [*workers])[0], signal.SIGKILL)
+    assert next(results, None) is None
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):

@@ -51,12 +51,18 @@ def test_the_range_is_one_for_all_words_of_a_text(judge):
     assert lowest == min(0.0, named.min()) and highest == max(verdict.threshold, named.max())
 
 
-def test_the_figure_holds_every_word_that_names_something(judge, tmp_path):
+def test_the_figure_holds_every_word_that_names_something(judge, tmp_path, recwarn):
     scene = scenes.draw(scenes.make_scene(900_005))
-    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball"):
+    long = (
+        "A\nyellow\numbrella\nand\n" + "x" * 3000,
+        "The " * 500,
+        "umbrella" + "\u0301" * 50 + " in a long\n\n\n\nrow",
+    )
+    for text in ("A yellow umbrella and a green tree.", "An umbrella.", "The", "$5 and a $\\frac$ ball", *long):
         plot_heat(tmp_path / "heat.png", scene, judge.check(scene, text))
         with Image.open(tmp_path / "heat.png") as plot:
             assert plot.width > 300 and np.asarray(plot.convert("L")).std() > 5
+    assert not recwarn.list, "matplotlib leaves the maps without room"
 
 
 def test_unknown_words_get_no_panel(judge, tmp_path):

@@ -84,11 +84,10 @@ def test_what_the_first_format_stores(parser):
 
 def test_readers_and_writers_of_a_database_agree_about_its_formats():
     """There is one number for both, in common.storage."""
-    import DataBase_functions
     from common import storage
-    from sources import manifest
+    from sources import manifest, stored
 
-    for module in (DataBase_functions, manifest):
+    for module in (stored, manifest):
         assert module.DATABASE_FORMAT is storage.DATABASE_FORMAT
         assert module.PARSE_FORMAT is storage.PARSE_FORMAT
     assert units.PARSE_FORMAT is storage.PARSE_FORMAT
@@ -294,3 +293,21 @@ def test_texts_that_are_not_true_are_kept_apart_and_unparsed(tmp_path):
         ("Two dogs run.", "dog"),
     ]
     assert row["mismatches"] == [{"text": "A cat runs.", "kind": "caption", "source": "pairs"}]
+
+
+def test_a_damaged_unit_is_made_again(tmp_path, capsys):
+    """After a crash of the machine a file can have its name and not its content."""
+    unit = PictureUnit.of(tmp_path, [], DatabaseConfig())
+    unit.run()
+    assert unit.is_finished
+    whole = unit.path.read_bytes()
+    other = TextUnit(tmp_path / "texts.arrow", 0, (), find_pipeline())
+    for damaged in (b"", whole[:40], bytes(len(whole)), pa.schema([]).serialize().to_pybytes()):
+        unit.path.write_bytes(damaged)
+        assert not unit.is_finished and not unit.path.exists()
+        assert f"{unit.path} is damaged and is made again" in capsys.readouterr().err
+    with pa.ipc.new_stream(str(unit.path), other.schema):
+        pass
+    assert not unit.is_finished
+    unit.run()
+    assert unit.path.read_bytes() == whole
