@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from common.metrics import Bootstrap, Floats, RankCounter, hubness
+from common.metrics import NEAREST, Bootstrap, Floats, RankCounter, highest, hubness
 from common.scores import Scorer
 from evaluation import scoring
 from evaluation.rerank import Candidates
@@ -49,10 +49,14 @@ def retrieve(
         of_texts: Floats = np.zeros(len(texts.captions))
         of_pictures: Floats = np.zeros(len(groups))
     else:
-        references = validation.pictures[:REFERENCES]
-        by_text = [scores for _, scores in blocks(references, test.captions, "hubs among texts")]
-        by_picture = [scores for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")]
-        of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
+        by_text: Floats = np.zeros((len(texts.captions), 0), dtype=np.float32)
+        for _, scores in blocks(validation.pictures[:REFERENCES], test.captions, "hubs among texts"):
+            by_text = highest(np.concatenate([by_text, scores.T], axis=1), NEAREST)
+        by_picture = [
+            highest(scores, NEAREST) for _, scores in blocks(test.pictures, validation.captions, "hubs among pictures")
+        ]
+        # In this order of its numbers, the means have the rounding of those of the whole matrix.
+        of_texts, of_pictures = hubness(np.asfortranarray(by_text)), hubness(np.concatenate(by_picture))
 
     def corrected(scores: Floats, pictures: Any, its_texts: Any = slice(None)) -> Floats:
         return scores - (of_pictures[pictures] + of_texts[its_texts]) / 2
