@@ -66,7 +66,7 @@ def check_finite(value: Any, path: Path, name: str = "") -> None:
 class Budget(TorchFunctionMode):
     """Within it, torch makes no more new numbers than `most`; else RuntimeError, before memory is filled.
 
-    Random numbers are left out: the weights of a file replace them, and drawing those of a ResNet-50 takes 0.7 s of CPU time.
+    No random weights are drawn: those of a file replace them, and drawing a ResNet-50 takes 0.7 s of CPU time.
 
     torch.empty only reserves memory, so the layer that is too large costs nothing. The device "meta" would need no
     memory at all, but its first use imports sympy, which takes a second.
