@@ -449,4 +449,6 @@ def hubness(scores: Floats, k: int = NEAREST) -> Floats:
 
 def highest(scores: Floats, k: int) -> Floats:
     """The k highest scores of each line, in any order: (A, B) -> (A, k), or the scores if there are at most k."""
-    return scores if scores.shape[1] <= k else np.partition(scores, scores.shape[1] - k, axis=1)[:, -k:]
+    if scores.shape[1] <= k:
+        return scores
+    return np.partition(scores, scores.shape[1] - k, axis=1)[:, -k:].copy()  # frees the other scores

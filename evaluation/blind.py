@@ -71,7 +71,11 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
         for kind in kinds
     }
     scored = dict(zip(jobs, learn_all(list(jobs.values()))))
-    found = {kind: {name: scored[kind, name] for name in JUDGES} for kind in kinds}
+    found = {}
+    for kind in kinds:
+        for name in JUDGES:
+            true, false = scored[kind, name]
+            found.setdefault(kind, {})[name] = true, false
     arrays = {f"{kind}/{name}": np.stack(both) for kind, judges in found.items() for name, both in judges.items()}
     write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
     return found

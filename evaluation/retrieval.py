@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.metrics import Bootstrap, Floats, Integers, RankCounter, hubness
+from common.metrics import NEAREST, Bootstrap, Floats, Integers, RankCounter, highest, hubness
 from common.scores import Scorer
 from evaluation import scoring
 from evaluation.rerank import Candidates, Verdicts, best_weight
@@ -57,12 +57,15 @@ def retrieve(
     of_pictures: Floats = np.zeros(len(groups))
     if validation is not None:
         references = validation.scores.pictures[:REFERENCES]
-        by_text = [scores for _, scores in _blocks(loaded, references, test.scores.captions, "hubs among texts")]
+        by_text: Floats = np.zeros((len(owner), 0), dtype=np.float32)
+        for _, scores in _blocks(loaded, references, test.scores.captions, "hubs among texts"):
+            by_text = highest(np.concatenate([by_text, scores.T], axis=1), NEAREST)
         by_picture = [
-            scores
+            highest(scores, NEAREST)
             for _, scores in _blocks(loaded, test.scores.pictures, validation.scores.captions, "hubs among pictures")
         ]
-        of_texts, of_pictures = hubness(np.concatenate(by_text).T), hubness(np.concatenate(by_picture))
+        # In this order of its numbers, the means have the rounding of those of the whole matrix.
+        of_texts, of_pictures = hubness(np.asfortranarray(by_text)), hubness(np.concatenate(by_picture))
 
     own = _own_scores(loaded, test)
     own_corrected = own - (of_pictures[owner] + of_texts) / 2

@@ -33,6 +33,7 @@ QUALITY = 80  # of their JPEG
 SAME_SCORE = 0.02  # in bfloat16 the score of one model differs by up to 0.006 between machines
 BINS = 40  # of the histogram
 NAMED = 20  # rows without a score that the page lists
+READ = {"image", "caption", "score", "verdict", "why", "unread_words", "error"}  # columns
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #666; --paper: #fff; --card: #f6f6f4; --line: #ddd;
@@ -97,9 +98,16 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
     """Read a scored file once, in constant memory."""
     found = Summary()
     heap: list[tuple[float, int, Suspect]] = []  # the worst rows so far; heap[0] has the highest score of them
+    names: tuple[str, ...] = ()  # columns of the last row
+    ours: dict[str, str] = {}  # our name of each of them -> its name
     for _, row in read_table(scored, wanted=None):
         found.rows += 1
-        broken, row = (row, row.fields) if isinstance(row, BrokenRow) else ("", our_columns(row))
+        broken, row = (row, row.fields) if isinstance(row, BrokenRow) else ("", row)
+        if not broken:
+            if names != tuple(row):
+                names, known = tuple(row), our_columns(dict(zip(row, row)))
+                ours = {name: theirs for name, theirs in known.items() if name in READ}
+            row = {name: row[theirs] for name, theirs in ours.items()}
         score = None if broken else number_of(row.get("score"))
         if score is None:
             found.without += 1
@@ -111,6 +119,8 @@ def summarise(scored: Path, worst: int, threshold: float) -> Summary:
         found.mismatches += score < threshold and row.get("verdict") != "unsure"
         found.unread += (number_of(row.get("unread_words")) or 0) > 0
         found.counts[min(BINS - 1, max(0, int((score + 1) / 2 * BINS)))] += 1
+        if len(heap) == worst and (-score, -found.rows) < heap[0][:2]:
+            continue
         why = str(row.get("why") or "") if row.get("verdict") == "unsure" else ""
         suspect = Suspect(found.rows, str(row.get("image")), str(row.get("caption")), score, why)
         heapq.heappush(heap, (-score, -found.rows, suspect))

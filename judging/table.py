@@ -1,8 +1,8 @@
 """Score a whole data set: read a table of pairs, write the same table with scores, in bounded memory.
 
-The table is cut into parts of ROWS rows. Each part is a job: it encodes each of its pictures and texts once and writes
-its rows to its own file, atomically. So the same command resumes after a kill, and many machines can share the parts.
-At the end the parts are joined in their order.
+The table is cut into parts of ROWS rows. Each part is a job: it encodes each of its pictures once, unless the cache has
+it from an earlier part, and writes its rows to its own file, atomically. So the same command resumes after a kill, and
+many machines can share the parts. At the end the parts are joined in their order.
 """
 
 import contextlib
@@ -33,6 +33,7 @@ from evaluation import scoring
 from judging.doubt import content_words
 from judging.inputs import why_unreadable
 from judging.judge import Judge, name_model
+from judging.picture_cache import PictureCache
 from sources.files import find_below
 from sources.pairs import path_below
 from sources.tables import (
@@ -321,6 +322,12 @@ def load_judge(model: str, device: str, risk: float | None = None) -> Judge:
     return Judge.load(model, device, risk)
 
 
+@functools.lru_cache(1)
+def cache_of(judge: Judge) -> PictureCache:
+    """The pictures that this process has encoded with a judge."""
+    return PictureCache(judge.loaded)
+
+
 @dataclass(frozen=True)
 class Part:
     """Some rows of a table, as a job for any process or machine."""
@@ -378,8 +385,7 @@ def score_rows(judge: Judge, rows: Sequence[tuple[str, Row | BrokenRow]], images
     if not places:
         return results
     errors: dict[str, ValueError | OSError] = {}  # by the name of the picture
-    prepared = scoring.prepare_files(judge.loaded, places, errors)
-    vectors, unlike = scoring.encode_and_measure(judge.loaded, prepared, len(places))
+    vectors, unlike = cache_of(judge).encode(places, errors)
     for number, name, _ in pairs:
         if name in errors:
             results[number]["error"] = f"picture: {why_unreadable(errors[name], str(places[name]))}"

@@ -231,7 +231,7 @@ def _is_row(line: str, columns: int, image: int, delimiter: str) -> bool:
 def _row(fields: list[str], columns: Sequence[str], delimiter: str) -> dict[str, Any] | BrokenRow:
     if len(fields) > len(columns):
         fields = [*fields[: len(columns)], *_without_empty_end(fields[len(columns) :])]
-    if any("\udc80" <= c <= "\udcff" for value in fields for c in value):
+    if not all(map(str.isascii, fields)) and any("\udc80" <= c <= "\udcff" for value in fields for c in value):
         readable = [value.encode(errors="surrogateescape").decode(errors="backslashreplace") for value in fields]
         return BrokenRow("not UTF-8", _by_column(readable, columns, delimiter))
     if len(fields) > len(columns):

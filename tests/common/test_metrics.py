@@ -699,3 +699,16 @@ def test_csls_takes_the_first_place_from_a_hub():
     np.testing.assert_allclose(corrected, [[0.8, 0.5], [-0.4, 0.7]])
     assert retrieval(scores, owner)["picture_to_text_recall@1"] == 0.5
     assert retrieval(corrected, owner)["picture_to_text_recall@1"] == 1
+
+
+def test_hubness_of_the_highest_scores_is_that_of_all_bit_by_bit():
+    """Of blocks of items, and of blocks of references, whose numbers must lie as in the transposed whole matrix."""
+    scores = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
+    blocks = [scores[i : i + 16] for i in range(0, len(scores), 16)]
+    highest = np.concatenate([metrics.highest(block, 10) for block in blocks])
+    assert (metrics.hubness(highest) == np.sort(scores, axis=1)[:, -10:].mean(axis=1)).all()
+    by_text = np.zeros((30, 0), dtype=np.float32)
+    for block in blocks:
+        by_text = metrics.highest(np.concatenate([by_text, block.T], axis=1), 10)
+    expected = np.sort(scores.T, axis=1)[:, -10:].mean(axis=1)
+    assert (metrics.hubness(np.asfortranarray(by_text)) == expected).all()

@@ -6,19 +6,23 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from forks import Forked
 from judges import with_score
 from PIL import Image
 
+from evaluation import scoring
 from judging import table
 from judging.doubt import FUNCTION_WORDS
 from judging.judge import Judge
+from judging.picture_cache import PictureCache
 from judging.table import Job, score_file
 from sources.scenes import draw, make_scene, write_captions
 
@@ -344,15 +348,55 @@ def test_memory_does_not_grow_with_the_rows(model, images, tmp_path, monkeypatch
     """The pictures of only one part are in memory at the same time, however long the table is."""
     monkeypatch.setattr(table, "ROWS", 5)
     held = []
-    encode = table.scoring.encode_and_measure
+    encode = scoring.encode_and_measure
 
     def watched(loaded, pictures, count, *rest):
         held.append(count)
         return encode(loaded, pictures, count, *rest)
 
-    monkeypatch.setattr(table.scoring, "encode_and_measure", watched)
+    monkeypatch.setattr(scoring, "encode_and_measure", watched)
+    table.cache_of.cache_clear()  # of earlier tests with the same pictures
     score(write(tmp_path / "pairs.csv", ROWS), images, tmp_path / "out.csv", model)
     assert held == [1] * 6  # five captions of one picture are a part, and it is encoded once
+
+
+def test_a_picture_of_several_parts_is_encoded_once(model, images, tmp_path, monkeypatch):
+    """In random order as in sorted order, with the scores of a run that keeps no pictures."""
+    monkeypatch.setattr(table, "ROWS", 8)
+    encoded = []
+    prepare_files = scoring.prepare_files
+
+    def watched(loaded, places, errors):
+        encoded.extend(places)
+        return prepare_files(loaded, places, errors)
+
+    monkeypatch.setattr(scoring, "prepare_files", watched)
+    shuffled = [ROWS[i] for i in np.random.default_rng(0).permutation(len(ROWS))]
+    source = write(tmp_path / "pairs.csv", [*shuffled, {"image": "broken.png", "caption": "A tree.", "id": "x"}])
+    table.cache_of.cache_clear()
+    score(source, images, tmp_path / "kept.csv", model)
+    assert sorted(encoded) == sorted({*encoded}) and len(encoded) == 7
+    table.cache_of.cache_clear()
+    monkeypatch.setattr(PictureCache.__init__, "__defaults__", (0,))
+    score(source, images, tmp_path / "not_kept.csv", model)
+    assert len(encoded) > 20
+    assert (tmp_path / "kept.csv").read_bytes() == (tmp_path / "not_kept.csv").read_bytes()
+    table.cache_of.cache_clear()
+
+
+def test_the_picture_cache_forgets_what_was_used_first_and_what_has_changed(model, tmp_path):
+    places = {str(seed): tmp_path / f"{seed}.png" for seed in range(3)}
+    for seed, path in enumerate(places.values()):
+        draw(make_scene(seed)).save(path)
+    loaded = Judge.load(model, "cpu").loaded
+    size = PictureCache(loaded).encode(places, {}).vectors[0].nbytes
+    cache = PictureCache(loaded, 2 * size)
+    first = cache.encode({"0": places["0"], "1": places["1"]}, {}).vectors[0]
+    assert torch.equal(cache.encode({"0": places["0"]}, {}).vectors[0], first)
+    cache.encode({"2": places["2"]}, {})
+    assert [Path(key[0]).name for key in cache.kept] == ["0.png", "2.png"] and cache.bytes == 2 * size
+    draw(make_scene(7)).save(places["0"])
+    assert not torch.equal(cache.encode({"0": places["0"]}, {}).vectors[0], first)
 
 
 def test_a_model_with_the_pooled_score_alone_names_no_word(trained, images, tmp_path):

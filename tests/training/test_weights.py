@@ -161,3 +161,19 @@ def test_a_network_within_the_budget_is_built():
         build(lambda: torch.nn.Linear(3, 5), weights, Path("x"))
     with pytest.raises(ValueError, match="its settings make a larger network"):
         build(lambda: torch.nn.Linear(10_000, 10_000), weights, Path("x"))
+
+
+@pytest.mark.parametrize("name", ["uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_"])
+def test_a_network_is_built_without_random_numbers(name):
+    """Drawing those of a ResNet-50 takes 0.7 s of CPU time, and the weights of the file replace them."""
+    layer = torch.nn.Linear(3, 4)
+
+    def make():
+        made = torch.nn.Linear(3, 4)
+        getattr(torch.nn.init, name)(made.weight)
+        return made
+
+    state = torch.get_rng_state()
+    built = build(make, Weights(layer.state_dict(), {}), Path("x"))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, built.state_dict().values(), layer.state_dict().values()))
