@@ -214,7 +214,7 @@ def weights(folder: Path) -> str:
 
 
 def kill_in_training(folder: Path, rng: Random, expected: str) -> str:
-    moment = rng.uniform(0, 4) ** 1.5
+    moment = rng.uniform(0, 3)
     ended = run_and_kill(train_command(folder), lambda seconds: seconds > moment, rng, lambda: True)
     if ended.status:
         check_one_line(ended, ended.status if ended.status in (1, 2) else 1, "--resume", "--overwrite")
