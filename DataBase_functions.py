@@ -603,8 +603,3 @@ def _begin_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
-
-
-def is_loss_of_a_worker(error: RuntimeError) -> bool:
-    """Whether a loader process has died, for example for lack of memory: torch raises a plain RuntimeError."""
-    return str(error).startswith("DataLoader worker")

@@ -37,13 +37,14 @@ from common.parallel import ALONE, Group, is_loss_of_a_peer
 from common.storage import FAILED, WEIGHTS, WORLD
 from common.world import save_world
 from Config import PRESETS, Config, flags_of, quality, to_json
-from DataBase_functions import Batch, Database, EpochSampler, PairDataset, is_loss_of_a_worker, make_loader
+from DataBase_functions import Batch, Database, EpochSampler, PairDataset, make_loader
 from evaluation.world import make_world
 from Functions import WholeBatch
 from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, restarts, throughput
 from training.features import FeatureCache
+from training.loaders import end_workers, hide_what_cannot_be_deleted, is_loss_of_a_worker
 from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
@@ -128,6 +129,7 @@ def main(args: Sequence[str] | None = None) -> None:
         run = start(read_command_line(PRESETS, __doc__ or "", args), locks)
         with one_line_for_each_error(run), stop_signals(run):
             train(run)
+            end_workers(run.train_loader, run.val_loader)
             write_world(run)
             restarts.mark_done(run.config, run.group)
     run.group.leave()
@@ -173,6 +175,7 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
+            hide_what_cannot_be_deleted()
             fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
             who = f"process {run.group.rank}"

@@ -40,6 +40,8 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (RuntimeError, SafetensorError) as error:  # how torch and safetensors report a full disk
+        if str(error).startswith("DataLoader worker"):  # torch raises its loss wherever the program is
+            raise
         raise OSError(f"cannot write {path}: {error.__context__ or error}") from error
     finally:
         temporary.unlink(missing_ok=True)

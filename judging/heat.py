@@ -86,7 +86,8 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
 
 
 def cut(text: str, most: int) -> str:
-    """The text in at most so many characters."""
+    """The text in at most so many characters, without those that no font has."""
+    text = "".join(char if char.isprintable() else " " for char in text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -240,6 +240,7 @@ async function send(file) {{
   await turn.alone();
   if (number === latest) {{
     element.querySelector('.drop')?.classList.remove('busy');
+    window.turns.sent.push(turn);
     trigger(event, about);
   }} else turn.end();  // another picture was chosen meanwhile
 }}
@@ -259,7 +260,7 @@ document.addEventListener('paste', event => send(event.clipboardData?.files[0]))
 # of each turn; a turn whose end is lost, because the server is gone, ends after a minute.
 TURNS = """
 const turns = window.turns = {
-  coming: new Set(), waiting: null, pressed: null,
+  coming: new Set(), sent: [], waiting: null, pressed: null,
   begin() {
     const turn = {end: () => turns.end(turn), alone: async () => {
       while (turns.pressed) await new Promise(resolve => setTimeout(resolve, 20));
@@ -276,7 +277,7 @@ const turns = window.turns = {
     turns.waiting = null;
     if (!document.querySelector('#verdict .alert')) press();
   },
-  ended() { turns.end(turns.pressed ?? turns.coming.values().next().value); },
+  ended() { turns.end(turns.pressed ?? turns.sent.shift()); },
 };
 function guard(event) {
   const chosen = event.target.closest?.('#check, [data-index]');

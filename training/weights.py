@@ -43,7 +43,7 @@ def read_weights(folder: Path) -> Weights:
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ValueError(f"{path} does not hold weights of this version: {reason}; {FIX}") from error
     check_finite(tensors, path)
     if (folder / BACKBONE).is_file() and not any(name.startswith(OF_BACKBONE) for name in tensors):

@@ -1,0 +1,33 @@
+"""Loader processes that end: in the middle of a training, for example for lack of memory, or with it.
+
+torch tells the loss of a loader process by a signal handler that raises RuntimeError, wherever the program is.
+"""
+
+import contextlib
+import sys
+
+from torch.utils.data import DataLoader
+
+
+def is_loss_of_a_worker(error: BaseException) -> bool:
+    """Whether a loader process has died: torch raises a plain RuntimeError."""
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+
+
+def hide_what_cannot_be_deleted() -> None:
+    """Print nothing about objects that cannot be deleted; called before the process ends after the loss of a worker.
+
+    If the error comes while another loader starts its processes, torch cannot delete that loader, and Python would
+    print a traceback beside the one line.
+    """
+    sys.unraisablehook = lambda about: None
+
+
+def end_workers(*loaders: DataLoader) -> None:
+    """End the processes of loaders that are no longer needed. One that dies now is no loss."""
+    for loader in loaders:
+        if (running := getattr(loader, "_iterator", None)) is not None:
+            while True:  # the error can come from another process than the one that is waited for
+                with contextlib.suppress(RuntimeError):
+                    running._shutdown_workers()
+                    break
