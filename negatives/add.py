@@ -98,7 +98,7 @@ class _Planner:
         for (i, one), attributes in zip(own, read_attributes(read, Every())):
             self.table.add_caption(i, one, frozenset(content_lemmas(one.caption)), attributes)
             text = one.caption.parse.text
-            found = [
+            found: list[tuple[tuple[str, str], Sequence[Edit], str]] = [
                 (said, edits, splice(text, edits, "add", ATTRIBUTE).text) for said, edits in attributes.exchanged(one)
             ]
             if kept := [each for each in found if each[2] not in true]:
