@@ -7,6 +7,7 @@ exchange their phrases, so that every phrase is as frequent in negatives as in c
 
 from __future__ import annotations
 
+import itertools
 import random
 from array import array
 from collections import Counter
@@ -72,24 +73,21 @@ class _Planner:
         self.together: Counter[tuple[str, str]] = Counter()
         # Caption -> its text, and its possible exchanges of attributes: (attribute and noun, edits, new text)
         self._possible: dict[int, tuple[str, list[tuple[tuple[str, str], Sequence[Edit], str]]]] = {}
-        self._counted, self._counted_lemmas = set[int](), list[frozenset[str]]()
-        last = {owner: i for i, owner in enumerate(captions.owner)}
-        waiting: dict[int, list[tuple[int, Added]]] = {}  # photograph -> its captions so far
-        bar = progress(captions.parsed, "negatives: add", " captions")
-        for i, (caption, owner, learn) in enumerate(zip(bar, captions.owner, captions.learn_from)):
-            one = read_added(caption)
-            waiting.setdefault(owner, []).append((i, one))
-            if learn:
-                self._learn(i, one)
-            if last[owner] == i:
-                self._add(owner, waiting.pop(owner))
+        learned = (i for i, learn in enumerate(captions.learn_from) if learn)
+        self._counted = frozenset(itertools.islice(learned, FIT_CAPTIONS))
+        self._counted_lemmas: list[frozenset[str]] = []
+        for own in captions.photographs("negatives: add"):
+            read = [(i, read_added(caption)) for i, caption in own]
+            for i, one in read:
+                if captions.learn_from[i]:
+                    self._learn(i, one)
+            self._add(captions.owner[own[0][0]], read)
         self._fit = Fit(self._counted_lemmas)
 
     def _learn(self, i: int, one: Added) -> None:
         self.together.update(count_together([one]))
         self._train.add(one.caption.parse.text)
-        if len(self._counted) < FIT_CAPTIONS:
-            self._counted.add(i)
+        if i in self._counted:
             self._counted_lemmas.append(frozenset(content_lemmas(one.caption)))
 
     def _add(self, owner: int, own: Sequence[tuple[int, Added]]) -> None:
@@ -100,7 +98,7 @@ class _Planner:
         for (i, one), attributes in zip(own, read_attributes(read, Every())):
             self.table.add_caption(i, one, frozenset(content_lemmas(one.caption)), attributes)
             text = one.caption.parse.text
-            found = [
+            found: list[tuple[tuple[str, str], Sequence[Edit], str]] = [
                 (said, edits, splice(text, edits, "add", ATTRIBUTE).text) for said, edits in attributes.exchanged(one)
             ]
             if kept := [each for each in found if each[2] not in true]:
@@ -108,7 +106,7 @@ class _Planner:
 
     def rules(self, sides: Sequence[int]) -> tuple[Callable[[int, int], bool], Callable[[int, int], float]]:
         """The functions `can` and `gain` of `make_pairs`, for places in a list of sides."""
-        can, gain = self.table.can, Gain(self.table, self._fit, frozenset(self._counted))
+        can, gain = self.table.can, Gain(self.table, self._fit, self._counted)
         return lambda one, two: can(sides[one], sides[two]), lambda one, two: gain(sides[one], sides[two])
 
     def exchanged_attributes(self) -> Iterator[tuple[int, Sequence[Edit], float]]:

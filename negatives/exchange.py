@@ -6,19 +6,17 @@ Often none is drawn: the same words in a less likely order would give a negative
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Sequence
 from typing import ClassVar
 
 import pyarrow as pa
 
-from common.jobs import progress
 from Config import NegativesConfig
 from negatives.acceptance import Acceptance, Change, Frequencies, find_change
 from negatives.edits import splice
 from negatives.exchange_rules import PossibleExchange, find_exchanges
-from negatives.kind import Captions, Kind, PlanPart, PlanReader, StringTable
+from negatives.kind import Captions, Kind, PlanPart, PlanReader, Ragged, StringTable
 from negatives.parsed_caption import ParsedCaption
 from negatives.planned_edits import draw_packed, pack
 from negatives.text import Negative
@@ -31,25 +29,22 @@ class Exchange(Kind):
     schema: ClassVar = {"exchange": pa.list_(pa.int32())}  # see `planned_edits`
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
-        true_texts = {(photograph, caption.parse.text) for photograph, caption in zip(captions.owner, captions.parsed)}
-        bar = progress(captions.parsed, "negatives: exchanges", " captions")
-        exchanges = [
-            [
-                found
-                for found in find_exchanges(caption.parse)
-                if (photograph, _text_after(caption, found)) not in true_texts
-            ]
-            for caption, photograph in zip(bar, captions.owner)
-        ]
-        changes = [_changes(caption, found) for caption, found in zip(captions.parsed, exchanges)]
-        acceptance = Acceptance(
-            Frequencies(caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from)),
-            list(itertools.chain.from_iterable(itertools.compress(changes, captions.learn_from))),
-        )
-        planned = []
-        for found, own, in_train in zip(exchanges, changes, captions.learn_from):
+        train = Frequencies()
+        changes: dict[int, list[tuple[PossibleExchange, Change]]] = {}  # of the captions that have any
+        for own in captions.photographs("negatives: exchanges"):
+            true_texts = {caption.parse.text for _, caption in own}
+            for i, caption in own:
+                if captions.learn_from[i]:
+                    train.add(caption.parse.text)
+                found = [each for each in find_exchanges(caption.parse) if _text_after(caption, each) not in true_texts]
+                if found:
+                    changes[i] = list(zip(found, _changes(caption, found)))
+        learned = [i for i in sorted(changes) if captions.learn_from[i]]
+        acceptance = Acceptance(train, [change for i in learned for _, change in changes[i]])
+        planned = Ragged()
+        for i, in_train in enumerate(captions.learn_from):
             numbers: list[int] = []
-            for exchange, change in zip(found, own):
+            for exchange, change in changes.get(i, ()):
                 numbers += pack(strings, exchange.category, acceptance.chance(change, in_train), exchange.edits)
             planned.append(numbers)
         return PlanPart({"exchange": planned})

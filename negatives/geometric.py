@@ -47,11 +47,14 @@ class Geometric(Kind):
     FALSE_WORDS: ClassVar = {NUMBERS, SIDES, VERTICAL, SIZES}
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
+        refuted = list(_all_refuted(captions))
+        if not any(refuted):  # captions without boxes
+            return PlanPart({"geometric": refuted}, {"share_with": dict.fromkeys(CATEGORIES, 0.0)})
         train = Frequencies(caption.parse.text for caption in itertools.compress(captions.parsed, captions.learn_from))
         least = MIN_COUNT if sum(captions.learn_from) >= SMALL_CORPUS else 1
         proposed = [
             [each for each in _with_changes(caption.parse.text, own) if _is_common(each[1], train, least)]
-            for caption, own in zip(captions.parsed, _all_refuted(captions))
+            for caption, own in zip(captions.parsed, refuted)
         ]
         planned: list[list[int]] = [[] for _ in proposed]
         share = {}

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from common.jobs import progress
 from common.regions import Region
 from Config import NegativesConfig
 from negatives.parsed_caption import ParsedCaption
@@ -39,6 +40,18 @@ class Captions(NamedTuple):
     splits: Sequence[str]
     learn_from: Sequence[bool]  # statistics are counted in these: the training captions, or all if there are none
     regions: Callable[[], Iterator[tuple[Region, ...]]] = _no_regions  # iterates over the regions of each caption
+
+    def photographs(self, what: str) -> Iterator[list[tuple[int, ParsedCaption]]]:
+        """(number, caption) of all captions of each photograph, as soon as they are read. what: for a progress bar.
+
+        Memory holds those of one photograph, and of those that are stored as several rows.
+        """
+        last = {owner: i for i, owner in enumerate(self.owner)}
+        waiting: dict[int, list[tuple[int, ParsedCaption]]] = {}
+        for i, (caption, owner) in enumerate(zip(progress(self.parsed, what, " captions"), self.owner)):
+            waiting.setdefault(owner, []).append((i, caption))
+            if last[owner] == i:
+                yield waiting.pop(owner)
 
 
 class StringTable:

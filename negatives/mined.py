@@ -196,7 +196,8 @@ class _Known:
     def vectors(self) -> Matrix:
         """(T, lemmas) unit rows: content lemmas of each caption, weighted by rarity (inverse document frequency)."""
         size = len(self._content)
-        rows = np.repeat(np.arange(size), np.diff(np.frombuffer(self._content.ends, dtype=np.int64)))
+        ends: Ints = np.frombuffer(self._content.ends, dtype=np.int64)
+        rows = np.repeat(np.arange(size), ends[1:] - ends[:-1])
         columns = np.frombuffer(self._content.values, dtype=np.int32)
         rarity = np.log(size / np.maximum(1, np.bincount(columns, minlength=len(self._lemmas)))) + 1
         vectors = sparse.csr_matrix((rarity[columns], (rows, columns)), shape=(size, len(self._lemmas)))

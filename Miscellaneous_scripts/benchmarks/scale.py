@@ -270,10 +270,10 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
 
     plt, sizes = pyplot(), results["sizes"]
     count = [size["photographs"] for size in sizes]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
     for (name, label), colour in zip(SERIES.items(), COLOURS):
         power = results["exponents"][name]
-        label += "" if power is None else f": exponent {power:.2f}"
+        label += "" if power is None else f": exponent {round(power, 2) + 0.0:.2f}"
         left.plot(count, [seconds_of(size, name) for size in sizes], "o-", color=colour, label=label)
     for name, colour in zip(("build", "plan"), COLOURS):
         for what, line, label in (("all_mb", "o-", "all processes"), ("largest_mb", "s--", "largest process")):
@@ -283,7 +283,8 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="photographs", title=title)
         axes.set_xticks(count, [f"{number:,}" for number in count])
         axes.minorticks_off()
-        axes.legend(fontsize=8.5, loc="best")
+        # Below the panel: it would cover lines, wherever it was inside.
+        axes.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     low, high = right.get_ylim()
     right.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
     texts = ", ".join(f"{size['texts']:,}" for size in sizes)
