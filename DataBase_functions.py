@@ -145,7 +145,7 @@ class Database:
         return open_plan(self)
 
     def open_plan(self, jobs: JobsConfig) -> Plan:
-        """`plan`, which these jobs make if there is none. EngineError if the cluster fails."""
+        """`plan`, which these jobs make if there is none. EngineError if a process or the cluster fails."""
         # Nodes of a cluster have other working directories.
         opened = Database(self.folder.resolve()) if jobs.engine == "ray" else self
         self.plan = open_plan(opened, jobs.engine, jobs.plan_workers(len(self)))

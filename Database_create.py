@@ -23,7 +23,6 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +86,6 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
         fail(f"{error}{what_is_left(folder)}")
     except MemoryError:
         fail(f"memory ran out; use fewer processes: --workers 1{what_is_left(folder)}")
-    except BrokenProcessPool:
-        reason = "a worker process was killed, probably because memory ran out; use fewer processes: --workers 1"
-        fail(f"{reason}{what_is_left(folder)}")
     except (OSError, sqlite3.OperationalError) as error:  # a full disk, an unreadable folder
         fail(f"cannot read or write: {error}{what_is_left(folder)}")
     except KeyboardInterrupt:
@@ -222,9 +218,7 @@ def plan_negatives(settings: DatabaseConfig) -> None:
         plan = Database(folder).open_plan(settings)
     except KeyboardInterrupt:
         fail(f"interrupted{later}", code=130)
-    except BrokenProcessPool:
-        fail(f"a worker process was killed, probably because memory ran out{later}")
-    except (EngineError, OSError) as error:
+    except OSError as error:
         fail(f"cannot plan the hard negatives: {error}{later}")
     seconds = time.perf_counter() - started
     fractions = ", ".join(f"{kind} for {fraction:.1%}" for kind, fraction in plan.facts["share_with"].items())

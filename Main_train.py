@@ -154,7 +154,7 @@ def start(config: Config, locks: contextlib.ExitStack) -> Run:
         run = build_run(config, group)
         if config.resume:
             resume(run)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         end(group, str(error))
     except KeyboardInterrupt:
         end(group, "stopped before the first step; run the same command to start again", code=130)

@@ -33,7 +33,6 @@ from rich.cells import cell_len, set_cell_size
 
 from common.command_line import counted, fail, read_command_line
 from common.devices import choose_device
-from common.jobs import EngineError
 from common.risk import check_risk
 from Config import DIR, FILE, require
 from judging.examples import PLOTS, examples_for
@@ -150,7 +149,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(2) from None
-    except (ValueError, OSError, ModuleNotFoundError, EngineError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         fail(str(error))
     except Exception:
         traceback.print_exc()

@@ -16,6 +16,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -29,8 +30,8 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class EngineError(RuntimeError):
-    """The cluster cannot be reached, or one of its nodes or processes was lost."""
+class EngineError(OSError):
+    """A process was killed; the cluster cannot be reached, or one of its nodes or processes was lost."""
 
 
 class Job(Protocol[Result]):
@@ -63,7 +64,7 @@ def run_jobs(
 
 
 def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, Any]]:
-    """Run jobs on `workers` processes of this machine. BrokenProcessPool if one of them was killed."""
+    """Run jobs on `workers` processes of this machine. EngineError if one of them was killed."""
     # Each worker computes on one core; more BLAS threads would compete with the other workers. The variables stay set:
     # the results of what this process computes later must not depend on a number of threads either.
     os.environ |= {name: os.environ.get(name, value) for name, value in ONE_THREAD.items()}
@@ -82,6 +83,9 @@ def run_locally(jobs: Iterable[AnyJob], workers: int) -> Iterator[tuple[AnyJob, 
                 yield _result_of_next(running)
         while running:
             yield _result_of_next(running)
+    except BrokenProcessPool as error:
+        reason = "a worker process was killed, probably because memory ran out; use fewer processes: --workers 1"
+        raise EngineError(reason) from error
     finally:
         # All results are there, or no longer needed. Workers that are asked to end wait for ever if one of them was
         # killed with the lock of their queue, which one that has nothing to do always holds.

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from scripts import ROOT
 
-from common.jobs import AHEAD, progress, run_jobs
+from common.jobs import AHEAD, EngineError, progress, run_jobs
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def test_the_error_of_a_job_is_that_of_the_run():
     done = []
     with pytest.raises(OSError, match="No space left"):
         done += [job.number for job, _ in run_jobs(map(Breaks, range(9)), workers=1)]
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(EngineError, match="was killed, probably because memory ran out"):
         list(run_jobs(map(Dies, range(9)), workers=1))
 
 
