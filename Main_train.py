@@ -44,7 +44,7 @@ from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, restarts, throughput
 from training.features import FeatureCache
-from training.loaders import end_workers, hide_what_cannot_be_deleted, is_loss_of_a_worker
+from training.loaders import end_workers, is_loss_of_a_worker
 from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
@@ -175,7 +175,6 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         if is_loss_of_a_worker(error):
-            hide_what_cannot_be_deleted()
             fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
             who = f"process {run.group.rank}"
@@ -407,10 +406,8 @@ def train_epoch(run: Run) -> None:
 
 
 def progress_bar(run: Run, title: str) -> tqdm:
-    hidden = not run.group.writes
-    return tqdm(
-        total=len(run.train_loader), initial=run.progress.step, desc=title, unit="batch", leave=False, disable=hidden
-    )
+    count, hidden = len(run.train_loader), not run.group.writes
+    return tqdm(total=count, initial=run.progress.step, desc=title, unit="batch", leave=False, disable=hidden)
 
 
 def between_steps(run: Run) -> None:

@@ -19,19 +19,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from common.jobs import progress, run_jobs
 from common.metrics import Floats, Integers
 from common.storage import write_atomically
 from Config import usable_cores
-from DataBase_functions import Database, pad, seeded
-from evaluation.packed_lstm import run_packed
+from DataBase_functions import Database, seeded
 from evaluation.rows import Blind
 from evaluation.texts import ALL_KINDS, SEED, Texts, collect_texts
 from Tokenizer_lib import Tokenizer, split_words
 
-FORMAT = 2  # version of the file with the scores of the blind judges
+FORMAT = 3  # version of the file with the scores of the blind judges
 FOLDS = 5  # of the cross-validation on an external benchmark
 LEAST_TO_LEARN = 50  # texts of a class; with fewer there are no blind judges
 BATCH = 128
@@ -183,13 +181,13 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
         network = _BlindLSTM(len(tokenizer))
         encoded = [_encode(tokenizer, text) for text in (*true, *false)]
         labels = torch.tensor([1.0] * len(true) + [0.0] * len(false))
-        batches_in_all = epochs * -(-len(encoded) // BATCH)
+        batches_in_all = epochs * len(_of_equal_length(encoded, rng))
         optimizer = torch.optim.Adam(network.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=batches_in_all + 1)
         network.train()
         for _ in range(epochs):
-            for batch in _alike_in_length(encoded, rng):
-                logits = network(pad([encoded[i] for i in batch]))
+            for batch in _of_equal_length(encoded, rng):
+                logits = network(torch.tensor([encoded[i] for i in batch]))
                 loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[batch])
                 optimizer.zero_grad()
                 loss.backward()
@@ -201,9 +199,10 @@ def lstm_judge(true: Sequence[str], false: Sequence[str], seed: int, epochs: int
     @torch.no_grad()
     @_one_thread()
     def judge(texts: Sequence[str]) -> Floats:
-        words = [_encode(tokenizer, text) for text in texts]
-        parts = [network(pad(words[i : i + 256])) for i in range(0, len(words), 256)]
-        return torch.cat(parts).numpy()
+        words, scores = [_encode(tokenizer, text) for text in texts], np.zeros(len(texts))
+        for batch in _of_equal_length(words, random.Random(seed)):
+            scores[batch] = network(torch.tensor([words[i] for i in batch])).numpy()
+        return scores
 
     return judge
 
@@ -217,21 +216,15 @@ JUDGES: dict[str, Callable[[Sequence[str], Sequence[str], int], BlindJudge]] = {
 class _BlindLSTM(nn.Module):
     def __init__(self, words: int, width: int = 64):
         super().__init__()
-        self.embedding = nn.Embedding(words, width, padding_idx=0)
+        self.embedding = nn.Embedding(words, width)
         self.dropout = nn.Dropout(0.3)
         self.lstm = nn.LSTM(width, width, batch_first=True, bidirectional=True)
         self.score = nn.Linear(2 * width, 1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Words (B, L) -> logits (B,); a positive logit means "true"."""
-        lengths = (words > 0).sum(1).clamp(min=1)
-        packed = pack_padded_sequence(
-            self.dropout(self.embedding(words)), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(run_packed(self.lstm, packed), batch_first=True)
-        beyond = torch.arange(states.shape[1]) >= lengths.unsqueeze(1)
-        largest = states.masked_fill(beyond.unsqueeze(2), -torch.inf).amax(1)
-        return self.score(self.dropout(largest)).squeeze(1)
+        """Words (B, L) without padding -> logits (B,); a positive logit means "true"."""
+        states, _ = self.lstm(self.dropout(self.embedding(words)))
+        return self.score(self.dropout(states.amax(1))).squeeze(1)
 
 
 @contextlib.contextmanager
@@ -245,15 +238,18 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _alike_in_length(texts: Sequence[Sequence[int]], rng: random.Random) -> Iterator[list[int]]:
-    """Random batches of texts of similar length, which need less padding: half the time of purely random batches."""
-    order = rng.sample(range(len(texts)), len(texts))
-    batches = []
-    for start in range(0, len(order), 20 * BATCH):
-        near = sorted(order[start : start + 20 * BATCH], key=lambda i: len(texts[i]))
-        batches += [near[i : i + BATCH] for i in range(0, len(near), BATCH)]
+def _of_equal_length(texts: Sequence[Sequence[int]], rng: random.Random) -> list[list[int]]:
+    """Random batches of texts of equal length.
+
+    They need neither padding nor packing: a step on 128 texts of 12 words takes 16 ms, on packed ones of 9 to 12 words
+    23 ms (one core).
+    """
+    of_length: dict[int, list[int]] = {}
+    for i in rng.sample(range(len(texts)), len(texts)):
+        of_length.setdefault(len(texts[i]), []).append(i)
+    batches = [some[i : i + BATCH] for some in of_length.values() for i in range(0, len(some), BATCH)]
     rng.shuffle(batches)
-    yield from batches
+    return batches
 
 
 def _counts(texts: Sequence[str]) -> dict[str, int]:

@@ -94,7 +94,8 @@ class FeatureCache:
     ) -> "FeatureCache":
         """The cache for a training with these settings; computes the features that are missing."""
         model.eval()
-        on_cores = model.device.type == "cpu" and config.workers > 1 and len(database) >= MANY
+        # Also by one process: the bytes must not depend on a number of processes, and those of a sum on two threads do.
+        on_cores = model.device.type == "cpu" and len(database) >= MANY
         by_jobs = config if config.engine == "ray" or on_cores else None
         encode = encoder(model, precision)
         return cls.open(database, model, config.data.side, config.backbone, encode, precision, by_jobs=by_jobs)

@@ -10,17 +10,15 @@ from torch.utils.data import DataLoader
 
 
 def is_loss_of_a_worker(error: BaseException) -> bool:
-    """Whether a loader process has died: torch raises a plain RuntimeError."""
-    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+    """Whether a loader process has died, so that the program must end: torch raises a plain RuntimeError.
 
-
-def hide_what_cannot_be_deleted() -> None:
-    """Print nothing about objects that cannot be deleted; called before the process ends after the loss of a worker.
-
-    If the error comes while another loader starts its processes, torch cannot delete that loader, and Python would
-    print a traceback beside the one line.
+    If the error comes while another loader starts its processes, torch cannot delete that loader. So from now on Python
+    prints nothing about objects that cannot be deleted, which would be a traceback beside the one line of the error.
     """
-    sys.unraisablehook = lambda about: None
+    is_loss = isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+    if is_loss:
+        sys.unraisablehook = lambda about: None
+    return is_loss
 
 
 def end_workers(*loaders: DataLoader) -> None:
