@@ -31,8 +31,14 @@ class Group:
         """The group that torchrun has started, or a group of one process."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-        return cls(dist.get_rank(), dist.get_world_size())
+        store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))
+        # torchrun keeps its store when it starts the processes again. Without a name of this start they would find the
+        # addresses of those before, and wait for ever (https://github.com/pytorch/pytorch/issues/135712).
+        if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
+        return cls(rank, size)
 
     def leave(self) -> None:
         if self.size > 1 and dist.is_initialized():
