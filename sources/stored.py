@@ -47,10 +47,15 @@ def rebuild(folder: Path) -> str:
     return DatabaseConfig.how_to_build(folder, "--overwrite")
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """state.json of a finished database of this version. FileNotFoundError if there is no database."""
+def require_database(folder: Path) -> None:
+    """FileNotFoundError if there is no finished database in the folder."""
     if not (folder / MANIFEST).is_file():
         raise FileNotFoundError(f"no database at {folder}; {DatabaseConfig.how_to_build(folder)}")
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """state.json of a finished database of this version. FileNotFoundError if there is no database."""
+    require_database(folder)
     path, fix = folder / STATE, rebuild(folder)
     formats = {"format": int, "parse_format": int}
     state = check(read_json(path, fix, MOST_BYTES), formats, str(path), fix=fix)
@@ -72,6 +77,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json of a database of this format, checked as far as the program uses it."""
+    require_database(folder)
     path, fix = folder / MANIFEST, rebuild(folder)
     manifest = check(read_json(path, fix, MOST_BYTES), {"format": int}, str(path), fix=fix)
     if (found := manifest.get("format", 1)) != DATABASE_FORMAT:
@@ -116,8 +122,8 @@ def check_sizes(folder: Path, files: Sequence[Path]) -> None:
             raise ValueError(f"{file} is damaged: it has {found:,} bytes, not {sizes[file.name]:,}; {fix}")
 
 
-def open_shard(file: Path) -> pa.Table:
-    """The rows of a shard, memory-mapped."""
+def open_shard(file: Path, parsed: bool = True) -> pa.Table:
+    """The rows of a shard, memory-mapped. parsed: the captions must have the parses of this version."""
     fix = rebuild(file.parent)
     if not file.is_file():
         raise FileNotFoundError(f"{file} is not there; {fix}")
@@ -126,15 +132,19 @@ def open_shard(file: Path) -> pa.Table:
     except ValueError as error:
         raise ValueError(f"{error}; {fix}") from None
     types = {field.name: field.type for field in table.schema}
-    if wrong := [field.name for field in DATABASE_SCHEMA if types.get(field.name) != field.type]:
+    needed = [field for field in DATABASE_SCHEMA if parsed or field.name != "captions"]
+    if wrong := [field.name for field in needed if types.get(field.name) != field.type]:
         raise ValueError(f"{file} is damaged: it has no column {wrong[0]} of the right type; {fix}")
     return table
 
 
 def check_shards(rows_of: Mapping[Path, int]) -> None:
-    """ValueError if a shard cannot be read or has another number of rows; FileNotFoundError if it is missing."""
+    """ValueError if a shard cannot be read or has another number of rows; FileNotFoundError if it is missing.
+
+    Its captions may have the parses of another version.
+    """
     for file, rows in rows_of.items():
-        if (found := len(open_shard(file))) != rows:
+        if (found := len(open_shard(file, parsed=False))) != rows:
             raise ValueError(f"{file} is damaged: it has {found:,} rows, not {rows:,}; {rebuild(file.parent)}")
 
 

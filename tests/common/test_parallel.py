@@ -1,6 +1,7 @@
 """common.parallel and the training on it: two processes on the CPU compute what one computes."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -183,6 +184,10 @@ def test_two_processes_train_as_one_on_labelled_texts(databases, tmp_path, resne
     table = labelled(Database(databases / "tiny"), ("a green sea", "contradicted"), ("two tall cars", NEUTRAL)).table
     with pa.ipc.new_stream(str(file), table.schema) as stream:
         stream.write_table(table)
+    manifest = file.parent / "manifest.json"
+    stored = json.loads(manifest.read_text())
+    stored["files"][file.name]["bytes"] = file.stat().st_size
+    manifest.write_text(json.dumps(stored))
     assert Database(tmp_path / "databases" / "tiny").has_mismatches
     flags = [*FROZEN, *NO_HEAD, "--model.head", "attention", "--negatives.labelled", "1"]
     two_as_one(tmp_path / "databases", tmp_path, resnet, [*flags, "--optim.lr", "2e-4"], [])

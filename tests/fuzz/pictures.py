@@ -124,12 +124,10 @@ def picture(rng: Random, mode: str, size: tuple[int, int]) -> Image.Image:
     if mode == "LAB":
         from PIL import ImageCms
 
-        return (
-            ImageCms.profileToProfile(
-                rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
-            )
-            or rgb
-        )
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        lab = ImageCms.profileToProfile(rgb, *profiles, outputMode="LAB") or rgb
+        lab.info.pop("icc_profile", None)  # it says when it was made
+        return lab
     return rgb.convert(mode)
 
 

@@ -178,10 +178,10 @@ def run_case(kind: Kind, seed: int, index: int, base: Path) -> Outcome:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     outcome.seconds, outcome.memory = time.process_time() - case.began, max(0, _status("VmHWM") - case.before)
-    if outcome.kind != FAULT and outcome.seconds > MOST_SECONDS:
-        outcome.kind, outcome.what = FAULT, f"{outcome.seconds:.0f} s"
     if outcome.kind != FAULT and outcome.memory > MOST_MEMORY:
         outcome.kind, outcome.what = FAULT, f"{outcome.memory / 1e9:.1f} GB"
+    if outcome.kind != FAULT and outcome.seconds > MOST_SECONDS:
+        outcome.kind, outcome.what = FAULT, f"{outcome.seconds:.0f} s"
     outcome.about, outcome.shown = case.about, "\n".join(filter(str.strip, case.shown))
     return outcome
 

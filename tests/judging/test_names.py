@@ -16,6 +16,12 @@ class Seen(Exception):
     """Raised instead of scoring, with the paths that would be read."""
 
 
+class Unloaded:
+    """A judge without a model."""
+
+    loaded = None
+
+
 @pytest.mark.parametrize("on_disk", FORMS)
 @pytest.mark.parametrize("in_table", FORMS)
 def test_a_table_of_pairs_finds_names_in_nfc(tmp_path, monkeypatch, on_disk, in_table):
@@ -29,7 +35,7 @@ def test_a_table_of_pairs_finds_names_in_nfc(tmp_path, monkeypatch, on_disk, in_
         raise Seen(places[name])
 
     monkeypatch.setattr(table.scoring, "prepare_files", stop)
-    judge = SimpleNamespace(loaded=None)
+    judge = Unloaded()
     with pytest.raises(Seen) as scored:
         table.score_rows(judge, [("1", {"image": name, "caption": "A ball."})], images)
     assert scored.value.args == (images / file,)

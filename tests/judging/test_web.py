@@ -197,14 +197,14 @@ def test_a_word_shows_its_own_place_first_the_one_that_fits_worst(page, judge, p
     assert verdict.words[other].text in page.locator("#heat img").get_attribute("alt")
 
 
-def test_a_check_waits_for_the_picture_that_is_on_its_way(page, judge, picture, tmp_path):
+def test_a_check_waits_for_the_picture_that_is_on_its_way(page, server, judge, picture, tmp_path):
     """Also if it is pressed before the upload ends; and the last picture that was chosen is the one that is judged."""
     check(page, picture, TEXT)
     paths = [tmp_path / "slow.png", tmp_path / "last.png"]
     for seed, path in enumerate(paths):
         scenes.draw(scenes.make_scene(900100 + seed), 256).save(path)
     held = []
-    page.route("**/gradio_api/upload*", held.append)
+    page.route("**/gradio_api/upload*", lambda route: held.append(route))
     for number, path in enumerate(paths, 1):
         choose(page, path)
         while len(held) < number:  # the upload has begun, and does not go on
@@ -217,6 +217,8 @@ def test_a_check_waits_for_the_picture_that_is_on_its_way(page, judge, picture, 
     score = f"{judge.check(paths[1], TEXT).score:.3f}"
     page.wait_for_function("score => document.querySelector('.verdict')?.innerText.includes(score)", arg=score)
     assert "last.png" in page.locator("#picture img").get_attribute("alt")
+    (never_read,) = server.uploads()  # slow.png; the server deletes it later
+    never_read.unlink()
 
 
 def test_a_correction_fills_the_text_box_and_is_judged(page, judge, picture):
