@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from common.augment import augment, prepare
 from common.grounding import Grounding, Tags, collect_tags, pad_boxes
+from common.padding import pad
 from common.regions import Box, Region, View, cut_regions, from_dicts, words_of_regions
 from common.storage import SPLITS
 from Config import AugmentConfig, DataConfig, JobsConfig, NegativesConfig
@@ -513,14 +514,6 @@ def divide(pictures: int, owner: Sequence[int], negative_of: Sequence[int], proc
     negatives = np.searchsorted([owner[caption] for caption in negative_of], ends).tolist()
     bounds = [itertools.pairwise(places) for places in (ends, captions, negatives)]
     return tuple(Share(*(slice(*bound) for bound in some)) for some in zip(*bounds))
-
-
-def pad(texts: Sequence[Sequence[int]]) -> Tensor:
-    """Lists of word indices -> (T, L), padded with 0."""
-    padded = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
-    for line, words in zip(padded, texts):
-        line[: len(words)] = words
-    return torch.from_numpy(padded)
 
 
 class EpochSampler(Sampler[list[Key]]):

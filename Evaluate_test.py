@@ -33,7 +33,7 @@ from evaluation.pointing import point_at_words
 from evaluation.report import Evaluation, refuse_to_overwrite, report
 from evaluation.retrieval import Gallery, retrieve
 from evaluation.rows import make_rows
-from evaluation.scoring import Scores, score_split
+from evaluation.splits import Scores, score_split
 from evaluation.style import FigureFormat
 from evaluation.texts import MOST, Texts, collect_texts
 from evaluation.world import make_world

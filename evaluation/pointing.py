@@ -8,7 +8,7 @@ import numpy as np
 from common.metrics import TIE, Bootstrap, Floats, Integers, interval
 from DataBase_functions import changed_words
 from evaluation import scoring
-from evaluation.scoring import Scores
+from evaluation.splits import Scores
 from evaluation.texts import Texts
 from negatives.text import Negative
 from Tokenizer_lib import split_words

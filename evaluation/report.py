@@ -21,7 +21,7 @@ from evaluation.plots import Bar, Curves, Example, Word
 from evaluation.printing import SECTIONS, print_results
 from evaluation.retrieval import Retrieval
 from evaluation.rows import Row
-from evaluation.scoring import Scores
+from evaluation.splits import Scores
 from evaluation.style import FigureFormat
 from evaluation.texts import IN_BATCH, SHOWN, Texts
 from negatives.text import Negative

@@ -11,7 +11,8 @@ from common.metrics import NEAREST, Bootstrap, Floats, Integers, RankCounter, hi
 from common.scores import Scorer
 from evaluation import scoring
 from evaluation.rerank import Candidates, Verdicts, best_weight
-from evaluation.scoring import REFERENCES, Scores, TextBlock
+from evaluation.scoring import TextBlock
+from evaluation.splits import REFERENCES, Scores
 from training.checkpoints import LoadedModel
 
 FOLD = 1000  # pictures of a gallery, as in published tables of COCO

@@ -11,24 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from Architectures import SiameseModel
 from common import devices
 from common.augment import prepare
 from common.jobs import progress
 from common.metrics import Floats, Integers
+from common.padding import pad
 from common.pictures import open_picture
 from common.scores import Scorer
 from Config import DatabaseConfig
-from DataBase_functions import Database, pad
-from evaluation.texts import Texts
 from training.checkpoints import LoadedModel
-from training.features import FeatureCache
 
 PICTURES = 32  # encoded at once
 LEAVE_ONE_OUT = 500  # texts whose words a model without word vectors scores: it needs one encoding per word
 TEXTS = 256  # encoded at once, sorted by length: 5,000 captions take 1.6 s, in stored order 2.6 s
 PAIRS = 1024  # scored at once
-REFERENCES = 1000  # captions of the validation split whose vectors are kept, for retrieval by CSLS
 COSINES = 2**25  # of patches with words that `score_blocks` computes at once, 128 MB
 
 # (model, vectors of pictures, vectors of texts) -> scores
@@ -96,19 +92,6 @@ def prepare_files(
             yield torch.zeros(3, side, side, dtype=torch.uint8)
 
 
-def encode_rows(loaded: LoadedModel, database: Database, rows: Sequence[int], title: str) -> Pictures:
-    """Pictures of a database, from the cached features of a frozen backbone if they exist."""
-    config = loaded.config
-    precision = devices.choose_precision(config.precision, loaded.model.device)
-    cache = None
-    if config.backbone.frozen and isinstance(loaded.model, SiameseModel):
-        cache = FeatureCache.find(database, loaded.model, config.data.side, config.backbone, precision)
-    if cache is not None:
-        return encode_and_measure(loaded, map(cache.read, rows), len(rows), title)
-    side = config.data.side
-    return encode_and_measure(loaded, (prepare(database.picture(row), side) for row in rows), len(rows), title)
-
-
 def encode_texts(loaded: LoadedModel, texts: Sequence[str], title: str = "texts") -> Iterator[TextBlock]:
     """The vectors of all texts, shortest texts first."""
     return encode_words(loaded, [words_of(loaded, text) for text in texts], title)
@@ -161,37 +144,6 @@ def score_pairs(
             theirs = block.vectors[torch.from_numpy(place[some]).to(pictures.device)]
             scores[pairs[some]] = use(loaded.model, pictures[mine], theirs).cpu().numpy()
     return scores
-
-
-class Scores(NamedTuple):
-    """Verdict scores of a model for the texts of a split, and the vectors for retrieval."""
-
-    caption: Floats  # (T,)
-    false: dict[str, Floats]  # by kind, one score for each false text
-    pictures: Tensor  # (N, V, D)
-    captions: list[TextBlock]  # on the validation split only of the first REFERENCES captions
-    unlike: Floats  # (N,) see Pictures
-
-
-def score_split(loaded: LoadedModel, database: Database, split: str, texts: Texts) -> Scores:
-    """Score a split. Each picture is encoded once; captions are encoded twice, for their scores and for retrieval.
-
-    ValueError if a score is NaN or infinite.
-    """
-    pictures = encode_rows(loaded, database, database.rows(split), f"{split} pictures")
-    ranked = texts.captions if split == "test" else texts.captions[:REFERENCES]
-    captions = list(encode_texts(loaded, ranked, f"{split} captions"))
-    kinds = list(texts.false)
-    false = [negative.text for kind in kinds for negative in texts.false[kind].texts]
-    of = np.concatenate([texts.owner, *(texts.owner[texts.false[kind].of] for kind in kinds)])
-    scores = score_pairs(loaded, pictures.vectors, [*texts.captions, *false], of, f"{split} texts")
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            "the scores of the model are NaN or infinite; train it again with --overwrite and a lower --optim.lr"
-        )
-    ends = np.cumsum([len(texts.captions), *(len(texts.false[kind].of) for kind in kinds)])
-    caption, *rest = np.split(scores, ends[:-1])
-    return Scores(caption, dict(zip(kinds, rest)), pictures.vectors, captions, pictures.unlike)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from DataBase_functions import Database
 from evaluation import scoring
 from evaluation.rerank import WEIGHTS
 from evaluation.retrieval import Gallery, retrieve
+from evaluation.splits import score_split
 from evaluation.texts import FalseTexts, collect_texts
 from judging import suggest
 from judging.judge import SHIPPED
@@ -165,7 +166,7 @@ def test_the_threshold_is_chosen_on_validation_and_stored(evaluated):
     loaded = checkpoints.load_model(folder, torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("validation"))
-    scores = scoring.score_split(loaded, database, "validation", texts)
+    scores = score_split(loaded, database, "validation", texts)
     mixture = texts.false["mixture"]
     assert {negative.kind for negative in mixture.texts} > {"swap"}
     expected = best_threshold(scores.caption[mixture.of], scores.false["mixture"])
@@ -312,7 +313,7 @@ def test_scores_agree_with_the_model(evaluated):
     loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     texts = collect_texts(database, database.rows("test"))
-    scores = scoring.score_split(loaded, database, "test", texts)
+    scores = score_split(loaded, database, "test", texts)
 
     @torch.no_grad()
     def score(photograph, text):
@@ -334,7 +335,7 @@ def test_retrieval_agrees_with_the_whole_matrix(evaluated):
     loaded = checkpoints.load_model(root / "Models" / "small", torch.device("cpu"))
     database = Database(loaded.config.data.folder)
     splits = {split: collect_texts(database, database.rows(split)) for split in ("validation", "test")}
-    scores = {split: scoring.score_split(loaded, database, split, splits[split]) for split in splits}
+    scores = {split: score_split(loaded, database, split, splits[split]) for split in splits}
     test, other = scores["test"], scores["validation"]
     groups = np.array([database.groups[row] for row in database.rows("test")])
     boot = Bootstrap(len(groups), 20)

@@ -419,3 +419,10 @@ def test_a_data_set_from_its_rows_to_the_page(model, picture, tmp_path, capsys):
     with pytest.raises(SystemExit):
         Predict.main([*map(str, args)])
     assert "replace it with --overwrite" in capsys.readouterr().err
+
+
+def test_a_verdict_imports_no_databases_and_no_large_libraries():
+    heavy = "{'scipy', 'matplotlib', 'spacy', 'pyarrow', 'sklearn', 'Negative_map', 'DataBase_functions'}"
+    code = f"import sys, Predict; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

@@ -8,7 +8,8 @@ import torch
 
 from Architectures import SiameseModel
 from common import devices
-from DataBase_functions import Database, pad, prepare
+from common.padding import pad
+from DataBase_functions import Database, prepare
 from judging.examples import PHOTOGRAPHS, SCENES
 from judging.judge import Judge
 from Miscellaneous_scripts.benchmarks import Measure

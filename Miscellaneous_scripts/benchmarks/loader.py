@@ -12,9 +12,10 @@ import torch
 from datasets import load_from_disk
 from PIL import Image
 
+from common.padding import pad
 from common.vision import import_torchvision
 from Config import PRESETS, AugmentConfig, DataConfig, usable_cores
-from DataBase_functions import Database, EpochSampler, PairDataset, make_loader, pad, prepare
+from DataBase_functions import Database, EpochSampler, PairDataset, make_loader, prepare
 from Miscellaneous_scripts.benchmarks import Measure
 from Miscellaneous_scripts.benchmarks.drawing import plain_swaps
 from Miscellaneous_scripts.benchmarks.plain_build import PLAIN_SIZE

@@ -15,6 +15,7 @@ from common.scores import Scorer
 from Config import BackboneConfig, Config, DataConfig, ModelConfig
 from DataBase_functions import Database
 from evaluation import scoring
+from evaluation.splits import encode_rows
 from Tokenizer_lib import Tokenizer
 from training import checkpoints
 from training.checkpoints import LoadedModel, Threshold
@@ -336,7 +337,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
     pictures = torch.stack([prepare(database.picture(row), 64) for row in rows])
     texts, of = some_texts(frozen, 12), np.arange(12) % len(rows)
     expected = scores_alone(frozen, pictures, texts)[of, np.arange(12)]
-    without = scoring.encode_rows(frozen, database, rows, "rows").vectors
+    without = encode_rows(frozen, database, rows, "rows").vectors
     np.testing.assert_allclose(scoring.score_pairs(frozen, without, texts, of), expected, atol=1e-5)
     assert not (database.folder / "features").exists()  # the search creates no folder
 
@@ -347,7 +348,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
         raise AssertionError(f"picture {row} was read")
 
     monkeypatch.setattr(Database, "picture", unread)
-    found = scoring.encode_rows(frozen, database, rows, "rows").vectors
+    found = encode_rows(frozen, database, rows, "rows").vectors
     assert found.shape == without.shape
     assert not torch.equal(found, without)  # the cache is in float16
     np.testing.assert_allclose(scoring.score_pairs(frozen, found, texts, of), expected, atol=1e-2)
@@ -356,7 +357,7 @@ def test_rows_are_encoded_from_the_feature_cache_if_there_is_one(monkeypatch, da
     # A cache is only for its precision, side and number of views.
     other = frozen._replace(config=replace(frozen.config, precision="bfloat16"))
     with pytest.raises(AssertionError, match="picture 5 was read"):
-        scoring.encode_rows(other, database, rows, "rows")
+        encode_rows(other, database, rows, "rows")
 
 
 def test_a_backbone_that_was_trained_has_no_cache(monkeypatch, database, models):
@@ -366,7 +367,7 @@ def test_a_backbone_that_was_trained_has_no_cache(monkeypatch, database, models)
     monkeypatch.setattr(FeatureCache, "find", unasked)
     for name in ("both", "trained"):
         loaded = models[name]
-        found = scoring.encode_rows(loaded, database, [3, 1], "rows").vectors
+        found = encode_rows(loaded, database, [3, 1], "rows").vectors
         pictures = torch.stack([prepare(database.picture(row), loaded.config.data.side) for row in (3, 1)])
         torch.testing.assert_close(found, encode(loaded, pictures), atol=1e-6, rtol=0)
 

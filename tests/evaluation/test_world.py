@@ -15,6 +15,7 @@ from common.pictures import open_picture
 from common.storage import WORLD
 from Config import AugmentConfig
 from evaluation import scoring, world
+from evaluation.splits import encode_rows
 from sources.scenes import draw, make_scene
 from training.checkpoints import load_model
 from training.features import FeatureCache
@@ -39,7 +40,7 @@ def test_training_writes_what_the_kept_weights_have_seen(loaded, tiny, trained):
 
 def test_a_picture_is_measured_with_its_vectors(loaded, tiny):
     rows = tiny.rows("test")[:3]
-    found = scoring.encode_rows(loaded, tiny, rows, "rows")
+    found = encode_rows(loaded, tiny, rows, "rows")
     prepared = torch.stack([prepare(tiny.picture(row), 64) for row in rows])
     with torch.no_grad():
         torch.testing.assert_close(found.vectors, loaded.model.encode_pictures(prepared), atol=1e-5, rtol=0)
@@ -50,7 +51,7 @@ def test_a_picture_is_measured_with_its_vectors(loaded, tiny):
 def test_a_model_of_an_earlier_version_measures_nothing(trained, tiny):
     earlier = load_model(trained / "Models" / "small", CPU)
     earlier.model.world = None
-    assert (scoring.encode_rows(earlier, tiny, tiny.rows("test")[:3], "rows").unlike == 0).all()
+    assert (encode_rows(earlier, tiny, tiny.rows("test")[:3], "rows").unlike == 0).all()
 
 
 def test_the_cached_features_of_a_frozen_backbone_are_used(loaded, tiny, monkeypatch, tmp_path):

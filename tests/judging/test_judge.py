@@ -16,6 +16,7 @@ from scripts import SCENES_SMALL
 from common.augment import prepare
 from DataBase_functions import Database
 from evaluation import scoring
+from evaluation.splits import encode_rows
 from judging.doubt import content_words
 from judging.inputs import PictureError, TextError, image_of_array, open_any
 from judging.judge import SHIPPED, Judge
@@ -193,7 +194,7 @@ def test_the_judge_agrees_with_an_evaluation(judge):
     database = Database(judge.loaded.config.data.folder)
     row = database.rows("test")[0]
     text = database.captions(row)[0].text
-    vectors = scoring.encode_rows(judge.loaded, database, [row], "pictures").vectors
+    vectors = encode_rows(judge.loaded, database, [row], "pictures").vectors
     expected = scoring.score_pairs(judge.loaded, vectors, [text], np.zeros(1, dtype=np.int64))
     assert judge.check(database.picture(row), text).score == pytest.approx(float(expected[0]), abs=1e-5)
 
