@@ -134,8 +134,8 @@ def list_of_benchmarks() -> str:
     for name, one in BENCHMARKS.items():
         about = textwrap.wrap(one.about, width, initial_indent=INDENT, subsequent_indent=INDENT)
         lines += [f"  {name} ({one.unit}, {one.better} is better)", *about]
-    about = "only if named: how the time and memory of build, plan and loading grow with the size of a database"
-    lines += [f"  {SCALE} (s, MB)", *textwrap.wrap(about, width, initial_indent=INDENT, subsequent_indent=INDENT)]
+    growth = "only if named: how the time and memory of build, plan and loading grow with the size of a database"
+    lines += [f"  {SCALE} (s, MB)", *textwrap.wrap(growth, width, initial_indent=INDENT, subsequent_indent=INDENT)]
     return "\n".join(lines)
 
 

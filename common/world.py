@@ -57,7 +57,9 @@ class World(nn.Module):
         world = cls(find_centres(F.normalize(train)), 1.0, pictures, count, epoch)
         distances = world.distances(validation).sort().values
         rank = min(len(distances), math.ceil(WITHIN * (len(distances) + 1)))
-        world.limit = max(MARGIN * float(distances[rank - 1]), torch.finfo(torch.float32).tiny)
+        # The last digits of a distance depend on where its tensors lie in memory; a run that is resumed must end with
+        # the same file as one that was not stopped.
+        world.limit = float(f"{max(MARGIN * float(distances[rank - 1]), torch.finfo(torch.float32).tiny):.5g}")
         return world
 
     def forward(self, features: Tensor) -> Tensor:

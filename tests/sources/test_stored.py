@@ -108,6 +108,7 @@ def test_a_damaged_shard_is_named(copy):
 
 
 def test_a_damaged_plan_is_named(copy):
+    assert len(Database(copy).plan)
     (plan,) = copy.glob("negatives/*/plan.json")
     for file in sorted(plan.parent.iterdir()):
         data = file.read_bytes()
