@@ -1,4 +1,4 @@
-"""A training that torchrun starts again: after a process has died, `torchrun --max-restarts N` starts all of them anew.
+"""A training that torchrun starts again: if a process has died, `torchrun --max-restarts N` starts all of them again.
 
 They then go on from the last checkpoint, whatever flags the run was started with.
 """
@@ -16,7 +16,7 @@ MARK = "torchrun.txt"  # in the model's folder while it is trained: the id of th
 def settle_restart(config: Config, group: Group) -> Config:
     """The settings of this start: with `resume` if torchrun has started the run again and there is a checkpoint.
 
-    Without a checkpoint it begins anew. Only a run that this torchrun has begun is continued: its first start removes
+    Without a checkpoint it starts again. Only a run that this torchrun has begun is continued: its first start removes
     an older mark, and sets its own after all checks. So an earlier run of the same name is still refused. All processes
     must call this; on several machines they know different numbers of restarts.
     """

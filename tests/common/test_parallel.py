@@ -275,7 +275,7 @@ def test_a_start_of_torchrun_again_goes_on_only_with_a_run_that_it_has_begun(beg
     assert start("a", 0) == (False, False)
     assert start("a", 1) == (False, False), "the first start was refused, so the second one is too"
     restarts.mark_begun(begun)
-    assert start("a", 1) == (False, True), "without a checkpoint it begins anew"
+    assert start("a", 1) == (False, True), "without a checkpoint it starts again"
     (begun.model_folder / POINTER).touch()
     assert start("a", 1) == start("a", 2, replace(begun, overwrite=True)) == (True, False)
     assert start("b", 1) == (False, False), "the run of another torchrun"

@@ -23,7 +23,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: python -m pip ins
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes():
     """Two nodes with a core each."""
     from ray.cluster_utils import Cluster
@@ -35,7 +35,7 @@ def nodes():
     made.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(nodes):
     """The nodes, to which this process is connected: workers start once, not for each call of `run_jobs`."""
     variables = {"PYTHONPATH": str(ROOT), **ONE_THREAD}

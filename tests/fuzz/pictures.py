@@ -4,6 +4,7 @@ import functools
 import importlib
 import io
 import struct
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -95,7 +96,8 @@ def make(rng: Random) -> tuple[bytes, str, str]:
         options |= {"lossless": rng.random() < 0.5, "method": 0}
     if kind in ("PNG", "GIF") and mode in ("P", "L") and rng.random() < 0.4:
         options["transparency"] = rng.randrange(256)
-    for attempt in (options, {}):
+    dated = {"creationDate": time.gmtime(0), "modDate": time.gmtime(0)} if kind == "PDF" else {}
+    for attempt in (options | dated, dated):
         file = io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

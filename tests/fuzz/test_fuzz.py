@@ -41,12 +41,18 @@ def noisy(case: Case) -> None:
     check_printed(texts[1], refused=True)
 
 
-def test_each_kind_of_fault_is_seen_and_costs_one_case(tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "MOST_WAITED", 0.5)
-    monkeypatch.setattr(running, "MOST_SECONDS", 0.05)
-    monkeypatch.setattr(running, "MOST_MEMORY", 10**7)
+def test_each_kind_of_fault_is_seen_and_costs_one_case(tmp_path):
+    """In a fresh process: what other tests have loaded changes memory, and how a process is aborted."""
+    code = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests')]}; from tests.fuzz import test_fuzz; "
+    code += f"from pathlib import Path; test_fuzz.check_each_kind_of_fault(Path({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def check_each_kind_of_fault(folder):
+    running.MOST_WAITED, running.MOST_SECONDS, running.MOST_MEMORY = 0.5, 0.05, 10**7
     found = outcomes(
-        tmp_path,
+        folder,
         lambda case: None,
         lambda case: case.refuse("one line"),
         lambda case: case.refuse("two\nlines"),
