@@ -11,6 +11,9 @@ import contextlib
 import functools
 import random
 import sys
+import textwrap
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +48,11 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
     """Scores of each blind judge for the false texts of the test split and for their captions, by kind.
 
     test: the texts of the test split; most: the largest number of training captions to learn from. The first call takes
-    a few minutes. It stores the scores beside the plan, and later calls read them.
+    a few minutes. It stores the scores beside the plan, and later calls read them. ValueError if this file is damaged.
     """
     path = database.plan.folder / f"blind_{FORMAT}_{most}_{seed}.npz"
     if path.is_file():
-        with np.load(path) as kept:
-            found: Blind = {}
-            for key in kept.files:
-                kind, name = key.split("/")
-                found.setdefault(kind, {})[name] = tuple(kept[key])
-            return found
+        return _read_kept(path, test)
     rows = [row for row, split in enumerate(database.split_of) if split == "train"]
     if len({database.groups[row] for row in rows}) < 2:
         print(f"no blind judges: {database.folder} has fewer than two training pictures to learn from")
@@ -69,13 +67,30 @@ def blind_scores(database: Database, test: Texts, most: int, seed: int = SEED) -
         for kind in kinds
     }
     scored = dict(zip(jobs, learn_all(list(jobs.values()))))
-    found = {}
+    found: Blind = {}
     for kind in kinds:
         for name in JUDGES:
             true, false = scored[kind, name]
             found.setdefault(kind, {})[name] = true, false
     arrays = {f"{kind}/{name}": np.stack(both) for kind, judges in found.items() for name, both in judges.items()}
     write_atomically(path, lambda temporary: _save_arrays(temporary, arrays))
+    return found
+
+
+def _read_kept(path: Path, test: Texts) -> Blind:
+    """The scores that an earlier call has stored. ValueError names the file if it is damaged."""
+    found: Blind = {}
+    try:
+        with np.load(path) as kept:
+            for key in kept.files:
+                kind, name = key.split("/")
+                scores, texts = kept[key], len(test.false[kind].of)
+                if name not in JUDGES or scores.shape != (2, texts) or not np.isfinite(scores).all():
+                    raise ValueError(f"{key} does not hold two finite scores for each of {texts:,} texts")
+                found.setdefault(kind, {})[name] = tuple(scores)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
+        raise ValueError(f"{path} is damaged: {reason}; delete this file, and it is made again") from None
     return found
 
 

@@ -108,6 +108,20 @@ def test_the_blind_scores_of_every_kind_are_stored(tiny, monkeypatch):
         for judge, both in said.items():
             np.testing.assert_array_equal(again[kind][judge], both)
     (kept,) = tiny.plan.folder.glob("blind_*_150_*.npz")
+    whole = kept.read_bytes()
+    with np.load(kept) as arrays:
+        short = {name: array[:, 1:] for name, array in arrays.items()}
+        unknown = {f"x/{name}": array for name, array in arrays.items()}
+        infinite = {name: np.full_like(array, np.inf) for name, array in arrays.items()}
+    middle = len(whole) // 2
+    for damage in (b"", whole[:-50], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
+        kept.write_bytes(damage)
+        with pytest.raises(ValueError, match=rf"{kept.name} is damaged: .*; delete this file"):
+            blind_scores(tiny, test, 150)
+    for named in (short, unknown, infinite):
+        np.savez(kept, **named)
+        with pytest.raises(ValueError, match=rf"{kept.name} is damaged: .*; delete this file"):
+            blind_scores(tiny, test, 150)
     kept.unlink()
     with pytest.raises(pytest.fail.Exception, match="scored again"):
         blind_scores(tiny, test, 150)
