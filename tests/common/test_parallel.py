@@ -103,6 +103,10 @@ def test_each_text_is_in_the_share_of_its_picture():
 NO_REGIONS = Grounding(torch.zeros(7, 1), torch.zeros(0, 1, 4), torch.tensor(0))
 NO_TAGS = Tags(torch.zeros(0), torch.zeros(0), torch.zeros(0), torch.zeros(0, 1, 4), torch.tensor(0))
 STEPS = 7  # more than an epoch
+# How far apart a weight may be after all steps, as a share of the way that it went. Adam's step does not depend on the
+# size of a gradient: where it is almost 0, the order of a sum decides its sign. On an AMD EPYC the largest share is
+# 0.0001 with a frozen backbone and 0.012 in an unfrozen ResNet-50.
+MOST_APART = 0.03
 
 
 def train_steps(group, flags):
@@ -112,6 +116,7 @@ def train_steps(group, flags):
         lambda *_: gradients.append({n: w.grad.clone() for n, w in run.model.named_parameters() if w.grad is not None})
     )
     run.model.train()
+    start = {name: weight.detach().clone() for name, weight in run.model.named_parameters()}
     losses = []
     while len(losses) < STEPS:
         for batch in itertools.islice(run.train_loader, STEPS - len(losses)):
@@ -120,7 +125,8 @@ def train_steps(group, flags):
     losses = torch.stack(losses)
     loss, threshold = Main_train.validate(run)
     judged = {"loss": loss} | {name: getattr(threshold, name) for name in ("threshold", "balanced_accuracy", "recall")}
-    return sum(group.merge(losses)), gradients[0], dict(run.model.named_parameters()), judged
+    moved = {name: weight.detach() - start[name] for name, weight in run.model.named_parameters()}
+    return sum(group.merge(losses)), gradients[0], moved, judged
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +166,6 @@ FINETUNE += ["--data.side", "32"]
     [
         # A batch of 7 does not divide evenly. The backbone's output is cached.
         ([*FROZEN, "--model.score", "pooled", *NO_HEAD], []),
-        # A lower learning rate, because Adam's step does not depend on the size of the gradient. If a gradient is
-        # almost 0, the order of a sum (a difference of 1e-8) decides its sign. At the preset's rate, 17 of 2 million
-        # weights differed by 3e-6 to 2e-5, although the gradients agreed to 3e-6 of their norm.
         ([*FROZEN, "--model.score", "both", "--model.weigh-words", *NO_HEAD, "--optim.lr", "2e-4"], []),
         # All of the preset. A maximum over patches decides what the head reads, and a difference of 1e-8 can decide the
         # maximum, so the steps are smaller still.
@@ -204,13 +207,13 @@ def two_as_one(databases, tmp_path, resnet, flags, alone):
     finally:
         torch.set_num_threads(threads)
     both = in_processes(train_steps, tmp_path, [preset, *resnet_flags(tmp_path, databases, "two", resnet, *own)])
-    for theirs, first, weights, judged in both:
+    for theirs, first, moved, judged in both:
         torch.testing.assert_close(theirs, losses, atol=1e-5, rtol=1e-5)
         assert first.keys() == gradients.keys()
         for name, gradient in first.items():  # Adam would hide a wrong scale of one weight's gradient
             assert (gradient - gradients[name]).norm() <= 2e-5 * gradients[name].norm() + 1e-7, name
-        for name, weight in weights.items():
-            torch.testing.assert_close(weight, one[name], atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+        for name, step in moved.items():
+            assert (step - one[name]).norm() <= MOST_APART * one[name].norm(), name
         assert judged == pytest.approx(validated, abs=1e-4)
 
 
