@@ -151,9 +151,9 @@ def photos(raw, tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory) -> Path:
-    """A database of 205 scenes, which are three batches, by two workers."""
+    """A database of 205 scenes, which are three batches, by two workers; test_Negative_map.py compares plans."""
     root = tmp_path_factory.mktemp("scenes")
-    done = build_in_processes("--root", root, "--scenes", 205, "--workers", 2)
+    done = build_in_processes("--root", root, "--scenes", 205, "--workers", 2, "--no-negatives")
     assert done.returncode == 0, done.stderr
     return root / "scenes"
 
@@ -409,7 +409,7 @@ def test_scenes_keep_what_was_drawn(scenes):
 
 
 def test_the_database_does_not_depend_on_the_number_of_workers(scenes, tmp_path):
-    done = build_in_processes("--root", tmp_path, "--scenes", 205, "--workers", 1)
+    done = build_in_processes("--root", tmp_path, "--scenes", 205, "--workers", 1, "--no-negatives")
     assert done.returncode == 0, done.stderr
     assert digests(tmp_path / "scenes") == digests(scenes)
 
@@ -1019,7 +1019,7 @@ def test_real_photographs_of_several_sources_in_one_database(tmp_path):
     real = Path(os.environ["TIC_PHOTOS"])
     narratives = real / "ade20k" / "ade20k_validation_localized_narratives.jsonl"
     folders = [part for source in ("coco", "flickr30k", "ade20k") for part in (f"--{source}", real / source)]
-    done = build("--name", "photos", "--root", tmp_path, *folders, "--narratives", narratives)
+    done = build("--name", "photos", "--root", tmp_path, *folders, "--narratives", narratives, "--no-negatives")
     assert done.returncode == 0, done.stderr
     rows = read_rows(tmp_path / "photos")
     assert Counter(row["source"] for row in rows) == {"coco": 100, "flickr30k": 300, "ade20k": 300}
