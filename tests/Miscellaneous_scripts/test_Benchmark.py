@@ -19,7 +19,17 @@ from forks import run_forked
 from Config import PRESETS
 from DataBase_functions import Database
 from Miscellaneous_scripts import Benchmark, benchmarks
-from Miscellaneous_scripts.benchmarks import chunks, judging, loader, photographs, plain_training, training
+from Miscellaneous_scripts.benchmarks import (
+    chunks,
+    drawing,
+    judging,
+    loader,
+    photographs,
+    plain_build,
+    plain_training,
+    training,
+    workspace,
+)
 from Miscellaneous_scripts.benchmarks.training import TimedLoader
 from Miscellaneous_scripts.benchmarks.workspace import Workspace
 
@@ -101,33 +111,38 @@ def test_what_cannot_be_run_is_one_line(arguments, message):
     assert message in error and error.count("\n") == 1
 
 
-# The script with measurements of a twentieth of a second where it takes one; it leaves its databases to other tests.
-BRIEFLY = """
-import shutil, sys
-from pathlib import Path
-from Miscellaneous_scripts import Benchmark
-from Miscellaneous_scripts.benchmarks import drawing
-
-def measure(name, work, rounds, real=Benchmark.measure):
-    row = real(name, work, rounds)
-    for way in ("ours-12", "plain-12"):
-        without_plan = shutil.ignore_patterns("negatives")
-        shutil.copytree(work.folder / way, Path(sys.argv[1]) / way, ignore=without_plan, dirs_exist_ok=True)
-    return row
-
-drawing.DRAWING, Benchmark.measure = 0.05, measure
-Benchmark.main(sys.argv[2:])
-"""
+def build_here(command, *_):
+    """What `workspace.run` does, without a process: the builds of both ways in this one."""
+    if command[1] == "-c":
+        plain_build.build(*command[3:])
+    else:
+        run_script("Database_create.py", *command[2:])
+    return []
 
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """What a run of four benchmarks has printed, the file of its results, and the folder with its databases."""
+    """What a run of four benchmarks has printed, the file of its results, and the folder with its databases.
+
+    A measurement that takes a second takes a twentieth of it here.
+    """
     folder = tmp_path_factory.mktemp("run")
     target, databases = folder / "results.json", folder / "left"
+
+    def measure(name, work, rounds, real=Benchmark.measure):
+        row = real(name, work, rounds)
+        for way in ("ours-12", "plain-12"):
+            without_plan = shutil.ignore_patterns("negatives")
+            shutil.copytree(work.folder / way, databases / way, ignore=without_plan, dirs_exist_ok=True)
+        return row
+
     names = ("bytes", "loader-plain-work", "loader", "negatives")
-    command = [sys.executable, "-c", BRIEFLY, databases, *names, "--count", "12", "--rounds", "1", "--json", target]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "DRAWING", 0.05)
+        patch.setattr(Benchmark, "measure", measure)
+        patch.setattr(workspace, "run", build_here)
+        patch.setattr(plain_build, "usable_cores", lambda: 1)
+        done = run_script(SCRIPT, *names, "--count", "12", "--rounds", "1", "--json", target)
     return done, target, databases
 
 
