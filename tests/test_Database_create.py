@@ -817,7 +817,7 @@ def test_an_interrupted_reparse_is_resumed(scenes, tmp_path):
     from DataBase_functions import Database
 
     shutil.copytree(scenes, tmp_path / "scenes")
-    arguments = ["--root", tmp_path, "--reparse", "--workers", 1]
+    arguments = ["--root", tmp_path, "--reparse", "--workers", 1, "--no-negatives"]
     units = tmp_path / ".scenes.building" / "units"
     assert build_until(1, signal.SIGKILL, "self", *arguments, rows=100).returncode == -signal.SIGKILL
     assert 1 <= len(list(units.glob("*.arrow"))) <= 3
