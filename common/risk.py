@@ -25,6 +25,7 @@ verdicts.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.metrics import Floats, Integers
 
@@ -61,14 +62,30 @@ def find_limits(
     weights = np.concatenate([_fractions(of) for _, of in sides])
     is_true = np.repeat([True, False], [len(scores) for scores, _ in sides])
     accepted = scores >= threshold
+    above = _Side.of(scores[accepted], weights[accepted], ~is_true[accepted])
+    below = _Side.of(-scores[~accepted], weights[~accepted], is_true[~accepted])
     found = []
     for risk in RISKS:
-        cost = weights * np.where(is_true, -risk, 1 - risk)
-        upper = _last_limit(scores[accepted], cost[accepted], weights[accepted], risk, threshold)
-        cost = weights * np.where(is_true, 1 - risk, -risk)
-        lower = _last_limit(-scores[~accepted], cost[~accepted], weights[~accepted], risk, -threshold)
+        upper, lower = _last_limit(above, risk, threshold), _last_limit(below, risk, -threshold)
         found.append(Limits(risk, None if lower is None else -lower, upper))
     return tuple(found)
+
+
+class _Side(NamedTuple):
+    """The texts on one side of the threshold, the surest verdict first. Sorted once: that takes half of the time."""
+
+    weights: Floats
+    wrong: NDArray[np.bool_]  # the verdict of this side is
+    last: Integers  # index of the last of equal scores, which are decided together
+    scores: Floats  # of the last ones
+    decided: Floats  # sum of the weights up to each of them
+
+    @classmethod
+    def of(cls, scores: Floats, weights: Floats, wrong: NDArray[np.bool_]) -> "_Side":
+        order = np.argsort(-scores, kind="stable")
+        scores, weights = scores[order], weights[order]
+        last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True)) if len(scores) else order
+        return cls(weights, wrong[order], last, scores[last], np.cumsum(weights)[last])
 
 
 def _fractions(of: Integers) -> Floats:
@@ -77,17 +94,15 @@ def _fractions(of: Integers) -> Floats:
     return 1 / counts[which]
 
 
-def _last_limit(scores: Floats, cost: Floats, weights: Floats, risk: float, end: float) -> float | None:
+def _last_limit(side: _Side, risk: float, end: float) -> float | None:
     """The limit that decides most texts: those whose score is at least as high. None if no limit is good enough.
 
-    scores, cost, weights: of the texts on this side of the threshold, and of their verdicts; end: the threshold.
+    end: the threshold.
     """
+    scores, decided = side.scores, side.decided
     if not len(scores):
         return None
-    order = np.argsort(-scores, kind="stable")
-    scores, total, decided = scores[order], np.cumsum(cost[order]), np.cumsum(weights[order])
-    last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))  # equal scores are decided together
-    scores, total, decided = scores[last], total[last], decided[last]
+    total = np.cumsum(side.weights * np.where(side.wrong, 1 - risk, -risk))[side.last]
     start = int(np.argmin(total))
     fails = np.flatnonzero(total[start:] + 1 - risk > 1e-9)  # a sum of 0 has rounding errors
     best = start + (int(fails[0]) if len(fails) else len(total) - start) - 1

@@ -161,9 +161,9 @@ def test_a_damaged_report_is_refused(text, model):
         card_of(model)
 
 
-def test_the_card_reads_what_an_evaluation_writes(trained, model):
+def test_the_card_reads_what_an_evaluation_writes(trained, model, undrawn):
     """The report is made by Evaluate_test.py, so that this test fails if its form changes."""
-    run_process("Evaluate_test.py", "--model", model, "--blind-captions", 200, "--resamples", 100)
+    run_script("Evaluate_test.py", "--model", model, "--blind-captions", 200, "--resamples", 100)
     results, card = json.loads((model / "results.json").read_text()), card_of(model)
     kinds = [row for row in results["test"] if row["section"] == "kind"]
     assert kinds and all(f"| {row['name']} | {row['n']:,} | " in card for row in kinds)

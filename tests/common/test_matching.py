@@ -125,10 +125,11 @@ def test_the_chances_of_numbers_are_highest_at_the_count():
     assert chance[1, 2] == chance[1, 3]
 
 
-def learns(answer, steps=400):
+def learns(answer, steps=200):
     """Accuracy on new pictures of a head that was trained to answer from 16 patches, of which some are marked.
 
     answer: marks (n, 4, 4) -> (n,) bool. A mark is one vector, every other patch another; the text is the same.
+    Here both answers are all right from step 150 on.
     """
     torch.manual_seed(0)
     head = MatchingHead(WIDTH, layers=1, heads=2)

@@ -110,10 +110,17 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(server, browser):
-    """A new page. After the test it is checked that all requests went to the server and that no script failed."""
+@pytest.fixture(scope="module")
+def context(browser):
+    """One context for all pages of this size: it keeps the scripts of Gradio, which a new one fetches and compiles."""
     context = browser.new_context(viewport={"width": 1200, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(server, context):
+    """A new page. After the test it is checked that all requests went to the server and that no script failed."""
     asked, errors = [], []
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -122,7 +129,7 @@ def page(server, browser):
     page.goto(server.address)
     page.wait_for_selector("#check")
     yield page
-    context.close()
+    page.close()
     assert asked and all(url.startswith((server.address, "data:", "blob:")) for url in asked), asked
     assert not errors
 
