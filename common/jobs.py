@@ -110,6 +110,8 @@ def _start_worker() -> None:
     # Workers of a pool do not notice that their parent was killed, and would wait for ever.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
+    # tqdm's own lock is a semaphore of the system. A worker that is stopped would leave it, and Python warns of that.
+    tqdm.set_lock(threading.RLock())
     warnings.simplefilter("ignore")  # Pillow warns about odd metadata of single files
 
 

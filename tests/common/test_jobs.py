@@ -76,6 +76,23 @@ def test_a_worker_that_is_killed_after_the_last_result_does_not_block_the_others
     assert next(results, None) is None
 
 
+def test_stopped_workers_leave_no_semaphore_that_python_warns_of(tmp_path):
+    """A progress bar, even one that is not shown, has a lock; the warning comes after the end of the parent."""
+    script = tmp_path / "bars.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from common.jobs import progress, run_jobs\n"
+        "class Bar:\n"
+        "    def run(self):\n"
+        "        return [*progress(range(3), 'read', ' captions')]\n"
+        "if __name__ == '__main__':\n"
+        "    print([result for _, result in run_jobs([Bar(), Bar()], workers=2)])\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[[0, 1, 2], [0, 1, 2]]\n", "")
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     script = tmp_path / "endless.py"
     script.write_text(
