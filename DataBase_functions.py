@@ -167,6 +167,7 @@ def open_plan(database: Database, engine: str = "local", workers: int = 1) -> Pl
     was_made = (folder / "plan.json").is_file()
     try:
         plan = Plan.open(database, engine, workers)
+        plan.check()
         captions = pc.sum(pc.list_value_length(database.table.column("captions"))).as_py() or 0
         if len(plan) != captions or (captions and not 0 <= plan.row_of[-1] < len(database)):
             raise ValueError(f"it has {len(plan):,} captions, the database {captions:,}")

@@ -113,6 +113,12 @@ class Plan:
                     _make(database, folder, engine, workers)
         return cls(folder)
 
+    def check(self) -> None:
+        """pa.ArrowInvalid if a bit of the offsets or strings has flipped: Arrow would abort the process when it reads
+        them. It takes 0.1 s for a million captions."""
+        for file in sorted(self.folder.glob("*.arrow")):
+            _open_arrow(file).validate(full=True)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path only: a data loader process opens the files again instead of getting a copy."""
         return Plan, (self.folder,)

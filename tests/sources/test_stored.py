@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import run_script
@@ -120,6 +121,22 @@ def test_a_damaged_plan_is_named(copy):
     assert "is damaged" in refused(copy)
     shutil.rmtree(copy / "negatives")
     assert Database(copy).plan.text(0)
+
+
+def test_a_flipped_bit_in_the_offsets_of_a_plan_is_named(copy):
+    """Arrow aborts the process when it reads such a string."""
+    assert len(Database(copy).plan)
+    (file,) = copy.glob("negatives/*/swap_strings.arrow")
+    with pa.ipc.open_file(str(file)) as source:
+        batch = source.get_batch(0)
+    _, offsets, data = batch.column(0).buffers()
+    changed = np.frombuffer(offsets, np.int32).copy()
+    changed[1] ^= 1 << 30
+    strings = pa.StringArray.from_buffers(len(batch), pa.py_buffer(changed), data)
+    with pa.ipc.new_file(str(file), batch.schema) as target:
+        target.write_batch(pa.record_batch([strings], schema=batch.schema))
+    message = refused(copy)
+    assert str(file.parent) in message and "delete this folder, and it is made again" in message
 
 
 def test_a_plan_of_other_captions_is_named(copy, tmp_path):
