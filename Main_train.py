@@ -156,6 +156,10 @@ def start(config: Config, locks: contextlib.ExitStack) -> Run:
             resume(run)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         end(group, str(error))
+    except RuntimeError as error:
+        if not is_loss_of_a_peer(error):
+            raise
+        end(group, "another process has ended before the first step; its message says why")
     except KeyboardInterrupt:
         end(group, "stopped before the first step; run the same command to start again", code=130)
     return run
@@ -177,8 +181,8 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         if is_loss_of_a_worker(error):
             fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
-            who = f"process {run.group.rank}"
-            fail(f"{who} lost the connection to another process ({reason}); {folders.way_on(run.config)}", code=1)
+            lost = f"lost the connection to another process ({reason})"
+            end(run.group, f"{lost}; {folders.way_on(run.config)}", code=1)
         raise
     except (ValueError, OSError) as error:
         valid = "the last checkpoint is still valid, go on with --resume"

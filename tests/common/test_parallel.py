@@ -30,6 +30,7 @@ from DataBase_functions import Database, divide
 from Functions import Share, TextBatch
 from sources.items import NEUTRAL
 from training import checkpoints, restarts
+from training.folders import lock
 from training.log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
@@ -242,7 +243,21 @@ def test_torchrun_goes_on_after_a_kill_and_the_result_is_that_of_an_undisturbed_
     assert [row["train_loss"] for row in logs[0]] == [row["train_loss"] for row in logs[1]]
 
 
-def run_pair(monkeypatch, *flags):
+@pytest.mark.system
+def test_if_one_process_is_refused_the_others_end_with_a_line(databases, tmp_path, monkeypatch):
+    flags = training_flags(tmp_path, databases, "taken")
+    folder = tmp_path / "Models" / "taken"
+    folder.mkdir(parents=True)
+    with lock(folder, "wait"):
+        printed = run_pair(monkeypatch, "scenes", *flags, statuses=[2, 2])
+    own, other = sorted(printed.splitlines(), key=lambda line: "process 1" in line)
+    assert own.startswith("Main_train.py: error: another process writes to ")
+    assert other == (
+        "Main_train.py: error: process 1: another process has ended before the first step; its message says why"
+    )
+
+
+def run_pair(monkeypatch, *flags, statuses=(0, 0)):
     """What a training of two processes prints; they are forked, which takes no time as the start of torchrun does."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -253,10 +268,10 @@ def run_pair(monkeypatch, *flags):
             for name, value in {**meeting, "RANK": rank, "LOCAL_RANK": rank}.items():
                 patch.setenv(name, value)
             processes.append(Forked([ROOT / "Main_train.py", *flags], out.fileno(), out.fileno()))
-        statuses = [process.wait() for process in processes]
+        ended = [process.wait() for process in processes]
         out.seek(0)
         printed = out.read().decode()
-    assert statuses == [0, 0], printed
+    assert ended == [*statuses], printed
     return printed
 
 
