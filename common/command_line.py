@@ -21,14 +21,18 @@ from typing import Any, NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
 Presets = Mapping[str, tuple[str, Settings]]  # name -> (description, settings)
+LONGEST = 900  # characters of an error
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print one line on stderr and exit: how every script reports an error that its user can fix.
 
     A code above 128 means that a signal stopped the script, for example 130 for Ctrl-C; that is not an error.
+    The middle of a long message is left out: a library can quote a whole damaged file, and the fix is at the end.
     """
     line = " ".join(message.splitlines())  # names of files and messages of libraries can have several
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     print(f"{script()}: {'' if code > 128 else 'error: '}{line}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -81,5 +81,5 @@ def read_state_dict(path: Path) -> "dict[str, Tensor]":
         reason = "it is damaged, or holds more than tensors and plain values; nothing in it was executed"
         raise ValueError(f"cannot read weights from {path}: {reason}") from error
     except Exception as error:  # torch, zip and safetensors each raise their own, for an empty file without a message
-        reason = (str(error) or "it is empty or cut off").splitlines()[0]
+        reason = (str(error) or "it is empty or cut off").splitlines()[0][:200]
         raise ValueError(f"cannot read weights from {path}: {reason}") from error

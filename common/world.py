@@ -122,7 +122,7 @@ def load_world(folder: Path, epoch: int, channels: int) -> World | None:
             facts, centres = parse_json(metadata["facts"].encode(), "facts"), file.get_tensor("centres")
         world = World(centres, float(facts["limit"]), str(facts["pictures"]), int(facts["count"]), int(facts["epoch"]))
     except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
-        reason = str(error).removesuffix(f"; {FIX}")  # the file can be made again without a training
+        reason = str(error).removesuffix(f"; {FIX}")[:200]  # the file can be made again without a training
         raise ValueError(f"cannot read {path}: {reason}; {fix}") from error
     is_whole = centres.ndim == 2 and len(centres) > 0 and centres.is_floating_point() and centres.isfinite().all()
     if centres.shape[1:] != (channels,) or not is_whole or not 0 < world.limit < math.inf:

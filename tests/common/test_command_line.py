@@ -224,6 +224,14 @@ def test_every_script_has_help_and_refuses_unknown_flags(script):
     assert refused.stderr.count("\n") == 1
 
 
+def test_the_middle_of_a_long_error_is_left_out(capsys):
+    with pytest.raises(SystemExit):
+        fail(f"model.bin is damaged: {'x' * 5000}; copy it again")
+    line = capsys.readouterr().err
+    assert "error: model.bin is damaged: xxx" in line and line.endswith("xxx; copy it again\n")
+    assert " … " in line and line.count("\n") == 1 and len(line) < 1000
+
+
 def test_an_error_is_one_line(capsys):
     with pytest.raises(SystemExit):
         fail("there is no file a\nb.jpg\r\n  at all")
