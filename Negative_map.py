@@ -237,10 +237,12 @@ def _make(database: Photographs, folder: Path, engine: str, workers: int) -> Non
     blocks = [ReadBlock(database, part, n, rows) for n, rows in enumerate(_blocks(database.groups))]
     counts = [count for _, found in run(blocks, "negatives: read", " blocks") for count in found]
     of_blocks = [sum(counts[block.rows.start : block.rows.stop]) for block in blocks]
-    jobs = [PlanTexts(part, len(blocks)), *(PlanKind(database, part, name, counts, of_blocks) for name in KINDS)]
+    longest_first = sorted(KINDS, key=lambda name: -KINDS[name].cost)
+    jobs: list[Any] = [PlanKind(database, part, name, counts, of_blocks) for name in longest_first]
+    jobs.append(PlanTexts(part, len(blocks)))
     facts = {job.kind: found for job, found in run(jobs, "negatives: plan", " kinds") if job.kind}
     shutil.rmtree(part / READ)
-    of_kinds = {name: {kind: found[name] for kind, found in facts.items()} for name in ("share_with", "figures")}
+    of_kinds = {name: {kind: facts[kind][name] for kind in KINDS} for name in ("share_with", "figures")}
     (part / "plan.json").write_text(json.dumps({"format": FORMAT, **of_kinds}, indent=1) + "\n", encoding="utf-8")
     part.replace(folder)
     for older in folder.parent.iterdir():

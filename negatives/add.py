@@ -38,6 +38,7 @@ class Add(Kind):
     schema: ClassVar = {"add": pa.list_(pa.int32())}  # see `planned_edits`
     has_categories = True
     changed_words_are_false = True
+    cost = 5.0
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         planner, planned = _Planner(captions), _Planned()

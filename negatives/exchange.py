@@ -27,6 +27,7 @@ class Exchange(Kind):
 
     name = "exchange"
     schema: ClassVar = {"exchange": pa.list_(pa.int32())}  # see `planned_edits`
+    cost = 0.5
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         train = Frequencies()

@@ -43,6 +43,7 @@ class Geometric(Kind):
     name = "geometric"
     schema: ClassVar = {"geometric": pa.list_(pa.int32())}  # see `planned_edits`
     has_categories = True
+    cost = 2.5
     # A number, a direction or a size is false itself. What only changes places is true of something else.
     FALSE_WORDS: ClassVar = {NUMBERS, SIDES, VERTICAL, SIZES}
 

@@ -55,6 +55,7 @@ class Mined(Kind):
     name = "mined"
     schema: ClassVar = {"mined": pa.list_(pa.int32())}  # per partner: its number, chance
     rewrites = False
+    cost = 1.5
 
     def make(self, captions: Captions, strings: StringTable) -> PlanPart:
         splits, size = np.array(captions.splits), len(captions.parsed)

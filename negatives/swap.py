@@ -35,6 +35,7 @@ class Swap(Kind):
     """One to `NegativesConfig.most_swaps` words of a caption are replaced."""
 
     name = "swap"
+    cost = 6.0
     schema: ClassVar = {
         # Per slot: category, number of spots, and for each spot start, end, role, is_content, string.
         "slots": pa.list_(pa.int16()),
