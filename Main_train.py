@@ -44,7 +44,7 @@ from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, restarts, throughput
 from training.features import FeatureCache
-from training.loaders import end_workers, is_loss_of_a_worker
+from training.loaders import end_workers, is_loss_of_a_worker, unraisable_losses_hidden
 from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
@@ -127,7 +127,7 @@ class Stopped(Exception):
 def main(args: Sequence[str] | None = None) -> None:
     with contextlib.ExitStack() as locks:
         run = start(read_command_line(PRESETS, __doc__ or "", args), locks)
-        with one_line_for_each_error(run), stop_signals(run):
+        with one_line_for_each_error(run), stop_signals(run), unraisable_losses_hidden():
             train(run)
             end_workers(run.train_loader, run.val_loader)
             write_world(run)
