@@ -53,5 +53,6 @@ def save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # a box is drawn instead
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)  # a title is too high
         write_atomically(path, partial(figure.savefig, dpi=DPI, format=path.suffix[1:]))
     pyplot().close(figure)

@@ -57,13 +57,17 @@ def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: i
     """
     check_text(text)
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
-    vectors, (parse,) = judge.encode_pictures([picture], [None]), parse_texts([text])
-    ranked = rank(judge, vectors, text, parse, places)
-    return [
-        describe(text, parse, candidate, ranked.before, after)
+    # The model reads no further; twice as many words leave the parse of the last ones what follows them.
+    words = split_words(text)[: 2 * judge.loaded.config.data.max_words]
+    begin, rest = (text[: words[-1].end], text[words[-1].end :]) if words else (text, "")
+    vectors, (parse,) = judge.encode_pictures([picture], [None]), parse_texts([begin])
+    ranked = rank(judge, vectors, begin, parse, places)
+    found = [
+        describe(begin, parse, candidate, ranked.before, after)
         for candidate, after in zip(ranked.candidates[:count], ranked.after)
         if after > ranked.before
     ]
+    return [suggestion._replace(text=suggestion.text + rest) for suggestion in found]
 
 
 class Ranked(NamedTuple):

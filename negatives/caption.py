@@ -16,6 +16,7 @@ _PREMODIFIERS = frozenset(
 _ADJECTIVES = frozenset(("JJ", "VBN", "VBG", "CD", ",", "HYPH", "CC"))
 _DETERMINERS = frozenset(("DT", "CD", "PRP$", "POS"))
 _RETAGGED = frozenset(("NNP", "NNPS", "NNS"))
+MOST_MENTIONS = 20  # of a noun; a caption of 64 KB that repeats three words would take minutes
 AGREEMENT = {"is": "are", "are": "is", "was": "were", "were": "was", "has": "have", "have": "has"}
 AGREEMENT |= {"does": "do", "do": "does"}
 
@@ -159,7 +160,7 @@ class Caption:
 
         "A dog ... The dog": one dog, mentioned twice. "A black dog and a white dog": two dogs, so no later mention.
         None if the noun cannot be swapped, since other words may refer to it: "a dog ... another dog", "a puppy ... the
-        dog".
+        dog"; or if it is mentioned more than MOST_MENTIONS times.
         """
         words, own = self.words, last - len(entry.words) + 1
         if first and words[first - 1] in ("other", "another"):
@@ -170,8 +171,10 @@ class Caption:
         ):
             return None
         word = words[last]
-        if words.count(word) == 1:
+        if (count := words.count(word)) == 1:
             return ()
+        if count > MOST_MENTIONS:
+            return None
         mentions = [
             i for i, other in enumerate(words) if other == word and (i == last or self.tag(i + 1) not in ANY_NOUN)
         ]

@@ -88,6 +88,19 @@ def test_words_that_are_not_read_are_not_corrected(judge, scene):
     assert all(each.old != "green" for each in suggest.suggest(judge, scene, text, count=50, places=99))
 
 
+def test_of_a_long_text_only_the_beginning_is_parsed(judge, scene, monkeypatch):
+    """The slots of 200,000 words would take minutes; a correction has the whole text."""
+    parsed = []
+    monkeypatch.setattr(
+        suggest, "parse_texts", lambda texts, real=suggest.parse_texts: parsed.extend(texts) or real(texts)
+    )
+    text = "A small red umbrella on snow." + " And so on." * 60_000
+    found = suggest.suggest(judge, scene, text, count=50, places=99)
+    (begin,) = parsed
+    assert len(split_words(begin)) == 2 * judge.loaded.config.data.max_words and text.startswith(begin)
+    assert found and all(each.text.endswith(text[len(begin) :]) for each in found)
+
+
 def test_most_swaps_of_scenes_are_corrected(judge):
     """In scenes that the model was not trained on, a swapped colour is corrected far more often than by chance."""
     hits = chances = 0

@@ -15,6 +15,7 @@ from Config import NegativesConfig
 from negatives import nouns
 from negatives import slots as slots_lib
 from negatives import vocabulary as vocabulary_lib
+from negatives.caption import MOST_MENTIONS
 from negatives.parsed_caption import read_captions
 from negatives.slots import find_slots
 from negatives.swap import Swap
@@ -490,6 +491,13 @@ def test_an_echo_is_a_mention_of_the_same_thing(parse):
     assert mentions("A tennis ball lies here. The tennis ball is wet.", "tennis ball") == {1: ((7, 8),)}
     assert mentions("A teddy bear sits. The teddy bear is old.", "teddy bear") == {1: ((6, 7),)}
     assert mentions("A red car is here. The red car is old.", "red") == {1: ((7, 7),)}
+
+
+@pytest.mark.parametrize(("mentions", "found"), [(MOST_MENTIONS, True), (MOST_MENTIONS + 1, False)])
+def test_a_noun_that_is_repeated_too_often_is_no_slot(parse, mentions, found):
+    caption = "A dog sits and " + "a dog barks and " * (mentions - 1) + "a cat sleeps."
+    slots = find_slots(parse(caption), lenient=True)
+    assert any(slot.first == 1 for slot in slots) is found
 
 
 def test_a_colour_that_the_caption_has_is_not_drawn(parse):
