@@ -25,7 +25,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.checked import hash_of_words
 from common.command_line import fail, read_command_line
-from common.storage import BACKBONE, CONFIG, PHOTOGRAPHS, THRESHOLD, VOCABULARY, WEIGHTS, WORLD, write_atomically
+from common.storage import (
+    BACKBONE,
+    CONFIG,
+    PHOTOGRAPHS,
+    THRESHOLD,
+    VOCABULARY,
+    WEIGHTS,
+    WORLD,
+    save_tensors,
+    write_atomically,
+)
 from Config import require
 from judging.bundle import largest_difference
 from training.checkpoints import load_model
@@ -102,7 +112,7 @@ def prepare(model: Path, out: Path, half: bool, frozen: bool = False, words: str
     for name in (THRESHOLD, BACKBONE, PHOTOGRAPHS, WORLD):  # all but the first can be those of an earlier model
         (out / name).unlink(missing_ok=True)
     written = [WEIGHTS]
-    write_atomically(out / WEIGHTS, lambda path: save_file(rest, path, metadata))
+    write_atomically(out / WEIGHTS, lambda path: save_tensors(rest, path, metadata))
     if backbone:
         written.append(BACKBONE)
         named = {name.removeprefix(OF_BACKBONE): value for name, value in backbone.items()}

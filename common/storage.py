@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -66,6 +66,21 @@ class _UnixLines:
 
     def write(self, line: str) -> int:
         return self.file.write(line.removesuffix("\r\n") + "\n")
+
+
+def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a .safetensors file; equal contents give equal bytes. safetensors writes metadata in a random order."""
+    from safetensors.torch import save_file
+
+    save_file(dict(tensors), path, dict(metadata))
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(metadata.items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(text) <= size, "only the order has changed"
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def read_state_dict(path: Path) -> "dict[str, Tensor]":

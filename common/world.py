@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from common.checked import FIX, parse_json
-from common.storage import WORLD, write_atomically
+from common.storage import WORLD, save_tensors, write_atomically
 
 FORMAT = 1
 CENTRES = 256  # of the training pictures
@@ -59,7 +58,7 @@ class World(nn.Module):
         rank = min(len(distances), math.ceil(WITHIN * (len(distances) + 1)))
         # The last digits of a distance depend on where its tensors lie in memory; a run that is resumed must end with
         # the same file as one that was not stopped.
-        world.limit = float(f"{max(MARGIN * float(distances[rank - 1]), torch.finfo(torch.float32).tiny):.5g}")
+        world.limit = float(f"{max(MARGIN * float(distances[rank - 1]), torch.finfo(torch.float32).tiny):.3g}")
         return world
 
     def forward(self, features: Tensor) -> Tensor:
@@ -101,7 +100,7 @@ def save_world(folder: Path, world: World) -> None:
     facts = {"limit": world.limit, "pictures": world.pictures, "count": world.count, "epoch": world.epoch}
     metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
     tensors = {"centres": world.centres.cpu().half().contiguous()}
-    write_atomically(folder / WORLD, lambda path: save_file(tensors, path, metadata))
+    write_atomically(folder / WORLD, lambda path: save_tensors(tensors, path, metadata))
     (folder / WORLD).chmod(0o644)  # safetensors makes files that only their owner can read
 
 

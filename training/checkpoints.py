@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 
 import Config
 from Architectures import SiameseModel
@@ -26,6 +25,7 @@ from common.storage import (
     WEIGHTS,
     WORLD,
     read_state_dict,
+    save_tensors,
     write_atomically,
     write_json,
 )
@@ -108,7 +108,7 @@ def save_best(folder: Path, model: SiameseModel, threshold: Threshold, tokenizer
     (folder / WORLD).unlink(missing_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     metadata = {"format": str(FORMAT), "epoch": str(threshold.epoch), "vocabulary": hash_of_words(tokenizer)}
-    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
+    write_atomically(folder / WEIGHTS, lambda path: save_tensors(tensors, path, metadata))
     save_threshold(folder, threshold)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from common import storage
 
@@ -42,3 +43,18 @@ def test_every_cell_of_a_csv_file_is_read_back(tmp_path, delimiter):
     assert (tmp_path / "a.csv").read_bytes().startswith(f"one{delimiter}two\n".encode())
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file, delimiter=delimiter))[1:] == rows
+
+
+def test_equal_tensors_and_metadata_give_equal_bytes(tmp_path):
+    """safetensors alone writes these metadata in one of 120 orders."""
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.zeros(0, 4, dtype=torch.float16)}
+    metadata = {"words": 'é " \\ ☃', "epoch": "1", "format": "2", "z": "", "a": "{}"}
+    contents = set()
+    for turn in range(12):
+        order = dict(sorted(metadata.items(), key=lambda pair: hash((turn, pair))))
+        storage.save_tensors(tensors, tmp_path / "x.safetensors", order)
+        contents.add((tmp_path / "x.safetensors").read_bytes())
+    assert len(contents) == 1
+    with safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert file.metadata() == metadata
+        assert all(torch.equal(file.get_tensor(name), tensor) for name, tensor in tensors.items())
