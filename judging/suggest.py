@@ -58,8 +58,9 @@ def suggest(judge: Judge, picture: Picture, text: str, count: int = 3, places: i
     check_text(text)
     require(count >= 0 and places >= 0, f"count {count}, places {places}: must not be negative")
     # The model reads no further; twice as many words leave the parse of the last ones what follows them.
-    words = split_words(text)[: 2 * judge.loaded.config.data.max_words]
-    begin, rest = (text[: words[-1].end], text[words[-1].end :]) if words else (text, "")
+    further = split_words(text)[2 * judge.loaded.config.data.max_words :]
+    end = further[0].start if further else len(text)
+    begin, rest = text[:end], text[end:]
     vectors, (parse,) = judge.encode_pictures([picture], [None]), parse_texts([begin])
     ranked = rank(judge, vectors, begin, parse, places)
     found = [

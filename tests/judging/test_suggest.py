@@ -99,6 +99,8 @@ def test_of_a_long_text_only_the_beginning_is_parsed(judge, scene, monkeypatch):
     (begin,) = parsed
     assert len(split_words(begin)) == 2 * judge.loaded.config.data.max_words and text.startswith(begin)
     assert found and all(each.text.endswith(text[len(begin) :]) for each in found)
+    suggest.suggest(judge, scene, "A red umbrella on snow.")
+    assert parsed[1:] == ["A red umbrella on snow."], "with its full stop, which the parse needs"
 
 
 def test_most_swaps_of_scenes_are_corrected(judge):
