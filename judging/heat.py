@@ -74,11 +74,11 @@ def plot_heat(path: Path, picture: Image.Image, verdict: Verdict) -> list[str]:
         mpl = import_matplotlib()
         colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(lowest, highest), COLOURS)
         cosine = verdict.heat_is == "cosine"
-        label = "cosine with each patch" if cosine else "attention (highest = 1)"
+        label = "cosine with each patch" if cosine else "attention\n(highest = 1)"
         bar = figure.colorbar(colours, ax=axes, shrink=0.9, aspect=25, label=label)
         if cosine:
             bar.ax.axhline(verdict.threshold, color="white", linewidth=1.5)
-    name = "MATCH" if verdict.match else "MISMATCH"
+    name = verdict.verdict.upper()
     shown = cut(" ".join(verdict.text.split()), 90 * columns)  # four lines; with more, the maps have no room
     title = f"{shown}\n{name}, score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
     figure.suptitle(title, wrap=True, parse_math=False)  # a $ in a text does not begin a formula

@@ -5,6 +5,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from judging import heat
 from judging.heat import heat_range, overlay, plot_heat
 from judging.judge import Judge
 from sources import scenes
@@ -81,3 +82,14 @@ def test_the_figure_can_be_vectors(judge, tmp_path, ending, start):
     scene = scenes.draw(scenes.make_scene(900_005))
     plot_heat(tmp_path / f"heat{ending}", scene, judge.check(scene, "A yellow umbrella."))
     assert (tmp_path / f"heat{ending}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("why", ["", "it is unlike the others"])
+def test_the_title_has_the_verdict_of_the_text(judge, tmp_path, monkeypatch, why):
+    picture = scenes.draw(scenes.make_scene(0))
+    verdict = judge.check(picture, "A red ball.")._replace(why=why)
+    titles = []
+    monkeypatch.setattr(heat, "save", lambda figure, path: titles.append(figure.get_suptitle()))
+    plot_heat(tmp_path / "heat.png", picture, verdict)
+    (title,) = titles
+    assert f"\n{verdict.verdict.upper()}, score " in title and ("UNSURE" in title) is bool(why)
