@@ -44,7 +44,7 @@ from sources.items import ENTAILED, NEUTRAL
 from Tokenizer_lib import Tokenizer
 from training import checkpoints, folders, restarts, throughput
 from training.features import FeatureCache
-from training.loaders import end_workers, is_loss_of_a_worker, unraisable_losses_hidden
+from training.loaders import LostWorker, end_workers, watch_workers
 from training.log import LOG, RATES, append_log, describe_epoch
 from training.optim import NaNGuard, WeightAverage, make_optimizer, make_scheduler
 from training.pace import EpochPace
@@ -127,7 +127,7 @@ class Stopped(Exception):
 def main(args: Sequence[str] | None = None) -> None:
     with contextlib.ExitStack() as locks:
         run = start(read_command_line(PRESETS, __doc__ or "", args), locks)
-        with one_line_for_each_error(run), stop_signals(run), unraisable_losses_hidden():
+        with one_line_for_each_error(run), stop_signals(run), watch_workers(run.train_loader, run.val_loader):
             train(run)
             end_workers(run.train_loader, run.val_loader)
             write_world(run)
@@ -176,11 +176,11 @@ def one_line_for_each_error(run: Run) -> Iterator[None]:
         end(run.group, f"stopped by {name} {where(run)}; {saved}", code=128 + run.stop)
     except FloatingPointError as error:
         end(run.group, str(error), code=1)
+    except LostWorker as loss:
+        fail(f"{str(loss).splitlines()[0].rstrip('. ')}; {folders.way_on(run.config)}", code=1)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
-        if is_loss_of_a_worker(error):
-            fail(f"{reason.rstrip('. ')}; {folders.way_on(run.config)}", code=1)
         if is_loss_of_a_peer(error):
+            reason = next(iter(str(error).splitlines()), "")
             lost = f"lost the connection to another process ({reason})"
             end(run.group, f"{lost}; {folders.way_on(run.config)}", code=1)
         raise

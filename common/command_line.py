@@ -33,8 +33,18 @@ def fail(message: str, code: int = 2) -> NoReturn:
     line = " ".join(message.splitlines())  # names of files and messages of libraries can have several
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    _close_progress_bars()
     print(f"{script()}: {'' if code > 128 else 'error: '}{line}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _close_progress_bars() -> None:
+    """An error that came while a bar was opened or closed leaves it open; the message would stand behind it."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.close()
 
 
 def counted(n: int, one: str, many: str = "") -> str:

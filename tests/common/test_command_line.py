@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import tyro
 from conftest import run_process, run_script
+from tqdm import tqdm
 
 import Config
 from common.command_line import counted, fail, read_command_line
@@ -230,6 +231,15 @@ def test_the_middle_of_a_long_error_is_left_out(capsys):
     line = capsys.readouterr().err
     assert "error: model.bin is damaged: xxx" in line and line.endswith("xxx; copy it again\n")
     assert " … " in line and line.count("\n") == 1 and len(line) < 1000
+
+
+def test_an_error_does_not_stand_behind_an_open_progress_bar(capsys):
+    bars = [tqdm(total=5, leave=leave) for leave in (True, False)]
+    with pytest.raises(SystemExit):
+        fail("broken")
+    assert all(bar.disable for bar in bars)  # so they print nothing any more
+    *_, last = re.split("[\\r\\n]", capsys.readouterr().err.strip("\n"))
+    assert last.endswith(": error: broken") and "%|" not in last
 
 
 def test_an_error_is_one_line(capsys):

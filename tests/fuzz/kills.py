@@ -117,7 +117,7 @@ def run_and_kill(
             raise Fault(f"leaves {len(left)} processes behind")
         time.sleep(0.1)
     if "Traceback" in text:
-        raise Fault(f"traceback: {text.strip().splitlines()[-1][:100]}")
+        raise Fault(f"traceback: {text.strip().splitlines()[-1][:100]}", text)
     return Ended(process.wait(), text, killed)
 
 
@@ -145,9 +145,9 @@ def digest(folder: Path) -> str:
 
 def check_one_line(ended: Ended, status: int, *parts: str) -> None:
     if ended.status != status:
-        raise Fault(f"status {ended.status}: {ended.lines[-1:]}")
+        raise Fault(f"status {ended.status}: {ended.lines[-1:]}", ended.errors)
     if len(ended.lines) != 1 or not any(part in ended.lines[0] for part in parts):
-        raise Fault(f"{len(ended.lines)} lines: {' / '.join(ended.lines)[:200]}")
+        raise Fault(f"{len(ended.lines)} lines: {' / '.join(ended.lines)[:200]}", ended.errors)
 
 
 # Builds
@@ -251,7 +251,9 @@ def kills(kind: str, seed: int, numbers: range, base: Path) -> Iterator[tuple[in
         try:
             found = kill(folder, Random(f"{seed} {kind} {number}"), expected)
         except Fault as error:
-            found = f"FAULT: {error}"
+            what, *printed = error.args
+            found = f"FAULT: {what}"
+            print(*printed, sep="\n", end="", file=sys.stderr)  # all that the process printed: a kill is hard to repeat
         except OSError as error:  # a file of the results is not there
             found = f"FAULT: {error}"
         shutil.rmtree(folder, ignore_errors=True)
