@@ -32,10 +32,10 @@ from Miscellaneous_scripts.benchmarks.photographs import draw_photographs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL = 0.25  # seconds between two readings of the memory of all processes
-BATCHES = 200  # whose waiting time is measured
+BATCHES = 200  # that are made and measured, at most
 STEP = 0.3  # seconds; assumed for a training step beside the loader
 SERIES = {"build": "build", "plan": "plan of negatives", "open": "opening", "first batch": "first batch"}
-SERIES |= {"order": "order of an epoch", "batches": f"{BATCHES} batches"}
+SERIES |= {"order": "order of an epoch", "batch": "a batch"}
 NOTE = "Memory is that of the processes alone (anonymous and shared), without pages of mapped files."
 
 
@@ -144,10 +144,11 @@ def read(folder: str, found: str) -> None:
     timed("first batch", lambda: dataset.__getitems__([Key(0, row) for row in rows[: data.batch_pictures]]))
     loader, sampler = make_loader(dataset, rows, 0, True, torch.device("cpu"))
     timed("order", lambda: next(iter(sampler)))
-    texts, start = 0, time.perf_counter()
-    for keys in itertools.islice(sampler, BATCHES):  # in this process: how long a batch takes
-        texts += len(dataset.__getitems__(keys).words)
-    seconds["batches"], seconds["texts"] = time.perf_counter() - start, texts
+    texts, start = [], time.perf_counter()
+    for keys in itertools.islice(sampler, BATCHES):  # in this process; a small database has fewer
+        texts.append(len(dataset.__getitems__(keys).words))
+    seconds["batches"], seconds["texts"] = time.perf_counter() - start, sum(texts)
+    seconds["batch"] = seconds["batches"] / len(texts)
     seconds |= waiting(loader)
     write_json(Path(found), seconds)
 

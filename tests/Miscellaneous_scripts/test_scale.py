@@ -85,7 +85,8 @@ def size(count):
         "all_mb": 900.0,
         "mapped_mb": 1000.0,
     }
-    reading = {"open": 0.01, "first batch": 0.05, "order": count / 1e6, "batches": 3.0, "texts": 1000, "waiting": 0.01}
+    reading = {"open": 0.01, "first batch": 0.05, "order": count / 1e6, "batches": 3.0, "texts": 1000}
+    reading |= {"batch": 0.015, "waiting": 0.01}
     shared = {"photographs": count, "texts": 5 * count, "words": 50 * count, "copies": 0, "bytes": {"plan": 10**6}}
     return {**shared, "stages": dict.fromkeys(("build", "plan", "batches"), stage), "reading": reading}
 
