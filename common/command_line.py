@@ -44,6 +44,8 @@ def _close_progress_bars() -> None:
         from tqdm import tqdm
 
         for bar in list(getattr(tqdm, "_instances", ())):
+            with contextlib.suppress(AttributeError):  # nothing of it is set or shown yet
+                bar.clear()  # `close` leaves one on the screen whose opening was interrupted
             bar.close()
 
 

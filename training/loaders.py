@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from torch.utils.data import DataLoader, _utils
 
-# Seconds. The pipe of a process that dies breaks before the signal of its death arrives; on a busy machine that took
-# longer than the program needed to report the broken pipe.
+# Seconds. The pipe of a process that dies can break before the signal of its death arrives, on a busy machine so long
+# before that the program would already report the broken pipe.
 UNTIL_THE_SIGNAL = 0.5
 
 

@@ -242,6 +242,15 @@ def test_an_error_does_not_stand_behind_an_open_progress_bar(capsys):
     assert last.endswith(": error: broken") and "%|" not in last
 
 
+def test_an_error_does_not_stand_behind_a_bar_whose_opening_was_interrupted(capsys):
+    bar = tqdm(total=5)
+    del bar.last_print_t
+    with pytest.raises(SystemExit):
+        fail("broken")
+    *_, last = re.split("[\\r\\n]", capsys.readouterr().err.strip("\n"))
+    assert last.endswith(": error: broken") and "%|" not in last
+
+
 def test_an_error_is_one_line(capsys):
     with pytest.raises(SystemExit):
         fail("there is no file a\nb.jpg\r\n  at all")
